@@ -1,1 +1,5 @@
-"""metrics."""
+"""Metrics on what the annotation tells."""
+
+from common.metrics.dice import DatasetDice, annotated_dice, summarise
+
+__all__ = ["DatasetDice", "annotated_dice", "summarise"]

@@ -1,0 +1,48 @@
+# `make demo` and `make test` need nothing before them but Python 3.11 or 3.12.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+BUNDLES := $(wildcard bundles/*)
+RUN := $(BIN)/python -W ignore::UserWarning:monai -m monai.bundle run --bundle_root bundles/echo_segmentation
+CONFIGS := bundles/echo_segmentation/configs
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := true
+
+.PHONY: demo test test-fast lint bundles ui clean
+
+demo: $(VENV)/installed
+	$(BIN)/python -m common.datasets phantom data/demo --size 128 --patients 60
+	$(RUN) --config_file $(CONFIGS)/train.yaml --data data/demo --epochs 12 --run_name demo
+	$(RUN) --config_file $(CONFIGS)/evaluate.yaml --data data/demo --run_name demo
+	@echo "Learning curves and overlays: runs/echo_segmentation/demo. The run in MLflow: make ui"
+
+test: $(VENV)/installed-dev lint
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m common.export --check $(BUNDLES)
+
+bundles: $(VENV)/installed
+	$(BIN)/python -m common.export $(BUNDLES)
+
+ui: $(VENV)/installed
+	$(BIN)/mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///runs/mlflow.db}
+
+clean:
+	rm -rf data/demo runs
+
+$(VENV)/installed: requirements.txt
+	$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12) and 'Python 3.11 or 3.12 is needed, this is ' + sys.version)"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	touch $@
+
+$(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	touch $@

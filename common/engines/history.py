@@ -1,0 +1,91 @@
+"""What happened in each epoch, in one place: a file, a progress bar, and the rows that tracking and plots read."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from pathlib import Path
+
+import torch
+from ignite.engine import Engine, Events
+from monai.engines import Evaluator
+from torch.optim import Optimizer
+from tqdm import tqdm
+
+__all__ = ["History"]
+
+
+class History:
+    """Collect a row an epoch, write `history.json`, and show progress.
+
+    Register it after the validation handler. A row holds epoch, loss (mean over iterations), learning_rate,
+    images_per_second (training only), seconds, and every metric of the evaluator.
+
+    Args:
+        folder: where `history.json` goes.
+        evaluator: the validation engine.
+        optimizer: whose first group's learning rate is recorded.
+    """
+
+    def __init__(self, folder: str | Path, evaluator: Evaluator, optimizer: Optimizer) -> None:
+        self.path = Path(folder) / "history.json"
+        self.evaluator = evaluator
+        self.optimizer = optimizer
+        self.rows: list[dict[str, float]] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Register with a trainer."""
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.EPOCH_STARTED, self._start_epoch)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._count)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._complete_epoch)
+        engine.add_event_handler(Events.COMPLETED, self._close)
+
+    def _start(self, engine: Engine) -> None:
+        if engine.state.epoch and self.path.is_file():  # resumed: keep what belongs to the epochs that count
+            self.rows = [row for row in json.loads(self.path.read_text()) if row["epoch"] <= engine.state.epoch]
+        self._bar = tqdm(
+            total=engine.state.max_epochs * engine.state.epoch_length,
+            initial=engine.state.iteration,
+            unit=" batches",
+            file=sys.stdout,
+            mininterval=0.5 if sys.stdout.isatty() else 15,  # a log file wants a line now and then
+            dynamic_ncols=True,
+        )
+
+    def _start_epoch(self, engine: Engine) -> None:
+        self._bar.set_description(f"epoch {engine.state.epoch}/{engine.state.max_epochs}")
+        self._loss: torch.Tensor | float = 0.0
+        self._images = 0
+        self._since = self._until = time.perf_counter()
+
+    def _count(self, engine: Engine) -> None:
+        # the sum stays on the device: reading it every iteration would make the device wait
+        self._loss = self._loss + engine.state.output["loss"].detach()
+        self._images += len(engine.state.batch["image"])
+        self._until = time.perf_counter()
+        self._bar.update()
+
+    def _complete_epoch(self, engine: Engine) -> None:
+        loss = float(self._loss) / engine.state.epoch_length
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"the loss of epoch {engine.state.epoch} is {loss}; try a lower --learning_rate.")
+        row = {
+            "epoch": engine.state.epoch,
+            "loss": loss,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "images_per_second": self._images / (self._until - self._since),
+            "seconds": time.perf_counter() - self._since,
+            **{name: float(value) for name, value in self.evaluator.state.metrics.items()},
+        }
+        self.rows.append(row)
+        partial = self.path.with_suffix(".partial")
+        partial.write_text(json.dumps(self.rows, indent=1) + "\n")
+        partial.replace(self.path)
+        key = self.evaluator.state.key_metric_name
+        self._bar.set_postfix_str(f"loss {loss:.4f}, {key} {row[key]:.4f}")
+
+    def _close(self, _: Engine) -> None:
+        self._bar.close()

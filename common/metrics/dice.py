@@ -1,0 +1,127 @@
+"""Dice per class and dataset, on what the annotation tells and nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from ignite.engine import Engine
+from ignite.metrics import Metric
+from torch import Tensor
+
+from common.label_sets import annotated
+
+__all__ = ["DatasetDice", "annotated_dice", "summarise"]
+
+
+def annotated_dice(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
+    """Dice of every class in every image over the pixels whose annotation tells that class apart.
+
+    A class that the image's annotation does not tell is NaN, never 0 or 1; so is 0/0, a class that is told apart,
+    absent, and not predicted. A class that is told apart, absent and yet predicted scores 0.
+
+    Args:
+        prediction: predicted class, integer, (B, *spatial).
+        target: label-set map, (B, 2, *spatial).
+        num_classes: C.
+
+    Returns:
+        Dice, float64, (B, C).
+
+    Example:
+        >>> prediction = torch.tensor([[0, 1, 1, 2]])
+        >>> told = torch.full((1, 4), 0b011)                       # background and class 1 are told apart
+        >>> truth = torch.tensor([[0b101, 0b010, 0b101, 0b101]])   # pixel 2 is class 1, the rest anything else
+        >>> annotated_dice(prediction, torch.stack([truth, told], dim=1), num_classes=3)
+        tensor([[0.0000, 0.6667,    nan]], dtype=torch.float64)
+    """
+    classes = torch.arange(num_classes, device=prediction.device).view(1, -1, *[1] * (prediction.ndim - 1))
+    told = annotated(target, num_classes)
+    predicted = (prediction.unsqueeze(1) == classes) & told
+    # a pixel belongs to class c if c is all that it admits
+    true = (target[:, :1].to(torch.int64) == (1 << classes)) & told
+
+    def size(mask: Tensor) -> Tensor:
+        return mask.flatten(start_dim=2).sum(dim=2).double()
+
+    dice = 2 * size(predicted & true) / (size(predicted) + size(true))
+    return dice.masked_fill(~told.flatten(start_dim=2).any(dim=2), math.nan)
+
+
+def summarise(
+    dice: Tensor, dataset: Tensor, datasets: Sequence[str], classes: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Average the Dice of images by dataset and foreground class.
+
+    Args:
+        dice: (N, C), NaN where undefined.
+        dataset: index into `datasets`, (N,).
+        datasets: names.
+        classes: names, background first.
+
+    Returns:
+        dataset -> class -> mean over the images where it is defined (NaN where it never is); only datasets present.
+    """
+    return {
+        name: {label: float(rows[:, column].nanmean()) for column, label in enumerate(classes) if column > 0}
+        for position, name in enumerate(datasets)
+        if len(rows := dice[dataset == position])
+    }
+
+
+class DatasetDice(Metric):
+    """Ignite metric: the mean over all (dataset, foreground class) cells, with every cell beside it.
+
+    Each dataset has the same voice whatever its size. `engine.state.metrics` receives the mean under the metric's
+    name, every defined cell as `dice/<dataset>/<class>`; `state.metric_details` the rows of all images.
+
+    Args:
+        classes: names, background first.
+        datasets: names in the order of the batch's `dataset` indices.
+    """
+
+    def __init__(self, classes: Sequence[str], datasets: Sequence[str]) -> None:
+        self.classes = list(classes)
+        self.datasets = list(datasets)
+        super().__init__()
+
+    def reset(self) -> None:
+        """Forget all images."""
+        self._dice: list[Tensor] = []
+        self._dataset: list[Tensor] = []
+        self._index: list[Tensor] = []
+
+    def update(self, output: Mapping[str, Tensor]) -> None:
+        """Take the images of a batch: `pred` logits (B, C, *spatial), `label`, `dataset` (B,) and `index` (B,)."""
+        prediction = output["pred"].argmax(dim=1)
+        self._dice.append(annotated_dice(prediction, output["label"], len(self.classes)))
+        self._dataset.append(output["dataset"])
+        self._index.append(output["index"])
+
+    def compute(self) -> float:
+        """Return the mean over all defined cells, NaN if there is none."""
+        cells = [value for row in self._table().values() for value in row.values() if not math.isnan(value)]
+        return sum(cells) / len(cells) if cells else math.nan
+
+    def iteration_completed(self, engine: Engine) -> None:
+        """Hand an evaluator's batch and output to `update`."""
+        batch: Mapping[str, Any] = engine.state.batch
+        self.update({**engine.state.output, "dataset": batch["dataset"], "index": batch["index"]})
+
+    def completed(self, engine: Engine, name: str) -> None:
+        """Write the mean, the cells and the rows into the engine's state."""
+        super().completed(engine, name)
+        for dataset, row in self._table().items():
+            for label, value in row.items():
+                if not math.isnan(value):
+                    engine.state.metrics[f"dice/{dataset}/{label}"] = value
+        engine.state.metric_details[name] = {
+            "dice": torch.cat(self._dice).cpu(),
+            "dataset": torch.cat(self._dataset).cpu(),
+            "index": torch.cat(self._index).cpu(),
+        }
+
+    def _table(self) -> dict[str, dict[str, float]]:
+        return summarise(torch.cat(self._dice), torch.cat(self._dataset), self.datasets, self.classes)

@@ -1,0 +1,92 @@
+"""What an evaluation leaves behind: a table in the terminal, a row an image, pictures, and metrics in MLflow."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+from rich.console import Console
+from rich.table import Table
+
+from common.tracking.mlflow_run import log_to_run
+from common.tracking.pictures import Examples
+
+__all__ = ["EvaluationReport", "dice_table"]
+
+
+def dice_table(metrics: Mapping[str, float], title: str, classes: Sequence[str]) -> Table:
+    """Return a table of datasets by foreground classes.
+
+    Args:
+        metrics: with the keys `dice/<dataset>/<class>`; a missing pair is shown as a dash.
+        title: of the table.
+        classes: names, background first.
+    """
+    table = Table(title=title)
+    table.add_column("dataset")
+    for label in (*classes[1:], "mean"):
+        table.add_column(label, justify="right")
+    for dataset in dict.fromkeys(name.split("/")[1] for name in metrics if name.startswith("dice/")):
+        values = [metrics.get(f"dice/{dataset}/{label}", math.nan) for label in classes[1:]]
+        told = [value for value in values if not math.isnan(value)]
+        cells = ["-" if math.isnan(value) else f"{value:.3f}" for value in (*values, sum(told) / len(told))]
+        table.add_row(dataset, *cells)
+    return table
+
+
+class EvaluationReport:
+    """Evaluator handler; writes `<fold>_dice.csv`, `<fold>_summary.json`, `<fold>_examples.png` and prints the table.
+
+    Args:
+        folder: of the report; if a training lies there, its MLflow run receives the metrics as `<fold>/...`.
+        fold: name of the fold.
+        data: items of the datalist, in the loader's numbering.
+        classes: names, background first.
+        examples: attached to the same evaluator.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        fold: str,
+        data: Sequence[Mapping[str, Any]],
+        classes: Sequence[str],
+        examples: Examples,
+    ) -> None:
+        self.folder = Path(folder)
+        self.fold = fold
+        self.data = data
+        self.classes = classes
+        self.examples = examples
+
+    def attach(self, engine: Engine) -> None:
+        """Register with an evaluator."""
+        engine.add_event_handler(Events.COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Write and print the report."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        metrics = {name: float(value) for name, value in engine.state.metrics.items()}
+        rows = self.folder / f"{self.fold}_dice.csv"
+        with rows.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["image", "dataset", "patient", "view", "phase", *self.classes[1:]])
+            details = engine.state.metric_details[engine.state.key_metric_name]
+            for index, dice in zip(details["index"].tolist(), details["dice"].tolist(), strict=True):
+                item = self.data[index]
+                cells = ["" if math.isnan(value) else f"{value:.4f}" for value in dice[1:]]
+                origin = (item.get(key) for key in ("dataset", "patient", "view", "phase"))
+                writer.writerow([Path(item["image"]).name, *origin, *cells])
+        summary = self.folder / f"{self.fold}_summary.json"
+        summary.write_text(json.dumps({k: None if math.isnan(v) else v for k, v in metrics.items()}, indent=2) + "\n")
+        pictures = self.folder / f"{self.fold}_examples.png"
+        self.examples.draw(pictures)
+        console = Console()
+        console.print(dice_table(metrics, f"Dice, {self.fold} fold", self.classes))
+        logged = log_to_run(self.folder, {f"{self.fold}/{k}": v for k, v in metrics.items()}, [rows, summary, pictures])
+        console.print(f"{rows}, {pictures}" + ("; logged in MLflow" if logged else ""), soft_wrap=True)

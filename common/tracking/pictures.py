@@ -1,0 +1,188 @@
+"""Pictures people look at: learning curves, and examples of image, annotation and prediction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from common.label_sets import annotated
+
+__all__ = ["Examples", "Pictures", "draw_curves", "draw_examples", "known_classes"]
+
+# Okabe and Ito's palette, told apart by colour-blind readers; one colour a foreground class
+COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#F0E442", "#56B4E9", "#D55E00")
+
+
+def colour(index: int) -> str:
+    """Return the colour of foreground class `index` (from 1)."""
+    return COLOURS[(index - 1) % len(COLOURS)]
+
+
+def known_classes(target: Tensor, num_classes: int) -> Tensor:
+    """Return the class of each pixel that a label-set map tells, 0 elsewhere.
+
+    Args:
+        target: label-set map, (B, 2, *spatial).
+        num_classes: C.
+
+    Example:
+        >>> known_classes(torch.tensor([[[0b010, 0b101], [0b010, 0b010]]]), num_classes=3)
+        tensor([[1, 0]])
+    """
+    alone = target[:, :1].to(torch.int64) == (1 << torch.arange(num_classes, device=target.device)).view(
+        1, -1, *[1] * (target.ndim - 2)
+    )
+    return (alone & annotated(target, num_classes)).to(torch.uint8).argmax(dim=1)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    FigureCanvasAgg(figure)  # no display, and no pyplot state shared between threads
+    partial = path.with_name(f"{path.name}.partial")
+    figure.savefig(partial, format="png", dpi=110, bbox_inches="tight")
+    partial.replace(path)
+
+
+def draw_curves(rows: Sequence[Mapping[str, float]], path: str | Path) -> None:
+    """Draw loss and validation Dice over epochs, a line a dataset and class.
+
+    Args:
+        rows: of a `History`.
+        path: PNG to write.
+    """
+    figure = Figure(figsize=(10, 4))
+    loss, dice = figure.subplots(1, 2)
+    epochs = [row["epoch"] for row in rows]
+    loss.plot(epochs, [row["loss"] for row in rows], color="black")
+    loss.set(title="training loss", xlabel="epoch")
+    names = sorted({name for row in rows for name in row if name.startswith("dice/")})
+    datasets = list(dict.fromkeys(name.split("/")[1] for name in names))
+    classes = list(dict.fromkeys(name.split("/")[2] for name in names))
+    styles = ("-", "--", ":", "-.")
+    for name in names:
+        _, dataset, label = name.split("/")
+        style = {"color": colour(classes.index(label) + 1), "linestyle": styles[datasets.index(dataset) % len(styles)]}
+        dice.plot(epochs, [row.get(name, math.nan) for row in rows], label=f"{label}, {dataset}", **style)
+    dice.set(title="validation Dice", xlabel="epoch", ylim=(0, 1))
+    dice.legend(fontsize="x-small", loc="lower right")
+    for axes in (loss, dice):
+        axes.grid(alpha=0.3)
+    _save(figure, Path(path))
+
+
+def _show(axes: Any, image: NDArray[Any], classes: NDArray[Any], num_classes: int) -> None:
+    axes.imshow(image, cmap="gray", vmin=0, vmax=1)
+    for index in range(1, num_classes):
+        mask = classes == index
+        if mask.any():
+            shade = np.zeros((*mask.shape, 4))
+            shade[mask] = (*mpl.colors.to_rgb(colour(index)), 0.35)
+            axes.imshow(shade)
+            axes.contour(mask, levels=[0.5], colors=[colour(index)], linewidths=1)
+
+
+def draw_examples(
+    columns: Sequence[tuple[str, Sequence[tuple[NDArray[Any], NDArray[Any]]]]],
+    rows: Sequence[str],
+    classes: Sequence[str],
+    path: str | Path,
+) -> None:
+    """Draw a table of overlays.
+
+    Args:
+        columns: title and, a row each, grey image in [0, 1] and class index, both (rows, columns).
+        rows: titles.
+        classes: names, background first.
+        path: PNG to write.
+    """
+    figure = Figure(figsize=(1.9 * len(columns) + 0.3, 1.9 * len(rows) + 0.6), layout="constrained")
+    grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    for position, (title, cells) in enumerate(columns):
+        for axes, (image, overlay) in zip(grid[:, position], cells, strict=True):
+            _show(axes, image, overlay, len(classes))
+            axes.set(xticks=[], yticks=[])
+        grid[0, position].set_title(title, fontsize="small")
+    for axes, row in zip(grid[:, 0], rows, strict=True):
+        axes.set_ylabel(row, fontsize="small")
+    handles = [Patch(color=colour(index), label=name) for index, name in enumerate(classes) if index]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize="small")
+    _save(figure, Path(path))
+
+
+class Examples:
+    """Evaluator handler that keeps the first images of each dataset with their annotation and prediction.
+
+    Args:
+        classes: names, background first.
+        datasets: names in the order of the batch's `dataset` indices.
+        count: images kept of each dataset.
+    """
+
+    def __init__(self, classes: Sequence[str], datasets: Sequence[str], count: int = 3) -> None:
+        self.classes = classes
+        self.datasets = datasets
+        self.count = count
+
+    def attach(self, engine: Engine) -> None:
+        """Register with an evaluator."""
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._keep)
+
+    def _start(self, _: Engine) -> None:
+        self._kept: dict[int, list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]] = {}
+
+    def _keep(self, engine: Engine) -> None:
+        batch, output = engine.state.batch, engine.state.output
+        for position, dataset in enumerate(batch["dataset"].tolist()):
+            kept = self._kept.setdefault(dataset, [])
+            if len(kept) < self.count:
+                truth = known_classes(batch["label"][position : position + 1], len(self.classes))[0]
+                prediction = output["pred"][position].argmax(dim=0)
+                image = batch["image"][position, 0]
+                kept.append((image.cpu().numpy(), truth.cpu().numpy(), prediction.cpu().numpy()))
+
+    def draw(self, path: str | Path) -> None:
+        """Write the picture of what was kept in the last evaluation."""
+        columns = [
+            (self.datasets[dataset], [(image, truth * 0), (image, truth), (image, prediction)])
+            for dataset, kept in sorted(self._kept.items())
+            for image, truth, prediction in kept
+        ]
+        draw_examples(columns, ("image", "annotation", "prediction"), self.classes, path)
+
+
+class Pictures:
+    """Trainer handler that draws the learning curves and the validation examples when training ends.
+
+    Args:
+        history: the `History` handler.
+        examples: attached to the validation engine.
+        folder: where `curves.png` and `validation_examples.png` go.
+    """
+
+    def __init__(self, history: Any, examples: Examples, folder: str | Path) -> None:
+        self.history = history
+        self.examples = examples
+        self.folder = Path(folder)
+
+    def attach(self, engine: Engine) -> None:
+        """Register with a trainer."""
+        engine.add_event_handler(Events.COMPLETED, self)
+
+    def __call__(self, _: Engine) -> None:
+        """Draw, unless a finished training was resumed and nothing ran."""
+        if self.history.rows and hasattr(self.examples, "_kept"):
+            draw_curves(self.history.rows, self.folder / "curves.png")
+            self.examples.draw(self.folder / "validation_examples.png")

@@ -1,0 +1,25 @@
+"""The last deterministic step of every pipeline: integer annotation in, label-set map out."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from common.label_sets import LabelSets
+
+__all__ = ["EncodeLabelSetsd"]
+
+
+class EncodeLabelSetsd:
+    """Turn the annotation values of a batch into label-set maps by each image's dataset.
+
+    Args:
+        label_sets: what each annotation value of each dataset may stand for.
+    """
+
+    def __init__(self, label_sets: LabelSets) -> None:
+        self.label_sets = label_sets
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Replace `label` (B, 1, *spatial) by (B, 2, *spatial), given `dataset` (B,)."""
+        return {**data, "label": self.label_sets.encode_batch(data["label"], data["dataset"])}

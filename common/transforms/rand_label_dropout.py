@@ -1,0 +1,51 @@
+"""Label dropout: forget annotated classes at random, so that a missing label stops telling the scanner."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import torch
+from monai.transforms import Randomizable
+
+from common.label_sets import LabelSets, drop_classes
+
+__all__ = ["RandLabelDropoutd"]
+
+
+class RandLabelDropoutd(Randomizable):
+    """Drop each partially labelled class of each image with probability `prob` (Islam et al., 2024).
+
+    Only classes that some training dataset lacks can be dropped: the others carry no link between the absence of
+    a label and the scanner. A dropped class leaves the annotation and its pixels become ambiguous (`drop_classes`).
+
+    Args:
+        label_sets: the label sets of the training data.
+        prob: of dropping a class of an image; 1 removes all supervision of those classes.
+
+    Raises:
+        ValueError: if `prob` is outside 0 to 1.
+
+    References:
+        I. Islam et al., Label Dropout, arXiv 2403.07818, 2024.
+    """
+
+    def __init__(self, label_sets: LabelSets, prob: float) -> None:
+        if not 0 <= prob <= 1:
+            raise ValueError(f"label dropout is {prob}; it is a probability, 0 to 1.")
+        self.label_sets = label_sets
+        self.prob = prob
+        coverage = label_sets.coverage().values()
+        self.droppable = [
+            index > 0 and not all(annotated[name] for annotated in coverage)
+            for index, name in enumerate(label_sets.classes)
+        ]
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Drop classes from the label-set maps `label` (B, 2, *spatial)."""
+        if not self.prob or not any(self.droppable):
+            return dict(data)
+        label = data["label"]
+        drawn = torch.from_numpy(self.R.random_sample((len(label), len(self.droppable))) < self.prob)
+        drop = drawn & torch.tensor(self.droppable)
+        return {**data, "label": drop_classes(label, drop.to(label.device))}
