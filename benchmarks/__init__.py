@@ -1,1 +1,1 @@
-"""benchmarks."""
+"""Side-by-side measurements, each one command."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from common.datasets.prepared import PROVENANCE, Source, prepare, read_provenance
 
+__all__ = ["main"]
+
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m common.datasets", description=__doc__)
@@ -17,6 +19,7 @@ def _arguments() -> argparse.Namespace:
     names = parser.add_subparsers(dest="name", required=True)
     phantom = names.add_parser("phantom", parents=[shared], help="draw the phantom")
     phantom.add_argument("--patients", type=int, default=100, help="in each scanner domain (100)")
+    phantom.add_argument("--domains", nargs="+", metavar="DOMAIN", help="scanner domains (all)")
     phantom.add_argument("--seed", type=int, default=0)
     camus = names.add_parser("camus", parents=[shared], help="the NIfTI release of CAMUS")
     camus.add_argument("source", type=Path, metavar="SOURCE", help="holds database_nifti and database_split")
@@ -29,9 +32,10 @@ def _arguments() -> argparse.Namespace:
 def _source(arguments: argparse.Namespace) -> Source:
     # each reader brings its own libraries: import the one that is asked for
     if arguments.name == "phantom":
+        from common.datasets.phantom import DOMAINS
         from common.datasets.phantom_set import phantom
 
-        return phantom(arguments.size, arguments.patients, seed=arguments.seed)
+        return phantom(arguments.size, arguments.patients, arguments.domains or tuple(DOMAINS), arguments.seed)
     from common.datasets.camus import camus
 
     return camus(arguments.source, skip_incomplete=arguments.skip_incomplete)

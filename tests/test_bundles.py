@@ -1,0 +1,305 @@
+"""Every bundle, run as its users run it: `python -m monai.bundle run` in a folder of its own."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import itk
+import numpy as np
+import pytest
+import torch
+import yaml
+from mlflow import MlflowClient
+from monai.bundle import ComponentLocator, ConfigParser, ConfigWorkflow
+from monai.utils import optional_import
+from PIL import Image
+
+from common.export import write_complete
+
+ROOT = Path(__file__).parents[1]
+BUNDLES = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/bundle.yaml"))
+ECHO = Path("bundles/echo_segmentation")
+TINY = {"image_size": 32, "batch_size": 8, "epochs": 2}
+
+
+def test_there_are_bundles():
+    assert ROOT / ECHO in BUNDLES
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory that sees the project but keeps what the runs write; holds a tiny prepared phantom."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("common", "bundles", "benchmarks", "Makefile", "requirements.txt", "requirements-dev.txt"):
+        (folder / name).symlink_to(ROOT / name)
+    subprocess.run(
+        [sys.executable, "-m", "common.datasets", "phantom", "data/phantom", "--patients", "10", "--size", "32"],
+        cwd=folder,
+        check=True,
+    )
+    return folder
+
+
+def command(workflow: str, bundle: Path = ECHO, run_id: str | None = None, **settings: object) -> list[str]:
+    words = [sys.executable, "-m", "monai.bundle", "run", *([run_id] if run_id else [])]
+    words += ["--config_file", str(bundle / "configs" / workflow), "--bundle_root", str(bundle)]
+    return words + [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+
+
+def run(folder: Path, workflow: str, ok: bool = True, **settings: object) -> str:
+    result = subprocess.run(command(workflow, **settings), cwd=folder, capture_output=True, text=True)
+    assert (result.returncode == 0) == ok, result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path) -> Path:
+    """A finished training of four epochs."""
+    run(folder, "train.yaml", **{**TINY, "epochs": 4}, output_dir="runs/whole")
+    return folder / "runs" / "whole"
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_the_complete_configurations_are_up_to_date(bundle: Path):
+    assert write_complete(bundle, check=True) == []
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_metadata_says_what_the_configuration_says(bundle: Path):
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    classes = yaml.safe_load((bundle / "configs" / "bundle.yaml").read_text())["classes"]
+    output = metadata["network_data_format"]["outputs"]["pred"]
+    assert list(output["channel_def"].values()) == classes
+    assert output["num_channels"] == len(classes)
+    assert metadata["version"] in metadata["changelog"]
+    pinned = dict(re.findall(r"^([\w.-]+)==([\w.]+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
+    stated = metadata["required_packages_version"] | {
+        "monai": metadata["monai_version"],
+        "torch": metadata["pytorch_version"],
+        "numpy": metadata["numpy_version"],
+    }
+    assert {name: pinned[name] for name in stated} == stated
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_a_bundle_holds_the_files_that_the_model_zoo_asks_for(bundle: Path):
+    for name in ("LICENSE", "configs/logging.conf", "docs/README.md", "docs/data_license.txt"):
+        assert (bundle / name).is_file(), name
+
+
+@pytest.mark.parametrize("path", [path for bundle in BUNDLES for path in bundle.glob("configs/*.yaml")], ids=str)
+def test_every_component_of_a_configuration_exists(path: Path):
+    locator = ComponentLocator()
+
+    def targets(node: object) -> Iterator[str]:
+        if isinstance(node, dict):
+            if "_target_" in node:
+                yield node["_target_"]
+            for value in node.values():
+                yield from targets(value)
+        elif isinstance(node, list):
+            for value in node:
+                yield from targets(value)
+
+    found = list(targets(yaml.safe_load(path.read_text())))
+    assert found
+    for target in found:
+        if "." in target:
+            module, _, name = target.rpartition(".")
+            assert optional_import(module, name=name)[1], target
+        else:
+            assert isinstance(locator.get_component_module_name(target), str), target
+
+
+@pytest.mark.slow
+def test_a_training_leaves_weights_history_pictures_and_a_run(trained: Path):
+    assert {path.name for path in trained.iterdir()} >= {
+        "model.pt", "last.pt", "config.yaml", "history.json", "curves.png", "validation_examples.png"
+    }  # fmt: skip
+    rows = json.loads((trained / "history.json").read_text())
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert "dice/camus_like/left_atrium" in rows[-1]
+    assert "dice/unity_like/left_atrium" not in rows[-1], "withheld from training and validation"
+    run = json.loads((trained / "mlflow_run.json").read_text())
+    client = MlflowClient(f"sqlite:///{trained.parents[1]}/runs/mlflow.db")
+    logged = client.get_run(run["run_id"])
+    assert logged.info.status == "FINISHED"
+    assert logged.data.params["loss"] == "marginal"
+    assert len(logged.data.params["data"]) == 64, "checksum of the data"
+    history = client.get_metric_history(run["run_id"], "mean_dice")
+    assert [(metric.step, metric.value) for metric in history] == [(row["epoch"], row["mean_dice"]) for row in rows]
+    assert {item.path for item in client.list_artifacts(run["run_id"])} >= {"model.pt", "config.yaml", "curves.png"}
+
+
+@pytest.mark.slow
+def test_evaluation_scores_labels_that_training_lacked(folder: Path, trained: Path):
+    output = run(folder, "evaluate.yaml", image_size=32, output_dir="runs/whole")
+    assert "unity_like" in output
+    with (trained / "test_dice.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 2 * 3, "two test patients, two phases, three domains"
+    assert all(row["left_atrium"] != "" for row in rows if row["dataset"] == "unity_like")
+    summary = json.loads((trained / "test_summary.json").read_text())
+    by_hand = np.mean([float(row["lv_cavity"]) for row in rows if row["dataset"] == "echonet_like"])
+    assert summary["dice/echonet_like/lv_cavity"] == pytest.approx(by_hand, abs=1e-4)  # the table rounds to 4 digits
+    assert (
+        "test/mean_dice"
+        in MlflowClient(f"sqlite:///{folder}/runs/mlflow.db")
+        .get_run(json.loads((trained / "mlflow_run.json").read_text())["run_id"])
+        .data.metrics
+    )
+
+
+@pytest.mark.slow
+def test_a_killed_training_resumes_to_the_weights_of_an_uninterrupted_one(folder: Path, trained: Path):
+    settings = {**TINY, "epochs": 4, "output_dir": "runs/killed"}
+    killed = folder / "runs" / "killed"
+    with subprocess.Popen(command("train.yaml", **settings), cwd=folder, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not (killed / "last.pt").is_file():
+            assert process.poll() is None, "the training ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    done = torch.load(killed / "last.pt", weights_only=True)["epoch"]
+    assert 1 <= done < 4
+    run_id = json.loads((killed / "mlflow_run.json").read_text())["run_id"]
+    run(folder, "train.yaml", **settings, resume=True)
+    for name in ("model.pt", "last.pt"):
+        whole, resumed = (torch.load(path / name, weights_only=True) for path in (trained, killed))
+        torch.testing.assert_close(resumed, whole, rtol=0, atol=0)
+    rows = json.loads((killed / "history.json").read_text())
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    assert json.loads((killed / "mlflow_run.json").read_text())["run_id"] == run_id
+    assert MlflowClient(f"sqlite:///{folder}/runs/mlflow.db").get_run(run_id).info.status == "FINISHED"
+
+
+@pytest.mark.slow
+def test_a_second_training_sets_the_first_aside(folder: Path):
+    for _ in range(2):
+        run(folder, "train.yaml", **{**TINY, "epochs": 1}, output_dir="runs/twice")
+    assert (folder / "runs" / "twice" / "model.pt").is_file()
+    assert (folder / "runs" / "twice.previous-1" / "model.pt").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epoch": 3}, r"--epoch is not a setting of this bundle; did you mean --epochs\?"),
+        ({"loss": "margnal"}, r"--loss is 'margnal'; it is one of categorical_ce, .*marginal"),
+        ({"epochs": "three"}, r"--epochs is 'three'; its default \d+ is a number"),
+        ({"data": "data/nowhere"}, r"data/nowhere is not a prepared dataset: it has no datalist.json"),
+        ({"label_dropout": 1.5}, r"label dropout is 1.5; it is a probability, 0 to 1"),
+        ({"withheld": "{'nobody': ['left_atrium']}"}, r"withheld names \['nobody'\]"),
+    ],
+)
+def test_a_wrong_setting_stops_the_run_with_one_clear_line(folder: Path, settings: dict[str, object], message: str):
+    output = run(folder, "train.yaml", ok=False, **{**TINY, "output_dir": "runs/wrong", **settings})
+    assert re.search(message, output), output
+    assert "Traceback" not in output
+    assert not (folder / "runs" / "wrong" / "last.pt").exists()
+
+
+@pytest.mark.slow
+def test_evaluation_without_weights_says_how_to_get_them(folder: Path):
+    output = run(folder, "evaluate.yaml", ok=False, seed=99)
+    assert re.search(r"model.pt is missing. Train first", output)
+
+
+@pytest.mark.slow
+def test_every_loss_and_network_trains(folder: Path):
+    config = yaml.safe_load((ROOT / ECHO / "configs" / "train.yaml").read_text())
+    losses, networks = list(config["losses"]), list(config["networks"])
+    assert len(losses) >= 5
+    assert len(networks) >= 2
+    choices = [{"loss": loss} for loss in losses[:-1]] + [
+        {"network": network, "loss": losses[-1]} for network in networks
+    ]
+    for choice in choices:
+        parser = ConfigParser()
+        parser.read_config(ROOT / ECHO / "configs" / "train.yaml")
+        output = folder / "runs" / "_".join(choice.values())
+        output.mkdir(parents=True)
+        parser.update({**TINY, **choice, "epochs": 1, "data": str(folder / "data/phantom"), "label_dropout": 0.3})
+        parser.update({"output_dir": str(output), "tracking_uri": f"sqlite:///{folder}/runs/mlflow.db"})
+        trainer = parser.get_parsed_content("train::trainer")
+        before = {name: value.clone() for name, value in parser.get_parsed_content("model").state_dict().items()}
+        trainer.run()
+        weights = torch.load(output / "model.pt", weights_only=True)
+        assert all(value.isfinite().all() for value in weights.values()), choice
+        assert any(not torch.equal(weights[name], before[name]) for name in before), choice
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("trained")
+def test_inference_returns_to_the_geometry_of_the_input(folder: Path):
+    source = folder / "scans"
+    source.mkdir()
+    pixels = np.zeros((60, 45), np.float32)  # rows, columns
+    pixels[10:50, 5:30] = 128
+    image = itk.image_view_from_array(pixels)
+    image.SetSpacing((0.4, 0.3))
+    itk.imwrite(image, str(source / "scan.nii.gz"))
+    run(folder, "inference.yaml", input="scans", image_size=32, checkpoint="runs/whole/model.pt", output_dir="out")
+    result = itk.imread(str(folder / "out" / "scan_seg.nii.gz"))
+    labels = itk.array_from_image(result)
+    assert labels.squeeze().shape == pixels.shape
+    assert tuple(result.GetSpacing())[:2] == pytest.approx((0.4, 0.3))
+    assert set(np.unique(labels)) <= {0, 1, 2, 3}
+
+
+@pytest.mark.slow
+def test_inference_sees_what_evaluation_sees(folder: Path, trained: Path):
+    item = json.loads((folder / "data/phantom/datalist.json").read_text())[0]
+    run(
+        folder, "inference.yaml", input=f"data/phantom/{item['image']}", image_size=32, output_ext=".png",
+        checkpoint="runs/whole/model.pt", output_dir="out_png",
+    )  # fmt: skip
+    (result,) = (folder / "out_png").glob("*_seg.png")
+    parser = ConfigParser()
+    parser.read_config(ROOT / ECHO / "configs" / "train.yaml")
+    network = parser.get_parsed_content("network_def")
+    network.load_state_dict(torch.load(trained / "model.pt", weights_only=True))
+    pixels = torch.from_numpy(np.array(Image.open(folder / "data/phantom" / item["image"]))).float() / 255
+    with torch.no_grad():
+        expected = network.eval()(pixels[None, None]).argmax(dim=1)[0].numpy()
+    assert expected.any(), "the network finds something to compare"
+    np.testing.assert_array_equal(np.array(Image.open(result)), expected)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize(
+    ("workflow", "kind"), [("train.yaml", "train"), ("evaluate.yaml", "infer"), ("inference.yaml", "infer")]
+)
+def test_the_workflows_have_monais_standard_properties(
+    folder: Path, workflow: str, kind: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(folder)
+    bundle = ConfigWorkflow(
+        str(ECHO / "configs" / workflow),
+        workflow_type=kind,
+        logging_file=False,
+        **TINY,
+        output_dir="runs/properties",
+        checkpoint="runs/whole/model.pt",
+    )
+    bundle.initialize()
+    assert bundle.check_properties() == []
+
+
+def test_the_environment_tells_where_mlflow_logs(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///elsewhere.db")
+    parser = ConfigParser()
+    parser.read_config(ROOT / ECHO / "configs" / "train.yaml")
+    assert parser.get_parsed_content("tracking_uri") == "sqlite:///elsewhere.db"
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
