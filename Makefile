@@ -5,15 +5,19 @@ BIN := $(VENV)/bin
 BUNDLES := $(wildcard bundles/*)
 RUN := $(BIN)/python -W ignore::UserWarning:monai -m monai.bundle run --bundle_root bundles/echo_segmentation
 CONFIGS := bundles/echo_segmentation/configs
+# the size of the demo
+EPOCHS := 20
+PATIENTS := 60
+SIZE := 128
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
 .PHONY: demo test test-fast lint bundles ui clean
 
 demo: $(VENV)/installed
-	$(BIN)/python -m common.datasets phantom data/demo --size 128 --patients 60
-	$(RUN) --config_file $(CONFIGS)/train.yaml --data data/demo --epochs 12 --run_name demo
-	$(RUN) --config_file $(CONFIGS)/evaluate.yaml --data data/demo --run_name demo
+	$(BIN)/python -m common.datasets phantom data/demo --size $(SIZE) --patients $(PATIENTS)
+	$(RUN) --config_file $(CONFIGS)/train.yaml --data data/demo --image_size $(SIZE) --epochs $(EPOCHS) --run_name demo
+	$(RUN) --config_file $(CONFIGS)/evaluate.yaml --data data/demo --image_size $(SIZE) --run_name demo
 	@echo "Learning curves and overlays: runs/echo_segmentation/demo. The run in MLflow: make ui"
 
 test: $(VENV)/installed-dev lint
@@ -29,7 +33,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/python -m common.export --check $(BUNDLES)
 
 bundles: $(VENV)/installed
-	$(BIN)/python -m common.export $(BUNDLES)
+	$(BIN)/python -m common.export --complete $(BUNDLES)
 
 ui: $(VENV)/installed
 	$(BIN)/mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///runs/mlflow.db}

@@ -4,8 +4,8 @@
     python -m benchmarks.losses --compile          # `torch.compile` of each loss as well
     python -m benchmarks.losses --threads 2
 
-All losses take turns within each repetition, so that a busy machine slows all of them; the median is reported, and its ratio
-to `torch.nn.functional.cross_entropy`, which needs complete labels.
+All losses take turns within each repetition, so that a busy machine slows all of them; the median is reported, and its
+ratio to `torch.nn.functional.cross_entropy`, which needs complete labels.
 """
 
 import argparse

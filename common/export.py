@@ -1,7 +1,8 @@
-"""The complete form of a bundle: each workflow's text joined with the bundle's own, one file a workflow.
+"""The forms of a bundle: complete where it is read, self-contained when published.
 
-`python -m common.export [--check] bundles/B ...` writes configs/<workflow>.yaml from configs/bundle.yaml and
-common/workflows/<workflow>.yaml, comments and all. A top-level block that the bundle defines replaces the workflow's.
+`python -m common.export --complete BUNDLE ...` writes configs/<workflow>.yaml from configs/bundle.yaml and
+common/workflows/<workflow>.yaml, comments and all; a top-level block that the bundle defines replaces the workflow's.
+`python -m common.export BUNDLE OUT` writes the published form (`common.published`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import sys
 from pathlib import Path
 
 import yaml
+
+from common.published import publish
 
 __all__ = ["complete", "write_complete"]
 
@@ -98,12 +101,24 @@ def write_complete(bundle: Path, check: bool = False) -> list[Path]:
 
 
 def main() -> None:
-    """Write or check the complete configurations of the bundles on the command line."""
+    """Publish a bundle, or write or check complete configurations."""
     parser = argparse.ArgumentParser(prog="python -m common.export", description=__doc__)
-    parser.add_argument("bundles", nargs="+", type=Path)
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if a file is stale")
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="BUNDLE OUT, or bundles with an option")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--complete", action="store_true", help="write the complete configurations of the bundles")
+    mode.add_argument("--check", action="store_true", help="change nothing; fail if a complete configuration is stale")
     arguments = parser.parse_args()
-    stale = [path for bundle in arguments.bundles for path in write_complete(bundle, arguments.check)]
+    if not arguments.complete and not arguments.check:
+        if len(arguments.paths) != 2:
+            parser.error("publishing takes a bundle and the folder to make: python -m common.export BUNDLE OUT")
+        bundle, out = arguments.paths
+        try:
+            files = publish(bundle, out)
+        except OSError as error:
+            sys.exit(str(error))
+        print(f"{out}: {len(files)} files of code in scripts; add models/model.pt before sharing it")
+        return
+    stale = [path for bundle in arguments.paths for path in write_complete(bundle, arguments.check)]
     for path in stale:
         print(f"{'stale' if arguments.check else 'wrote'} {path}")
     if arguments.check and stale:

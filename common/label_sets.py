@@ -262,7 +262,7 @@ def drop_classes(target: torch.Tensor, drop: torch.Tensor) -> torch.Tensor:
     num_classes = drop.shape[1]
     every = (1 << num_classes) - 1
     classes = torch.arange(num_classes, device=drop.device)
-    bits = (drop.to(torch.int64) << classes).sum(dim=1).to(target)
+    bits = (drop.to(torch.int64) << classes).sum(dim=1).to(target, non_blocking=True)
     bits = bits.reshape(-1, *[1] * (target.ndim - 2))
     concerned = bits.clamp(max=1)
     told_apart = target[:, 1] & ~(bits | concerned)
@@ -335,6 +335,6 @@ def _check_integer(label: torch.Tensor) -> None:
 
 
 def _unpack(codes: torch.Tensor, num_classes: int) -> torch.Tensor:
-    bits = [1 << c for c in range(num_classes)]
-    mask = torch.tensor(bits, dtype=codes.dtype, device=codes.device).reshape(1, -1, *[1] * (codes.ndim - 2))
+    mask = (1 << torch.arange(num_classes, device=codes.device)).to(codes.dtype)
+    mask = mask.reshape(-1, *[1] * (codes.ndim - 2))
     return (codes & mask).bool()

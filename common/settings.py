@@ -20,7 +20,7 @@ from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 from monai.bundle import run as monai_run
 
-__all__ = ["check_settings", "command_line", "save_settings"]
+__all__ = ["check_settings", "command_line", "save_settings", "switch"]
 
 RUNNER_ARGUMENTS = [name for name in inspect.signature(monai_run).parameters if name != "override"]
 
@@ -102,7 +102,12 @@ def check_settings(choices: Mapping[str, str] | None = None, argv: Sequence[str]
             plain = [key for key, value in config.items() if not isinstance(value, dict | list)]
             hint = f"did you mean --{close[0]}? " if close else ""
             sys.exit(f"--{name} is not a setting of this bundle; {hint}Plain settings: {', '.join(plain)}.")
-        if isinstance(default, int | float) and not isinstance(value, int | float):
+        if isinstance(default, bool):
+            try:
+                switch(value)
+            except ValueError as error:
+                sys.exit(f"--{name}: {error}")
+        elif isinstance(default, int | float) and not isinstance(value, int | float):
             sys.exit(f"--{name} is {value!r}; its default {default!r} is a number.")
         names = list(config[choices[name]]) if choices and name in choices else None
         if names is not None and value not in names:
@@ -121,9 +126,23 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
 
 def _raised_here(error: BaseException) -> bool:
     *_, last = traceback.walk_tb(error.__traceback__)
-    return (
-        isinstance(error, ValueError | OSError | ArithmeticError) and "common" in Path(last[0].f_code.co_filename).parts
-    )
+    ours = last[0].f_code.co_filename.startswith(str(Path(__file__).parent))
+    return ours and isinstance(error, ValueError | OSError | ArithmeticError)
+
+
+def switch(value: bool | str) -> bool:
+    """Read a switch: on the command line MONAI's runner leaves `true` a string, and "false" would count as true.
+
+    Raises:
+        ValueError: if it is neither true nor false.
+
+    Example:
+        >>> switch("true"), switch("False"), switch(True)
+        (True, False, True)
+    """
+    if str(value).lower() not in ("true", "false"):
+        raise ValueError(f"{value!r} is neither true nor false.")
+    return str(value).lower() == "true"
 
 
 def save_settings(folder: str | Path, argv: Sequence[str] | None = None) -> None:

@@ -172,7 +172,7 @@ def test_a_killed_training_resumes_to_the_weights_of_an_uninterrupted_one(folder
     done = torch.load(killed / "last.pt", weights_only=True)["epoch"]
     assert 1 <= done < 4
     run_id = json.loads((killed / "mlflow_run.json").read_text())["run_id"]
-    run(folder, "train.yaml", **settings, resume=True)
+    run(folder, "train.yaml", **settings, resume="true")
     for name in ("model.pt", "last.pt"):
         whole, resumed = (torch.load(path / name, weights_only=True) for path in (trained, killed))
         torch.testing.assert_close(resumed, whole, rtol=0, atol=0)

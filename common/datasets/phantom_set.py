@@ -20,9 +20,7 @@ def _read(domain: str, patient: int, phase: Literal["ED", "ES"], size: int, seed
     return Frame(frame.image, frame.label, frame.spacing)
 
 
-def phantom(
-    size: int, patients: int = 100, domains: Sequence[str] = tuple(DOMAINS), seed: int = 0, first: int = 0
-) -> Source:
+def phantom(size: int, patients: int = 100, domains: Sequence[str] = tuple(DOMAINS), seed: int = 0) -> Source:
     """Draw phantom patients in each scanner domain.
 
     Args:
@@ -30,7 +28,6 @@ def phantom(
         patients: in each domain; patient n differs from domain to domain.
         domains: names among `DOMAINS`.
         seed: of everything.
-        first: number of the first patient.
 
     Raises:
         ValueError: if a domain is unknown or there are fewer than 10 patients, which leave a fold empty.
@@ -53,7 +50,7 @@ def phantom(
             read=partial(_read, domain, patient, phase, size, seed),
         )
         for domain in domains
-        for patient in range(first, first + patients)
+        for patient in range(patients)
         for phase in phases
     ]
     return Source(

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 __all__ = ["require_checkpoint", "run_folder"]
 
@@ -27,14 +31,24 @@ def run_folder(folder: str | Path, resume: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def require_checkpoint(path: str | Path) -> None:
-    """Check that weights are there before anything is loaded.
+def require_checkpoint(path: str | Path, settings: Mapping[str, Any]) -> None:
+    """Check that weights are there, and that they were trained as they are about to be used.
+
+    Args:
+        path: of the weights; a training leaves its `config.yaml` beside them.
+        settings: that must be the training's, such as the loss, which decides how logits are read.
 
     Raises:
-        FileNotFoundError: if they are not; the message says how to get them.
+        FileNotFoundError: if there are no weights; the message says how to get them.
+        ValueError: if the training's settings differ; the message names them.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(
             f"{path} is missing. Train first with the same --loss, --network, --label_dropout and --seed, "
             "or name other weights with --checkpoint PATH."
         )
+    config = Path(path).with_name("config.yaml")
+    trained = yaml.safe_load(config.read_text()) if config.is_file() else settings
+    if wrong := {key: trained[key] for key in settings if trained.get(key) != settings[key]}:
+        given = " ".join(f"--{key} {value}" for key, value in wrong.items())
+        raise ValueError(f"{path} was trained with {given}; use it with the same.")

@@ -1,0 +1,56 @@
+"""Categorical cross entropy: what remains of the partial labels is ignored."""
+
+import torch
+from torch import nn
+
+from common.losses.agreement import check_agreement
+from common.losses.reduction import reduce
+from common.losses.set_cross_entropy import set_cross_entropy
+
+__all__ = ["CategoricalCrossEntropyLoss", "lowest_admitted"]
+
+
+def lowest_admitted(admitted: torch.Tensor) -> torch.Tensor:
+    """Keep only the lowest bit: the class that a fully labelled reading of the annotation takes for the truth.
+
+    Args:
+        admitted: bit masks of any shape, integer.
+
+    Example:
+        >>> lowest_admitted(torch.tensor([5, 2, 6]))  # {0, 2}, {1}, {1, 2}
+        tensor([1, 2, 2])
+    """
+    return admitted & (~admitted + 1)
+
+
+class CategoricalCrossEntropyLoss(nn.Module):
+    """Cross entropy that takes the lowest admitted class for the truth: the baseline that adaptive losses improve on.
+
+    Where a dataset leaves a structure inside its background, the network is taught that it *is* background. With
+    complete labels this is the ordinary cross entropy.
+
+    Args:
+        reduction: "mean" over all pixels, "sum", or "none" for the loss per pixel (B, *spatial).
+
+    Shapes:
+        input: logits (B, C, *spatial).
+        target: label-set map (B, 2, *spatial).
+
+    References:
+        Islam et al. (2026), Comparison of loss functions for robust deep learning-based echocardiography segmentation
+        when learning with partially labelled data from multiple domains, MELBA, the baseline.
+
+    Example:
+        >>> target = torch.tensor([[[5], [2]]])  # background or class 2: read as background
+        >>> CategoricalCrossEntropyLoss()(torch.zeros(1, 3, 1), target)  # log 3
+        tensor(1.0986)
+    """
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Compute the loss of logits (B, C, *spatial) for a label-set map (B, 2, *spatial)."""
+        input, target = check_agreement(input, target)
+        return reduce(set_cross_entropy(input, lowest_admitted(target[:, 0])), self.reduction)

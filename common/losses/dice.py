@@ -1,0 +1,28 @@
+"""The soft Dice coefficient of each structure in each image."""
+
+import torch
+
+__all__ = ["dice"]
+
+
+def dice(probability: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Compute the soft Dice coefficient 2 sum(p y) / (sum(p) + sum(y)), without smoothing.
+
+    An empty truth gives zero whatever is predicted, as the definition says, and a gradient of exactly zero: nothing is
+    divided by a vanishing probability. Otherwise the denominator is 1 or more, so no epsilon is needed.
+
+    Args:
+        probability: (B, C, *spatial), zero where a pixel is left out.
+        truth: 0 or 1, (B, C, *spatial), zero where a pixel is left out.
+
+    Returns:
+        Coefficients (B, C).
+
+    Example:
+        >>> dice(torch.tensor([[[0.5, 0.5]]]), torch.tensor([[[1.0, 0.0]]]))  # 2 * 0.5 / (1 + 1)
+        tensor([[0.5000]])
+    """
+    overlap = (probability * truth).flatten(start_dim=2).sum(dim=2)
+    true = truth.flatten(start_dim=2).sum(dim=2)
+    size = probability.flatten(start_dim=2).sum(dim=2) + true
+    return 2 * overlap / torch.where(true > 0, size, 1)

@@ -1,0 +1,50 @@
+"""Exclusion loss: no class may lie where it is impossible."""
+
+import torch
+from torch import nn
+
+from common.losses.agreement import check_agreement
+from common.losses.dice import dice
+from common.losses.membership import membership
+from common.losses.reduction import reduce
+
+__all__ = ["ExclusionLoss"]
+
+
+class ExclusionLoss(nn.Module):
+    """The Dice overlap of each foreground class with the pixels where it is impossible.
+
+    Structures exclude each other, so an annotated one also says where the unannotated ones are not. A class is
+    impossible wherever a pixel does not admit it. Used beside a marginal loss, never alone. Unlike the losses of the
+    cross-entropy family it does depend on how probability is shared within a label set, through the size of each class.
+
+    Args:
+        reduction: "mean" over images and foreground classes, "sum", or "none" for the losses (B, C) with zeros for
+            background.
+
+    Shapes:
+        input: logits (B, C, *spatial).
+        target: label-set map (B, 2, *spatial).
+
+    References:
+        Shi et al. (2021), Marginal loss and exclusion loss for partially supervised multi-organ segmentation.
+
+    Example:
+        >>> target = torch.tensor([[[1, 2], [3, 3]]])  # background, class 1
+        >>> ExclusionLoss()(torch.zeros(1, 2, 2), target)  # class 1 is impossible at the first: 2 * (1/2) / (1 + 1)
+        tensor(0.5000)
+    """
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Compute the loss of logits (B, C, *spatial) for a label-set map (B, 2, *spatial)."""
+        input, target = check_agreement(input, target)
+        probability = (input if input.dtype == torch.float64 else input.float()).softmax(dim=1)
+        impossible = membership(~target[:, 0], probability)
+        loss = dice(probability[:, 1:], impossible[:, 1:])
+        if self.reduction == "none":
+            loss = torch.cat([torch.zeros_like(loss[:, :1]), loss], dim=1)
+        return reduce(loss, self.reduction)

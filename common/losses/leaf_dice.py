@@ -1,0 +1,51 @@
+"""Leaf Dice: Dice over the pixels whose truth is known."""
+
+import torch
+from torch import nn
+
+from common.losses.agreement import check_agreement
+from common.losses.dice import dice
+from common.losses.membership import membership
+from common.losses.reduction import reduce
+
+__all__ = ["LeafDiceLoss"]
+
+
+class LeafDiceLoss(nn.Module):
+    """One minus the Dice of each annotated class, over the pixels that admit a single class (the leaves).
+
+    Ambiguous pixels do not take part at all, neither for nor against a class: stricter than marginal Dice, which still
+    learns there what the pixel is *not*. An image counts a class only if it annotates it at such a pixel, background
+    included; every counted pair of image and class weighs the same in the mean.
+
+    Args:
+        reduction: "mean" over the counted pairs of image and class, "sum", or "none" for the losses (B, C) with zeros
+            where nothing is counted.
+
+    Shapes:
+        input: logits (B, C, *spatial).
+        target: label-set map (B, 2, *spatial).
+
+    References:
+        Fidon et al. (2021), Label-set loss functions for partial supervision.
+
+    Example:
+        >>> target = torch.tensor([[[2, 5], [2, 2]]])  # class 1, then background or class 2, which is left out
+        >>> LeafDiceLoss()(torch.tensor([[[0.0, 9.0], [0.0, 9.0], [-100.0, 9.0]]]), target)  # 1 - 2 * (1/2) / (1/2 + 1)
+        tensor(0.3333)
+    """
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Compute the loss of logits (B, C, *spatial) for a label-set map (B, 2, *spatial)."""
+        input, target = check_agreement(input, target)
+        probability = (input if input.dtype == torch.float64 else input.float()).softmax(dim=1)
+        admitted, annotated = target.unbind(dim=1)
+        annotated = torch.where((admitted & (admitted - 1)) == 0, annotated, 0)
+        told_apart = membership(annotated, probability)
+        counted = told_apart.flatten(start_dim=2).amax(dim=2) > 0
+        loss = (1 - dice(probability * told_apart, membership(admitted & annotated, probability))) * counted
+        return reduce(loss, self.reduction, counted)

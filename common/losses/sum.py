@@ -1,0 +1,39 @@
+"""A weighted sum of losses."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+__all__ = ["SumLoss"]
+
+
+class SumLoss(nn.Module):
+    """The weighted sum of losses on the same logits and the same label-set map.
+
+    Args:
+        losses: losses to add up.
+        weights: weight of each loss, as many as losses.
+
+    Shapes:
+        input: logits (B, C, *spatial).
+        target: label-set map (B, 2, *spatial).
+
+    Example:
+        >>> from common.losses import CategoricalCrossEntropyLoss, MarginalLoss
+        >>> loss = SumLoss([CategoricalCrossEntropyLoss(), MarginalLoss()], [1.0, 2.0])
+        >>> loss(torch.zeros(1, 3, 1), torch.tensor([[[5], [2]]]))  # log 3 + 2 log(3 / 2)
+        tensor(1.9095)
+    """
+
+    def __init__(self, losses: Sequence[nn.Module], weights: Sequence[float]) -> None:
+        super().__init__()
+        if len(losses) != len(weights) or not losses:
+            raise ValueError(f"{len(losses)} losses come with {len(weights)} weights, must be as many, at least one.")
+        self.losses = nn.ModuleList(losses)
+        self.weights = weights
+
+    def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Compute the loss of logits (B, C, *spatial) for a label-set map (B, 2, *spatial)."""
+        parts = [weight * loss(input, target) for loss, weight in zip(self.losses, self.weights, strict=True)]
+        return torch.stack(parts).sum(dim=0)

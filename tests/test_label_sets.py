@@ -1,0 +1,321 @@
+"""The vocabulary: encoding, dropping, withholding, describing."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.label_sets import LabelSets, admitted, annotated, describe, drop_classes
+
+CLASSES = ["background", "lv_cavity", "lv_myocardium", "left_atrium"]
+FULL = [["background"], ["lv_cavity"], ["lv_myocardium"], ["left_atrium"]]
+HEART = LabelSets(
+    CLASSES,
+    {
+        "camus": FULL,
+        "echonet_dynamic": [["background", "lv_myocardium", "left_atrium"], ["lv_cavity"]],
+        "whole_ventricle": [["background"], ["lv_cavity", "lv_myocardium"], ["left_atrium"]],
+        "with_ignored": [*FULL, CLASSES],
+    },
+)
+
+
+@st.composite
+def label_sets(draw, most_classes=12):
+    """Draw a vocabulary with one complete dataset and one whose values stand for any sets at all."""
+    classes = ["background", *(f"class_{c}" for c in range(1, draw(st.integers(2, most_classes))))]
+    one_set = st.lists(st.sampled_from(classes), min_size=1, unique=True)
+    partial = draw(st.lists(one_set, min_size=1, max_size=6))
+    return LabelSets(classes, {"full": [[name] for name in classes], "partial": partial})
+
+
+def codes(*values):
+    return torch.tensor(values, dtype=torch.uint8)
+
+
+def test_a_complete_dataset_admits_the_stored_class_and_annotates_all():
+    encoded = HEART.encode(torch.tensor([[[0, 1], [2, 3]]]), "camus")
+    assert torch.equal(encoded, codes([[1, 2], [4, 8]], [[15, 15], [15, 15]]))
+
+
+def test_a_partial_dataset_admits_the_missing_classes_in_its_background():
+    encoded = HEART.encode(torch.tensor([[0, 1]]), "echonet_dynamic")
+    assert torch.equal(encoded, codes([1 + 4 + 8, 2], [2, 2]))
+
+
+def test_a_superclass_annotates_what_lies_beside_it():
+    encoded = HEART.encode(torch.tensor([[0, 1, 2]]), "whole_ventricle")
+    assert torch.equal(encoded, codes([1, 2 + 4, 8], [1 + 8, 1 + 8, 1 + 8]))
+
+
+def test_a_value_for_every_class_marks_an_ignored_pixel_and_no_other():
+    encoded = HEART.encode(torch.tensor([[1, 4]]), "with_ignored")
+    assert torch.equal(encoded, codes([2, 15], [15, 0]))
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "dtype"),
+    [
+        (2, torch.uint8),
+        (8, torch.uint8),
+        (9, torch.int16),
+        (15, torch.int16),
+        (16, torch.int32),
+        (31, torch.int32),
+        (32, torch.int64),
+        (63, torch.int64),
+    ],
+)
+def test_the_smallest_dtype_that_holds_all_classes_is_used_to_its_last_bit(num_classes, dtype):
+    classes = ["background", *(f"class_{c}" for c in range(1, num_classes))]
+    sets = LabelSets(classes, {"full": [[name] for name in classes]})
+    label = torch.arange(num_classes)[None]
+    encoded = sets.encode(label, "full")
+    assert encoded.dtype == dtype
+    assert torch.equal(admitted(encoded[None], num_classes)[0], torch.eye(num_classes, dtype=torch.bool))
+    assert bool(annotated(encoded[None], num_classes).all())
+    dropped = drop_classes(encoded[None], torch.arange(num_classes)[None] == num_classes - 1)
+    last_and_background = admitted(dropped, num_classes)[0].sum(dim=0)
+    assert last_and_background.tolist() == [2] + [1] * (num_classes - 2) + [2]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64])
+def test_annotations_of_any_integer_dtype_are_encoded(dtype):
+    label = torch.tensor([[0, 1]], dtype=dtype)
+    assert torch.equal(HEART.encode(label, "camus"), codes([1, 2], [15, 15]))
+    assert torch.equal(HEART.encode_batch(label[None], torch.tensor([0])), codes([1, 2], [15, 15])[None])
+
+
+def test_a_batch_of_several_datasets_equals_the_samples_encoded_one_by_one():
+    generator = torch.Generator().manual_seed(0)
+    dataset = torch.tensor([3, 0, 1, 2, 1])
+    names = list(HEART.label_sets)
+    counts = torch.tensor([len(HEART.label_sets[names[d]]) for d in dataset.tolist()])
+    label = torch.randint(0, 1000, (5, 1, 6, 7), generator=generator) % counts.reshape(-1, 1, 1, 1)
+    expected = torch.stack([HEART.encode(one, names[d]) for one, d in zip(label, dataset.tolist(), strict=True)])
+    assert torch.equal(HEART.encode_batch(label, dataset), expected)
+    volume = HEART.encode_batch(label.unsqueeze(2), dataset)
+    assert torch.equal(volume, expected.unsqueeze(2))
+
+
+def test_cropping_before_or_after_encoding_is_the_same():
+    label = torch.randint(0, 2, (1, 8, 9), generator=torch.Generator().manual_seed(0))
+    encoded = HEART.encode(label, "echonet_dynamic")
+    for crop in ((slice(None), slice(2, 5), slice(3, 4)), (slice(None), slice(0, 1), slice(0, 1))):
+        assert torch.equal(HEART.encode(label[crop], "echonet_dynamic"), encoded[crop])
+
+
+def test_encoding_keeps_the_geometry_of_a_meta_tensor():
+    monai_data = pytest.importorskip("monai.data")
+    label = monai_data.MetaTensor(torch.zeros(1, 4, 4, dtype=torch.uint8), affine=2 * torch.eye(4))
+    encoded = HEART.encode(label, "camus")
+    assert isinstance(encoded, monai_data.MetaTensor)
+    assert torch.equal(encoded.affine, label.affine)
+
+
+def test_encoding_survives_copies_and_worker_processes():
+    label = torch.tensor([[0, 1]])
+    for twin in (copy.deepcopy(HEART), pickle.loads(pickle.dumps(HEART))):
+        assert torch.equal(twin.encode(label, "camus"), HEART.encode(label, "camus"))
+
+
+def test_the_arguments_are_kept_under_their_names():
+    sets = {"camus": FULL}
+    assert LabelSets(CLASSES, sets).label_sets is sets
+    assert LabelSets(CLASSES, sets).classes is CLASSES
+
+
+def test_coverage_tells_who_annotates_what():
+    assert HEART.annotated("echonet_dynamic") == ["lv_cavity"]
+    assert HEART.annotated("whole_ventricle") == ["background", "left_atrium"]
+    assert HEART.coverage()["echonet_dynamic"] == {
+        "background": False,
+        "lv_cavity": True,
+        "lv_myocardium": False,
+        "left_atrium": False,
+    }
+    assert list(HEART.coverage()) == list(HEART.label_sets)
+
+
+def test_the_description_has_a_row_a_dataset_and_the_counts_last():
+    lines = describe(HEART, dict.fromkeys(HEART.label_sets, 7)).splitlines()
+    assert [line.split()[0] for line in lines] == ["dataset", *HEART.label_sets]
+    assert lines[2].split()[1:] == ["-", "✓", "-", "-", "7"]
+    assert len({len(line) for line in lines}) == 1
+    assert "images" not in describe(HEART)
+
+
+# Dropping and withholding
+
+
+def plainly_dropped(truth, told, dropped, num_classes):
+    """The rule for one pixel, with sets: what the pixel admits and what is told apart afterwards."""
+    if not dropped:
+        return truth, told
+    told = told - dropped - {0}
+    ambiguous = {0} | (set(range(num_classes)) - told)
+    return (truth | ambiguous if truth & ambiguous else truth), told
+
+
+def as_sets(encoded, num_classes):
+    unpacked = torch.stack([admitted(encoded, num_classes), annotated(encoded, num_classes)], dim=1).flatten(3)
+    return [
+        [
+            tuple(set(unpacked[b, k, :, i].nonzero().flatten().tolist()) for k in (0, 1))
+            for i in range(unpacked.shape[3])
+        ]
+        for b in range(unpacked.shape[0])
+    ]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_dropping_follows_the_rule_pixel_by_pixel(data):
+    sets = data.draw(label_sets())
+    num_classes = len(sets.classes)
+    values = [len(sets.label_sets[name]) for name in ("full", "partial")]
+    label = torch.arange(max(values)).expand(2, 1, -1) % torch.tensor(values).reshape(2, 1, 1)
+    encoded = sets.encode_batch(label, torch.tensor([0, 1]))
+    drop = torch.tensor(data.draw(st.lists(st.booleans(), min_size=2 * num_classes, max_size=2 * num_classes)))
+    drop = drop.reshape(2, num_classes)
+    drop[:, 0] = False
+    before = encoded.clone()
+    result = drop_classes(encoded, drop)
+    assert torch.equal(encoded, before)
+    assert result.dtype == encoded.dtype
+    expected = [
+        [plainly_dropped(*pixel, set(drop[b].nonzero().flatten().tolist()), num_classes) for pixel in pixels]
+        for b, pixels in enumerate(as_sets(encoded, num_classes))
+    ]
+    assert as_sets(result, num_classes) == expected
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_withholding_a_class_is_encoding_and_then_dropping_it(data):
+    sets = data.draw(label_sets())
+    withheld = data.draw(st.lists(st.sampled_from(sets.classes[1:]), unique=True))
+    values = torch.arange(len(sets.label_sets["partial"]))[None]
+    drop = torch.tensor([[name in withheld for name in sets.classes]])
+    expected = drop_classes(sets.encode(values, "partial")[None], drop)[0]
+    result = sets.withhold({"partial": withheld})
+    assert torch.equal(result.encode(values, "partial"), expected)
+    assert result.label_sets["full"] == sets.label_sets["full"]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_dropping_twice_or_in_another_order_changes_nothing(data):
+    sets = data.draw(label_sets())
+    encoded = sets.encode(torch.arange(len(sets.label_sets["partial"]))[None], "partial")[None]
+    classes = st.lists(st.sampled_from(range(1, len(sets.classes))), unique=True)
+    one, other = (torch.zeros(1, len(sets.classes), dtype=torch.bool) for _ in range(2))
+    one[0, data.draw(classes)] = True
+    other[0, data.draw(classes)] = True
+    once = drop_classes(encoded, one)
+    assert torch.equal(drop_classes(once, one), once)
+    assert torch.equal(drop_classes(once, other), drop_classes(drop_classes(encoded, other), one))
+    assert torch.equal(drop_classes(once, other), drop_classes(encoded, one | other))
+
+
+def test_dropping_a_class_that_background_hides_already_changes_nothing():
+    encoded = HEART.encode(torch.tensor([[0, 1]]), "echonet_dynamic")[None]
+    assert torch.equal(drop_classes(encoded, torch.tensor([[False, False, True, True]])), encoded)
+
+
+def test_dropping_every_class_leaves_nothing_to_learn():
+    encoded = HEART.encode(torch.tensor([[0, 1, 2, 3]]), "camus")[None]
+    dropped = drop_classes(encoded, torch.tensor([[False, True, True, True]]))
+    assert torch.equal(dropped[0], codes([15] * 4, [0] * 4))
+
+
+def test_each_sample_loses_its_own_classes_only():
+    encoded = HEART.encode(torch.tensor([[0, 1, 2, 3]]), "camus").expand(3, -1, -1)
+    drop = torch.tensor([[False] * 4, [False, True, False, False], [False, False, False, True]])
+    dropped = drop_classes(encoded, drop)
+    assert dropped[:, 0].tolist() == [[1, 2, 4, 8], [3, 3, 4, 8], [9, 2, 4, 9]]
+    assert dropped[:, 1].tolist() == [[15] * 4, [12] * 4, [6] * 4]
+
+
+# Wrong use
+
+
+@pytest.mark.parametrize(
+    ("classes", "sets", "message"),
+    [
+        (["lv", "background"], {"a": [["lv"]]}, r"classes are \['lv', 'background'\], must be 'background' followed"),
+        (["background"], {"a": [["background"]]}, r"must be 'background' followed by at least one structure"),
+        (["background", "lv", "lv"], {"a": [["lv"]]}, r"classes name \['lv'\] more than once"),
+        (["background", *map(str, range(63))], {"a": [["0"]]}, r"64 classes do not fit .* at most 63"),
+        (["background", "lv"], {}, r"label sets name no dataset"),
+        (["background", "lv"], {"a": []}, r"label sets of 'a' are empty"),
+        (["background", "lv"], {"a": [["background"], []]}, r"label set of value 1 in 'a' is empty"),
+        (
+            ["background", "lv_cavity"],
+            {"unity": [["background"], ["lv_wall"]]},
+            r"value 1 in 'unity' names \['lv_wall'\], which are not among the classes \['background', 'lv_cavity'\]",
+        ),
+        (
+            ["background", "lv", "la"],
+            {"a": [["background", "la"], ["lv"]]},
+            r"no dataset annotates \['la'\]: .* among \['a'\]",
+        ),
+    ],
+)
+def test_wrong_vocabularies_are_refused(classes, sets, message):
+    with pytest.raises(ValueError, match=message):
+        LabelSets(classes, sets)
+
+
+def test_a_label_set_written_as_one_string_is_refused():
+    with pytest.raises(TypeError, match=r"value 0 in 'a' is the string 'background', must be a list"):
+        LabelSets(["background", "lv"], {"a": ["background", "lv"]})
+
+
+@pytest.mark.parametrize("value", [-1, 2, 255])
+def test_unknown_annotation_values_are_named(value):
+    with pytest.raises(ValueError, match=rf"'echonet_dynamic' holds the values \[{value}\], .* among \[0, 1\]"):
+        HEART.encode(torch.tensor([[0, value, 1]]), "echonet_dynamic")
+
+
+def test_annotations_that_are_not_integers_are_refused():
+    for label in (torch.zeros(1, 2), torch.zeros(1, 2, dtype=torch.bool)):
+        with pytest.raises(TypeError, match=rf"dtype {label.dtype}, must be an integer dtype"):
+            HEART.encode(label, "camus")
+        with pytest.raises(TypeError, match=rf"dtype {label.dtype}, must be an integer dtype"):
+            HEART.encode_batch(label[None], torch.tensor([0]))
+
+
+def test_wrong_shapes_are_refused():
+    with pytest.raises(ValueError, match=r"shape \(2, 3\), must be \(1, \*spatial\)"):
+        HEART.encode(torch.zeros(2, 3, dtype=torch.uint8), "camus")
+    with pytest.raises(ValueError, match=r"\(2, 1, 3\) and \(1,\), must be \(B, 1, \*spatial\) and \(B,\)"):
+        HEART.encode_batch(torch.zeros(2, 1, 3, dtype=torch.uint8), torch.tensor([0]))
+    with pytest.raises(ValueError, match=r"\(1, 1, 3\) and torch.bool \(1, 4\), must be \(B, 2, \*spatial\)"):
+        drop_classes(torch.zeros(1, 1, 3, dtype=torch.uint8), torch.zeros(1, 4, dtype=torch.bool))
+
+
+def test_unknown_datasets_are_named():
+    for call in (lambda: HEART.encode(torch.zeros(1, 1, dtype=torch.uint8), "unity"), lambda: HEART.annotated("unity")):
+        with pytest.raises(ValueError, match=r"dataset 'unity' has no label sets, must be among \['camus', "):
+            call()
+
+
+def test_background_cannot_be_dropped_or_withheld():
+    with pytest.raises(ValueError, match="class 0, background, cannot be dropped"):
+        drop_classes(torch.ones(1, 2, 3, dtype=torch.uint8), torch.tensor([[True, False]]))
+    for wrong in ("background", "lv_wall"):
+        with pytest.raises(ValueError, match=rf"withhold in 'camus' are \['{wrong}'\], must be .* among \['lv_cavity'"):
+            HEART.withhold({"camus": [wrong]})
+    with pytest.raises(ValueError, match="withhold in 'camus' are 'lv_cavity', must be a list"):
+        HEART.withhold({"camus": "lv_cavity"})
+    with pytest.raises(ValueError, match="dataset 'unity' has no label sets"):
+        HEART.withhold({"unity": ["lv_cavity"]})
+
+
+def test_a_class_cannot_be_withheld_from_everyone():
+    with pytest.raises(ValueError, match=r"no dataset annotates \['lv_myocardium'\]"):
+        HEART.withhold({"camus": ["lv_myocardium"], "with_ignored": ["lv_myocardium"]})
