@@ -70,7 +70,9 @@ def complete(bundle: Path, workflow: str) -> str:
     if not source.is_file():
         raise FileNotFoundError(f"{source} is missing; a bundle states its facts there.")
     own = source.read_text().rstrip("\n") + "\n"
-    keys = {key for key, _ in _blocks(own)}
+    keys = [key for key, _ in _blocks(own)]
+    if repeated := sorted({key for key in keys if keys.count(key) > 1}):
+        raise ValueError(f"{source} holds {repeated} more than once; YAML would keep the last and say nothing.")
     shared = "".join(block for key, block in _blocks((WORKFLOWS / workflow).read_text()) if key not in keys)
     text = f"{MARK.format(name=workflow)}\n{own}\n{shared}"
     try:

@@ -107,11 +107,17 @@ def check_settings(choices: Mapping[str, str] | None = None, argv: Sequence[str]
                 switch(value)
             except ValueError as error:
                 sys.exit(f"--{name}: {error}")
-        elif isinstance(default, int | float) and not isinstance(value, int | float):
+        elif isinstance(default, int | float) and not _is_number(value):
             sys.exit(f"--{name} is {value!r}; its default {default!r} is a number.")
         names = list(config[choices[name]]) if choices and name in choices else None
         if names is not None and value not in names:
             sys.exit(f"--{name} is {value!r}; it is one of {', '.join(names)}.")
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.startswith(("$", "@"))  # MONAI computes it
+    return isinstance(value, int | float) and not isinstance(value, bool)  # a flag without a value is True
 
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -125,8 +131,8 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
 
 
 def _raised_here(error: BaseException) -> bool:
-    *_, last = traceback.walk_tb(error.__traceback__)
-    ours = last[0].f_code.co_filename.startswith(str(Path(__file__).parent))
+    frames = list(traceback.walk_tb(error.__traceback__))  # empty for a cause that was never raised
+    ours = bool(frames) and frames[-1][0].f_code.co_filename.startswith(str(Path(__file__).parent))
     return ours and isinstance(error, ValueError | OSError | ArithmeticError)
 
 

@@ -10,6 +10,9 @@ References:
 
 from __future__ import annotations
 
+import gzip
+import math
+import zlib
 from functools import partial
 from pathlib import Path
 
@@ -43,7 +46,8 @@ def read_nifti(path: Path) -> tuple[NDArray[np.uint8], tuple[float, float]]:
     """
     try:
         image = itk.imread(str(path))
-    except RuntimeError as error:
+        _check_whole(path)
+    except (RuntimeError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} cannot be read as NIfTI: truncated or not an image? Download it again.") from error
     array = itk.array_from_image(image)
     if array.ndim != 2:
@@ -52,6 +56,18 @@ def read_nifti(path: Path) -> tuple[NDArray[np.uint8], tuple[float, float]]:
         raise ValueError(f"{path} holds values outside the integers 0 to 255 ({array.min()} to {array.max()}).")
     column, row = image.GetSpacing()  # ITK's order is (x, y)
     return array.astype(np.uint8), (float(row), float(column))
+
+
+def _check_whole(path: Path) -> None:
+    # ITK reads a truncated file without a word, with zeros for the pixels that are missing
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        content = file.read()  # raises if the compressed stream breaks off
+    order = "<" if int.from_bytes(content[:4], "little") == 348 else ">"  # the header's size, its first number
+    rank, *sizes = np.frombuffer(content, f"{order}i2", count=8, offset=40).tolist()
+    bits = int(np.frombuffer(content, f"{order}i2", count=1, offset=72)[0])
+    start = int(np.frombuffer(content, f"{order}f4", count=1, offset=108)[0])
+    if len(content) < start + math.prod(sizes[:rank]) * bits // 8:
+        raise EOFError(f"{path} ends after {len(content)} bytes.")
 
 
 def _read(image: Path, label: Path) -> Frame:
@@ -106,6 +122,11 @@ def camus(source: Path, views: tuple[str, ...] = VIEWS, skip_incomplete: bool = 
         raise FileNotFoundError(f"{root} holds no patientXXXX/patientXXXX_{{{','.join(views)}}}_ED.nii.gz.")
     jobs: list[Job] = []
     skipped = {f"{view} view": "not in this copy of the data" for view in views if view not in present}
+    skipped |= {
+        folder.name: "in no list of the official split"
+        for folder in sorted(root.glob("patient*"))
+        if folder.name not in folds
+    }
     for patient, fold in sorted(folds.items()):
         for view in present:
             for phase in PHASES:

@@ -99,7 +99,8 @@ def _write(job: Job, folder: Path, size: int) -> tuple[dict[str, Any], str]:
     if frame.image.shape != frame.label.shape:
         raise ValueError(f"{job.id}: image {frame.image.shape} and annotation {frame.label.shape} differ in shape.")
     frame = frame.resized(size)
-    digest = hashlib.sha256(frame.image.tobytes() + frame.label.tobytes()).hexdigest()
+    facts = json.dumps(job.item, sort_keys=True).encode()  # a frame that changes its fold is other content
+    digest = hashlib.sha256(frame.image.tobytes() + frame.label.tobytes() + facts).hexdigest()
     names = {"image": f"images/{job.id}.png", "label": f"labels/{job.id}.png"}
     Image.fromarray(frame.image).save(folder / names["image"])
     Image.fromarray(frame.label).save(folder / names["label"])
@@ -205,5 +206,5 @@ def _read_json(folder: Path, name: str) -> Any:
         )
     try:
         return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # not JSON, or not even text
         raise ValueError(f"{path} is not readable JSON ({error}); prepare the dataset again.") from error

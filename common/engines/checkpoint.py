@@ -32,8 +32,9 @@ def save_atomically(content: Any, path: Path) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        partial.unlink(missing_ok=True)
         raise OSError(f"{path} could not be written ({error}); the previous checkpoint is untouched.") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 class BestAndLast:
@@ -120,9 +121,9 @@ class Resume:
             return
         try:
             checkpoint = torch.load(path, map_location=engine.state.device, weights_only=True)
+            stored = checkpoint["settings"]
         except Exception as error:  # torch raises half a dozen types for a file that is not one of its own
             raise ValueError(f"{path} is not a readable checkpoint ({error}); train without --resume.") from error
-        stored = checkpoint["settings"]
         differ = [key for key in {**stored, **self.settings} if stored.get(key) != self.settings.get(key)]
         if differ:
             changes = ", ".join(f"{key}: {stored.get(key)!r} then, {self.settings.get(key)!r} now" for key in differ)

@@ -18,10 +18,11 @@ __all__ = ["History"]
 
 
 class History:
-    """Collect a row an epoch, write `history.json`, and show progress.
+    """Collect a row an epoch in `engine.state.history` and `history.json`, and show progress.
 
-    Register it after the validation handler. A row holds epoch, loss (mean over iterations), learning_rate,
-    images_per_second (training only), seconds, and every metric of the evaluator.
+    Register it after the validation handler and before the handlers that read the rows. A row holds epoch, loss (mean
+    over iterations), learning_rate, images_per_second (training only), seconds, and every metric of the evaluator if it
+    ran in this epoch.
 
     Args:
         folder: where `history.json` goes.
@@ -46,6 +47,7 @@ class History:
     def _start(self, engine: Engine) -> None:
         if engine.state.epoch and self.path.is_file():  # resumed: keep what belongs to the epochs that count
             self.rows = [row for row in json.loads(self.path.read_text()) if row["epoch"] <= engine.state.epoch]
+        engine.state.history = self.rows
         self._bar = tqdm(
             total=engine.state.max_epochs * engine.state.epoch_length,
             initial=engine.state.iteration,
@@ -72,20 +74,22 @@ class History:
         loss = float(self._loss) / engine.state.epoch_length
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss of epoch {engine.state.epoch} is {loss}; try a lower --learning_rate.")
+        state = self.evaluator.state
+        metrics = state.metrics if state.epoch == engine.state.epoch else {}  # val_interval may skip epochs
         row = {
             "epoch": engine.state.epoch,
             "loss": loss,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "images_per_second": self._images / (self._until - self._since),
             "seconds": time.perf_counter() - self._since,
-            **{name: float(value) for name, value in self.evaluator.state.metrics.items()},
+            **{name: float(value) for name, value in metrics.items()},
         }
         self.rows.append(row)
         partial = self.path.with_suffix(".partial")
         partial.write_text(json.dumps(self.rows, indent=1) + "\n")
         partial.replace(self.path)
-        key = self.evaluator.state.key_metric_name
-        self._bar.set_postfix_str(f"loss {loss:.4f}, {key} {row[key]:.4f}")
+        key = state.key_metric_name
+        self._bar.set_postfix_str(f"loss {loss:.4f}" + (f", {key} {row[key]:.4f}" if key in row else ""))
 
     def _close(self, _: Engine) -> None:
         self._bar.close()

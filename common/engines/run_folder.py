@@ -49,6 +49,6 @@ def require_checkpoint(path: str | Path, settings: Mapping[str, Any]) -> None:
         )
     config = Path(path).with_name("config.yaml")
     trained = yaml.safe_load(config.read_text()) if config.is_file() else settings
-    if wrong := {key: trained[key] for key in settings if trained.get(key) != settings[key]}:
+    if wrong := {key: trained[key] for key in settings if key in trained and trained[key] != settings[key]}:
         given = " ".join(f"--{key} {value}" for key, value in wrong.items())
         raise ValueError(f"{path} was trained with {given}; use it with the same.")

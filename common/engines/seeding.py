@@ -12,17 +12,17 @@ __all__ = ["SeedEachEpoch"]
 
 
 class SeedEachEpoch:
-    """Seed the shuffling, the transforms and the network's dropout anew at the start of each epoch.
+    """Seed the transforms and the network's dropout anew at the start of each epoch.
+
+    The order of the images is the sampler's: `DistributedSampler` draws it from seed and epoch.
 
     Args:
         seed: of the run.
-        generator: the one the data loader shuffles with.
         transforms: the random transforms (a Compose is one).
     """
 
-    def __init__(self, seed: int, generator: torch.Generator, transforms: Sequence[Randomizable]) -> None:
+    def __init__(self, seed: int, transforms: Sequence[Randomizable]) -> None:
         self.seed = seed
-        self.generator = generator
         self.transforms = transforms
 
     def attach(self, engine: Engine) -> None:
@@ -34,6 +34,5 @@ class SeedEachEpoch:
         # a large odd factor keeps (seed, epoch) pairs apart; generators take 64 bits, MONAI's R takes 32
         state = (self.seed * 1_000_003 + engine.state.epoch) % 2**32
         torch.manual_seed(state)
-        self.generator.manual_seed(state)
         for transform in self.transforms:
             transform.set_random_state(seed=state)

@@ -113,6 +113,8 @@ class DatasetDice(Metric):
     def completed(self, engine: Engine, name: str) -> None:
         """Write the mean, the cells and the rows into the engine's state."""
         super().completed(engine, name)
+        for cell in [key for key in engine.state.metrics if key.startswith("dice/")]:
+            del engine.state.metrics[cell]  # of an earlier evaluation, in which it may have been defined
         for dataset, row in self._table().items():
             for label, value in row.items():
                 if not math.isnan(value):

@@ -34,7 +34,8 @@ def dice_table(metrics: Mapping[str, float], title: str, classes: Sequence[str])
     for dataset in dict.fromkeys(name.split("/")[1] for name in metrics if name.startswith("dice/")):
         values = [metrics.get(f"dice/{dataset}/{label}", math.nan) for label in classes[1:]]
         told = [value for value in values if not math.isnan(value)]
-        cells = ["-" if math.isnan(value) else f"{value:.3f}" for value in (*values, sum(told) / len(told))]
+        mean = sum(told) / len(told) if told else math.nan
+        cells = ["-" if math.isnan(value) else f"{value:.3f}" for value in (*values, mean)]
         table.add_row(dataset, *cells)
     return table
 

@@ -68,7 +68,7 @@ def _metrics(row: Mapping[str, float], step: int) -> list[Metric]:
 class MLflowRun:
     """Ignite handler that records one training in MLflow.
 
-    Register it after `History`, whose rows it logs.
+    Register it after `History`, whose rows (`engine.state.history`) it logs.
 
     Args:
         folder: the training's folder; holds the run's id, and what `artifacts` names.
@@ -76,7 +76,6 @@ class MLflowRun:
         experiment: name of the experiment, created if need be.
         name: name of the run; need not be unique, the id is.
         parameters: everything that makes this training what it is; nested values are logged as JSON.
-        history: the `History` handler.
         artifacts: files (glob patterns within `folder`) to log at the end, or when the training fails.
     """
 
@@ -87,7 +86,6 @@ class MLflowRun:
         experiment: str,
         name: str,
         parameters: Mapping[str, Any],
-        history: Any,
         artifacts: Sequence[str] = ("*.json", "*.yaml", "*.png", "model.pt"),
     ) -> None:
         self.folder = Path(folder)
@@ -95,7 +93,6 @@ class MLflowRun:
         self.experiment = experiment
         self.name = name
         self.parameters = parameters
-        self.history = history
         self.artifacts = artifacts
 
     def attach(self, engine: Engine) -> None:
@@ -113,8 +110,11 @@ class MLflowRun:
         else:
             self._create()
             run_file.write_text(json.dumps({"run_id": self.run_id, "tracking_uri": self.uri}) + "\n")
+
+    def _opened(self, run_id: str) -> None:
+        self.run_id = run_id
         self._open = True
-        atexit.register(self._end, "KILLED")  # Ctrl-C and sys.exit reach no ignite event
+        atexit.register(self._end, "KILLED")  # an end that reaches no ignite event
 
     def _continue(self, run_id: str) -> bool:
         try:
@@ -122,7 +122,7 @@ class MLflowRun:
         except MlflowException as error:
             LOGGER.warning("MLflow run %s is not at %s (%s); a new run is started.", run_id, self.uri, error)
             return False
-        self.run_id = run_id
+        self._opened(run_id)
         return True
 
     def _create(self) -> None:
@@ -141,7 +141,7 @@ class MLflowRun:
                     raise
                 experiment_id = found.experiment_id
         tags = {"git_commit": _commit(), "folder": str(self.folder)}
-        self.run_id = self._client.create_run(experiment_id, run_name=self.name, tags=tags).info.run_id
+        self._opened(self._client.create_run(experiment_id, run_name=self.name, tags=tags).info.run_id)
         facts = {f"version.{name}": version(name) for name in ("torch", "monai", "pytorch-ignite")}
         facts |= {"version.python": platform.python_version(), "git_commit": tags["git_commit"]}
         values = {**self.parameters, **facts}
@@ -149,17 +149,19 @@ class MLflowRun:
         self._client.log_batch(self.run_id, params=[Param(name, value) for name, value in text.items()])
 
     def _log_epoch(self, engine: Engine) -> None:
-        row = {name: value for name, value in self.history.rows[-1].items() if name != "epoch"}
+        row = {name: value for name, value in engine.state.history[-1].items() if name != "epoch"}
         self._client.log_batch(self.run_id, metrics=_metrics(row, engine.state.epoch))
 
     def _complete(self, _: Engine) -> None:
         self._end("FINISHED")
 
     def _fail(self, _: Engine, error: BaseException) -> None:
-        if getattr(self, "_open", False):
-            self._client.set_tag(self.run_id, "error", f"{type(error).__name__}: {error}"[:5000])
-        self._end("FAILED")
-        raise error
+        try:
+            if getattr(self, "_open", False):
+                self._client.set_tag(self.run_id, "error", f"{type(error).__name__}: {error}"[:5000])
+            self._end("FAILED" if isinstance(error, Exception) else "KILLED")  # Ctrl-C and sys.exit are no Exception
+        finally:
+            raise error  # what stopped the training, even if MLflow fails too
 
     def _end(self, status: str) -> None:
         if getattr(self, "_open", False):
@@ -174,13 +176,19 @@ def log_to_run(folder: str | Path, metrics: Mapping[str, float], artifacts: Sequ
     """Add metrics and files to the run of the training in `folder`.
 
     Returns:
-        False if the folder belongs to no run (weights from elsewhere): then nothing is logged.
+        False if the folder belongs to no run (weights from elsewhere, or a database that is gone): then nothing is
+        logged.
     """
     run_file = Path(folder) / RUN_FILE
     if not run_file.is_file():
         return False
     run = json.loads(run_file.read_text())
     client = _client(run["tracking_uri"])
+    try:
+        client.get_run(run["run_id"])
+    except MlflowException as error:
+        LOGGER.warning("MLflow run %s is not at %s (%s).", run["run_id"], run["tracking_uri"], error)
+        return False
     client.log_batch(run["run_id"], metrics=_metrics(metrics, step=0))
     for path in artifacts:
         client.log_artifact(run["run_id"], str(path))

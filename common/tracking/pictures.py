@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -74,7 +73,8 @@ def draw_curves(rows: Sequence[Mapping[str, float]], path: str | Path) -> None:
     for name in names:
         _, dataset, label = name.split("/")
         style = {"color": colour(classes.index(label) + 1), "linestyle": styles[datasets.index(dataset) % len(styles)]}
-        dice.plot(epochs, [row.get(name, math.nan) for row in rows], label=f"{label}, {dataset}", **style)
+        told = [(row["epoch"], row[name]) for row in rows if name in row]  # not every epoch need be validated
+        dice.plot(*zip(*told, strict=True), label=f"{label}, {dataset}", **style)
     dice.set(title="validation Dice", xlabel="epoch", ylim=(0, 1))
     dice.legend(fontsize="x-small", loc="lower right")
     for axes in (loss, dice):
@@ -134,6 +134,7 @@ class Examples:
         self.classes = classes
         self.datasets = datasets
         self.count = count
+        self.kept: dict[int, list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]] = {}
 
     def attach(self, engine: Engine) -> None:
         """Register with an evaluator."""
@@ -141,12 +142,12 @@ class Examples:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._keep)
 
     def _start(self, _: Engine) -> None:
-        self._kept: dict[int, list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]] = {}
+        self.kept = {}
 
     def _keep(self, engine: Engine) -> None:
         batch, output = engine.state.batch, engine.state.output
         for position, dataset in enumerate(batch["dataset"].tolist()):
-            kept = self._kept.setdefault(dataset, [])
+            kept = self.kept.setdefault(dataset, [])
             if len(kept) < self.count:
                 truth = known_classes(batch["label"][position : position + 1], len(self.classes))[0]
                 prediction = output["pred"][position].argmax(dim=0)
@@ -157,7 +158,7 @@ class Examples:
         """Write the picture of what was kept in the last evaluation."""
         columns = [
             (self.datasets[dataset], [(image, truth * 0), (image, truth), (image, prediction)])
-            for dataset, kept in sorted(self._kept.items())
+            for dataset, kept in sorted(self.kept.items())
             for image, truth, prediction in kept
         ]
         draw_examples(columns, ("image", "annotation", "prediction"), self.classes, path)
@@ -167,13 +168,11 @@ class Pictures:
     """Trainer handler that draws the learning curves and the validation examples when training ends.
 
     Args:
-        history: the `History` handler.
         examples: attached to the validation engine.
         folder: where `curves.png` and `validation_examples.png` go.
     """
 
-    def __init__(self, history: Any, examples: Examples, folder: str | Path) -> None:
-        self.history = history
+    def __init__(self, examples: Examples, folder: str | Path) -> None:
         self.examples = examples
         self.folder = Path(folder)
 
@@ -181,8 +180,9 @@ class Pictures:
         """Register with a trainer."""
         engine.add_event_handler(Events.COMPLETED, self)
 
-    def __call__(self, _: Engine) -> None:
-        """Draw, unless a finished training was resumed and nothing ran."""
-        if self.history.rows and hasattr(self.examples, "_kept"):
-            draw_curves(self.history.rows, self.folder / "curves.png")
+    def __call__(self, engine: Engine) -> None:
+        """Draw what there is: a finished training that is resumed validates nothing."""
+        if engine.state.history:
+            draw_curves(engine.state.history, self.folder / "curves.png")
+        if self.examples.kept:
             self.examples.draw(self.folder / "validation_examples.png")

@@ -61,8 +61,9 @@ class RandAugmentd(Randomizable):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Augment `image` (B, 1, H, W) in [0, 1] and the integer `label` (B, 1, H, W) of a batch."""
-        # kornia draws from torch's global generator: seed it from our own state and give it back as it was.
+        # kornia draws from torch's global generator: seed it from our own state and give it back as it was. It draws on
+        # the CPU whatever the batch's device, so the generators of the GPUs stay out of this.
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(self.R.randint(2**31)))
+            torch.default_generator.manual_seed(int(self.R.randint(2**31)))
             image, label = self._augment(data["image"], data["label"].float())
         return {**data, "image": image, "label": label.to(data["label"].dtype)}

@@ -1,0 +1,34 @@
+"""Fixtures that several test files share."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).parents[1]
+
+settings.register_profile("local", deadline=None)
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture
+def echo_data() -> Path:
+    """The folder of real data; tests that need it are skipped without."""
+    if "ECHO_DATA" not in os.environ:
+        pytest.skip("ECHO_DATA does not name a folder with real data")
+    return Path(os.environ["ECHO_DATA"])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory that sees the project but keeps what the runs write; holds a tiny prepared phantom."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("common", "bundles", "benchmarks", "Makefile", "requirements.txt", "requirements-dev.txt"):
+        (folder / name).symlink_to(ROOT / name)
+    command = [sys.executable, "-m", "common.datasets", "phantom", "data/phantom", "--patients", "10", "--size", "32"]
+    subprocess.run(command, cwd=folder, check=True)
+    return folder

@@ -1,0 +1,71 @@
+"""What the datasets that are there annotate, and the number that stands for their content."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from common.datasets import checksum, coverage_table, labels_of
+
+CLASSES = ["background", "lv", "la"]
+FULL = [["background"], ["lv"], ["la"]]
+KNOWN = {"north": FULL, "south": FULL, "lv_only": [["background", "la"], ["lv"]]}
+
+
+def data(*datasets: str) -> list[dict[str, str]]:
+    return [{"dataset": name} for name in datasets]
+
+
+def test_only_datasets_with_data_take_part_in_the_order_of_the_data():
+    labels = labels_of(CLASSES, KNOWN, data("lv_only", "north", "lv_only"), withheld={})
+    assert list(labels.label_sets) == ["lv_only", "north"]
+    assert labels.label_sets["lv_only"] == KNOWN["lv_only"]
+
+
+def test_withheld_classes_lose_their_annotation():
+    labels = labels_of(CLASSES, KNOWN, data("north", "south"), withheld={"south": ["la"]})
+    assert labels.annotated("north") == CLASSES
+    assert labels.annotated("south") == ["lv"]
+    assert sorted(labels.label_sets["south"][2]) == ["background", "la"]
+    assert KNOWN["south"] == FULL, "the bundle's own label sets stay as they are"
+
+
+def test_withholding_from_a_dataset_without_data_is_passed_over():
+    labels = labels_of(CLASSES, KNOWN, data("north"), withheld={"south": ["la"]})
+    assert list(labels.label_sets) == ["north"]
+
+
+def test_a_dataset_that_nobody_describes_is_named():
+    with pytest.raises(
+        ValueError, match=r"the data hold \['east'\], which label_sets does not describe; it has \['nor"
+    ):
+        labels_of(CLASSES, KNOWN, data("north", "east"), withheld={})
+
+
+def test_a_misspelt_name_in_withheld_is_named():
+    with pytest.raises(ValueError, match=r"withheld names \['nort'\]; label_sets has \['north', 'south', 'lv_only'\]"):
+        labels_of(CLASSES, KNOWN, data("north"), withheld={"nort": ["la"]})
+
+
+def test_withholding_the_last_annotation_of_a_class_is_refused():
+    with pytest.raises(ValueError, match=r"no dataset annotates \['la'\]"):
+        labels_of(CLASSES, KNOWN, data("north", "lv_only"), withheld={"north": ["la"]})
+
+
+def test_the_coverage_table_counts_images():
+    items = data("north", "lv_only", "lv_only")
+    header, north, lv_only = coverage_table(labels_of(CLASSES, KNOWN, items, {}), items).splitlines()
+    assert header.split() == ["dataset", *CLASSES, "images"]
+    assert north.split() == ["north", "✓", "✓", "✓", "1"]
+    assert lv_only.split() == ["lv_only", "-", "✓", "-", "2"]
+
+
+def test_the_checksum_of_several_folders_ignores_their_order_and_place(tmp_path: Path):
+    folders = [tmp_path / name for name in ("a", "b", "moved")]
+    for folder, number in zip(folders, ("1" * 64, "2" * 64, "1" * 64), strict=True):
+        folder.mkdir()
+        (folder / "provenance.json").write_text(json.dumps({"checksum": number}))
+    a, b, moved = folders
+    assert checksum(a) == checksum([str(a)]) == "1" * 64
+    assert checksum([a, b]) == checksum([b, moved])
+    assert len({checksum(a), checksum(b), checksum([a, b]), checksum([a, a])}) == 4

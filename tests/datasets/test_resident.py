@@ -1,0 +1,137 @@
+"""The resident set gives what the files hold, and names the file that it cannot use."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from common.datasets import ResidentDataset
+from common.label_sets import LabelSets
+
+CLASSES = ["background", "lv", "la"]
+LABELS = LabelSets(CLASSES, {"full": [["background"], ["lv"], ["la"]], "lv_only": [["background", "la"], ["lv"]]})
+SIZE = 16
+
+
+def write(folder: Path, name: str, dataset: str, values: int, size: int = SIZE) -> dict[str, Any]:
+    generator = np.random.default_rng(sum(map(ord, name)))
+    paths = {key: folder / f"{name}_{key}.png" for key in ("image", "label")}
+    Image.fromarray(generator.integers(0, 256, (size, size), dtype=np.uint8)).save(paths["image"])
+    Image.fromarray(generator.integers(0, values, (size, size), dtype=np.uint8)).save(paths["label"])
+    return {"dataset": dataset, **{key: str(path) for key, path in paths.items()}}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> list[dict[str, Any]]:
+    names = ["lv_only", "full", "full", "lv_only", "full"]
+    return [write(tmp_path, f"scan{number}", name, 3 if name == "full" else 2) for number, name in enumerate(names)]
+
+
+def pixels(path: str) -> torch.Tensor:
+    return torch.from_numpy(np.array(Image.open(path)))
+
+
+def test_a_batch_is_what_the_files_hold(data: list[dict[str, Any]]):
+    batch = ResidentDataset(data, LABELS, SIZE).__getitems__([3, 0, 4])
+    assert batch["image"].shape == batch["label"].shape == (3, 1, SIZE, SIZE)
+    assert (batch["image"].dtype, batch["label"].dtype) == (torch.float32, torch.uint8)
+    for position, index in enumerate([3, 0, 4]):
+        torch.testing.assert_close(batch["image"][position, 0], pixels(data[index]["image"]) / 255)
+        assert torch.equal(batch["label"][position, 0], pixels(data[index]["label"]))
+    assert batch["dataset"].tolist() == [1, 1, 0], "the order of the label sets, not of the data"
+    assert batch["index"].tolist() == [3, 0, 4]
+
+
+def test_one_item_is_a_batch_of_one_without_its_dimension(data: list[dict[str, Any]]):
+    dataset = ResidentDataset(data, LABELS, SIZE)
+    item, batch = dataset[2], dataset.__getitems__([2])
+    assert len(dataset) == 5
+    assert set(item) == set(batch)
+    assert all(torch.equal(item[key], batch[key][0]) for key in item)
+
+
+def test_changing_a_batch_leaves_the_set_alone(data: list[dict[str, Any]]):
+    dataset = ResidentDataset(data, LABELS, SIZE)
+    batch = dataset.__getitems__([0])
+    for key in ("image", "label", "dataset"):
+        batch[key].fill_(1)
+    torch.testing.assert_close(dataset[0]["image"][0], pixels(data[0]["image"]) / 255)
+    assert torch.equal(dataset[0]["label"][0], pixels(data[0]["label"]))
+    assert dataset[0]["dataset"] == 1
+
+
+def test_images_of_another_size_are_resized_without_new_annotation_values(tmp_path: Path):
+    item = write(tmp_path, "scan", "full", 3, size=2 * SIZE)
+    label = np.zeros((2 * SIZE, 2 * SIZE), np.uint8)
+    label[:, SIZE:] = 2
+    Image.fromarray(label).save(item["label"])
+    batch = ResidentDataset([item], LABELS, SIZE)[0]
+    assert torch.equal(batch["label"][0], torch.from_numpy(label[::2, ::2]))
+    assert batch["image"].shape == (1, SIZE, SIZE)
+    assert batch["image"].mean() == pytest.approx(float(pixels(item["image"]).float().mean()) / 255, abs=0.02)
+
+
+def test_the_data_loader_visits_every_image_once_in_a_new_order(data: list[dict[str, Any]]):
+    def collate(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {**batch, "label": batch["label"] + 10}
+
+    dataset = ResidentDataset(data * 4, LABELS, SIZE)
+    generator = torch.Generator().manual_seed(0)
+    loader = DataLoader(dataset, batch_size=6, shuffle=True, generator=generator, collate_fn=collate)
+    orders = []
+    for _ in range(2):
+        batches = list(loader)
+        assert [len(batch["image"]) for batch in batches] == [6, 6, 6, 2]
+        for batch in batches:
+            assert torch.equal(batch["label"], dataset.labels[batch["index"]] + 10)
+            assert torch.equal(batch["dataset"], dataset.dataset[batch["index"]])
+        orders.append(torch.cat([batch["index"] for batch in batches]).tolist())
+    assert sorted(orders[0]) == sorted(orders[1]) == list(range(20))
+    assert orders[0] != orders[1]
+
+
+def test_an_unknown_annotation_value_is_named(data: list[dict[str, Any]], tmp_path: Path):
+    data.append(write(tmp_path, "wrong", "lv_only", 3))  # value 2 means nothing in this dataset
+    with pytest.raises(ValueError, match=r"annotation of 'lv_only' holds the values \[2\].* among \[0, 1\]"):
+        ResidentDataset(data, LABELS, SIZE)
+
+
+def test_an_unknown_dataset_is_named(data: list[dict[str, Any]]):
+    data[1]["dataset"] = "clinic"
+    message = r"the data hold the datasets \['clinic'\], which have no label sets; there are \['full', 'lv_only'\]"
+    with pytest.raises(ValueError, match=message):
+        ResidentDataset(data, LABELS, SIZE)
+
+
+def test_a_missing_file_is_named(data: list[dict[str, Any]]):
+    Path(data[2]["label"]).unlink()
+    with pytest.raises(FileNotFoundError, match=r"scan2_label\.png is in the datalist but not on disk; prepare the da"):
+        ResidentDataset(data, LABELS, SIZE)
+
+
+def test_a_colour_image_is_refused(data: list[dict[str, Any]]):
+    Image.new("RGB", (SIZE, SIZE)).save(data[2]["image"])
+    with pytest.raises(ValueError, match=r"scan2_image\.png has Pillow mode 'RGB'; prepared images are 8-bit grey"):
+        ResidentDataset(data, LABELS, SIZE)
+
+
+def test_a_damaged_file_is_named_however_it_is_damaged(data: list[dict[str, Any]]):
+    path = Path(data[2]["image"])
+    whole = path.read_bytes()
+    dataset = [data[2]]
+    harmless = 0
+    for position in range(0, len(whole), 5):
+        flipped = bytes([whole[position] ^ 0xFF])
+        for content in (whole[:position], whole[:position] + flipped + whole[position + 1 :]):
+            path.write_bytes(content)
+            try:
+                ResidentDataset(dataset, LABELS, SIZE)
+            except ValueError as error:
+                assert str(path) in str(error), error  # noqa: PT017  # some bytes do no harm
+            else:
+                harmless += 1
+    assert harmless < 10, "bytes after the pixels"
