@@ -94,8 +94,7 @@ def check_settings(choices: Mapping[str, str] | None = None, argv: Sequence[str]
     sys.excepthook = _report
     runner, overrides = parsed
     config = ConfigParser.load_config_files(_config_files(runner))
-    for key, value in overrides.items():
-        name = key.removeprefix("+")
+    for name, value in overrides.items():
         known, default = _get(config, name)
         if not known:
             close = difflib.get_close_matches(name, config, n=1, cutoff=0.5)

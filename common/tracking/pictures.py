@@ -54,11 +54,12 @@ def _save(figure: Figure, path: Path) -> None:
     partial.replace(path)
 
 
-def draw_curves(rows: Sequence[Mapping[str, float]], path: str | Path) -> None:
+def draw_curves(rows: Sequence[Mapping[str, float]], classes: Sequence[str], path: str | Path) -> None:
     """Draw loss and validation Dice over epochs, a line a dataset and class.
 
     Args:
         rows: of a `History`.
+        classes: names, background first.
         path: PNG to write.
     """
     figure = Figure(figsize=(10, 4))
@@ -68,15 +69,15 @@ def draw_curves(rows: Sequence[Mapping[str, float]], path: str | Path) -> None:
     loss.set(title="training loss", xlabel="epoch")
     names = sorted({name for row in rows for name in row if name.startswith("dice/")})
     datasets = list(dict.fromkeys(name.split("/")[1] for name in names))
-    classes = list(dict.fromkeys(name.split("/")[2] for name in names))
     styles = ("-", "--", ":", "-.")
     for name in names:
         _, dataset, label = name.split("/")
-        style = {"color": colour(classes.index(label) + 1), "linestyle": styles[datasets.index(dataset) % len(styles)]}
+        style = {"color": colour(classes.index(label)), "linestyle": styles[datasets.index(dataset) % len(styles)]}
         told = [(row["epoch"], row[name]) for row in rows if name in row]  # not every epoch need be validated
         dice.plot(*zip(*told, strict=True), label=f"{label}, {dataset}", **style)
     dice.set(title="validation Dice", xlabel="epoch", ylim=(0, 1))
-    dice.legend(fontsize="x-small", loc="lower right")
+    if names:
+        dice.legend(fontsize="x-small", loc="lower right")
     for axes in (loss, dice):
         axes.grid(alpha=0.3)
     _save(figure, Path(path))
@@ -183,6 +184,6 @@ class Pictures:
     def __call__(self, engine: Engine) -> None:
         """Draw what there is: a finished training that is resumed validates nothing."""
         if engine.state.history:
-            draw_curves(engine.state.history, self.folder / "curves.png")
+            draw_curves(engine.state.history, self.examples.classes, self.folder / "curves.png")
         if self.examples.kept:
             self.examples.draw(self.folder / "validation_examples.png")

@@ -36,9 +36,7 @@ def test_withholding_from_a_dataset_without_data_is_passed_over():
 
 
 def test_a_dataset_that_nobody_describes_is_named():
-    with pytest.raises(
-        ValueError, match=r"the data hold \['east'\], which label_sets does not describe; it has \['nor"
-    ):
+    with pytest.raises(ValueError, match=r"the data hold \['east'\], which label_sets does not describe; it has \['n"):
         labels_of(CLASSES, KNOWN, data("north", "east"), withheld={})
 
 

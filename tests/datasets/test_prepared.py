@@ -47,8 +47,8 @@ def source(*jobs: Job, **others) -> Source:
 @given(
     rows=st.integers(300, 600),
     columns=st.integers(300, 600),
-    spacing=st.tuples(st.floats(0.2, 0.5), st.floats(0.2, 0.5)),
-    size=st.sampled_from([200, 256, 500]),
+    spacing=st.tuples(st.floats(0.2, 0.35), st.floats(0.2, 0.35)),  # mm
+    size=st.sampled_from([256, 320, 500]),
 )
 def test_a_squashed_mask_keeps_its_physical_area(rows: int, columns: int, spacing: tuple[float, float], size: int):
     native = disc(rows, columns, spacing)

@@ -124,6 +124,9 @@ def test_a_damaged_file_is_named_however_it_is_damaged(data: list[dict[str, Any]
     whole = path.read_bytes()
     dataset = [data[2]]
     harmless = 0
+    path.write_bytes(whole[:33] + (50).to_bytes(4, "big") + whole[37:])  # the pixels' length: garbage follows
+    with pytest.raises(ValueError, match=r"scan2_image\.png cannot be read as an image \(broken PNG file"):
+        ResidentDataset(dataset, LABELS, SIZE)
     for position in range(0, len(whole), 5):
         flipped = bytes([whole[position] ^ 0xFF])
         for content in (whole[:position], whole[:position] + flipped + whole[position + 1 :]):

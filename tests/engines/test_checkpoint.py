@@ -1,0 +1,193 @@
+"""Checkpoints are whole or absent, and a resumed training is the uninterrupted one."""
+
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from ignite.engine import Events
+from tiny_training import SETTINGS, Tiny, stop_at
+
+from common.engines import BestAndLast, Resume, save_atomically
+
+
+class Interrupted(Exception):
+    """What ends a training in these tests."""
+
+
+def load(path: Path) -> Any:
+    return torch.load(path, weights_only=True)
+
+
+def rows(folder: Path) -> list[dict[str, float]]:
+    """Rows of the history without what the clock says."""
+    clock = ("seconds", "images_per_second")
+    return [
+        {k: v for k, v in row.items() if k not in clock} for row in json.loads((folder / "history.json").read_text())
+    ]
+
+
+def same(one: Any, other: Any) -> None:
+    torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no space left"), OSError("no space left"), KeyboardInterrupt()])
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+):
+    path = tmp_path / "last.pt"
+    save_atomically({"epoch": 1}, path)
+
+    def fail(_: Any, file: Any) -> None:
+        file.write(b"half a checkpoint")
+        raise error
+
+    monkeypatch.setattr(torch, "save", fail)
+    if isinstance(error, Exception):
+        message = r"last\.pt could not be written \(no space left\); the previous checkpoint is untouched"
+        with pytest.raises(OSError, match=message):
+            save_atomically({"epoch": 2}, path)
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            save_atomically({"epoch": 2}, path)
+    assert load(path) == {"epoch": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_the_old_file_stands_until_the_new_one_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "last.pt"
+    save_atomically({"epoch": 1}, path)
+    os.link(path, tmp_path / "old")  # a reader that has the old file open
+    seen = []
+    monkeypatch.setattr(os, "fsync", lambda _: seen.append(load(path)))
+    save_atomically({"epoch": 2}, path)
+    assert seen == [{"epoch": 1}]
+    assert load(path) == {"epoch": 2}
+    assert load(tmp_path / "old") == {"epoch": 1}, "the new file takes the name, it is not written over the old one"
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path):
+    with pytest.raises(OSError, match=r"gone/last\.pt could not be written"):
+        save_atomically({}, tmp_path / "gone" / "last.pt")
+
+
+def engine_after(epoch: int) -> SimpleNamespace:
+    return SimpleNamespace(state=SimpleNamespace(epoch=epoch, epoch_length=5, device=torch.device("cpu")))
+
+
+def test_model_holds_the_best_epoch_and_last_the_latest(tmp_path: Path):
+    network = torch.nn.Linear(1, 1)
+    evaluator = SimpleNamespace(state=SimpleNamespace(best_metric=-1, best_metric_epoch=-1))
+    handler = BestAndLast(tmp_path, {"network": network}, evaluator, SETTINGS)
+    for epoch, best in [(1, None), (2, 2), (3, 2), (4, 4), (5, 4)]:
+        torch.nn.init.constant_(network.weight, epoch)
+        if best:
+            evaluator.state.best_metric, evaluator.state.best_metric_epoch = best / 10, best
+        handler(engine_after(epoch))
+        assert (tmp_path / "model.pt").exists() == (epoch > 1), "no validation yet, no best"
+        if best:
+            assert load(tmp_path / "model.pt")["weight"].item() == best
+        last = load(tmp_path / "last.pt")
+        assert last["network"]["weight"].item() == epoch
+        assert (last["epoch"], last["best_metric_epoch"]) == (epoch, best or -1)
+
+
+def test_model_is_a_bare_state_dict_in_standard_memory_order(tmp_path: Path):
+    network = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+    evaluator = SimpleNamespace(state=SimpleNamespace(best_metric=0.5, best_metric_epoch=1))
+    BestAndLast(tmp_path, {"network": network}, evaluator, SETTINGS)(engine_after(1))
+    weights = load(tmp_path / "model.pt")
+    assert weights["weight"].is_contiguous()
+    torch.nn.Conv2d(3, 4, 3).load_state_dict(weights)
+    same(weights["weight"], network.weight.detach().contiguous())
+
+
+def test_two_epochs_and_two_resumed_equal_four(tmp_path: Path):
+    whole = Tiny(tmp_path / "whole", epochs=4).run()
+    with pytest.raises(Interrupted):
+        Tiny(tmp_path / "parts", epochs=4, handlers=stop_at(3, Interrupted())).run()
+    assert load(tmp_path / "parts" / "last.pt")["epoch"] == 2
+    torch.manual_seed(99)  # another process would be in any state
+    parts = Tiny(tmp_path / "parts", epochs=4, resume=True, handlers=lambda _: ()).run()
+    same(parts.network.state_dict(), whole.network.state_dict())
+    for name in ("last.pt", "model.pt"):
+        expected, found = (load(tmp_path / run / name) for run in ("whole", "parts"))
+        assert found.pop("settings", None) == expected.pop("settings", None)
+        same(found, expected)
+    assert rows(tmp_path / "parts") == rows(tmp_path / "whole")
+    assert [row["epoch"] for row in rows(tmp_path / "parts")] == [1, 2, 3, 4]
+    assert rows(tmp_path / "whole")[0]["loss"] != rows(tmp_path / "whole")[1]["loss"], "the network learns"
+
+
+def test_resuming_restores_everything_that_the_training_was(tmp_path: Path):
+    first = Tiny(tmp_path, epochs=2).run()
+    checkpoint = load(tmp_path / "last.pt")
+    checkpoint |= {"best_metric": 0.98, "best_metric_epoch": 1}
+    torch.save(checkpoint, tmp_path / "last.pt")
+    second = Tiny(tmp_path, epochs=3, resume=True)
+    seen: dict[str, Any] = {}
+
+    def look(engine: Any) -> None:
+        seen.update(epoch=engine.state.epoch, iteration=engine.state.iteration)
+        same(second.network.state_dict(), first.network.state_dict())
+        same(second.optimizer.state_dict(), first.optimizer.state_dict())
+        assert second.lr_scheduler.state_dict() == first.lr_scheduler.state_dict()
+
+    second.trainer.add_event_handler(Events.STARTED, look)
+    before = (tmp_path / "model.pt").read_bytes()
+    second.run()
+    assert seen == {"epoch": 2, "iteration": 4}
+    assert second.evaluator.state.best_metric == 0.98, "no epoch of this training is as good"
+    assert (tmp_path / "model.pt").read_bytes() == before
+    assert load(tmp_path / "last.pt")["best_metric_epoch"] == 1
+
+
+def test_a_finished_training_does_not_train_again(tmp_path: Path):
+    first = Tiny(tmp_path, epochs=2).run()
+    history = (tmp_path / "history.json").read_bytes()
+    again = Tiny(tmp_path, epochs=2, resume=True).run()
+    same(again.network.state_dict(), first.network.state_dict())
+    assert (again.trainer.state.epoch, again.trainer.state.iteration) == (2, 4)
+    assert (tmp_path / "history.json").read_bytes() == history
+    assert again.evaluator.state.best_metric == first.evaluator.state.best_metric
+
+
+def test_without_resume_an_old_checkpoint_is_ignored(tmp_path: Path):
+    first = Tiny(tmp_path, epochs=1).run()
+    again = Tiny(tmp_path, epochs=1, resume=False).run()
+    same(again.network.state_dict(), first.network.state_dict())
+    assert again.trainer.state.epoch == 1
+
+
+def test_resume_without_a_checkpoint_starts_at_the_beginning(tmp_path: Path):
+    assert [row["epoch"] for row in Tiny(tmp_path, epochs=1, resume=True).run().history.rows] == [1]
+
+
+def test_other_settings_are_refused_by_name(tmp_path: Path):
+    Tiny(tmp_path, epochs=1).run()
+    before = (tmp_path / "last.pt").read_bytes()
+    other = {**SETTINGS, "learning_rate": 0.2, "batch_size": 4}
+    message = (
+        r"last\.pt belongs to another training \(learning_rate: 0\.1 then, 0\.2 now, "
+        r"batch_size: None then, 4 now\); use its settings or drop --resume"
+    )
+    with pytest.raises(ValueError, match=message):
+        Tiny(tmp_path, epochs=2, resume=True, settings=other).run()
+    nested = {**SETTINGS, "label_sets": {"a": [["background", "lv"], ["lv"]]}}
+    with pytest.raises(ValueError, match=r"another training \(label_sets: "):
+        Tiny(tmp_path, epochs=2, resume=True, settings=nested).run()
+    assert (tmp_path / "last.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["empty", "text", "truncated", "weights"])
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, kind: str):
+    path = tmp_path / "last.pt"
+    torch.save({"weight": torch.zeros(100)}, path)
+    content = {"empty": b"", "text": b"hello", "truncated": path.read_bytes()[:-200], "weights": path.read_bytes()}
+    path.write_bytes(content[kind])
+    resume = Resume(tmp_path, {}, SimpleNamespace(), SETTINGS, resume=True)
+    with pytest.raises(ValueError, match=r"last\.pt is not a readable checkpoint \(.*train without --resume"):
+        resume(engine_after(0))

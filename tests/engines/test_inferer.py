@@ -1,0 +1,60 @@
+"""Prediction rules: the class that a loss made most likely."""
+
+import pytest
+import torch
+from monai.inferers import SimpleInferer
+
+from common.engines import BackgroundReferenceInferer, inferer_for
+
+
+def network(logits: torch.Tensor):
+    return lambda inputs: logits.expand(len(inputs), -1, *inputs.shape[2:])
+
+
+@pytest.mark.parametrize(
+    ("logits", "expected"),
+    [
+        ([9.0, -1.0, -2.0], 0),  # no structure is more likely than not
+        ([-9.0, -1.0, -2.0], 0),  # whatever the untrained background logit is
+        ([9.0, 0.5, -2.0], 1),
+        ([9.0, 0.5, 0.7], 2),
+        ([-9.0, -0.1, 3.0], 2),
+    ],
+)
+def test_the_background_wins_where_no_structure_is_more_likely_than_not(logits: list[float], expected: int):
+    inputs = torch.zeros(2, 1, 3, 4)
+    found = BackgroundReferenceInferer()(inputs, network(torch.tensor(logits).view(1, 3, 1, 1)))
+    assert (found.argmax(dim=1) == expected).all()
+    # the same rule in terms of probabilities: sigmoid of each structure against one half
+    probability = torch.tensor(logits[1:]).sigmoid()
+    assert expected == (0 if probability.max() < 0.5 else int(probability.argmax()) + 1)
+
+
+def test_only_the_background_logit_is_replaced_and_the_networks_output_is_left_alone():
+    logits = torch.randn(2, 4, 3, 3, generator=torch.Generator().manual_seed(0))
+    kept = logits.clone()
+    found = BackgroundReferenceInferer()(torch.zeros(2, 1, 3, 3), lambda _: logits)
+    assert torch.equal(found[:, 1:], kept[:, 1:])
+    assert not found[:, 0].any()
+    assert torch.equal(logits, kept)
+
+
+def test_the_gradient_reaches_the_structures_and_not_the_background():
+    logits = torch.zeros(1, 3, 2, 2, requires_grad=True)
+    BackgroundReferenceInferer()(torch.zeros(1, 1, 2, 2), lambda _: logits).sum().backward()
+    assert logits.grad is not None
+    assert logits.grad[:, 0].abs().sum() == 0
+    assert (logits.grad[:, 1:] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("loss", "kind"),
+    [
+        ("adaptive_bce", BackgroundReferenceInferer),
+        ("adaptive_ce", SimpleInferer),
+        ("marginal", SimpleInferer),
+        ("categorical_ce", SimpleInferer),
+    ],
+)
+def test_each_loss_gets_the_rule_it_was_trained_for(loss: str, kind: type):
+    assert type(inferer_for(loss)) is kind

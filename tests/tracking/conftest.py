@@ -1,0 +1,18 @@
+"""One MLflow database for all tests of tracking: making its tables takes seconds."""
+
+import pytest
+from mlflow import MlflowClient
+
+from common.tracking.mlflow_run import _client
+
+
+@pytest.fixture(scope="session")
+def client(tmp_path_factory: pytest.TempPathFactory) -> MlflowClient:
+    client = _client(f"sqlite:///{tmp_path_factory.mktemp('tracking')}/mlflow.db")
+    client.search_experiments()
+    return client
+
+
+@pytest.fixture(scope="session")
+def uri(client: MlflowClient) -> str:
+    return client.tracking_uri

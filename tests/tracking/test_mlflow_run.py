@@ -1,0 +1,274 @@
+"""One run a training, whatever happens to it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ignite.engine import Events
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from tiny_training import SETTINGS, Tiny, stop_at
+
+from common.tracking import MLflowRun, log_to_run, tracking_uri
+
+ROOT = Path(__file__).parents[2]
+EXPERIMENT = "tiny"
+RUN = "same_name"  # of every run: names need not be unique
+
+
+class Crash(Exception):
+    """What ends a training in these tests."""
+
+
+def train(
+    folder: Path,
+    uri: str,
+    before: Callable[[Tiny], Sequence[Any]] = lambda _: (),
+    parameters: dict[str, Any] = SETTINGS,
+    **settings: Any,
+) -> Tiny:
+    run = MLflowRun(folder, uri, EXPERIMENT, RUN, parameters)
+    return Tiny(folder, handlers=lambda tiny: [*before(tiny), run], **settings).run()
+
+
+def run_of(folder: Path, client: MlflowClient) -> Run:
+    return client.get_run(json.loads((folder / "mlflow_run.json").read_text())["run_id"])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, uri: str) -> Path:
+    """Folder of a finished training of two epochs."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "config.yaml").write_text("epochs: 2\n")
+    train(folder, uri, parameters={**SETTINGS, "long": ["x" * 600] * 20})
+    return folder
+
+
+def test_a_finished_run_tells_what_it_was(finished: Path, client: MlflowClient):
+    run = run_of(finished, client)
+    assert (run.info.status, run.info.run_name) == ("FINISHED", RUN)
+    assert client.get_experiment(run.info.experiment_id).name == EXPERIMENT
+    params = run.data.params
+    assert params["loss"] == "cross_entropy"
+    assert params["learning_rate"] == "0.1"
+    assert json.loads(params["label_sets"]) == SETTINGS["label_sets"]
+    assert params["version.torch"] == torch.__version__
+    assert run.data.tags["folder"] == str(finished)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    assert run.data.tags["git_commit"].removesuffix("-modified") == (head or "unknown")
+    assert "error" not in run.data.tags
+
+
+def test_every_metric_of_every_epoch_is_logged_under_its_epoch(finished: Path, client: MlflowClient):
+    rows = json.loads((finished / "history.json").read_text())
+    run = run_of(finished, client)
+    assert set(run.data.metrics) == {"loss", "accuracy", "learning_rate", "images_per_second", "seconds"}
+    for name in run.data.metrics:
+        logged = [(item.step, item.value) for item in client.get_metric_history(run.info.run_id, name)]
+        assert logged == [(row["epoch"], row[name]) for row in rows]
+
+
+def test_the_files_of_the_training_are_artifacts(finished: Path, client: MlflowClient, tmp_path: Path):
+    run = run_of(finished, client)
+    names = {item.path for item in client.list_artifacts(run.info.run_id)}
+    assert names == {"config.yaml", "history.json", "mlflow_run.json", "model.pt"}
+    copy = client.download_artifacts(run.info.run_id, "model.pt", str(tmp_path))
+    assert Path(copy).read_bytes() == (finished / "model.pt").read_bytes()
+
+
+def test_two_trainings_of_one_name_are_two_runs(finished: Path, uri: str, client: MlflowClient, tmp_path: Path):
+    train(tmp_path, uri, epochs=1)
+    first, second = run_of(finished, client), run_of(tmp_path, client)
+    assert first.info.run_id != second.info.run_id
+    assert first.info.experiment_id == second.info.experiment_id
+    assert len(client.get_metric_history(first.info.run_id, "loss")) == 2
+    assert len(client.get_metric_history(second.info.run_id, "loss")) == 1
+
+
+def test_a_crash_marks_its_run_and_the_next_training_has_its_own(uri: str, client: MlflowClient, tmp_path: Path):
+    with pytest.raises(Crash, match="out of luck"):
+        train(tmp_path, uri, stop_at(2, Crash("out of luck")), epochs=3)
+    crashed = run_of(tmp_path, client)
+    assert crashed.info.status == "FAILED"
+    assert crashed.data.tags["error"] == "Crash: out of luck"
+    assert [item.step for item in client.get_metric_history(crashed.info.run_id, "loss")] == [1]
+    assert "history.json" in {item.path for item in client.list_artifacts(crashed.info.run_id)}
+    train(tmp_path, uri, epochs=1)
+    assert run_of(tmp_path, client).info.run_id != crashed.info.run_id
+    assert client.get_run(crashed.info.run_id).info.status == "FAILED"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
+def test_an_interrupted_run_was_killed_and_did_not_fail(
+    uri: str, client: MlflowClient, tmp_path: Path, error: BaseException
+):
+    with pytest.raises(type(error)):
+        train(tmp_path, uri, stop_at(2, error), epochs=3)
+    assert run_of(tmp_path, client).info.status == "KILLED"
+
+
+def test_a_resumed_training_continues_its_run(uri: str, client: MlflowClient, tmp_path: Path):
+    with pytest.raises(Crash):
+        train(tmp_path, uri, stop_at(3, Crash()), epochs=4)
+    before = run_of(tmp_path, client)
+    train(tmp_path, uri, epochs=4, resume=True)
+    after = run_of(tmp_path, client)
+    assert after.info.run_id == before.info.run_id
+    assert after.info.status == "FINISHED"
+    assert after.data.params == before.data.params
+    history = client.get_metric_history(after.info.run_id, "loss")
+    assert [item.step for item in history] == [1, 2, 3, 4]
+    assert [item.value for item in history] == [r["loss"] for r in json.loads((tmp_path / "history.json").read_text())]
+
+
+def test_resuming_a_finished_training_adds_nothing(uri: str, client: MlflowClient, tmp_path: Path):
+    train(tmp_path, uri, epochs=1)
+    before = run_of(tmp_path, client)
+    train(tmp_path, uri, epochs=1, resume=True)
+    after = run_of(tmp_path, client)
+    assert (after.info.run_id, after.info.status) == (before.info.run_id, "FINISHED")
+    assert len(client.get_metric_history(after.info.run_id, "loss")) == 1
+
+
+def test_a_resumed_training_whose_run_is_gone_gets_a_new_one(
+    uri: str, client: MlflowClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    train(tmp_path, uri, epochs=1)
+    (tmp_path / "mlflow_run.json").write_text(json.dumps({"run_id": "0" * 32, "tracking_uri": uri}))
+    train(tmp_path, uri, epochs=2, resume=True)
+    assert f"MLflow run {'0' * 32} is not at {uri}" in caplog.text
+    assert run_of(tmp_path, client).info.status == "FINISHED"
+
+
+def test_a_run_that_cannot_log_its_parameters_is_not_left_open(uri: str, client: MlflowClient, tmp_path: Path):
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        train(tmp_path, uri, parameters={"device": torch.device("cpu")})
+    (run,) = client.search_runs(
+        [client.get_experiment_by_name(EXPERIMENT).experiment_id], f"tags.folder = '{tmp_path}'"
+    )
+    assert run.info.status == "FAILED"
+    assert run.data.tags["error"].startswith("TypeError")
+
+
+def test_what_stopped_the_training_is_raised_even_if_mlflow_fails_too(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: Any) -> None:
+        raise ConnectionError("no server")
+
+    monkeypatch.setattr(MlflowClient, "set_tag", fail)
+    with pytest.raises(Crash, match="first cause"):
+        train(tmp_path, uri, stop_at(1, Crash("first cause")))
+
+
+def test_an_undefined_metric_is_left_out(uri: str, client: MlflowClient, tmp_path: Path):
+    class Undefined:
+        def attach(self, engine: Any) -> None:
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+        def __call__(self, engine: Any) -> None:
+            engine.state.history[-1]["accuracy"] = float("nan")
+
+    train(tmp_path, uri, lambda _: [Undefined()], epochs=1)
+    assert set(run_of(tmp_path, client).data.metrics) == {"loss", "learning_rate", "images_per_second", "seconds"}
+
+
+def test_an_evaluation_adds_to_the_run_of_its_training(finished: Path, client: MlflowClient):
+    table = finished / "test_dice.csv"
+    table.write_text("image,dice\n")
+    metrics = {"test/mean_dice": 0.75, "test/dice/unity/lv": float("nan")}
+    assert log_to_run(str(finished), metrics, [table]) is True
+    run = run_of(finished, client)
+    assert run.data.metrics["test/mean_dice"] == 0.75
+    assert "test/dice/unity/lv" not in run.data.metrics
+    assert "test_dice.csv" in {item.path for item in client.list_artifacts(run.info.run_id)}
+    assert run.info.status == "FINISHED"
+
+
+def test_an_evaluation_of_foreign_weights_is_not_logged(tmp_path: Path):
+    assert log_to_run(tmp_path, {"test/mean_dice": 0.5}) is False
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_evaluation_whose_run_is_gone_warns(uri: str, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    (tmp_path / "mlflow_run.json").write_text(json.dumps({"run_id": "0" * 32, "tracking_uri": uri}))
+    assert log_to_run(tmp_path, {"test/mean_dice": 0.5}) is False
+    assert f"MLflow run {'0' * 32} is not at {uri}" in caplog.text
+
+
+def test_the_environment_names_the_server(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
+    assert tracking_uri("sqlite:///mlflow.db") == "http://server:5000"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    assert tracking_uri("sqlite:///mlflow.db") == "sqlite:///mlflow.db"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert tracking_uri("sqlite:///mlflow.db") == "sqlite:///mlflow.db"
+
+
+def test_artifacts_lie_beside_the_database_and_nothing_is_written_elsewhere(
+    uri: str, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    train(tmp_path / "run", uri, epochs=1)
+    assert list(elsewhere.iterdir()) == []
+    place = Path(uri.removeprefix("sqlite:///")).parent / "artifacts" / EXPERIMENT
+    assert run_of(tmp_path / "run", client).info.artifact_uri.startswith(place.as_uri())
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from tiny_training import SETTINGS, Tiny
+from common.tracking import MLflowRun
+folder, uri, experiment, epochs = Path(sys.argv[1]), *sys.argv[2:]
+run = MLflowRun(folder, uri, experiment, "same_name", SETTINGS)
+Tiny(folder, epochs=int(epochs), handlers=lambda _: [run]).run()
+"""
+
+
+def start(folder: Path, uri: str, experiment: str, epochs: int) -> "subprocess.Popen[str]":
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-c", SCRIPT, str(folder), uri, experiment, str(epochs)]
+    return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.mark.slow
+def test_parallel_trainings_of_one_name_are_two_runs(uri: str, client: MlflowClient, tmp_path: Path):
+    folders = [tmp_path / name for name in ("a", "b")]
+    processes = [start(folder, uri, "parallel", 3) for folder in folders]  # a new experiment: both try to make it
+    for process in processes:
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, output
+    runs = [run_of(folder, client) for folder in folders]
+    assert runs[0].info.run_id != runs[1].info.run_id
+    assert runs[0].info.experiment_id == runs[1].info.experiment_id
+    for run in runs:
+        assert run.info.status == "FINISHED"
+        assert [item.step for item in client.get_metric_history(run.info.run_id, "loss")] == [1, 2, 3]
+
+
+@pytest.mark.slow
+def test_ctrl_c_kills_the_run_and_keeps_what_it_did(uri: str, client: MlflowClient, tmp_path: Path):
+    process = start(tmp_path, uri, EXPERIMENT, 100_000)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "model.pt").is_file():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "KeyboardInterrupt" in output
+    run = run_of(tmp_path, client)
+    assert run.info.status == "KILLED"
+    assert {"history.json", "model.pt"} <= {item.path for item in client.list_artifacts(run.info.run_id)}

@@ -1,0 +1,82 @@
+"""Label dropout forgets what some dataset lacks, at the rate it is told, and nothing else."""
+
+import pytest
+import torch
+
+from common.label_sets import LabelSets, admitted, annotated
+from common.transforms import EncodeLabelSetsd, RandLabelDropoutd
+
+CLASSES = ["background", "lv", "myocardium", "la"]
+FULL = [[name] for name in CLASSES]
+SETS = {"north": FULL, "lv_only": [["background", "myocardium", "la"], ["lv"]], "south": FULL}
+LABELS = LabelSets(CLASSES, SETS)
+
+
+def batch(count: int = 8, labels: LabelSets = LABELS) -> dict[str, torch.Tensor]:
+    """Images of "north" and "lv_only" in turn, with all of their annotation values."""
+    dataset = torch.arange(count) % 2
+    values = torch.randint(4, (count, 1, 6, 6), generator=torch.Generator().manual_seed(0))
+    values = torch.where(dataset.view(-1, 1, 1, 1) == 1, values % 2, values)
+    return EncodeLabelSetsd(labels)({"label": values, "dataset": dataset})
+
+
+def dropped(prob: float, data: dict[str, torch.Tensor], labels: LabelSets = LABELS, seed: int = 0) -> torch.Tensor:
+    dropout = RandLabelDropoutd(labels, prob)
+    dropout.set_random_state(seed=seed)
+    return dropout(data)["label"]
+
+
+def test_without_dropout_the_batch_comes_back():
+    data = batch()
+    assert dropped(0.0, data) is data["label"]
+
+
+def test_certain_dropout_equals_withholding_the_partial_classes_everywhere():
+    # "south" keeps the vocabulary legal: each class needs a dataset that annotates it; no image comes from there
+    withheld = LABELS.withhold({"north": ["myocardium", "la"], "lv_only": ["myocardium", "la"]})
+    assert torch.equal(dropped(1.0, batch()), batch(labels=withheld)["label"])
+
+
+def test_only_what_some_dataset_lacks_is_dropped():
+    result = dropped(1.0, batch())
+    told = annotated(result, 4).flatten(start_dim=2).any(dim=2)
+    assert told[:, 1].all(), "every dataset annotates the left ventricle"
+    assert not told[:, 2:].any()
+    assert torch.equal(admitted(result, 4)[:, 1], admitted(batch()["label"], 4)[:, 1])
+
+
+def test_where_every_dataset_tells_everything_nothing_is_dropped():
+    complete = LabelSets(CLASSES, {"north": FULL, "south": FULL})
+    values = torch.randint(4, (4, 1, 5, 5), generator=torch.Generator().manual_seed(0))
+    data = EncodeLabelSetsd(complete)({"label": values, "dataset": torch.tensor([0, 1, 0, 1])})
+    assert torch.equal(dropped(1.0, data, complete), data["label"])
+
+
+def test_the_rate_is_the_one_asked_for_and_classes_are_drawn_apart():
+    data = batch(2000)
+    told = annotated(dropped(0.3, data), 4).flatten(start_dim=2).any(dim=2)[::2]  # the images of "north"
+    lost = ~told
+    # the standard deviation of a share of 0.3 among 1000 images is 0.014
+    assert lost[:, 2].double().mean().item() == pytest.approx(0.3, abs=0.05)
+    assert lost[:, 3].double().mean().item() == pytest.approx(0.3, abs=0.05)
+    assert (lost[:, 2] & lost[:, 3]).double().mean().item() == pytest.approx(0.09, abs=0.04)
+    assert not lost[:, 1].any()
+
+
+def test_the_draw_follows_the_seed_alone():
+    data, kept = batch(64), batch(64)
+    torch.manual_seed(1)
+    first = dropped(0.5, data)
+    state = torch.get_rng_state()
+    torch.manual_seed(2)
+    assert torch.equal(dropped(0.5, data), first)
+    assert not torch.equal(dropped(0.5, data, seed=1), first)
+    assert torch.equal(data["label"], kept["label"]), "the input is left alone"
+    torch.manual_seed(1)
+    assert torch.equal(torch.get_rng_state(), state), "the global generator is not used"
+
+
+@pytest.mark.parametrize("prob", [-0.1, 1.01, float("nan")])
+def test_a_probability_outside_0_to_1_is_refused(prob: float):
+    with pytest.raises(ValueError, match=r"label dropout is (-0\.1|1\.01|nan); it is a probability, 0 to 1"):
+        RandLabelDropoutd(LABELS, prob)
