@@ -21,10 +21,10 @@ demo: $(VENV)/installed
 	@echo "Learning curves and overlays: runs/echo_segmentation/demo. The run in MLflow: make ui"
 
 test: $(VENV)/installed-dev lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -35,7 +35,7 @@ def main() -> None:
     arguments = parser.parse_args()
     folders = {domain: arguments.out / "data" / domain for domain in DOMAINS}
     for domain, folder in folders.items():
-        command = [sys.executable, "-m", "common.datasets", "phantom", str(folder), "--domains", domain]
+        command = [sys.executable, "-m", "common.datasets", "phantom", str(folder), "--domain", domain]
         command += ["--patients", str(arguments.patients), "--size", str(arguments.size)]
         subprocess.run(command, check=True)
     shared = {

@@ -19,7 +19,7 @@ def _arguments() -> argparse.Namespace:
     names = parser.add_subparsers(dest="name", required=True)
     phantom = names.add_parser("phantom", parents=[shared], help="draw the phantom")
     phantom.add_argument("--patients", type=int, default=100, help="in each scanner domain (100)")
-    phantom.add_argument("--domains", nargs="+", metavar="DOMAIN", help="scanner domains (all)")
+    phantom.add_argument("--domain", action="append", help="a scanner domain; can be repeated (all)")
     phantom.add_argument("--seed", type=int, default=0)
     camus = names.add_parser("camus", parents=[shared], help="the NIfTI release of CAMUS")
     camus.add_argument("source", type=Path, metavar="SOURCE", help="holds database_nifti and database_split")
@@ -35,7 +35,7 @@ def _source(arguments: argparse.Namespace) -> Source:
         from common.datasets.phantom import DOMAINS
         from common.datasets.phantom_set import phantom
 
-        return phantom(arguments.size, arguments.patients, arguments.domains or tuple(DOMAINS), arguments.seed)
+        return phantom(arguments.size, arguments.patients, arguments.domain or tuple(DOMAINS), arguments.seed)
     from common.datasets.camus import camus
 
     return camus(arguments.source, skip_incomplete=arguments.skip_incomplete)
@@ -44,10 +44,8 @@ def _source(arguments: argparse.Namespace) -> Source:
 def main() -> None:
     """Prepare the dataset that the command line names; the same command again finds it done."""
     arguments = _arguments()
-    # what decides the content, beside the source itself
-    request = {
-        key: str(value) for key, value in sorted(vars(arguments).items()) if key not in {"out", "workers", "source"}
-    }
+    # what decides the content
+    request = {key: str(value) for key, value in sorted(vars(arguments).items()) if key not in {"out", "workers"}}
     out: Path = arguments.out
     if out.exists():
         made = read_provenance(out).get("request") if (out / PROVENANCE).is_file() else None

@@ -47,6 +47,8 @@ class History:
     def _start(self, engine: Engine) -> None:
         if engine.state.epoch and self.path.is_file():  # resumed: keep what belongs to the epochs that count
             self.rows = [row for row in json.loads(self.path.read_text()) if row["epoch"] <= engine.state.epoch]
+        if not engine.state.epoch_length:
+            raise ValueError("the training fold holds fewer images than one batch; lower --batch_size.")
         engine.state.history = self.rows
         self._bar = tqdm(
             total=engine.state.max_epochs * engine.state.epoch_length,

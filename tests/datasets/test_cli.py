@@ -11,7 +11,7 @@ from common.datasets.__main__ import main
 from common.datasets.prepared import read_datalist, read_provenance
 
 ROOT = Path(__file__).parents[2]
-PHANTOM = ["phantom", "--size", "32", "--patients", "10", "--domains", "camus_like", "--workers", "1"]
+PHANTOM = ["phantom", "--size", "32", "--patients", "10", "--domain", "camus_like", "--workers", "1"]
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> None:
@@ -67,7 +67,7 @@ def test_a_folder_of_another_kind_is_left_alone(tmp_path: Path, monkeypatch: pyt
     ("words", "message"),
     [
         (["--patients", 9], r"phantom: 9 phantom patients leave a fold empty; at least 10 are needed"),
-        (["--domains", "mri"], r"phantom: phantom domains \['mri'\] are unknown; there are \['camus_like', "),
+        (["--domain", "mri"], r"phantom: phantom domains \['mri'\] are unknown; there are \['camus_like', "),
         (["--size", 8], r"phantom: size is 8; an image needs at least 16 pixels a side"),
     ],
 )
