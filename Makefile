@@ -3,10 +3,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 BUNDLES := $(wildcard bundles/*)
-RUN := $(BIN)/python -W ignore::UserWarning:monai -m monai.bundle run --bundle_root bundles/echo_segmentation
+RUN := $(BIN)/python -m monai.bundle run --bundle_root bundles/echo_segmentation
 CONFIGS := bundles/echo_segmentation/configs
 # the size of the demo
-EPOCHS := 20
+EPOCHS := 36
 PATIENTS := 60
 SIZE := 128
 export MLFLOW_DISABLE_TELEMETRY := true
