@@ -1,7 +1,8 @@
 """The phantom's domain shift: LV Dice of a network trained on one scanner domain and tested on every one.
 
-`python -m benchmarks.phantom_shift --epochs 25` repeats Experiment 1 of Islam et al. (MELBA 2026) on the phantom: LV
-only. Their real datasets lose 0.08 to 0.21; the phantom's scanners are set so that it does, too.
+`python -m benchmarks.phantom_shift --epochs 25` repeats Experiment 1 of Islam et al. (MELBA 2026) on the phantom, LV
+only. Their real datasets lose 0.08 to 0.21, which the phantom's scanners aim at; docs/phantom.md keeps what was
+measured.
 """
 
 from __future__ import annotations

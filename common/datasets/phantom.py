@@ -99,8 +99,8 @@ class Scanner:
 
 
 # The one place to tune a domain. camus_like matches what was measured in CAMUS (grey levels, speckle, geometry). No
-# source quantifies the difference between vendors or centres, so the other two are a design, set such that a U-Net
-# trained on one domain loses 0.08 to 0.21 of LV Dice on another, as between the real datasets (Islam et al., 2026).
+# source quantifies the difference between vendors or centres, so the other two are a design, aimed at the LV Dice that
+# a U-Net loses between the real datasets, 0.08 to 0.21 (Islam et al., 2026); docs/phantom.md keeps what was measured.
 DOMAINS: Mapping[str, Scanner] = MappingProxyType(
     {
         "camus_like": Scanner(
