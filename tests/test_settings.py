@@ -127,6 +127,9 @@ def test_a_file_of_arguments_counts_and_the_command_line_wins(tmp_path: Path, co
 )
 def test_what_the_configuration_knows_may_be_set(config: Path, words: list[str]):
     check(config, *words)
+    parsed = command_line(["run", *words])
+    assert parsed is not None
+    assert parsed[1], "the words were seen, and let pass"
 
 
 @pytest.mark.parametrize(

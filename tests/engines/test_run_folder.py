@@ -62,12 +62,16 @@ def test_weights_are_used_with_the_settings_of_their_training(weights: Path):
 
 
 def test_weights_without_a_training_beside_them_are_trusted(weights: Path):
+    with pytest.raises(ValueError, match=r"was trained with --loss marginal"):
+        require_checkpoint(weights, {"loss": "adaptive_bce"})
     weights.with_name("config.yaml").unlink()
-    require_checkpoint(weights, {"loss": "adaptive_bce"})
+    assert require_checkpoint(weights, {"loss": "adaptive_bce"}) is None, "nothing is known that could differ"
 
 
 def test_a_setting_that_the_training_did_not_know_is_not_held_against_it(weights: Path):
-    require_checkpoint(weights, {"loss": "marginal", "reading": "masked_softmax"})
+    assert require_checkpoint(weights, {"loss": "marginal", "reading": "masked_softmax"}) is None
+    with pytest.raises(ValueError, match=r"was trained with --loss marginal; use it"):
+        require_checkpoint(weights, {"loss": "adaptive_bce", "reading": "masked_softmax"})
 
 
 def test_missing_weights_say_how_to_get_them(tmp_path: Path):
