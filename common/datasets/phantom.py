@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter1d
 
-from common.datasets.phantom_anatomy import Heart, echogenicity, fill, offset, sample_heart
+from common.datasets.contours import fill
+from common.datasets.phantom_anatomy import Heart, echogenicity, offset, sample_heart
 from common.datasets.phantom_ultrasound import (
     Artefacts,
     Grey,

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
-__all__ = ["Heart", "echogenicity", "fill", "offset", "sample_heart"]
+from common.datasets.contours import fill
+
+__all__ = ["Heart", "echogenicity", "offset", "sample_heart"]
 
 Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 # Half width of the LV cavity over its long axis, mean of 250 CAMUS patients, from base to apex: the annulus, 20
 # stations in the middles of 20 equal slices, the apex. The spread is 0.04 to 0.06, and 0.02 at the apex; two modes
@@ -104,30 +105,6 @@ class _Pose:
         """(x, y) of places given in mm from the base along and across the axis."""
         points: Array = self.base + along[:, None] * self.axis + aside[:, None] * self.across
         return points
-
-
-def fill(polygon: Array, shape: tuple[int, int]) -> Mask:
-    """Mark the pixels whose centre lies inside a polygon (even-odd rule), so areas are unbiased.
-
-    Args:
-        polygon: (points, 2), (row, column), in pixels; pixel centres have whole numbers.
-        shape: of the result.
-
-    Returns:
-        bool, `shape`.
-
-    Example:
-        >>> int(fill(np.array([[0.5, 0.5], [0.5, 2.5], [2.5, 2.5], [2.5, 0.5]]), (4, 4)).sum())
-        4
-    """
-    (row0, column0), (row1, column1) = polygon.T, np.roll(polygon, -1, axis=0).T
-    rows = np.arange(shape[0])[:, None]
-    row, edge = np.nonzero((row0 <= rows) != (row1 <= rows))
-    share = (row - row0[edge]) / (row1[edge] - row0[edge])
-    column = np.ceil(column0[edge] + share * (column1[edge] - column0[edge])).clip(0, shape[1]).astype(np.intp)
-    toggles = np.bincount(row * (shape[1] + 1) + column, minlength=shape[0] * (shape[1] + 1))
-    inside: Mask = toggles.reshape(shape[0], -1).cumsum(axis=1)[:, :-1] % 2 == 1
-    return inside
 
 
 def offset(contour: Array, distance: float | Array) -> Array:

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from common.datasets.phantom_anatomy import echogenicity, fill, offset, sample_heart
+from common.datasets.contours import fill
+from common.datasets.phantom_anatomy import echogenicity, offset, sample_heart
 
 PATIENTS = 200
 

@@ -1,0 +1,92 @@
+"""What a reader hands to the preparation: a dataset as a list of images still to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+__all__ = ["Frame", "Job", "Source"]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One annotated image in native geometry.
+
+    Args:
+        image: grey values 0 to 255, uint8, (rows, columns).
+        label: the dataset's own annotation values, uint8, (rows, columns).
+        spacing: mm per pixel, (row, column), or None where the source does not tell.
+        motion: standard deviation of each pixel over the clip, grey values, (rows, columns); None for a still.
+
+    Raises:
+        ValueError: if image and annotation differ in shape.
+    """
+
+    image: NDArray[np.uint8]
+    label: NDArray[np.uint8]
+    spacing: tuple[float, float] | None
+    motion: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        if self.image.shape != self.label.shape:
+            raise ValueError(f"image {self.image.shape} and annotation {self.label.shape} differ in shape.")
+
+    def resized(self, size: int) -> Frame:
+        """Squash the frame to (size, size); the spacing follows, so physical areas stay what they were.
+
+        Example:
+            >>> frame = Frame(np.zeros((40, 20), np.uint8), np.zeros((40, 20), np.uint8), (0.5, 0.5))
+            >>> frame.resized(10).spacing
+            (2.0, 1.0)
+        """
+        rows, columns = self.image.shape
+        spacing = None if self.spacing is None else (self.spacing[0] * rows / size, self.spacing[1] * columns / size)
+        # Pillow's bilinear filter widens with the scale, so reduction does not alias; annotations keep their values.
+        image = Image.fromarray(self.image).resize((size, size), Image.Resampling.BILINEAR)
+        label = Image.fromarray(self.label).resize((size, size), Image.Resampling.NEAREST)
+        return Frame(np.asarray(image), np.asarray(label), spacing)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image still to be read.
+
+    Args:
+        id: unique in the dataset; letters, digits, "_", "-" and ".", for it becomes a file name.
+        item: what the datalist tells of the image: dataset, patient, view, phase, fold, and whatever else is known.
+            `unlabelled` lists classes that this image does not annotate although its dataset does.
+        read: reads the image, in any process, so it is picklable (functools.partial). Raises ValueError or OSError,
+            with a message that names the file, where the image cannot be used.
+    """
+
+    id: str
+    item: Mapping[str, Any]
+    read: Callable[[], Frame]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset as its reader found it.
+
+    Args:
+        name: of the dataset or the collection.
+        jobs: the images to read.
+        licence: its terms in a line.
+        citation: what a user must cite.
+        label_sets: for each dataset among the jobs what its annotation values may stand for; entry i is of value i.
+        skipped: what is left out, name -> reason.
+        facts: anything else that provenance.json should keep.
+    """
+
+    name: str
+    jobs: Sequence[Job]
+    licence: str
+    citation: str
+    label_sets: Mapping[str, Sequence[Sequence[str]]]
+    skipped: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
