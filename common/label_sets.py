@@ -31,6 +31,7 @@ class LabelSets:
     Args:
         classes: names of the classes; class 0 is "background".
         label_sets: for each dataset a list whose entry i names every class that annotation value i may stand for.
+        partly: for a dataset the classes that only some of its images annotate; the others drop them (`drop_classes`).
 
     Raises:
         TypeError: a label set is one string instead of a list of names.
@@ -43,10 +44,16 @@ class LabelSets:
         [[5, 2], [2, 2]]
     """
 
-    def __init__(self, classes: Sequence[str], label_sets: Mapping[str, Sequence[Sequence[str]]]) -> None:
+    def __init__(
+        self,
+        classes: Sequence[str],
+        label_sets: Mapping[str, Sequence[Sequence[str]]],
+        partly: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         _check(classes, label_sets)
         self.classes = classes
         self.label_sets = label_sets
+        self.partly = partly or {}
         self._tables = {torch.device("cpu"): self._tabulate()}
         unannotated = [
             name for name in classes[1:] if not any(name in self.annotated(dataset) for dataset in label_sets)
@@ -135,6 +142,18 @@ class LabelSets:
             dataset: {name: name in self.annotated(dataset) for name in self.classes} for dataset in self.label_sets
         }
 
+    def partially_labelled(self) -> list[str]:
+        """Name the classes that some image does not annotate; background hides them and is not named.
+
+        Example:
+            >>> sets = {"both": [["background"], ["lv"], ["la"]], "lv_only": [["background", "la"], ["lv"]]}
+            >>> LabelSets(["background", "lv", "la"], sets, partly={"both": ["lv"]}).partially_labelled()
+            ['lv', 'la']
+        """
+        missing = {name for told in self.coverage().values() for name, known in told.items() if not known}
+        missing |= {name for names in self.partly.values() for name in names}
+        return [name for name in self.classes[1:] if name in missing]
+
     def withhold(self, classes: Mapping[str, Sequence[str]]) -> "LabelSets":
         """Simulate partial labels: the same datasets, some of which lose the annotation of some classes.
 
@@ -165,7 +184,7 @@ class LabelSets:
             codes = self._table(torch.device("cpu"))[index : index + 1, :, : len(withheld[dataset])]
             for value, code in enumerate(drop_classes(codes, drop)[0, 0].tolist()):
                 withheld[dataset][value] = [name for c, name in enumerate(self.classes) if code >> c & 1]
-        return LabelSets(self.classes, withheld)
+        return LabelSets(self.classes, withheld, self.partly)
 
     def _index(self, dataset: str) -> int:
         if dataset not in self.label_sets:
@@ -289,8 +308,14 @@ def describe(label_sets: LabelSets, counts: Mapping[str, int] | None = None) -> 
     """
     rows = [["dataset", *label_sets.classes]]
     rows += [
-        [name, *("✓" if told else "-" for told in told_apart.values())]
-        for name, told_apart in label_sets.coverage().items()
+        [
+            dataset,
+            *(
+                "-" if not told else "some" if name in label_sets.partly.get(dataset, ()) else "✓"
+                for name, told in row.items()
+            ),
+        ]
+        for dataset, row in label_sets.coverage().items()
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]

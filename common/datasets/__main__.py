@@ -1,4 +1,10 @@
-"""Prepare a dataset: `python -m common.datasets phantom OUT` or `python -m common.datasets camus SOURCE OUT`."""
+"""Prepare datasets, draw the phantom, check what was prepared.
+
+python -m common.datasets phantom OUT
+python -m common.datasets {camus,echonet-dynamic,unity} SOURCE OUT
+python -m common.datasets folder SOURCE OUT --description mine.yaml
+python -m common.datasets check OUT...
+"""
 
 from __future__ import annotations
 
@@ -6,46 +12,96 @@ import argparse
 import sys
 from pathlib import Path
 
-from common.datasets.prepared import PROVENANCE, Source, prepare, read_provenance
+from common.datasets.prepared import PROVENANCE, read_provenance
+from common.datasets.source import Source
 
 __all__ = ["main"]
 
+LAYOUTS = ("camus", "camus-2019", "echonet-dynamic", "unity")
+NOT_CONTENT = {"out", "workers", "strict"}  # arguments that do not decide what is prepared
+SHOWN = 5  # images left out that are printed; provenance.json holds all
+
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m common.datasets", description=__doc__)
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--size", type=int, default=256, help="pixels a side of the prepared images (256)")
-    shared.add_argument("--workers", type=int, default=0, help="processes; 0 takes one a core")
+    parser = argparse.ArgumentParser(
+        prog="python -m common.datasets", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     names = parser.add_subparsers(dest="name", required=True)
-    phantom = names.add_parser("phantom", parents=[shared], help="draw the phantom")
-    phantom.add_argument("--patients", type=int, default=100, help="in each scanner domain (100)")
+
+    output = argparse.ArgumentParser(add_help=False)
+    output.add_argument("--size", type=int, default=256, help="pixels a side of the prepared images (256)")
+    output.add_argument("--workers", type=int, default=0, help="processes; 0 takes one a core")
+    output.add_argument("out", type=Path, metavar="OUT", help="the prepared folder to make")
+    drawn = argparse.ArgumentParser(add_help=False)
+    drawn.add_argument("--patients", type=int, default=100, help="in each scanner domain (100)")
+    drawn.add_argument("--seed", type=int, default=0)
+    read = argparse.ArgumentParser(add_help=False)
+    read.add_argument("source", type=Path, metavar="SOURCE", help="the folder of the dataset")
+    read.add_argument("--strict", action="store_true", help="stop at an image that cannot be read; else it is left out")
+    cone = argparse.ArgumentParser(add_help=False)
+    cone.add_argument(
+        "--cone",
+        choices=("auto", "fit", "off"),
+        default="auto",
+        help="blacken what lies outside the ultrasound cone: fit finds it by geometry, auto asks a network where that "
+        "is not confident (auto)",
+    )
+    cone.add_argument(
+        "--cone-bundle", type=Path, default=Path("bundles/cone_segmentation"), help="that network (%(default)s)"
+    )
+
+    phantom = names.add_parser("phantom", parents=[output, drawn], help="draw the phantom")
     phantom.add_argument("--domain", action="append", help="a scanner domain; can be repeated (all)")
-    phantom.add_argument("--seed", type=int, default=0)
-    camus = names.add_parser("camus", parents=[shared], help="the NIfTI release of CAMUS")
-    camus.add_argument("source", type=Path, metavar="SOURCE", help="holds database_nifti and database_split")
+    names.add_parser("screens", parents=[output, drawn], help="draw phantom screens, to train cone_segmentation on")
+    layout = names.add_parser("phantom-layout", parents=[drawn], help="draw the phantom in a public dataset's layout")
+    layout.add_argument("layout", choices=LAYOUTS)
+    layout.add_argument("out", type=Path, metavar="OUT", help="the folder to make")
+    camus = names.add_parser("camus", parents=[read, output], help="CAMUS, the NIfTI release or the one of 2019")
     camus.add_argument("--skip-incomplete", action="store_true", help="leave out images whose files are missing")
-    for sub in (phantom, camus):
-        sub.add_argument("out", type=Path, metavar="OUT", help="the prepared folder to make")
+    names.add_parser("echonet-dynamic", parents=[read, output, cone], help="EchoNet-Dynamic")
+    unity = names.add_parser("unity", parents=[read, output, cone], help="Unity Imaging")
+    unity.add_argument("--view-index", type=Path, help="CSV of views (SOURCE/**/view_index_*.csv)")
+    unity.add_argument("--physical", type=Path, help="CSV of pixel sizes (SOURCE/**/*database_physical.csv)")
+    folder = names.add_parser("folder", parents=[read, output, cone], help="anyone's own images and masks")
+    folder.add_argument("--description", type=Path, required=True, help="YAML: files, values, licence")
+    check = names.add_parser("check", help="look for leaks, damage and implausible annotations in prepared folders")
+    check.add_argument("out", type=Path, nargs="+", metavar="OUT", help="prepared folders, together")
+    check.add_argument("--page", type=Path, default=Path("check.html"), help="HTML with thumbnails (check.html)")
     return parser.parse_args()
 
 
 def _source(arguments: argparse.Namespace) -> Source:
     # each reader brings its own libraries: import the one that is asked for
-    if arguments.name == "phantom":
-        from common.datasets.phantom import DOMAINS
-        from common.datasets.phantom_set import phantom
+    match arguments.name:
+        case "phantom":
+            from common.datasets.phantom import DOMAINS
+            from common.datasets.phantom_set import phantom
 
-        return phantom(arguments.size, arguments.patients, arguments.domain or tuple(DOMAINS), arguments.seed)
-    from common.datasets.camus import camus
+            return phantom(arguments.size, arguments.patients, arguments.domain or tuple(DOMAINS), arguments.seed)
+        case "screens":
+            from common.datasets.phantom_screens import phantom_screens
 
-    return camus(arguments.source, skip_incomplete=arguments.skip_incomplete)
+            return phantom_screens(arguments.size, arguments.patients, arguments.seed)
+        case "camus":
+            from common.datasets.camus import camus
+
+            return camus(arguments.source, skip_incomplete=arguments.skip_incomplete)
+        case "echonet-dynamic":
+            from common.datasets.echonet_dynamic import echonet_dynamic
+
+            return echonet_dynamic(arguments.source)
+        case "unity":
+            from common.datasets.unity import unity
+
+            return unity(arguments.source, arguments.view_index, arguments.physical)
+        case _:
+            from common.datasets.folder import folder
+
+            return folder(arguments.source, arguments.description)
 
 
-def main() -> None:
-    """Prepare the dataset that the command line names; the same command again finds it done."""
-    arguments = _arguments()
-    # what decides the content
-    request = {key: str(value) for key, value in sorted(vars(arguments).items()) if key not in {"out", "workers"}}
+def _prepare(arguments: argparse.Namespace) -> None:
+    request = {key: str(value) for key, value in sorted(vars(arguments).items()) if key not in NOT_CONTENT}
     out: Path = arguments.out
     if out.exists():
         made = read_provenance(out).get("request") if (out / PROVENANCE).is_file() else None
@@ -53,16 +109,56 @@ def main() -> None:
             print(f"{out} is prepared already.")
             return
         sys.exit(f"{out} exists and was not made by this command ({made}); remove it or choose another folder.")
-    try:
-        source = _source(arguments)
-        source.facts["request"] = request
-        items = prepare(source, out, arguments.size, arguments.workers)
-    except (OSError, ValueError) as error:
-        sys.exit(f"{arguments.name}: {error}")
+    from common.datasets.preparation import prepare
+
+    source = _source(arguments)
+    source.facts["request"] = request
+    choice = getattr(arguments, "cone", "off")
+    finder = None
+    if choice != "off":
+        from common.datasets.cone import ConeFinder
+
+        finder = ConeFinder(arguments.cone_bundle if choice == "auto" else None)
+    strict = getattr(arguments, "strict", False)
+    items = prepare(source, out, arguments.size, arguments.workers, strict, finder)
     folds = {fold: sum(item["fold"] == fold for item in items) for fold in dict.fromkeys(i["fold"] for i in items)}
     print(f"{out}: {len(items)} images ({', '.join(f'{count} {fold}' for fold, count in folds.items())})")
-    for name, reason in source.skipped.items():
+    for name, reason in list(source.skipped.items())[:SHOWN]:
         print(f"  left out: {name}, {reason}")
+    if len(source.skipped) > SHOWN:
+        print(f"  and {len(source.skipped) - SHOWN} more: {out / PROVENANCE}")
+    if "bundle_line" in source.facts:
+        print(f"For label_sets in a bundle's bundle.yaml:\n{source.facts['bundle_line']}")
+
+
+def _draw_layout(arguments: argparse.Namespace) -> None:
+    from common.datasets.phantom_layouts import LAYOUTS as WRITERS
+
+    WRITERS[arguments.layout](arguments.out, arguments.patients, arguments.seed)
+    print(f"{arguments.out}: {arguments.patients} phantom patients in the layout of {arguments.layout}")
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    from common.datasets.check import check
+    from common.datasets.check_page import print_report, write_page
+
+    report = check(arguments.out)
+    print_report(report)
+    write_page(report, arguments.page)
+    print(f"Thumbnails of what is suspicious: {arguments.page}")
+    sys.exit(int(report.has_errors))
+
+
+def main() -> None:
+    """Do what the command line asks for; the same preparation again finds it done, or goes on with it."""
+    arguments = _arguments()
+    work = {"check": _check, "phantom-layout": _draw_layout}.get(arguments.name, _prepare)
+    try:
+        work(arguments)
+    except (OSError, ValueError, RuntimeError) as error:
+        sys.exit(f"{arguments.name}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"\n{arguments.name}: interrupted; what is finished is kept, the same command goes on.")
 
 
 if __name__ == "__main__":

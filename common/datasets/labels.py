@@ -22,6 +22,9 @@ def labels_of(
 ) -> LabelSets:
     """Return the label sets of the datasets in `data`, less what is withheld from the training.
 
+    A class that no image of a dataset annotates (`unlabelled` of its items) leaves the dataset's label sets; one that
+    only some annotate is named in `LabelSets.partly`.
+
     Args:
         classes: names, background first.
         label_sets: of every dataset that the bundle knows.
@@ -36,8 +39,14 @@ def labels_of(
         raise ValueError(f"the data hold {unknown}, which label_sets does not describe; it has {list(label_sets)}.")
     if unknown := [name for name in withheld if name not in label_sets]:
         raise ValueError(f"withheld names {unknown}; label_sets has {list(label_sets)}.")
-    whole = LabelSets(classes, {name: label_sets[name] for name in present})
-    return whole.withhold({name: withheld[name] for name in present if name in withheld})
+    missing = Counter((item["dataset"], name) for item in data for name in item.get("unlabelled", ()))
+    images = Counter(item["dataset"] for item in data)
+    partly, never = ({name: list[str]() for name in present} for _ in range(2))
+    for (dataset, name), count in missing.items():
+        if name in classes:
+            (never if count == images[dataset] else partly)[dataset].append(name)
+    whole = LabelSets(classes, {name: label_sets[name] for name in present}, partly)
+    return whole.withhold({name: [*never[name], *withheld.get(name, ())] for name in present})
 
 
 def coverage_table(label_sets: LabelSets, data: Sequence[Mapping[str, Any]]) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Literal
 
 from common.datasets.phantom import DOMAINS, render
-from common.datasets.prepared import Frame, Job, Source
+from common.datasets.source import Frame, Job, Source
 
 __all__ = ["phantom"]
 
@@ -58,5 +58,6 @@ def phantom(size: int, patients: int = 100, domains: Sequence[str] = tuple(DOMAI
         jobs=jobs,
         licence="Apache-2.0: drawn by this project, shows no person",
         citation="shape and grey-level statistics after S. Leclerc et al., IEEE TMI 38(9):2198-2210, 2019",
+        label_sets=dict.fromkeys(domains, [["background"], ["lv_cavity"], ["lv_myocardium"], ["left_atrium"]]),
         facts={"patients": patients, "domains": list(domains), "seed": seed},
     )

@@ -49,7 +49,9 @@ class ResidentDataset(Dataset[dict[str, Any]]):
 
     Batch:
         image: grey value / 255, float32, (B, 1, size, size); label: annotation values, uint8, same shape;
-        dataset: index into `label_sets.label_sets`, int64, (B,); index: position in `data`, int64, (B,).
+        dataset: index into `label_sets.label_sets`, int64, (B,); index: position in `data`, int64, (B,);
+        unlabelled: classes that an image does not annotate although its dataset does, bool, (B, classes), on the CPU;
+        only where some item names such classes.
     """
 
     def __init__(
@@ -77,6 +79,8 @@ class ResidentDataset(Dataset[dict[str, Any]]):
         self.images = torch.stack(images).to(device)
         self.labels = torch.stack(labels).to(device)
         self.dataset = dataset.to(device)
+        missing = [[name in item.get("unlabelled", ()) for name in label_sets.classes] for item in self.data]
+        self.unlabelled = torch.tensor(missing) if any(map(any, missing)) else None
 
     def __len__(self) -> int:
         return len(self.data)
@@ -87,7 +91,9 @@ class ResidentDataset(Dataset[dict[str, Any]]):
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         index = torch.as_tensor(indices, device=self.images.device)
+        missing = {} if self.unlabelled is None else {"unlabelled": self.unlabelled[torch.as_tensor(indices)]}
         return {
+            **missing,
             "image": self.images[index].float().div_(255),
             "label": self.labels[index],
             "dataset": self.dataset[index],

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from common.label_sets import LabelSets
+from common.label_sets import LabelSets, drop_classes
 
 __all__ = ["EncodeLabelSetsd"]
 
 
 class EncodeLabelSetsd:
-    """Turn the annotation values of a batch into label-set maps by each image's dataset.
+    """Turn the annotation values of a batch into label-set maps by each image's dataset and what it leaves unlabelled.
 
     Args:
         label_sets: what each annotation value of each dataset may stand for.
@@ -21,5 +21,8 @@ class EncodeLabelSetsd:
         self.label_sets = label_sets
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Replace `label` (B, 1, *spatial) by (B, 2, *spatial), given `dataset` (B,)."""
-        return {**data, "label": self.label_sets.encode_batch(data["label"], data["dataset"])}
+        """Replace `label` (B, 1, *spatial) by (B, 2, *spatial), given `dataset` (B,); drop `unlabelled` (B, C)."""
+        label = self.label_sets.encode_batch(data["label"], data["dataset"])
+        if "unlabelled" in data:
+            label = drop_classes(label, data["unlabelled"])
+        return {**data, "label": label}

@@ -16,7 +16,7 @@ __all__ = ["RandLabelDropoutd"]
 class RandLabelDropoutd(Randomizable):
     """Drop each partially labelled class of each image with probability `prob` (Islam et al., 2024).
 
-    Only classes that some training dataset lacks can be dropped: the others carry no link between the absence of
+    Only classes that some training image lacks can be dropped: the others carry no link between the absence of
     a label and the scanner. A dropped class leaves the annotation and its pixels become ambiguous (`drop_classes`).
 
     Args:
@@ -35,11 +35,7 @@ class RandLabelDropoutd(Randomizable):
             raise ValueError(f"label dropout is {prob}; it is a probability, 0 to 1.")
         self.label_sets = label_sets
         self.prob = prob
-        coverage = label_sets.coverage().values()
-        self.droppable = [
-            index > 0 and not all(annotated[name] for annotated in coverage)
-            for index, name in enumerate(label_sets.classes)
-        ]
+        self.droppable = [name in label_sets.partially_labelled() for name in label_sets.classes]
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Drop classes from the label-set maps `label` (B, 2, *spatial)."""
@@ -48,4 +44,4 @@ class RandLabelDropoutd(Randomizable):
         label = data["label"]
         drawn = torch.from_numpy(self.R.random_sample((len(label), len(self.droppable))) < self.prob)
         drop = drawn & torch.tensor(self.droppable)
-        return {**data, "label": drop_classes(label, drop.to(label.device))}
+        return {**data, "label": drop_classes(label, drop)}

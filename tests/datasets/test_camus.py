@@ -1,22 +1,25 @@
 """The CAMUS reader: a release made here, and the real one where it is."""
 
-import gzip
 from pathlib import Path
 
 import itk
 import numpy as np
 import pytest
 
-from common.datasets.camus import camus, read_nifti
-from common.datasets.prepared import Frame, prepare, read_datalist, read_provenance
+from common.datasets.camus import camus
+from common.datasets.preparation import prepare
+from common.datasets.prepared import read_datalist, read_provenance
+from common.datasets.source import Frame
+from common.datasets.splits import fold_of
 
 SPACING = (0.308, 0.308)  # mm, (row, column)
 SPLIT = {"training": ["patient0001", "patient0003"], "validation": ["patient0002"], "testing": ["patient0004"]}
 
 
-def write(path: Path, pixels: np.ndarray, spacing: tuple[float, float] = SPACING) -> None:
+def write(path: Path, pixels: np.ndarray, spacing: tuple[float, ...] = SPACING) -> None:
+    """Write (row, column), or (1, row, column); `spacing` is (row, column[, slice])."""
     image = itk.image_view_from_array(np.ascontiguousarray(pixels))
-    image.SetSpacing((spacing[1], spacing[0]))  # ITK: (x, y)
+    image.SetSpacing((spacing[1], spacing[0], *spacing[2:]))  # ITK: (x, y[, z])
     path.parent.mkdir(parents=True, exist_ok=True)
     itk.imwrite(image, str(path))
 
@@ -60,35 +63,6 @@ def path_of(root: Path, name: str) -> Path:
 
 def read_all(root: Path) -> dict[str, Frame]:
     return {job.id: job.read() for job in camus(root).jobs}
-
-
-@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
-@pytest.mark.parametrize("spacing", [SPACING, (0.154, 0.308)])
-def test_an_image_is_read_upright_with_its_spacing(tmp_path: Path, suffix: str, spacing: tuple[float, float]):
-    write(tmp_path / f"scan{suffix}", scan(7), spacing)
-    values, read_spacing = read_nifti(tmp_path / f"scan{suffix}")
-    assert values.dtype == np.uint8
-    np.testing.assert_array_equal(values, scan(7))
-    assert read_spacing == pytest.approx(spacing)
-
-
-def test_another_library_reads_the_same_pixels(tmp_path: Path):
-    nibabel = pytest.importorskip("nibabel")
-    # the header of the original files: (column, row) in memory, both axes reversed
-    original = nibabel.Nifti1Image(scan(1).T, np.diag([-0.308, -0.154, 1.0, 1.0]))
-    original.header.set_xyzt_units("mm")
-    nibabel.save(original, tmp_path / "scan.nii.gz")
-    values, spacing = read_nifti(tmp_path / "scan.nii.gz")
-    np.testing.assert_array_equal(values, np.asarray(nibabel.load(tmp_path / "scan.nii.gz").dataobj).T)
-    assert spacing == pytest.approx((0.154, 0.308))
-
-
-def test_big_endian_files_are_read(tmp_path: Path):
-    nibabel = pytest.importorskip("nibabel")
-    header = nibabel.Nifti1Header(endianness=">")
-    nibabel.save(nibabel.Nifti1Image(scan(1).T, np.eye(4), header), tmp_path / "scan.nii")
-    assert (tmp_path / "scan.nii").read_bytes()[:4] == (348).to_bytes(4, "big")
-    np.testing.assert_array_equal(read_nifti(tmp_path / "scan.nii")[0], scan(1))
 
 
 def test_the_official_split_is_honoured(release: Path):
@@ -166,41 +140,6 @@ def test_a_patient_outside_the_split_is_recorded(tmp_path: Path):
     assert {job.item["patient"] for job in found.jobs} == {"patient0001", "patient0002", "patient0003"}
 
 
-@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
-@pytest.mark.parametrize("kept", [0.0, 0.05, 0.5, 0.99])
-def test_a_truncated_file_is_refused(tmp_path: Path, suffix: str, kept: float):
-    path = tmp_path / f"scan{suffix}"
-    noise = np.random.default_rng(0).integers(0, 256, (48, 64)).astype(np.float32)  # hard to compress
-    write(path, noise)
-    content = path.read_bytes()
-    path.write_bytes(content[: int(len(content) * kept)])
-    with pytest.raises(ValueError, match=rf"scan\{suffix} cannot be read as NIfTI: truncated or not an image\?"):
-        read_nifti(path)
-
-
-def test_a_file_that_was_truncated_before_it_was_compressed_is_refused(tmp_path: Path):
-    write(tmp_path / "scan.nii", scan(1))
-    (tmp_path / "scan.nii.gz").write_bytes(gzip.compress((tmp_path / "scan.nii").read_bytes()[:-8]))
-    with pytest.raises(ValueError, match=r"scan\.nii\.gz cannot be read as NIfTI: truncated"):
-        read_nifti(tmp_path / "scan.nii.gz")
-
-
-@pytest.mark.parametrize("value", [-1.0, 256.0, 1.5])
-def test_values_that_are_no_8_bit_integers_are_refused(tmp_path: Path, value: float):
-    pixels = scan(0)
-    pixels[3, 4] = value
-    write(tmp_path / "scan.nii.gz", pixels)
-    with pytest.raises(ValueError, match=r"scan\.nii\.gz holds values outside the integers 0 to 255 \(.* to .*\)"):
-        read_nifti(tmp_path / "scan.nii.gz")
-
-
-def test_a_sequence_is_no_frame(tmp_path: Path):
-    write_sequence = itk.image_view_from_array(np.zeros((5, 48, 64), np.float32))
-    itk.imwrite(write_sequence, str(tmp_path / "sequence.nii.gz"))
-    with pytest.raises(ValueError, match=r"has shape \(5, 48, 64\); a single 2-D frame is expected"):
-        read_nifti(tmp_path / "sequence.nii.gz")
-
-
 def test_an_unknown_annotation_value_is_named(tmp_path: Path):
     make_release(tmp_path)
     label = annotation()
@@ -220,8 +159,60 @@ def test_an_annotation_of_another_spacing_is_named(tmp_path: Path):
 def test_an_annotation_of_another_shape_is_named(tmp_path: Path):
     make_release(tmp_path)
     write(path_of(tmp_path, "patient0001_4CH_ED_gt.nii.gz"), annotation()[:40])
-    with pytest.raises(ValueError, match=r"patient0001_4CH_ED: image \(48, 64\) and annotation \(40, 64\) differ"):
-        prepare(camus(tmp_path), tmp_path / "out", size=32, workers=1)
+    with pytest.raises(ValueError, match=r"patient0001_4CH_ED_gt\.nii\.gz has shape \(40, 64\), its image \(48, 64\)"):
+        read_all(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../../patient0001", "patient1", "/etc/passwd", "patient0001.nii"])
+def test_a_split_that_lists_something_else_is_refused(tmp_path: Path, name: str):
+    make_release(tmp_path)
+    (tmp_path / "database_split" / "subgroup_testing.txt").write_text(f"patient0004\n{name}\n")
+    with pytest.raises(ValueError, match=r"subgroup_testing\.txt lists '.*', which is no patientXXXX"):
+        camus(tmp_path)
+
+
+INFO = "ED: 1\nES: 18\nNbFrame: 18\nSex: F\nAge: 56\nImageQuality: Good\n"
+
+
+def test_the_info_file_becomes_fields_of_the_items(tmp_path: Path):
+    make_release(tmp_path)
+    info = tmp_path / "database_nifti/patient0001/Info_4CH.cfg"
+    info.write_text(INFO + "EF: 54\nFrameRate: 41.7\n")
+    diastole, systole, other = camus(tmp_path).jobs[:3]
+    told = {"ef": 54.0, "quality": "Good", "sex": "F", "age": 56.0, "frame_rate": 41.7}
+    assert {key: diastole.item[key] for key in told} == told
+    assert (diastole.item["frame"], systole.item["frame"]) == (0, 17), "CAMUS counts from 1"
+    assert "ef" not in other.item
+
+
+def test_a_damaged_info_file_costs_its_fields_only(tmp_path: Path):
+    make_release(tmp_path)
+    (tmp_path / "database_nifti/patient0001/Info_4CH.cfg").write_text(INFO + "EF: fifty\n")
+    found = camus(tmp_path)
+    assert len(found.jobs) == 8
+    assert "Info_4CH.cfg holds a value that is no number" in found.skipped["fields of patient0001_4CH"]
+
+
+def test_the_release_of_2019_keeps_its_narrow_rows(tmp_path: Path):
+    for phase in ("ED", "ES"):
+        stem = tmp_path / "training/patient0007" / f"patient0007_2CH_{phase}"
+        write(stem.with_suffix(".mhd"), scan(7).astype(np.uint8)[None], (0.154, 0.308, 1.54))
+        write(stem.with_name(stem.name + "_gt.mhd"), annotation().astype(np.uint8)[None], (0.154, 0.308, 1.54))
+    (tmp_path / "training/patient0007/Info_2CH.cfg").write_text(INFO + "LVedv: 94.0\nLVesv: 34.6\nLVef: 63.2\n")
+    (tmp_path / "testing/patient0007").mkdir(parents=True)
+    found = camus(tmp_path)
+    assert found.facts == {"release": "2019"}
+    assert found.skipped == {
+        "testing": "this release annotates no testing patient",
+        "4CH view": "not in this copy of the data",
+    }
+    diastole = found.jobs[0]
+    assert diastole.item["fold"] == fold_of("camus", "patient0007")
+    assert (diastole.item["ef"], diastole.item["edv"], diastole.item["esv"]) == (63.2, 94.0, 34.6)
+    frame = diastole.read()
+    np.testing.assert_array_equal(frame.image, scan(7))
+    np.testing.assert_array_equal(frame.label, annotation())
+    assert frame.spacing == pytest.approx((0.154, 0.308))
 
 
 def test_a_patient_in_two_folds_is_refused(tmp_path: Path):
@@ -285,3 +276,21 @@ def test_the_real_folds_share_no_patient(echo_data: Path):
         folds.setdefault(job.item["patient"], set()).add(job.item["fold"])
     assert len(folds) == 449
     assert all(len(of_patient) == 1 for of_patient in folds.values()), folds
+
+
+@pytest.mark.slow
+def test_the_real_release_of_2019_agrees_with_its_info_files(echo_data: Path):
+    jobs = {job.id: job for job in camus(echo_data / "camus_2019").jobs}
+    assert len(jobs) == 8, "2 patients, 2 views, 2 phases"
+    for name, job in jobs.items():
+        frame = job.read()
+        assert frame.spacing == pytest.approx((0.154, 0.308)), "pixels are twice as wide as high"
+        assert set(np.unique(frame.label)) == {0, 1, 2, 3}, name
+        if name.endswith("ED"):
+            systole = jobs[name.replace("ED", "ES")].read()
+            assert area(frame, 1) > area(systole, 1)
+            assert job.item["ef"] == pytest.approx(100 * (1 - job.item["esv"] / job.item["edv"]), abs=0.1)
+    first = jobs["patient0001_2CH_ED"]
+    assert (first.item["edv"], first.item["esv"], first.item["ef"]) == (94.0, 34.6, 63.2)
+    assert first.read().image.shape == (778, 549)
+    assert (first.item["frame"], jobs["patient0001_2CH_ES"].item["frame"]) == (0, 17)

@@ -68,7 +68,7 @@ def test_a_folder_of_another_kind_is_left_alone(tmp_path: Path, monkeypatch: pyt
     [
         (["--patients", 9], r"phantom: 9 phantom patients leave a fold empty; at least 10 are needed"),
         (["--domain", "mri"], r"phantom: phantom domains \['mri'\] are unknown; there are \['camus_like', "),
-        (["--size", 8], r"phantom: size is 8; an image needs at least 16 pixels a side"),
+        (["--size", 8], r"phantom: size is 8; an image needs 16 to 4096 pixels a side"),
     ],
 )
 def test_a_wrong_request_ends_in_one_line(

@@ -67,3 +67,22 @@ def test_the_checksum_of_several_folders_ignores_their_order_and_place(tmp_path:
     assert checksum(a) == checksum([str(a)]) == "1" * 64
     assert checksum([a, b]) == checksum([b, moved])
     assert len({checksum(a), checksum(b), checksum([a, b]), checksum([a, a])}) == 4
+
+
+def images(*unlabelled: list[str]) -> list[dict[str, object]]:
+    return [{"dataset": "north", "unlabelled": names} if names else {"dataset": "north"} for names in unlabelled]
+
+
+def test_a_class_that_only_some_images_annotate_is_told():
+    items = [*images(["la"], []), *data("south")]
+    labels = labels_of(CLASSES, KNOWN, items, {})
+    assert labels.partly["north"] == ["la"]
+    assert labels.annotated("north") == CLASSES
+    assert labels.partially_labelled() == ["la"]
+    assert coverage_table(labels, items).splitlines()[1].split() == ["north", "✓", "✓", "some", "2"]
+
+
+def test_a_class_that_no_image_annotates_leaves_the_label_sets():
+    labels = labels_of(CLASSES, KNOWN, [*images(["la"], ["la", "unknown here"]), *data("south")], {})
+    assert labels.annotated("north") == ["lv"]
+    assert labels.partially_labelled() == ["la"]

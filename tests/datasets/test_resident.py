@@ -138,3 +138,10 @@ def test_a_damaged_file_is_named_however_it_is_damaged(data: list[dict[str, Any]
             else:
                 harmless += 1
     assert harmless < 10, "bytes after the pixels"
+
+
+def test_a_batch_tells_what_its_images_leave_unlabelled(data: list[dict[str, Any]]):
+    assert "unlabelled" not in ResidentDataset(data, LABELS, SIZE).__getitems__([0, 1])
+    data[1]["unlabelled"] = ["la", "a class of another bundle"]
+    batch = ResidentDataset(data, LABELS, SIZE).__getitems__([0, 1])
+    assert batch["unlabelled"].tolist() == [[False, False, False], [False, False, True]]

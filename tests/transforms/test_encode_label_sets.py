@@ -40,3 +40,13 @@ def test_the_same_value_means_something_else_in_another_dataset():
 def test_a_batch_without_its_datasets_is_refused():
     with pytest.raises(KeyError, match="dataset"):
         EncodeLabelSetsd(LABELS)({"label": torch.zeros(1, 1, 2, 2, dtype=torch.uint8)})
+
+
+def test_what_an_image_leaves_unlabelled_is_encoded_as_withheld():
+    label = torch.randint(4, (2, 1, 5, 5), generator=torch.Generator().manual_seed(0))
+    unlabelled = torch.tensor([[False, False, True, True], [False] * 4])
+    data = {"label": label, "dataset": torch.tensor([0, 0]), "unlabelled": unlabelled}
+    encoded = EncodeLabelSetsd(LABELS)(data)["label"]
+    more = LabelSets(CLASSES, {**SETS, "again": SETS["full"]}).withhold({"full": ["myocardium", "la"]})
+    assert torch.equal(encoded[0], more.encode(label[0], "full"))
+    assert torch.equal(encoded[1], LABELS.encode(label[1], "full"))

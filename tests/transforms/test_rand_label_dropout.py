@@ -80,3 +80,11 @@ def test_the_draw_follows_the_seed_alone():
 def test_a_probability_outside_0_to_1_is_refused(prob: float):
     with pytest.raises(ValueError, match=r"label dropout is (-0\.1|1\.01|nan); it is a probability, 0 to 1"):
         RandLabelDropoutd(LABELS, prob)
+
+
+def test_a_class_that_only_some_images_annotate_is_dropped_too():
+    some = LabelSets(CLASSES, {"north": FULL, "south": FULL}, partly={"south": ["la"]})
+    values = torch.randint(4, (4, 1, 5, 5), generator=torch.Generator().manual_seed(0))
+    data = EncodeLabelSetsd(some)({"label": values, "dataset": torch.tensor([0, 1, 0, 1])})
+    told = annotated(dropped(1.0, data, some), 4).flatten(start_dim=2).any(dim=2)
+    assert told.tolist() == [[False, True, True, False]] * 4
