@@ -1,7 +1,7 @@
 """Images and annotations from files of strangers: NIfTI, MetaImage, PNG, JPEG, BMP, TIFF and DICOM.
 
-Whatever a header claims is checked before memory is spent on it; a compressed file is read as far as its header promises
-and no further. All arrays are upright: rows run downwards from the transducer, columns to the right.
+What a header claims is checked before memory is spent on it; a compressed file is read as far as its header promises.
+All arrays are upright: rows run downwards from the transducer, columns to the right.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -195,7 +195,7 @@ def _read_picture(path: Path, kind: str, frame: int | None, annotation: bool) ->
             return np.asarray(picture.convert("L"))
 
 
-def _read_frame(file: BinaryIO, sizes: Sequence[int], dtype: DTypeLike, frame: int | None) -> NDArray[np.generic]:
+def _read_frame(file: io.BufferedIOBase, sizes: Sequence[int], dtype: DTypeLike, frame: int | None) -> NDArray[Any]:
     # sizes: columns first, as the pixels lie in the file
     _checked_pixels(sizes)
     columns, rows, *frames = sizes
@@ -228,9 +228,9 @@ def _checked(spacing: Spacing) -> Spacing:
     return spacing
 
 
-def _as_bytes(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+def _as_bytes(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     low, high = pixels.min(), pixels.max()  # NaN where there is one
-    if 0 <= low and high <= 255:
+    if low >= 0 and high <= 255:
         values = pixels.astype(np.uint8)
         if (values == pixels).all():
             return values
@@ -245,7 +245,7 @@ def _metaimage_fields(path: Path) -> tuple[dict[str, str], int]:
         start, end = end, text.find(b"\n", end) + 1 or len(text)
         key, equals, value = text[start:end].decode("latin-1").partition("=")
         if not equals:
-            raise ValueError(f"no ElementDataFile in its header of 'key = value'. Is it a MetaImage?")
+            raise ValueError("no ElementDataFile in its header of 'key = value'. Is it a MetaImage?")
         fields[key.strip()] = value.strip()
     return fields, end
 
@@ -253,7 +253,7 @@ def _metaimage_fields(path: Path) -> tuple[dict[str, str], int]:
 def _metaimage_pixels(path: Path, name: str, start: int) -> tuple[Path, int]:
     if name == "LOCAL":
         return path, start
-    pixels = path.with_name(name) if name == Path(name).name else path  # with_name refuses what is no file name
+    pixels = path.parent / (name if name == Path(name).name else path.name)
     if pixels.resolve().parent != path.parent.resolve() or pixels == path:
         raise ValueError(f"ElementDataFile is {name!r}; a file in the same folder, or LOCAL, is expected.")
     if not pixels.is_file():

@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -39,7 +40,7 @@ from common.datasets.phantom_ultrasound import (
     scan_convert,
 )
 
-__all__ = ["DOMAINS", "Geometry", "PhantomFrame", "Protocol", "Scanner", "render"]
+__all__ = ["DOMAINS", "Geometry", "PhantomFrame", "Protocol", "Scanner", "Study", "examine", "render"]
 
 PHASES = ("ED", "ES")
 SIZES = (32, 1024)  # pixels along a side
@@ -137,18 +138,87 @@ class PhantomFrame:
     """One frame of the phantom.
 
     Args:
-        image: grey values 0 to 255, uint8, (size, size); 0 outside the sector.
-        label: uint8, (size, size); 0 background, 1 LV cavity, 2 LV myocardium, 3 left atrium.
+        image: grey values 0 to 255, uint8, (rows, columns); 0 outside the sector.
+        label: uint8, (rows, columns); 0 background, 1 LV cavity, 2 LV myocardium, 3 left atrium.
         spacing: mm per pixel, (row, column).
+        sector: marks the ultrasound, bool, (rows, columns).
     """
 
     image: NDArray[np.uint8]
     label: NDArray[np.uint8]
     spacing: tuple[float, float]
+    sector: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A patient and the settings under which the scanner looks at them; `examine` draws it.
+
+    Args:
+        scanner: the domain.
+        hearts: at "ED" and "ES".
+        depth: of the sector, mm.
+        half_angle: of the sector, degrees.
+        window: the rectangle that the image shows, mm: left, top, width, height.
+        entropy: seeds what differs from frame to frame.
+        setting: draws what is the same in all frames; every frame takes a copy.
+    """
+
+    scanner: Scanner
+    hearts: Mapping[str, Heart]
+    depth: float
+    half_angle: float
+    window: tuple[float, float, float, float]
+    entropy: tuple[int, ...]
+    setting: np.random.Generator
+
+    def frame(self, heart: Heart, instant: int, spacing: tuple[float, float]) -> PhantomFrame:
+        """Draw the whole window at a given spacing.
+
+        Args:
+            heart: one of `hearts`, or one between them.
+            instant: frames of the same number have the same speckle.
+            spacing: mm per pixel, (row, column).
+
+        Example:
+            >>> study = examine("camus_like", patient=0)
+            >>> study.frame(study.hearts["ED"], 0, (2.0, 2.0)).image.shape
+            (66, 80)
+        """
+        rows, columns = (round(self.window[3] / spacing[0]), round(self.window[2] / spacing[1]))
+        whole = self.square(heart, instant, self.canvas(spacing))  # right of or below the window it is cut off
+        keep = np.s_[:rows, :columns]
+        return PhantomFrame(whole.image[keep], whole.label[keep], spacing, whole.sector[keep])
+
+    def canvas(self, spacing: tuple[float, float]) -> View:
+        """The smallest square of pixels that holds the window from its upper left corner on.
+
+        Args:
+            spacing: mm per pixel, (row, column).
+        """
+        left, top, width, height = self.window
+        size = max(round(height / spacing[0]), round(width / spacing[1]))
+        return View(left, top, size * spacing[1], size * spacing[0], size)
+
+    def reaches(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Mark the places (x, y), mm, that lie in the sector."""
+        reached: NDArray[np.bool_] = (np.hypot(x, y) <= self.depth) & (
+            np.abs(np.rad2deg(np.arctan2(x, y))) <= self.half_angle
+        )
+        return reached
+
+    def square(self, heart: Heart, instant: int, view: View) -> PhantomFrame:
+        """Draw what `view` shows; the other arguments are those of `frame`."""
+        stored = min(view.size, self.scanner.geometry.native or view.size)
+        polar = Polar(self.depth, self.half_angle, (stored + 128, stored // 2 + 64))  # fine enough for the speckle
+        sector = self.reaches(*view.mesh)
+        rng = np.random.default_rng(np.random.SeedSequence(self.entropy, spawn_key=(2 + instant,)))
+        image = _image(self.scanner, heart, polar, view, deepcopy(self.setting), rng)
+        return PhantomFrame(image, _annotate(self.scanner.protocol, heart, sector, view), view.spacing, sector)
 
 
 def render(domain: str, patient: int, phase: Literal["ED", "ES"], size: int = 256, seed: int = 0) -> PhantomFrame:
-    """Draw one frame. The same arguments always give the same frame; the anatomy does not depend on `size`.
+    """Draw one frame, square. The same arguments always give the same; the anatomy does not depend on `size`.
 
     Args:
         domain: a key of `DOMAINS`.
@@ -165,47 +235,53 @@ def render(domain: str, patient: int, phase: Literal["ED", "ES"], size: int = 25
         >>> frame.image.shape, np.unique(frame.label).tolist()
         ((64, 64), [0, 1, 2, 3])
     """
-    _check(domain, patient, phase, size, seed)
-    scanner = DOMAINS[domain]
-    root = np.random.SeedSequence([seed, zlib.crc32(domain.encode()), patient])
-    anatomy, setting, *instants = (np.random.default_rng(child) for child in root.spawn(2 + len(PHASES)))
-    hearts = sample_heart(anatomy)
-    heart, rng = hearts[phase], instants[PHASES.index(phase)]
-    polar, view = _acquire(scanner.geometry, hearts["ED"], setting, size)
-    image = _image(scanner, heart, polar, view, setting, rng)
-    return PhantomFrame(image, _annotate(scanner.protocol, heart, polar, view), view.spacing)
-
-
-def _check(domain: str, patient: int, phase: str, size: int, seed: int) -> None:
-    if domain not in DOMAINS:
-        close = get_close_matches(domain, DOMAINS, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"domain is {domain!r}; the phantom has {list(DOMAINS)}.{hint}")
     if phase not in PHASES:
         raise ValueError(f"phase is {phase!r}; it is one of {list(PHASES)}.")
     if not SIZES[0] <= size <= SIZES[1]:
         raise ValueError(f"size is {size}; a frame has {SIZES[0]} to {SIZES[1]} pixels a side.")
+    study = examine(domain, patient, seed)
+    return study.square(study.hearts[phase], PHASES.index(phase), View(*study.window, size))
+
+
+def examine(domain: str, patient: int, seed: int = 0) -> Study:
+    """Draw a patient, set angle and depth for the heart, and place the image round the sector.
+
+    Args:
+        domain: a key of `DOMAINS`.
+        patient: number of the patient, 0 or more; each domain has patients of its own.
+        seed: another seed is another population.
+
+    Raises:
+        ValueError: if an argument is not among those above.
+
+    Example:
+        >>> sorted(examine("unity_like", patient=3).hearts)
+        ['ED', 'ES']
+    """
+    if domain not in DOMAINS:
+        close = get_close_matches(domain, DOMAINS, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"domain is {domain!r}; the phantom has {list(DOMAINS)}.{hint}")
     if patient < 0 or seed < 0:
         raise ValueError(f"patient is {patient} and seed is {seed}; both are 0 or more.")
-
-
-def _acquire(geometry: Geometry, heart: Heart, rng: np.random.Generator, size: int) -> tuple[Polar, View]:
-    """Set angle and depth for the patient's heart, and place the image round the sector."""
-    half_angle = float(rng.choice(geometry.angles)) / 2
-    reach = geometry.reach[0] + geometry.reach[1] * float(np.clip(rng.standard_normal(), -2, 2))
-    depth = float(np.clip(heart.mitral[1] + reach, 100, 215))  # mm; CAMUS has 88 to 218
-    stored = min(size, geometry.native or size)
-    polar = Polar(depth, half_angle, (stored + 128, stored // 2 + 64))  # fine enough for the speckle
-    margin, shift = rng.uniform(0.02, 0.06), rng.uniform(-0.03, 0.03)  # of the screen: above the probe, sideways
+    entropy = (seed, zlib.crc32(domain.encode()), patient)
+    anatomy, setting = (np.random.default_rng(child) for child in np.random.SeedSequence(entropy).spawn(2))
+    hearts, geometry = sample_heart(anatomy), DOMAINS[domain].geometry
+    half_angle = float(setting.choice(geometry.angles)) / 2
+    reach = geometry.reach[0] + geometry.reach[1] * float(np.clip(setting.standard_normal(), -2, 2))
+    depth = float(np.clip(hearts["ED"].mitral[1] + reach, 100, 215))  # mm; CAMUS has 88 to 218
+    margin, shift = setting.uniform(0.02, 0.06), setting.uniform(-0.03, 0.03)  # of the screen: above, sideways
     screen = depth / (0.95 - margin)  # mm; 5 % stay black below the sector
     if geometry.window == "sector":
         width = 2 * depth * float(np.sin(np.deg2rad(half_angle)))
-        return polar, View(-width / 2, 0.0, width, depth, size)
-    if geometry.window == "screen":
+        window = (-width / 2, 0.0, width, depth)
+    elif geometry.window == "screen":
         width = screen * 4 / 3
-        return polar, View((shift - 0.5) * width, -margin * screen, width, screen, size)
-    side = 0.8 * screen
-    return polar, View((shift - 0.5) * side, (0.1 - margin) * screen, side, side, size)
+        window = ((shift - 0.5) * width, -margin * screen, width, screen)
+    else:
+        side = 0.8 * screen
+        window = ((shift - 0.5) * side, (0.1 - margin) * screen, side, side)
+    return Study(DOMAINS[domain], hearts, depth, half_angle, window, entropy, setting)
 
 
 def _image(
@@ -237,7 +313,7 @@ def _image(
     return np.asarray(Image.fromarray(image).resize((view.size, view.size), Image.Resampling.BILINEAR))
 
 
-def _annotate(protocol: Protocol, heart: Heart, polar: Polar, view: View) -> NDArray[np.uint8]:
+def _annotate(protocol: Protocol, heart: Heart, sector: NDArray[np.bool_], view: View) -> NDArray[np.uint8]:
     """Annotate as the domain's centre does: the left atrium ends with the sector, the LV may leave it as in CAMUS."""
     x, y = view.mesh
 
@@ -249,7 +325,6 @@ def _annotate(protocol: Protocol, heart: Heart, polar: Polar, view: View) -> NDA
     both = np.concatenate([heart.endocardium, heart.left_atrium[1:]])  # round both cavities, clockwise
     cavities = inside(offset(both, protocol.endocardium))
     above = (x - heart.mitral[0]) * heart.up[0] + (y - heart.mitral[1]) * heart.up[1] > protocol.mitral
-    sector = (np.hypot(x, y) <= polar.depth) & (np.abs(np.rad2deg(np.arctan2(x, y))) <= polar.half_angle)
     label = np.zeros((view.size, view.size), np.uint8)
     label[epicardium & above] = 2
     label[cavities & above & epicardium] = 1

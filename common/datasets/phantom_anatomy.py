@@ -12,7 +12,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from common.datasets.contours import fill
 
-__all__ = ["Heart", "echogenicity", "offset", "sample_heart"]
+__all__ = ["Heart", "between", "echogenicity", "offset", "sample_heart"]
 
 Array = NDArray[np.float64]
 
@@ -167,6 +167,24 @@ def sample_heart(rng: np.random.Generator) -> dict[str, Heart]:
     shape = (0.8 * shape + 0.6 * rng.standard_normal(10)).clip(-2, 2)
     largest = 0.92 * _area(diastole.endocardium)  # the heart ejects, in CAMUS always
     return {"ED": diastole, "ES": _heart(rng, "ES", pose, shape, wall, atrium.clip([14, 24]), largest)}
+
+
+def between(diastole: Heart, systole: Heart, share: float) -> Heart:
+    """Contract a heart part of the way: every point of every contour moves on a straight line.
+
+    Args:
+        diastole: the patient's heart at "ED".
+        systole: the same patient's at "ES".
+        share: 0 is `diastole`, 1 is `systole`.
+
+    Example:
+        >>> hearts = sample_heart(np.random.default_rng(0))
+        >>> half = between(hearts["ED"], hearts["ES"], 0.5)
+        >>> bool(np.allclose(2 * half.mitral, hearts["ED"].mitral + hearts["ES"].mitral))
+        True
+    """
+    names = [part.name for part in fields(Heart)]
+    return Heart(**{name: (1 - share) * getattr(diastole, name) + share * getattr(systole, name) for name in names})
 
 
 def _area(contour: Array) -> float:
