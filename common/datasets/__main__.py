@@ -139,14 +139,17 @@ def _draw_layout(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
     from common.datasets.check import check
-    from common.datasets.check_page import print_report, write_page
+    from common.datasets.check_page import terminal_tables, write_page
 
     report = check(arguments.out)
-    print_report(report)
+    for table in terminal_tables(report):
+        Console().print(table)
     write_page(report, arguments.page)
     print(f"Thumbnails of what is suspicious: {arguments.page}")
-    sys.exit(int(report.has_errors))
+    sys.exit(int(report.counts["error"] > 0))
 
 
 def main() -> None:

@@ -198,7 +198,7 @@ def _of_the_folder(
     if share > LEFT_OUT:
         # names and numbers differ from image to image, the reason is the rest
         reasons = Counter(re.sub(r"\S*[\d/]\S*", "…", str(reason)) for reason in skipped.values())
-        told = "; ".join(f"{count} times: {reason}" for reason, count in reasons.most_common(3))
+        told = "; ".join(f"{reason}: {count}" for reason, count in reasons.most_common(3))
         text = f"{folder.name}: {len(skipped)} images, {share:.0%} of the source ({told})"
         yield Finding("much was left out", folder, text)
 

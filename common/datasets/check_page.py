@@ -55,7 +55,7 @@ def terminal_tables(report: Report) -> list[Table]:
         >>> [str(column.header) for column in tables[0].columns]
         ['dataset', 'fold', 'patients', 'images', 'lv_cavity']
     """
-    coverage = Table(title="annotated images")
+    coverage = Table(title="annotated images", caption=None if report.findings else _summary(report))
     for index, header in enumerate(_header(report)):
         coverage.add_column(literal(header), justify="left" if index < 2 else "right")
     for row in report.coverage:

@@ -2,7 +2,7 @@
 
 Text, logos and traces outside the sector name patients and tempt networks. The sector is found from motion (text stands
 still) or from what differs from a flat background, fitted as geometry (`common.datasets.sector`), and judged; where the
-fit is not sure, a small network proposes the region instead.
+fit is not sure, a small network is asked.
 """
 
 from __future__ import annotations
@@ -16,19 +16,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import label
-from scipy.spatial import ConvexHull, QhullError
 
-from common.datasets.contours import fill
+from common.datasets.cone_region import cleaned, different, dilated, eroded, hull, largest, moving, whole
 from common.datasets.sector import Sector, fit_sector
 
-__all__ = ["CONFIDENT", "Cone", "ConeFinder", "find_cone"]
+__all__ = ["CONFIDENT", "Cone", "ConeFinder", "find_cone", "propose_cone"]
 
 Mask = NDArray[np.bool_]
 Method = Literal["motion", "threshold", "network"]
 CONFIDENT = 0.75
-FITS = 0.95  # Dice of network and fitted sector below which the network's own outline is kept
-SMALL = 0.12  # share of the image below which a sector is unlikely
+CERTAIN = 0.95  # confidence above which nothing better is looked for
+SMALL, FULL = 0.12, 0.98  # shares of the image between which a sector is likely
 SIDE = 256  # pixels of the longer side while the sector is looked for
 
 
@@ -39,7 +37,7 @@ class Cone:
     Args:
         mask: bool, (rows, columns).
         method: what showed the region: motion, difference from the background, or the network.
-        confidence: 0 to 1; above `CONFIDENT` it can be used.
+        confidence: 0 to 1; from `CONFIDENT` on it can be used.
     """
 
     mask: Mask
@@ -56,8 +54,8 @@ class ConeFinder:
             bundle without models/model.pt, leaves those images undecided.
 
     Example:
-        >>> image = np.zeros((200, 200), np.uint8)
-        >>> image[Sector((10, 100), -40, 40, 0, 170, (0, 0, 199, 199)).mask((200, 200))] = 90
+        >>> sector = Sector((10, 100), -40, 40, inner=0, outer=170, frame=(0, 0, 199, 199)).mask((200, 200))
+        >>> image = np.random.default_rng(0).integers(40, 200, (200, 200), np.uint8) * sector
         >>> cone = ConeFinder()(image)
         >>> cone.method, cone.confidence > CONFIDENT
         ('threshold', True)
@@ -105,167 +103,120 @@ def find_cone(image: NDArray[np.uint8], motion: NDArray[np.float32] | None = Non
 
 def _seen(image: NDArray[np.uint8], motion: NDArray[np.float32] | None) -> Iterator[tuple[Mask, Method]]:
     """What shows the ultrasound, the most exact first."""
-    different = _different(_small(image))
+    differs = different(_small(image))
     if motion is not None:
-        moving = _moving(_small(motion))
-        yield moving & different, "motion"  # next to what moves, compression makes the background tremble
-        yield moving, "motion"
-    yield different, "threshold"
+        moves = moving(_small(motion))
+        yield moves & differs, "motion"  # next to what moves, compression makes the background tremble
+        yield moves, "motion"
+    yield differs, "threshold"
+
+
+def _guess(seen: Mask, shape: tuple[int, ...], method: Method) -> Cone | None:
+    """Fit sectors to what is seen, and choose the one that its outline and what lies outside speak for most."""
+    best: tuple[Sector, float] | None = None
+    grains = dilated(eroded(seen, 1), 1)  # without thin lines
+    for mask in cleaned(seen):
+        fitted = fit_sector(mask)
+        if fitted is None:
+            continue
+        sector, support = fitted
+        found = sector.mask(_shape(seen))
+        inside = float((grains & found).sum()) / max(float(grains.sum()), 1.0)
+        # a tenth of what is seen may be text and bars
+        confidence = support * min(1.0, inside / 0.9) ** 2 * min(1.0, float(found.mean()) / SMALL)
+        if best is None or confidence > best[1]:
+            best = sector, confidence
+        if confidence > CERTAIN:
+            break
+    if method == "threshold" and (best is None or best[1] <= CERTAIN):
+        mask, confidence = _masked_export(seen)
+        if confidence > (best[1] if best else 0.0):
+            return Cone(_resized(mask, shape), method, confidence)
+    return None if best is None else Cone(_drawn(best[0], seen, shape), method, best[1])
+
+
+def _masked_export(seen: Mask) -> tuple[Mask, float]:
+    """Convex hull of an image on whose background nothing else is, as where the screen was masked already."""
+    core = largest(whole(seen))
+    if not SMALL < core.mean() < FULL or (seen & ~core).sum() > 0.002 * core.size:
+        return core, 0.0
+    filled = hull(core)
+    return filled, max(0.0, 1 - 5 * (1 - _overlap(filled, core)))  # 0.75 where a twentieth is missing
 
 
 def propose_cone(image: NDArray[np.uint8], bundle: Path) -> Cone | None:
-    """Find the sector by the network of a bundle; None where the bundle has no weights or the network sees nothing.
+    """Find the sector by the network of a bundle, and fit it where geometry agrees.
 
     Args:
         image: grey values, (rows, columns).
         bundle: folder of the bundle cone_segmentation.
+
+    Returns:
+        The region with the overlap that the network itself expects (soft Dice) as confidence; None where the bundle has
+        no weights or the network sees nothing.
     """
     if not (bundle / "models" / "model.pt").is_file():
         return None
-    import torch
-
     network, side = _network(bundle)
     squashed = np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR))
-    with torch.inference_mode():
-        logits = network(torch.from_numpy(squashed / np.float32(255))[None, None])
-    inside = logits.softmax(dim=1)[0, 1].numpy()
-    rows, columns = _small_shape(image.shape)
-    probability = np.asarray(Image.fromarray(inside).resize((columns, rows), Image.Resampling.BILINEAR))
-    mask = _filled(_largest(probability > 0.5))
+    inside = Image.fromarray(network(squashed / np.float32(255)))
+    small = _small(image)
+    probability = np.asarray(inside.resize(small.shape[::-1], Image.Resampling.BILINEAR))
+    mask = whole(largest(probability > 0.5))
     if not mask.any():
         return None
-    fitted = fit_sector(mask)
-    if fitted is not None and _dice(fitted[0].mask(mask.shape), mask) > FITS:
-        sure = (
-            2
-            * float(probability[fitted[0].mask(mask.shape)].sum())
-            / float(probability.sum() + fitted[0].mask(mask.shape).sum())
-        )
-        return Cone(_drawn(fitted[0], mask.shape, image.shape), "network", sure)
-    native = np.asarray(Image.fromarray(mask).resize(image.shape[::-1], Image.Resampling.NEAREST))
-    return Cone(native, "network", 2 * float(probability[mask].sum()) / float(probability.sum() + mask.sum()))
+    seen = different(small) & dilated(mask, 3)  # without the text further away
+    fits = [fit_sector(region) for region in (mask, hull(mask), hull(eroded(seen, 1)))]
+    sectors = [fitted[0] for fitted in fits if fitted is not None]
+    expected = [_overlap(probability, sector.mask(_shape(mask))) for sector in sectors]
+    own = _overlap(probability, mask)
+    if sectors and max(expected) > own - 0.03:  # a ragged region expects more of itself than a smooth one
+        best = int(np.argmax(expected))
+        return Cone(_drawn(sectors[best], mask, image.shape), "network", expected[best])
+    return Cone(_resized(mask, image.shape), "network", own)
 
 
 @lru_cache(maxsize=1)
 def _network(bundle: Path) -> tuple[Any, int]:
-    """Read network and image side of a bundle, once a process."""
-    import torch
+    """Read a bundle, once a process: a function from grey values 0 to 1 to probabilities, and the image side."""
+    import torch  # not before it is needed: it takes seconds
     from monai.bundle import ConfigParser
 
     torch.set_num_threads(1)  # every worker process has a core of its own
     parser = ConfigParser()
     parser.read_config(bundle / "configs" / "inference.yaml")
-    network = parser.get_parsed_content("network_def")
+    network = parser.get_parsed_content("network_def").eval()
     network.load_state_dict(torch.load(bundle / "models" / "model.pt", map_location="cpu", weights_only=True))
-    return network.eval(), int(parser.get_parsed_content("image_size"))
+
+    def probability(image: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            logits = network(torch.from_numpy(image)[None, None])
+        found: NDArray[np.float32] = logits.softmax(dim=1)[0, 1].numpy()
+        return found
+
+    return probability, int(parser.get_parsed_content("image_size"))
 
 
-def _small_shape(shape: tuple[int, ...]) -> tuple[int, int]:
-    rows, columns = (max(16, round(side * SIDE / max(shape))) for side in shape)
+def _shape(mask: Mask) -> tuple[int, int]:
+    rows, columns = mask.shape
     return rows, columns
 
 
 def _small(image: NDArray[Any]) -> NDArray[Any]:
-    rows, columns = _small_shape(image.shape)
+    rows, columns = (max(16, round(side * SIDE / max(image.shape))) for side in image.shape)
     return np.asarray(Image.fromarray(image).resize((columns, rows), Image.Resampling.BOX))
 
 
-def _drawn(sector: Sector, small: tuple[int, ...], shape: tuple[int, ...]) -> Mask:
+def _resized(mask: Mask, shape: tuple[int, ...]) -> Mask:
     rows, columns = shape
-    return sector.scaled(rows / small[0], columns / small[1]).mask((rows, columns))
+    return np.asarray(Image.fromarray(mask).resize((columns, rows), Image.Resampling.NEAREST))
 
 
-def _dice(first: Mask, second: Mask) -> float:
-    return 2 * float((first & second).sum()) / max(float(first.sum() + second.sum()), 1.0)
+def _drawn(sector: Sector, small: Mask, shape: tuple[int, ...]) -> Mask:
+    rows, columns = shape
+    return sector.scaled(rows / small.shape[0], columns / small.shape[1]).mask((rows, columns))
 
 
-def _guess(seen: Mask, shape: tuple[int, ...], method: Method) -> Cone | None:
-    """Fit sectors to what is seen, and choose the one that its outline and what lies outside speak for most."""
-    grains = _eroded(~_eroded(~_eroded(seen, 1), 1), 0)
-    best: tuple[Sector, float] | None = None
-    for mask in _cleaned(seen):
-        fitted = fit_sector(mask)
-        if fitted is None:
-            continue
-        found = fitted[0].mask(mask.shape)
-        explained = float((grains & found).sum()) / max(float(grains.sum()), 1.0)
-        share = float(found.mean())
-        confidence = fitted[1] * min(1.0, explained / 0.9) ** 2 * min(1.0, share / SMALL)
-        if best is None or confidence > best[1]:
-            best = fitted[0], confidence
-    hull, sure = _hull(seen)
-    if method == "threshold" and sure > (best[1] if best else 0.5):
-        native = Image.fromarray(hull).resize(shape[::-1], Image.Resampling.NEAREST)
-        return Cone(np.asarray(native), method, sure)
-    return None if best is None else Cone(_drawn(best[0], seen.shape, shape), method, best[1])
-
-
-def _hull(seen: Mask) -> tuple[Mask, float]:
-    """Convex hull of an image on whose background nothing else is: an export that was masked already, of any shape."""
-    core = _largest(_filled(seen))
-    if core.sum() < SMALL * core.size or (seen & ~core).sum() > 0.002 * core.size:
-        return core, 0.0
-    places = np.argwhere(core)
-    try:
-        hull = fill(places[ConvexHull(places).vertices].astype(np.float64), core.shape) | core
-    except QhullError:  # all on one line
-        return core, 0.0
-    return hull, max(0.0, 1 - 5 * (1 - _dice(hull, core)))
-
-
-def _moving(motion: NDArray[np.float32]) -> Mask:
-    """Mark what moves about as much as the tissue does."""
-    moving: Mask = motion > max(0.12 * float(np.percentile(motion, 95)), 0.5)
-    return moving
-
-
-def _different(image: NDArray[np.uint8]) -> Mask:
-    """Mark what differs from the flat background and is no flat area itself."""
-    padded = np.pad(image, 1, mode="edge").astype(np.int16)
-    parts = [padded[r : r + image.shape[0], c : c + image.shape[1]] for r in range(3) for c in range(3)]
-    flat = np.maximum.reduce(parts) - np.minimum.reduce(parts) <= 3
-    if not flat.any():
-        return np.ones(image.shape, np.bool_)
-    background = int(np.bincount(image[flat]).argmax())
-    mask = np.abs(image.astype(np.int16) - background) > 4
-    panel = mask & ~_eroded(~_eroded(flat, 4), 4)
-    different: Mask = mask & ~panel
-    return different
-
-
-def _cleaned(mask: Mask) -> Iterator[Mask]:
-    """Fill holes, cut thin things off and keep the largest part; once carefully, once for grainy images."""
-    for closing, opening in ((0, 2), (3, 4)):
-        closed = _eroded(~_eroded(~mask, closing), closing) if closing else mask
-        closed = _filled(closed)
-        core = _largest(_eroded(closed, opening))
-        yield _filled(~_eroded(~core, opening) & closed)
-
-
-def _eroded(mask: Mask, steps: int) -> Mask:
-    """Erode by an octagon; the image's border erodes nothing."""
-    for step in range(steps):
-        padded = np.pad(mask, 1, mode="edge")
-        mask = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, 1:-1]
-        if step % 2:
-            padded = np.pad(mask, 1, mode="edge")
-            mask = padded[1:-1, :-2] & padded[1:-1, 2:] & padded[1:-1, 1:-1]
-        else:
-            mask = mask & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return mask
-
-
-def _largest(mask: Mask) -> Mask:
-    parts, _ = label(mask)
-    count = np.bincount(parts.ravel())
-    count[0] = 0
-    largest: Mask = (parts == count.argmax()) & mask
-    return largest
-
-
-def _filled(mask: Mask) -> Mask:
-    parts, count = label(~mask)
-    outside = np.zeros(count + 1, np.bool_)
-    outside[np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])] = True
-    outside[0] = False
-    return ~outside[parts]
+def _overlap(first: NDArray[Any], second: Mask) -> float:
+    """Dice of two masks, or the Dice that probabilities let expect of a mask."""
+    return 2 * float(first[second].sum()) / max(float(first.sum() + second.sum()), 1.0)

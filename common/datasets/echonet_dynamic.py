@@ -35,8 +35,7 @@ ROWS = 21  # of a whole tracing: the long axis and 20 chords
 MIN_CHORDS = 3
 FOLDS = {"TRAIN": "training", "VAL": "validation", "TEST": "test"}  # official name -> our fold
 CLINICAL = {"EF": "ef", "EDV": "edv", "ESV": "esv", "FPS": "frame_rate"}  # column -> key of the item
-SAFE_NAME = re.compile(r"(?!.*\.\.)\w[\w.-]{0,99}", re.ASCII)
-LEFT_OUT = {"0X4F55DC7F6080587E": "several published loaders leave it out; the reason is not known"}
+SAFE_NAME = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
 
 # the release has 425,010 rows in 38 MB
 MAX_TABLE_BYTES = 2**28
@@ -78,8 +77,7 @@ def echonet_dynamic(source: Path) -> Source:
                 skipped[f"{name} frame {number}"] = str(error)
         areas = {number: _area(outline) for number, outline in outlines.items()}
         reason = (
-            LEFT_OUT.get(name)
-            or ("" if f"{name}.avi" in present else f"there is no file Videos/{name}.avi")
+            ("" if f"{name}.avi" in present else f"there is no file Videos/{name}.avi")
             or ("" if frames else "has no tracing in VolumeTracings.csv")
             or ("" if len(set(areas.values())) > 1 else "ED and ES need two frames with tracings of different area")
         )

@@ -61,8 +61,8 @@ def write_camus(folder: Path, patients: int, seed: int = 0) -> None:
         home = folder / "database_nifti" / name
         home.mkdir(parents=True)
         rng = np.random.default_rng([seed, patient])
-        measured = {"EF": f"{_volumes(study)['LVef']:.0f}", "FrameRate": f"{rng.uniform(40, 70):.1f}"}
-        _write_info(home, _told(rng) | measured)
+        told = _told(rng) | {"EF": f"{_volumes(study)['LVef']:.0f}", "FrameRate": f"{rng.uniform(40, 70):.1f}"}
+        _write_info(home, told)
         for instant, (phase, heart) in enumerate(study.hearts.items()):
             frame = study.frame(heart, instant, SPACING)
             _write_nifti(home / f"{name}_4CH_{phase}.nii.gz", frame.image)

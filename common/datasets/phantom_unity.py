@@ -1,4 +1,4 @@
-"""Phantom patients in the layout of Unity Imaging: screens of 800x600 with curves and points that experts would draw."""
+"""Phantom patients in the layout of Unity Imaging: 800x600 screens with the curves and points of experts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ PARASTERNAL = ("curve-lv-antsep-endo", "curve-lv-post-endo")  # certainly not in
 def write_unity(folder: Path, patients: int, seed: int = 0) -> None:
     """Write patients of the domain "unity_like" as png-cache, labels, view_index and 01_database_physical.csv.
 
-    A curve that the sector cuts is `blurred`. Every third patient has curve-lv-epi, which the public files lack.
+    An atrium or right ventricle that the sector cuts is `blurred`. Every third patient has curve-lv-epi, which
+    the public files lack.
 
     Args:
         folder: an empty folder.
@@ -65,7 +66,7 @@ def video_name(patient: int, seed: int = 0) -> str:
 
     Example:
         >>> video_name(0)[:8]
-        '4d7d21a3'
+        '5513e3ea'
     """
     return hashlib.sha256(f"{seed}/{patient}".encode()).hexdigest()
 
@@ -74,33 +75,30 @@ def _labels(study: Study, heart: Heart, spacing: tuple[float, float], epicardium
     """Type and control points of every label, as the release writes them."""
     canvas, tracing = study.canvas(spacing), trace(study.scanner.protocol, heart)
     right_atrium = np.roll(heart.right_atrium, -39, axis=0)[:43]  # open at its top, the tricuspid valve
-    septal, lateral = tracing.endocardium[[0, -1]]
-    curves = {
-        "curve-lv-endo": (tracing.endocardium, 11),  # and how many control points
-        "curve-la-endo": (tracing.left_atrium, 9),
+    outer_apex = np.linalg.norm(tracing.epicardium - tracing.axis[1], axis=1).argmax()
+    drawn = {  # line and number of control points; filled, those of the LV and the left atrium have Dice 0.98 or more
+        "curve-lv-endo": (tracing.endocardium, 11),
+        "curve-la-endo": (tracing.left_atrium, 11),
         "curve-rv-endo": (heart.right_ventricle, 9),
         "curve-ra-endo": (right_atrium, 9),
+        "mv-ant-hinge": (tracing.endocardium[:1], 1),
+        "mv-post-hinge": (tracing.endocardium[-1:], 1),
+        "lv-apex-endo": (tracing.axis[:1], 1),
+        "lv-apex-epi": (tracing.epicardium[outer_apex : outer_apex + 1], 1),
+        "tv-ant-hinge": (heart.right_ventricle[-1:], 1),
+        "tv-sep-hinge": (heart.right_ventricle[:1], 1),
     }
     if epicardium:
-        curves["curve-lv-epi"] = (tracing.epicardium, 11)
-    points = {
-        "mv-ant-hinge": septal,
-        "mv-post-hinge": lateral,
-        "lv-apex-endo": tracing.axis[0],
-        "lv-apex-epi": tracing.epicardium[np.linalg.norm(tracing.epicardium - tracing.axis[1], axis=1).argmax()],
-        "tv-ant-hinge": heart.right_ventricle[-1],
-        "tv-sep-hinge": heart.right_ventricle[0],
-    }
-
-    def label(kind: str, nodes: NDArray[np.float64], whole: NDArray[np.float64]) -> dict[str, str]:
-        if not study.reaches(*whole.T).all():
-            return {"type": "blurred", "x": "", "y": ""}
-        y, x = canvas.to_pixels(nodes).T
-        return {"type": kind, "x": " ".join(f"{value:.2f}" for value in x), "y": " ".join(f"{v:.2f}" for v in y)}
-
-    labels = {name: label("curve", _nodes(curve, count), curve) for name, (curve, count) in curves.items()}
-    labels |= {name: label("point", point[None], point[None]) for name, point in points.items()}
-    return labels | dict.fromkeys(PARASTERNAL, {"type": "off", "x": "", "y": ""})
+        drawn["curve-lv-epi"] = (tracing.epicardium, 13)
+    labels = {name: {"type": "off", "x": "", "y": ""} for name in PARASTERNAL}
+    for name, (line, count) in drawn.items():
+        # the phantom's annotators draw the LV on where it leaves the sector, and nothing else
+        if "lv" in name or study.reaches(*line.T).all():
+            y, x = (" ".join(f"{value:.2f}" for value in axis) for axis in canvas.to_pixels(_nodes(line, count)).T)
+            labels[name] = {"type": "curve" if name.startswith("curve") else "point", "x": x, "y": y}
+        else:
+            labels[name] = {"type": "blurred", "x": "", "y": ""}
+    return labels
 
 
 def _nodes(curve: NDArray[np.float64], count: int) -> NDArray[np.float64]:

@@ -110,4 +110,4 @@ def _read(path: Path, structures: Mapping[str, Structure], spacing: tuple[float,
     try:
         return Frame(image, annotation(structures, (rows, columns)), spacing)
     except ValueError as error:
-        raise
+        raise ValueError(f"{path}: {error}") from error

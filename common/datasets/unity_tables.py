@@ -94,7 +94,7 @@ def read_entries(paths: Mapping[str, Path]) -> tuple[dict[str, dict[str, Any]], 
     """
     entries: dict[str, dict[str, Any]] = {}
     skipped: dict[str, str] = {}
-    folds: dict[str, set[str]] = {}
+    official: dict[str, set[str]] = {}  # video -> folds
     for key in (*OFFICIAL, "all"):
         for name, entry in (_read_json(paths[key]) if key in paths else {}).items():
             image = IMAGE.fullmatch(name)
@@ -105,12 +105,9 @@ def read_entries(paths: Mapping[str, Path]) -> tuple[dict[str, dict[str, Any]], 
                 skipped[image[1]] = f"it has no labels, in {paths[key].name}"
             else:
                 entries.setdefault(image[1], {curve: labels.get(curve) for curve in CURVES})
-                folds.setdefault(image[2], set()).update({OFFICIAL[key]} if key in OFFICIAL else ())
-    return (
-        entries,
-        {video: min(of, default=fold_of("unity", video)) for video, of in folds.items() if len(of) < 2},
-        skipped,
-    )
+                official.setdefault(image[2], set()).update({OFFICIAL[key]} if key in OFFICIAL else ())
+    folds = {video: min(of, default=fold_of("unity", video)) for video, of in official.items() if len(of) < 2}
+    return entries, folds, skipped
 
 
 def read_views(paths: Sequence[Path]) -> dict[str, str]:

@@ -57,7 +57,7 @@ def read_frames(path: Path, indices: Sequence[int]) -> Video:
     limits = {"max_pixels": str(MAX_PIXELS), "codec_whitelist": "mjpeg"}
     files = {"protocol_whitelist": "file", "format_whitelist": "avi"}
     try:
-        with av.open(f"file:{path}", format="avi", options=limits | files, metadata_errors="replace") as container:
+        with av.open(f"file:{path}", options=limits | files, metadata_errors="replace") as container:
             if not container.streams.video:
                 raise ValueError(f"{path} holds no video.")
             stream = container.streams.video[0]

@@ -1,10 +1,7 @@
 """The check of prepared datasets: a sound dataset passes without a word, and each defect is found by its name."""
 
-import io
 import json
 import re
-import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +14,6 @@ from scipy.ndimage import gaussian_filter
 
 from common.datasets.check import Report, check
 from common.datasets.check_finding import KINDS
-from common.datasets.check_image import measure, read_pixels
 from common.datasets.preparation import prepare
 from common.datasets.source import Frame, Job, Source
 
@@ -47,18 +43,10 @@ def heart(number: int, phase: str) -> Frame:
 
 def clinic(patients: int = 6, first: int = 0, dataset: str = "clinic") -> Dataset:
     folds = ("training", "training", "validation", "validation", "test", "test")
+    about = {"dataset": dataset, "view": "4CH"}
     return {
-        f"p{number}_{phase}": (
-            {
-                "dataset": dataset,
-                "patient": f"p{number}",
-                "view": "4CH",
-                "phase": phase,
-                "fold": folds[number % 6],
-            },
-            heart(number, phase),
-        )
-        for number in range(first, first + patients)
+        f"p{n}_{phase}": ({**about, "patient": f"p{n}", "phase": phase, "fold": folds[n % 6]}, heart(n, phase))
+        for n in range(first, first + patients)
         for phase in ("ED", "ES")
     }
 
@@ -148,8 +136,8 @@ DEFECTS = [
      lambda i: copy_to_another_patient(i, "p0_ED", "p1_ED")),
     ("one image for ED and ES", r"a/p2_ED .* a/p2_ES .* are the same image",
      lambda i: copy_to_another_patient(i, "p2_ED", "p2_ES")),
-    ("image like another patient's", r"a/p0_ED \(training\), a/p4_ED \(test\) differ in [0-6] of 256 bits",
-     lambda i: copy_to_another_patient(i, "p0_ED", "p4_ED", lambda image: (image * 0.8 + 20).astype(np.uint8))),
+    ("image like another patient's", r"a/p0_ED \(training\), a/p4_ED \(test\) differ in [1-6] of 256 bits",
+     lambda i: copy_to_another_patient(i, "p0_ED", "p4_ED", lambda image: (image // 40 * 36 + 20).astype(np.uint8))),
     ("unknown annotation value", r"a/p0_ED holds the values \[7\], the label sets of its dataset name 0 to 3",
      lambda i: redrawn(i, "p0_ED", lambda label: label[:2, :2].fill(7))),
     ("blank image", r"a/p0_ED has one grey value", lambda i: redrawn(i, "p0_ED", lambda image: image.fill(0), "image")),
@@ -296,7 +284,7 @@ def test_an_unusual_area_is_found_in_both_directions(tmp_path: Path, height: int
 def test_what_was_left_out_is_told_with_its_reasons(tmp_path: Path):
     skipped = {f"q{n}_ED": f"q{n}_ED_gt.nii.gz is missing" for n in range(3)} | {"r_ED": "no annotation"}
     folder = prepared(tmp_path / "a", clinic(), skipped=skipped)
-    text = "a: 4 images, 25% of the source (3 times: … is missing; 1 times: no annotation)"
+    text = "a: 4 images, 25% of the source (… is missing: 3; no annotation: 1)"
     assert found(check([folder])) == {"much was left out": [text]}
     assert found(check([prepared(tmp_path / "b", clinic(10), skipped={"r_ED": "no annotation"})])) == {}, "1 of 21"
 
@@ -337,17 +325,6 @@ def test_files_that_differ_from_the_promise_are_named(tmp_path: Path):
     for text, ending in zip(found(report)["unusable file"], endings, strict=True):
         assert re.search(ending, text), text
     assert report.images == 12, "the images are still counted"
-
-
-@pytest.mark.parametrize("side", [1_000, 9_000, 60_000])
-def test_a_large_image_is_refused_before_it_is_decoded(tmp_path: Path, side: int):
-    buffer = io.BytesIO()
-    Image.new("L", (SIZE, SIZE)).save(buffer, "PNG")
-    header = b"IHDR" + struct.pack(">2I5B", side, side, 8, 0, 0, 0, 0)  # bits, grey, compression, filter, interlace
-    path = tmp_path / "bomb.png"
-    path.write_bytes(buffer.getvalue()[:12] + header + struct.pack(">I", zlib.crc32(header)) + buffer.getvalue()[33:])
-    with pytest.raises(ValueError, match=rf"bomb\.png (is {side}x{side} pixels|cannot be read \(.*bomb)"):
-        read_pixels(path, SIZE)
 
 
 def test_content_that_changed_after_the_preparation_is_found(tmp_path: Path):
@@ -407,25 +384,6 @@ def test_there_must_be_something_to_check(tmp_path: Path):
         check([])
     with pytest.raises(FileNotFoundError, match=r"is not a prepared dataset"):
         check([tmp_path])
-
-
-def test_the_geometry_is_that_of_the_drawing():
-    label = np.zeros((100, 100), np.uint8)
-    label[20:61, 40:51] = 1  # 41 rows by 11 columns, with a hole of 10 pixels
-    label[30:32, 42:47] = 0
-    label[80:90, 45:50] = 2  # of which half lies outside what is shown
-    label[89, 49], label[90, 50] = 0, 2  # touches at corners only
-    shown = np.full((100, 100), 90, np.uint8)
-    shown[85:] = 0
-    facts = measure(shown, label, {}, {"lv_cavity": [1], "left_atrium": [2]}, (2.0, 0.5))
-    lv, atrium = facts.regions["lv_cavity"], facts.regions["left_atrium"]
-    assert (lv.area, lv.pieces, lv.largest, lv.at_border, lv.outside) == (441, 1, 1.0, False, 0.0)
-    assert lv.hole == pytest.approx(10 / 441)
-    assert lv.length == pytest.approx(np.hypot(80, 5), rel=0.002)  # mm, between the centres of opposite corners
-    assert atrium.outside == pytest.approx(25 / 50, abs=0.021)
-    assert atrium.height == pytest.approx(1 - (np.nonzero(label == 2)[0].mean() + 0.5) / 100)
-    assert facts.outside == pytest.approx(25 / 491, abs=0.003)
-    assert facts.values == (0, 1, 2)
 
 
 @pytest.mark.slow

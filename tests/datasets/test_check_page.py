@@ -183,6 +183,7 @@ def test_a_page_is_whole_or_the_old_one(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_without_findings_the_terminal_shows_the_coverage_alone(tmp_path: Path):
     assert [table.title for table in terminal_tables(report())] == ["annotated images"]
+    assert "4 images: 0 errors, 0 warnings, 0 notes" in printed(report())
     write_page(report(), tmp_path / "check.html")
     page = Page(tmp_path / "check.html")
     assert "0 errors, 0 warnings, 0 notes" in page.text

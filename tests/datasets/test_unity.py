@@ -217,6 +217,7 @@ def test_a_flag_tells_of_the_segment_after_its_node():
         ({"type": "point", "x": "3", "y": "4"}, "unknown"),
         ({"x": "", "y": ""}, "unknown"),
         ({"type": "curve", "x": "3 9 3 9", "y": "4 4 4 4"}, "unknown"),
+        ({"type": "curve", "x": "", "y": ""}, "unknown"),
         (CHAMBER, "drawn"),
         ([BLURRED, CHAMBER], "drawn"),
         ({"type": "curve", "x": [3, 9.5, 4], "y": [4, 4, 8], "conf": [1, 1, 1]}, "drawn"),
@@ -285,6 +286,7 @@ def test_images_without_a_structure_are_counted(tmp_path: Path):
         ("a5c", None),
         ("plax", None),
         ("14c", None),
+        ("depth 4cm", None),
         ("", None),
     ],
 )
@@ -308,8 +310,14 @@ def test_the_view_index_chooses_the_images(tmp_path: Path):
     other = tmp_path / "mine.csv"
     other.write_text(f"view,file\na4c,{name_of(4)}\n")
     assert [int(job.item["patient"], 16) for job in unity(tmp_path, view_index=other).jobs] == [4]
-    (tmp_path / "view_index_20230101.csv").write_text(f"file,view\n{name_of(3)},a4c\n")
-    assert len(unity(tmp_path).jobs) == 3, "a newer index adds to the older"
+
+
+def test_the_newest_of_several_view_indices_wins(tmp_path: Path):
+    release(tmp_path, train={name_of(n): {ENDO: VENTRICLE} for n in range(2)})
+    (tmp_path / "view_index_20230101.csv").write_text(f"file,view\n{name_of(0)},a2c\n")
+    older = "".join(f"{name_of(n)},a4c\n" for n in range(2))
+    (tmp_path / "labels" / "view_index_20220705.csv").write_text(f"file,view\n{older}")
+    assert [job.item["view"] for job in unity(tmp_path).jobs] == ["2CH", "4CH"]
 
 
 def test_spacing_comes_from_the_physical_table(tmp_path: Path):

@@ -96,17 +96,10 @@ def test_a_file_that_breaks_off_is_refused_even_if_the_frame_is_there(avi: Path,
         read_frames(tmp_path / "half.avi", [1])
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"a picture of a heart\n" * 50,
-        b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n",
-        b"ffconcat version 1.0\nfile x",
-    ],
-)
-def test_what_is_no_avi_file_is_refused_and_no_playlist_is_followed(tmp_path: Path, content: bytes):
-    (tmp_path / "text.avi").write_bytes(content)
+@pytest.mark.parametrize("content", ["", "a picture of a heart\n" * 50, "ffconcat version 1.0\nfile whole.avi\n"])
+def test_what_is_no_avi_file_is_refused_and_no_playlist_is_followed(avi: Path, tmp_path: Path, content: str):
+    (tmp_path / "whole.avi").write_bytes(avi.read_bytes())
+    (tmp_path / "text.avi").write_text(content)
     with pytest.raises(ValueError, match=r"text\.avi cannot be read as a video: .* Download it again"):
         read_frames(tmp_path / "text.avi", [0])
 
@@ -126,10 +119,19 @@ def test_a_frame_that_claims_another_size_is_refused(
 
 def test_a_damaged_frame_is_refused(avi: Path, tmp_path: Path):
     content, packet = avi.read_bytes(), packets(avi)[5]
-    damaged = packet[: len(packet) // 2] + bytes(len(packet) - len(packet) // 2)
+    scan = (packet.index(b"\xff\xda") + len(packet)) // 2  # the header stays whole
+    damaged = packet[:scan] + bytes(len(packet) - scan)
     (tmp_path / "damaged.avi").write_bytes(content.replace(packet, damaged))
     with pytest.raises(ValueError, match=r"damaged\.avi cannot be read as a video"):
         read_frames(tmp_path / "damaged.avi", [5])
+
+
+def test_a_frame_of_another_size_than_the_clip_is_refused(avi: Path, tmp_path: Path):
+    content, packet, small = avi.read_bytes(), packets(avi)[5], io.BytesIO()
+    Image.fromarray(clip()[5, :16, :16]).save(small, "JPEG")
+    (tmp_path / "small.avi").write_bytes(content.replace(packet, small.getvalue().ljust(len(packet), b"\0")))
+    with pytest.raises(ValueError, match=r"small\.avi cannot be read as a video: a frame is not of \(48, 64\) pixels"):
+        read_frames(tmp_path / "small.avi", [5])
 
 
 @pytest.mark.parametrize("frames", [0, 10**6])

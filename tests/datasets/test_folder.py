@@ -1,0 +1,398 @@
+"""A folder of one's own, described by a naming pattern or by a table."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import itk
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from common.datasets.folder import folder
+from common.datasets.folder_description import MAX_BYTES
+from common.datasets.preparation import prepare
+from common.datasets.prepared import read_datalist, read_provenance
+from common.datasets.source import Source
+from common.datasets.splits import fold_of
+
+VALUES = {0: ["background", "left_atrium"], 1: "lv_cavity", 2: "lv_myocardium"}
+PATTERN = {"image": "images/{patient}_{view}_{phase}.png", "label": "masks/{patient}_{view}_{phase}_mask.png"}
+ROWS, COLUMNS = 24, 32
+
+
+def scan(number: int = 0) -> np.ndarray:
+    return (np.add.outer(np.arange(ROWS) * 3, np.arange(COLUMNS)) + number).astype(np.uint8)
+
+
+def mask(*values: int) -> np.ndarray:
+    """Columns of the values, from left to right."""
+    return np.repeat(np.array(values, np.uint8), COLUMNS // len(values) + 1)[None, :COLUMNS].repeat(ROWS, axis=0)
+
+
+def picture(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def nifti(path: Path, pixels: np.ndarray, spacing: tuple[float, ...]) -> None:
+    image = itk.image_view_from_array(np.ascontiguousarray(pixels))
+    image.SetSpacing(spacing[::-1])  # ITK: (x, y)
+    itk.imwrite(image, str(path))
+
+
+@pytest.fixture
+def clinic(tmp_path: Path) -> Path:
+    """Two patients with ED and ES."""
+    root = tmp_path / "clinic"
+    for number, name in enumerate(("p_1_4CH_ED", "p_1_4CH_ES", "p_2_4CH_ED", "p_2_4CH_ES")):
+        picture(root / "images" / f"{name}.png", scan(number))
+        picture(root / "masks" / f"{name}_mask.png", mask(0, 1, 2))
+    return root
+
+
+def describe(root: Path, **changes: Any) -> Path:
+    """A description beside the folder; a key that is None is left out."""
+    content = {"dataset": "clinic", "licence": "private", "values": VALUES, "files": PATTERN} | changes
+    path = root.parent / "clinic.yaml"
+    path.write_text(yaml.safe_dump({key: value for key, value in content.items() if value is not None}))
+    return path
+
+
+def tabulate(root: Path, *lines: str, encoding: str = "utf-8", **changes: Any) -> Path:
+    (root / "cases.csv").write_bytes("\n".join(lines).encode(encoding))
+    return describe(root, files=None, table="cases.csv", **changes)
+
+
+def items(source: Source) -> dict[str, dict[str, Any]]:
+    return {job.id: dict(job.item) for job in source.jobs}
+
+
+def test_a_naming_pattern_finds_images_masks_and_what_names_tell(clinic: Path):
+    found = folder(clinic, describe(clinic))
+    assert items(found) == {
+        f"images_{patient}_4CH_{phase}": {
+            "dataset": "clinic",
+            "patient": patient,
+            "view": "4CH",
+            "phase": phase,
+            "fold": fold_of("clinic", patient),
+        }
+        for patient in ("p_1", "p_2")
+        for phase in ("ED", "ES")
+    }
+    assert (found.name, found.licence, found.citation, found.skipped) == ("clinic", "private", "", {})
+    frame = found.jobs[2].read()
+    np.testing.assert_array_equal(frame.image, scan(2))
+    np.testing.assert_array_equal(frame.label, mask(0, 1, 2))
+    assert frame.spacing is None
+
+
+def test_the_line_for_the_bundle_says_what_the_values_stand_for(clinic: Path):
+    found = folder(clinic, describe(clinic))
+    expected = {"clinic": [["background", "left_atrium"], ["lv_cavity"], ["lv_myocardium"]]}
+    assert found.label_sets == expected
+    assert found.facts["bundle_line"].startswith("  clinic: ")
+    assert yaml.safe_load(found.facts["bundle_line"]) == expected
+
+
+def test_what_is_found_is_prepared(clinic: Path, tmp_path: Path):
+    prepare(folder(clinic, describe(clinic, spacing=[0.3, 0.15])), tmp_path / "out", size=16, workers=1)
+    prepared = read_datalist(tmp_path / "out")
+    assert [item["patient"] for item in prepared] == ["p_1", "p_1", "p_2", "p_2"]
+    assert prepared[0]["spacing"] == pytest.approx([0.3 * ROWS / 16, 0.15 * COLUMNS / 16])
+    assert prepared[0]["values"] == [0, 1, 2]
+    provenance = read_provenance(tmp_path / "out")
+    assert provenance["annotation_values"] == {"0": 0, "1": 1, "2": 2}
+    assert str(clinic) not in json.dumps(provenance)
+
+
+def test_values_with_gaps_are_renumbered_in_their_order(clinic: Path):
+    picture(clinic / "masks" / "p_1_4CH_ED_mask.png", mask(255, 0, 7))
+    found = folder(clinic, describe(clinic, values={255: "left_atrium", 0: "background", 7: "lv_cavity"}))
+    np.testing.assert_array_equal(found.jobs[0].read().label, mask(2, 0, 1))
+    assert found.facts["annotation_values"] == {"0": 0, "7": 1, "255": 2}
+    assert found.label_sets == {"clinic": [["background"], ["lv_cavity"], ["left_atrium"]]}
+
+
+def test_a_name_may_stand_in_folders_and_more_than_once(clinic: Path):
+    picture(clinic / "site_a" / "x" / "x.png", scan())
+    picture(clinic / "site_a" / "x" / "y.png", scan())
+    picture(clinic / "site_a" / "x" / "x_seg.png", mask(0, 1))
+    files = {"image": "{site}/{patient}/{patient}.png", "label": "{site}/{patient}/{patient}_seg.png"}
+    found = folder(clinic, describe(clinic, files=files))
+    ((name, item),) = items(found).items()
+    assert name == "site_a_x_x"
+    assert (item["site"], item["patient"], item["view"], item["phase"]) == ("site_a", "x", None, None)
+
+
+def test_a_mask_beside_its_image_is_no_image(clinic: Path):
+    for name in ("a.png", "b.png"):
+        picture(clinic / name, scan())
+    picture(clinic / "a_mask.png", mask(0, 1))
+    found = folder(clinic, describe(clinic, files={"image": "{patient}.png", "label": "{patient}_mask.png"}))
+    assert list(items(found)) == ["a"]
+    assert found.skipped == {"b.png": "label b_mask.png is missing"}
+
+
+def test_the_frame_in_the_name_of_a_still_is_told(clinic: Path):
+    picture(clinic / "x_017.png", scan())
+    picture(clinic / "x_017_mask.png", mask(0, 1))
+    files = {"image": "{patient}_{frame}.png", "label": "{patient}_{frame}_mask.png"}
+    (job,) = folder(clinic, describe(clinic, files=files)).jobs
+    assert job.item["frame"] == 17
+    np.testing.assert_array_equal(job.read().image, scan())
+
+
+def test_an_unknown_view_is_left_out(clinic: Path):
+    (clinic / "images" / "p_1_4CH_ED.png").rename(clinic / "images" / "p_1_PLAX_ED.png")
+    (clinic / "masks" / "p_1_4CH_ED_mask.png").rename(clinic / "masks" / "p_1_PLAX_ED_mask.png")
+    found = folder(clinic, describe(clinic))
+    assert len(found.jobs) == 3
+    assert found.skipped == {"images/p_1_PLAX_ED.png": "view 'PLAX' is not among ['2CH', 'A2C', '4CH', 'A4C']"}
+
+
+def test_a_table_tells_what_names_do_not(clinic: Path):
+    description = tabulate(
+        clinic,
+        "image,label,patient,view,phase,fold,ef,age,sex,unlabelled,born,device",
+        "images/p_1_4CH_ED.png,masks/p_1_4CH_ED_mask.png,one,a4c,ed,test,55.5,61,F,lv_myocardium left_atrium,1950,S5",
+        "images/p_2_4CH_ED.png,masks/p_2_4CH_ED_mask.png,two,,,training,,,,,1960,",
+        keep=["device"],
+    )
+    found = folder(clinic, description)
+    assert items(found) == {
+        "images_p_1_4CH_ED": {
+            "dataset": "clinic",
+            "patient": "one",
+            "view": "4CH",
+            "phase": "ED",
+            "fold": "test",
+            "ef": 55.5,
+            "age": 61.0,
+            "sex": "F",
+            "unlabelled": ["lv_myocardium", "left_atrium"],
+            "device": "S5",
+        },
+        "images_p_2_4CH_ED": {"dataset": "clinic", "patient": "two", "view": None, "phase": None, "fold": "training"},
+    }
+    assert found.facts["columns_left_out"] == ["born"]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_table_is_read_as_spreadsheets_write_it(clinic: Path, delimiter: str, encoding: str):
+    (clinic / "images" / "p_1_4CH_ED.png").rename(clinic / "images" / "Bücher, alt; neu.png")
+    line = f'"images/Bücher, alt; neu.png"{delimiter}masks/p_1_4CH_ED_mask.png\r\n\r\n'
+    found = folder(clinic, tabulate(clinic, f"image{delimiter}label\r", line, encoding=encoding))
+    assert [job.id for job in found.jobs] == ["images_B_cher_alt_neu"]
+    np.testing.assert_array_equal(found.jobs[0].read().image, scan())
+
+
+def test_frames_of_one_clip_are_told_apart(clinic: Path):
+    clip = np.stack([scan(0), scan(50), scan(100)])
+    nifti(clinic / "clip.nii.gz", clip, (1.0, 0.3, 0.15))
+    nifti(clinic / "masks.nii.gz", np.stack([mask(0, 1), mask(0, 2)]), (1.0, 0.3, 0.15))
+    description = tabulate(
+        clinic,
+        "image,label,patient,phase,frame,label_frame",
+        "clip.nii.gz,masks.nii.gz,one,ED,0,0",
+        "clip.nii.gz,masks.nii.gz,one,ES,2,1",
+    )
+    first, second = folder(clinic, description).jobs
+    assert (first.id, second.id) == ("clip_0", "clip_2")
+    assert (first.item["frame"], second.item["frame"]) == (0, 2)
+    np.testing.assert_array_equal(second.read().image, clip[2])
+    np.testing.assert_array_equal(second.read().label, mask(0, 2))
+    assert second.read().spacing == pytest.approx((0.3, 0.15))
+
+
+def test_an_image_without_patient_is_its_own_and_that_is_said(clinic: Path):
+    line = "images/p_1_4CH_ED.png,masks/p_1_4CH_ED_mask.png"
+    found = folder(clinic, tabulate(clinic, "image,label", line))
+    assert found.jobs[0].item["patient"] == found.jobs[0].id
+    assert "count as patients of their own" in found.facts["patients"]
+    assert "patients" not in folder(clinic, describe(clinic)).facts
+
+
+@pytest.mark.parametrize(
+    ("image", "label", "reason"),
+    [
+        ("../secret.png", "masks/p_1_4CH_ED_mask.png", "image ../secret.png leaves SOURCE"),
+        ("images/p_1_4CH_ED.png", "{root}/secret.png", "label {root}/secret.png leaves SOURCE"),
+        ("link.png", "masks/p_1_4CH_ED_mask.png", "image link.png leaves SOURCE"),
+        ("outside/secret.png", "masks/p_1_4CH_ED_mask.png", "image outside/secret.png leaves SOURCE"),
+        ("loop.png", "masks/p_1_4CH_ED_mask.png", "image loop.png is missing"),
+        ("images", "masks/p_1_4CH_ED_mask.png", "image images is missing"),
+        ("images/p_9.png", "masks/p_1_4CH_ED_mask.png", "image images/p_9.png is missing"),
+        ("images/p_1_4CH_ED.png", "", "no label is named"),
+    ],
+)
+def test_what_is_missing_or_outside_is_left_out_with_its_reason(clinic: Path, image: str, label: str, reason: str):
+    root = clinic.parent
+    picture(root / "secret.png", scan())
+    (clinic / "link.png").symlink_to(root / "secret.png")
+    (clinic / "outside").symlink_to(root)
+    (clinic / "loop.png").symlink_to(clinic / "loop.png")
+    good = "images/p_2_4CH_ED.png,masks/p_2_4CH_ED_mask.png"
+    found = folder(clinic, tabulate(clinic, "image,label", f"{image},{label}".format(root=root), good))
+    assert len(found.jobs) == 1
+    assert found.skipped == {"cases.csv, line 2": reason.format(root=root)}
+
+
+def test_a_folder_that_is_linked_into_the_source_is_not_searched(clinic: Path):
+    picture(clinic.parent / "elsewhere" / "p_3_4CH_ED.png", scan())
+    (clinic / "more").symlink_to(clinic.parent / "elsewhere")
+    files = {"image": "{part}/{patient}_{view}_{phase}.png", "label": "masks/{patient}_{view}_{phase}_mask.png"}
+    assert all("p_3" not in job.id for job in folder(clinic, describe(clinic, files=files)).jobs)
+
+
+def read_first(clinic: Path, **changes: Any) -> None:
+    folder(clinic, describe(clinic, **changes)).jobs[0].read()
+
+
+def test_a_value_that_the_description_does_not_name_is_told(clinic: Path):
+    picture(clinic / "masks" / "p_1_4CH_ED_mask.png", mask(0, 1, 3, 9))
+    message = r"p_1_4CH_ED_mask\.png holds the annotation values \[3, 9\]; the description names \[0, 1, 2\]"
+    with pytest.raises(ValueError, match=message):
+        read_first(clinic)
+
+
+def test_a_mask_of_another_shape_is_told(clinic: Path):
+    picture(clinic / "masks" / "p_1_4CH_ED_mask.png", mask(0, 1)[:-1])
+    with pytest.raises(ValueError, match=r"p_1_4CH_ED_mask\.png has shape \(23, 32\), its image \(24, 32\)"):
+        read_first(clinic)
+
+
+def test_spacings_that_contradict_are_told(clinic: Path):
+    nifti(clinic / "a.nii.gz", scan(), (0.3, 0.15))
+    nifti(clinic / "a_mask.nii.gz", mask(0, 1), (0.3, 0.3))
+    files = {"image": "{patient}.nii.gz", "label": "{patient}_mask.nii.gz"}
+    with pytest.raises(
+        ValueError, match=r"a\.nii\.gz has spacing \(0\.3.*\) mm, .*a_mask\.nii\.gz \(0\.3.*\) mm\. Correct"
+    ):
+        read_first(clinic, files=files)
+    nifti(clinic / "a_mask.nii.gz", mask(0, 1), (0.3, 0.15))
+    with pytest.raises(ValueError, match=r"a\.nii\.gz has spacing .* mm, the description \(0\.4, 0\.15\) mm\."):
+        read_first(clinic, files=files, spacing=[0.4, 0.15])
+    read_first(clinic, files=files, spacing=[0.3, 0.15])
+
+
+def test_the_spacing_of_a_row_comes_before_that_of_the_description(clinic: Path):
+    lines = [f"images/p_{n}_4CH_ED.png,masks/p_{n}_4CH_ED_mask.png,{cells}" for n, cells in ((1, "0.1,0.2"), (2, ","))]
+    header = "image,label,spacing_row,spacing_column"
+    first, second = folder(clinic, tabulate(clinic, header, *lines, spacing=[0.5, 0.6])).jobs
+    assert first.read().spacing == (0.1, 0.2)
+    assert second.read().spacing == (0.5, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lisence": "x"}, r"unknown key 'lisence'; did you mean 'licence'\? Known are \["),
+        ({"colour": "x"}, r"unknown key 'colour' Known are \["),
+        ({"dataset": None}, "'dataset' is missing or no text"),
+        ({"dataset": "my data"}, r"dataset is 'my data'; a name has letters"),
+        ({"licence": None}, "'licence' is missing or no text"),
+        ({"values": None}, "'values' maps each annotation value"),
+        ({"values": {}}, "'values' maps each annotation value"),
+        ({"values": {256: "lv_cavity"}}, "'values' holds '256'; annotation values are the integers 0 to 255"),
+        ({"values": {True: "lv_cavity"}}, "'values' holds 'True'"),
+        ({"values": {"0": "background"}}, "'values' holds '0'"),
+        ({"values": {0: []}}, "value 0 stands for a class or a list"),
+        ({"values": {0: ["left atrium"]}}, "value 0 has a class that is no name"),
+        ({"table": "cases.csv"}, "either 'files', a naming pattern, or 'table', a CSV"),
+        ({"files": None}, "either 'files', a naming pattern, or 'table', a CSV"),
+        ({"files": "images"}, "'files' holds two naming patterns, 'image' and 'label'"),
+        ({"files": {"image": "x"}}, "'files' holds two naming patterns, 'image' and 'label'"),
+        ({"files": {"image": "{a}", "label": "{b}"}}, r"the pattern of 'label' has \['b'\], which that of 'image' has"),
+        ({"files": {"image": "{pateint}", "label": "x"}}, r"'pateint' is unknown; did you mean 'patient'\?"),
+        ({"files": {"image": "{label}", "label": "x"}}, r"the pattern of 'image' has \['label'\], which have another"),
+        ({"spacing": 0.3}, "the spacing is two positive numbers"),
+        ({"spacing": [0.3, 0]}, "the spacing is two positive numbers"),
+        ({"spacing": [0.3, 0.3, 1]}, "the spacing is two positive numbers"),
+        ({"keep": "device"}, "'keep' is a list of columns"),
+    ],
+)
+def test_a_wrong_description_says_what_is_wrong(clinic: Path, changes: dict[str, Any], message: str):
+    with pytest.raises(ValueError, match=rf"clinic\.yaml: .*{message}"):
+        folder(clinic, describe(clinic, **changes))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a: [", "is not readable YAML"),
+        (b"[" * 5_000, "is not readable YAML"),
+        (b"\xff\xfe\x00", "is not readable YAML"),
+        (b"!!python/object/apply:os.getcwd []", "is not readable YAML"),
+        (b"just words", "'key: value' is expected"),
+        (b"", "'key: value' is expected"),
+        (b"#" * (MAX_BYTES + 1), "has more than 65536 bytes"),
+    ],
+)
+def test_what_is_no_description_is_refused(clinic: Path, content: bytes, message: str):
+    path = describe(clinic)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"clinic\.yaml.* {message}"):
+        folder(clinic, path)
+
+
+ED = "images/p_1_4CH_ED.png,masks/p_1_4CH_ED_mask.png"
+ES = "images/p_1_4CH_ES.png,masks/p_1_4CH_ES_mask.png"
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["image"], r"clinic\.yaml: .*cases\.csv: columns \['image'\]; .* \['image', 'label'\] are needed"),
+        ([], r"clinic\.yaml: .*cases\.csv: columns \[\];"),
+        (["image,label,label", f"{ED},x"], "each has a name of its own"),
+        (["image,label,Pateint", f"{ED},x"], r"cases\.csv: 'Pateint' is unknown; did you mean 'patient'\?"),
+        (["image,label", f"{ED},x"], r"cases\.csv: line 2 has 3 cells, the header 2"),
+        (["image,label,ef", f"{ED},high"], r"cases\.csv, line 2: ef is 'high', a number is expected"),
+        (["image,label,ef", f"{ED},nan"], r"cases\.csv, line 2: ef is 'nan', a number is expected"),
+        (["image,label,frame", f"{ED},1.5"], r"cases\.csv, line 2: frame is '1\.5', a number is expected"),
+        (["image,label,fold", f"{ED},train"], r"line 2: fold is 'train', allowed are \['training', 'validation'"),
+        (["image,label,unlabelled", f"{ED},la"], r"line 2: unlabelled names \['la'\], which are not among"),
+        (["image,label,spacing_row", f"{ED},0.3"], "line 2: the spacing is two positive numbers"),
+        (["image,label", ED, ED], r"cases\.csv, line 3: images_p_1_4CH_ED is there already"),
+        (
+            ["image,label,patient,fold", f"{ED},one,test", f"{ES},one,training"],
+            r"cases\.csv, line 3: patient 'one' is in the fold 'test' already, not 'training'",
+        ),
+    ],
+)
+def test_a_wrong_table_says_what_is_wrong(clinic: Path, lines: list[str], message: str):
+    with pytest.raises(ValueError, match=message):
+        folder(clinic, tabulate(clinic, *lines))
+
+
+def test_a_kept_column_takes_no_name_of_the_prepared_set(clinic: Path):
+    with pytest.raises(ValueError, match=r"\['dataset'\] cannot be kept"):
+        folder(clinic, tabulate(clinic, "image,label,dataset", f"{ED},x", keep=["dataset"]))
+    with pytest.raises(ValueError, match=r"\['image', 'label', 'device'\] are needed"):
+        folder(clinic, tabulate(clinic, "image,label", ED, keep=["device"]))
+
+
+def test_a_table_in_another_encoding_is_refused(clinic: Path):
+    with pytest.raises(ValueError, match=r"cases\.csv is not UTF-8"):
+        folder(clinic, tabulate(clinic, "image,label", "Bücher.png,x.png", encoding="latin-1"))
+
+
+def test_a_cell_without_end_is_refused(clinic: Path):
+    with pytest.raises(ValueError, match=r"cases\.csv: (field larger|unexpected end)"):
+        folder(clinic, tabulate(clinic, "image,label", '"' + "x" * 500_000))
+
+
+def test_a_wrong_source_says_what_is_meant(clinic: Path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere is no folder; SOURCE holds the images and masks"):
+        folder(clinic / "nowhere", describe(clinic))
+    with pytest.raises(FileNotFoundError, match=r"mine\.yaml is missing: the YAML file that describes the folder"):
+        folder(clinic, clinic / "mine.yaml")
+    with pytest.raises(FileNotFoundError, match=r"no file in .*clinic is named like the image '\{patient\}\.dcm'"):
+        folder(clinic, describe(clinic, files={"image": "{patient}.dcm", "label": "{patient}.png"}))
+    for table in ("other.csv", "../clinic.yaml"):
+        with pytest.raises(FileNotFoundError, match=r"is missing or leaves SOURCE; its path is relative to SOURCE"):
+            folder(clinic, describe(clinic, files=None, table=table))
