@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-READMES = [ROOT / "README.md", *sorted(ROOT.glob("bundles/*/docs/README.md"))]
+READMES = [ROOT / "README.md", ROOT / "docs/datasets.md", *sorted(ROOT.glob("bundles/*/docs/README.md"))]
 TINY = ["--image_size", "32", "--batch_size", "8"]
 
 
@@ -30,11 +30,12 @@ def small(command: str, echo_data: str | None) -> list[str] | None:
         return ["make", "--dry-run", *words[1:]]
     assert words[:2] == ["python", "-m"], f"a README command that this test does not know: {command}"
     words[0] = sys.executable
-    if "camus" in command and echo_data is None:
+    if {"CAMUS_public", "data/camus"} & set(words) and echo_data is None:
         return None
     if words[2] == "common.datasets":
         words = [f"{echo_data}/camus" if word == "CAMUS_public" else word for word in words]
-        return [*words, "--size", "32", *(["--patients", "10"] if "phantom" in words else [])]
+        drawn = ["--patients", "10"] if words[3] in ("phantom", "phantom-layout", "screens") else []
+        return [*words, *drawn, *([] if words[3] in ("phantom-layout", "check") else ["--size", "32"])]
     assert words[2] == "monai.bundle", command
     words = ["data/phantom/images" if word == "FOLDER" else word for word in words]
     if "inference.yaml" in command:

@@ -138,10 +138,11 @@ def _guess(seen: Mask, shape: tuple[int, ...], method: Method) -> Cone | None:
 def _masked_export(seen: Mask) -> tuple[Mask, float]:
     """Convex hull of an image on whose background nothing else is, as where the screen was masked already."""
     core = largest(whole(seen))
-    if not SMALL < core.mean() < FULL or (seen & ~core).sum() > 0.002 * core.size:
-        return core, 0.0
     filled = hull(core)
-    return filled, max(0.0, 1 - 5 * (1 - _overlap(filled, core)))  # 0.75 where a twentieth is missing
+    upper_corners = filled[0, 0] or filled[0, -1]  # a sector leaves them free
+    if not SMALL < core.mean() < FULL or upper_corners or (seen & ~core).sum() > 0.002 * core.size:
+        return core, 0.0
+    return filled, max(0.0, 1 - 10 * (1 - _overlap(filled, core)))  # 0.75 where a twentieth is missing
 
 
 def propose_cone(image: NDArray[np.uint8], bundle: Path) -> Cone | None:

@@ -28,7 +28,8 @@ def moving(motion: NDArray[np.float32]) -> Mask:
     Args:
         motion: standard deviation over the clip, grey values, (rows, columns).
     """
-    moves: Mask = motion > np.float32(max(float(np.percentile(motion, 95)) / 8, STILL))
+    liveliest = float(np.percentile(motion, 95))
+    moves: Mask = motion > max(liveliest / 8, STILL)
     return moves
 
 
@@ -47,7 +48,7 @@ def different(image: NDArray[np.uint8]) -> Mask:
     padded = np.pad(image, 1, mode="edge").astype(np.int16)
     rows, columns = image.shape
     around = [padded[row : row + rows, column : column + columns] for row in range(3) for column in range(3)]
-    flat = np.maximum.reduce(around) - np.minimum.reduce(around) <= FLAT
+    flat: Mask = np.maximum.reduce(around) - np.minimum.reduce(around) <= FLAT
     if not flat.any():
         return flat
     background = int(np.bincount(image[flat]).argmax())

@@ -26,6 +26,7 @@ __all__ = [
 ENDOCARDIUM, EPICARDIUM, LEFT_ATRIUM = "curve-lv-endo", "curve-lv-epi", "curve-la-endo"
 CURVES = (ENDOCARDIUM, EPICARDIUM, LEFT_ATRIUM)
 MAX_NODES = 1000  # of a curve; experts set 10 to 30, the platform's own resampling a few hundred
+MAX_SIDE = 4096  # pixels of an image; filling takes memory for every row and every point of a curve
 UNKNOWN_TYPES = ("blurred", "point", None)  # a point is no outline
 FLAGS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 
@@ -82,12 +83,12 @@ def _structure(label: Any, name: str) -> Structure:
     rows, columns = (_numbers(curves[0].get(axis), f"{axis} of {name}") for axis in ("y", "x"))
     if len(rows) != len(columns):
         raise ValueError(f"{name} has {len(columns)} x and {len(rows)} y.")
-    nodes = np.stack([rows, columns], axis=1)
+    nodes = list(zip(rows, columns, strict=True))
     straight = _straight(curves[0].get("straight_segment"), len(nodes), name)
-    if len(np.unique(nodes, axis=0)) < 3:
+    if len(set(nodes)) < 3:
         return Structure("unknown", remark=f"{name}: a curve of fewer than 3 different nodes")
     remark = f"{name}: several curves, the first taken" if len(curves) > 1 else ""
-    return Structure("drawn", nodes, straight, remark)
+    return Structure("drawn", np.array(nodes), straight, remark)
 
 
 def _tokens(value: Any, name: str) -> list[Any]:
@@ -97,7 +98,7 @@ def _tokens(value: Any, name: str) -> list[Any]:
     return tokens
 
 
-def _numbers(value: Any, name: str) -> NDArray[np.float64]:
+def _numbers(value: Any, name: str) -> list[float]:
     try:
         numbers = [float(token) for token in _tokens(value, name)]
     except (TypeError, OverflowError) as error:
@@ -106,7 +107,7 @@ def _numbers(value: Any, name: str) -> NDArray[np.float64]:
         raise ValueError(f"{name}: {str(error)[:80]}") from error
     if not all(map(math.isfinite, numbers)):
         raise ValueError(f"{name} holds a number that is not finite.")
-    return np.array(numbers)
+    return numbers
 
 
 def _straight(value: Any, nodes: int, name: str) -> NDArray[np.bool_] | None:
@@ -146,8 +147,11 @@ def annotation(structures: Mapping[str, Structure], shape: tuple[int, int]) -> N
         shape: (rows, columns) of the image.
 
     Raises:
-        ValueError: if a curve runs far outside the image or encloses nothing; the message names it.
+        ValueError: if a curve runs far outside the image or encloses nothing (the message names it), or the image is
+            too large.
     """
+    if max(shape) > MAX_SIDE:
+        raise ValueError(f"the image has {shape[0]} rows and {shape[1]} columns; at most {MAX_SIDE} are drawn on.")
     drawn = {name: _curve(one, name, shape) for name, one in structures.items() if one.state == "drawn"}
     label = np.zeros(shape, np.uint8)
     if LEFT_ATRIUM in drawn:

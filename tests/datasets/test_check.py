@@ -137,7 +137,7 @@ DEFECTS = [
     ("one image for ED and ES", r"a/p2_ED .* a/p2_ES .* are the same image",
      lambda i: copy_to_another_patient(i, "p2_ED", "p2_ES")),
     ("image like another patient's", r"a/p0_ED \(training\), a/p4_ED \(test\) differ in [1-6] of 256 bits",
-     lambda i: copy_to_another_patient(i, "p0_ED", "p4_ED", lambda image: (image // 40 * 36 + 20).astype(np.uint8))),
+     lambda i: copy_to_another_patient(i, "p0_ED", "p4_ED", lambda image: (image // 20 * 16 + 20).astype(np.uint8))),
     ("unknown annotation value", r"a/p0_ED holds the values \[7\], the label sets of its dataset name 0 to 3",
      lambda i: redrawn(i, "p0_ED", lambda label: label[:2, :2].fill(7))),
     ("blank image", r"a/p0_ED has one grey value", lambda i: redrawn(i, "p0_ED", lambda image: image.fill(0), "image")),

@@ -239,7 +239,8 @@ def test_a_claim_of_ten_gigabytes_costs_no_memory(tmp_path: Path):
 def test_what_expands_beyond_its_header_is_read_no_further(tmp_path: Path):
     zeros = bytes(64 * MEBIBYTE)
     (tmp_path / "scan.nii.gz").write_bytes(gzip.compress(nifti(scan(), wrong=(84, "<f", (-1.0,))) + zeros, 1))
-    mhd(tmp_path / "scan.mhd", zlib.compress(zeros, 1), CompressedData="True", ElementSpacing="0 0 0")
+    fields = {"CompressedData": "True", "DimSize": "200 200 1", "ElementSpacing": "0 0 0"}
+    mhd(tmp_path / "scan.mhd", zlib.compress(zeros, 1), **fields)
     del zeros
     for name in ("scan.nii.gz", "scan.mhd"):
         assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 2 * MEBIBYTE

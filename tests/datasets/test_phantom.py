@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, binary_erosion, uniform_filter
 
-from common.datasets.phantom import DOMAINS, PhantomFrame, render
+from common.datasets.phantom import DOMAINS, PhantomFrame, examine, render
 
 PHASES = ("ED", "ES")
 LV, MYOCARDIUM, ATRIUM = 1, 2, 3
@@ -148,6 +148,50 @@ def test_echonet_like_frames_have_no_more_detail_than_112_pixels():
     second = np.abs(np.diff(image[100:-100, 100:-100], 2, axis=1))
     step = np.abs(np.diff(image[100:-100, 100:-100:4], 2, axis=1))
     assert second.mean() < 0.3 * step.mean()  # bilinear between stored pixels: straight, up to rounding
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_square_window_at_its_own_spacing_is_the_rendered_frame(phase):
+    study = examine("echonet_like", 4)
+    expected = frame("echonet_like", 4, phase, 112)
+    got = study.frame(study.hearts[phase], PHASES.index(phase), expected.spacing)
+    np.testing.assert_array_equal(got.image, expected.image)
+    np.testing.assert_array_equal(got.label, expected.label)
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0), (0.5, 1.0), (1.2, 0.6)])
+def test_a_frame_of_any_spacing_shows_the_whole_window_and_the_same_anatomy(spacing):
+    study = examine("camus_like", 0)
+    squashed, got = frame("camus_like", 0, "ED", 256), study.frame(study.hearts["ED"], 0, spacing)
+    extent = np.multiply(squashed.spacing, 256)  # mm
+    assert got.image.shape == got.label.shape == got.sector.shape == tuple(np.round(extent / spacing))
+    assert got.spacing == spacing
+    for value in (LV, MYOCARDIUM, ATRIUM):
+        assert area(got, value) == pytest.approx(area(squashed, value), rel=0.03)
+        centre, expected = (np.mean(np.nonzero(item.label == value), axis=1) * item.spacing for item in (got, squashed))
+        np.testing.assert_allclose(centre, expected, atol=1)  # mm
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_the_sector_is_marked_where_there_is_ultrasound(domain):
+    got = frame(domain, 1, "ED", 128)
+    assert (got.image[binary_erosion(~got.sector)] == 0).all()
+    assert (got.image[binary_erosion(got.sector, iterations=2)] == 0).mean() < (
+        0.2 if domain == "echonet_like" else 0.02
+    )
+
+
+def test_a_screen_is_four_to_three_at_square_pixels():
+    study = examine("unity_like", 0)
+    assert study.frame(study.hearts["ED"], 0, (study.window[3] / 96,) * 2).image.shape == (96, 128)
+
+
+def test_every_instant_has_speckle_of_its_own():
+    study = examine("camus_like", 0)
+    first, again, next_ = (study.frame(study.hearts["ED"], instant, (2.0, 2.0)) for instant in (5, 5, 6))
+    np.testing.assert_array_equal(first.image, again.image)
+    np.testing.assert_array_equal(first.label, next_.label)
+    assert (first.image != next_.image)[first.sector].mean() > 0.9
 
 
 @pytest.mark.parametrize(

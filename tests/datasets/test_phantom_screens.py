@@ -35,11 +35,13 @@ def test_the_annotation_is_the_sector_that_was_drawn():
 
 
 def test_layouts_are_varied():
-    layouts = [draw_layout(200, np.random.default_rng(seed)) for seed in range(200)]
+    layouts = [draw_layout(100, np.random.default_rng(seed)) for seed in range(100)]
     shares = np.array([layout.cone.mean() for layout in layouts])
-    assert 0.1 < shares.min() < 0.3 and 0.6 < shares.max() < 0.9
+    assert 0.1 < shares.min() < 0.3
+    assert 0.6 < shares.max() < 0.9
     angles = [2 * layout.half_angle for layout in layouts]
-    assert 40 <= min(angles) < 50 and 110 < max(angles) <= 120
+    assert 40 <= min(angles) < 50
+    assert 110 < max(angles) <= 120
     cut = np.array([layout.cone[:, [0, -1]].any() for layout in layouts])
     assert 0.1 < cut.mean() < 0.7, "the screen cuts the sector at a side now and then"
     assert 0.2 < np.mean([layout.inner > 0 for layout in layouts]) < 0.6

@@ -51,7 +51,7 @@ def test_cavity_and_atrium_meet_along_the_annotated_mitral_plane(domain):
 @pytest.mark.parametrize("phase", ["ED", "ES"])
 def test_the_volume_is_that_of_discs_cut_from_the_mask(phase):
     for patient in range(3):
-        study, tracing, frame, spacing = drawn("camus_like", patient, phase)
+        _, tracing, frame, spacing = drawn("camus_like", patient, phase)
         x, y = tracing.axis[0] - tracing.axis[1]
         upright = rotate((frame.label == LV).astype(float), np.rad2deg(np.arctan2(x, -y)), order=1) > 0.5
         width = upright.sum(axis=1) * spacing[0]  # mm, of slices one pixel thick

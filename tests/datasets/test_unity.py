@@ -458,6 +458,13 @@ def test_a_curve_that_leaves_the_image_a_little_is_cut_off():
     assert (label == 3).sum() < np.pi / 2 * 150 * 60
 
 
+def test_an_image_too_long_to_draw_on_is_refused(tmp_path: Path):
+    (job,) = one(tmp_path, {ENDO: VENTRICLE}).jobs
+    Image.new("L", (1, 5000)).save(next((tmp_path / "png-cache").rglob("*.png")))
+    with pytest.raises(ValueError, match=rf"{name_of(1)}: the image has 5000 rows and 1 columns; at most 4096"):
+        job.read()
+
+
 def test_an_image_that_claims_to_be_huge_is_refused(tmp_path: Path):
     (job,) = one(tmp_path, {ENDO: VENTRICLE}).jobs
     header = b"IHDR" + struct.pack(">IIBBBBB", 60000, 60000, 8, 0, 0, 0, 0)
