@@ -114,6 +114,7 @@ def camus(source: Path, views: tuple[str, ...] = VIEWS, skip_incomplete: bool = 
     if unknown := set(views) - set(VIEWS):
         raise ValueError(f"views {sorted(unknown)} are unknown; CAMUS has {list(VIEWS)}.")
     skipped: dict[str, str] = {}
+    suffixes: tuple[str, ...]
     if (source / "training").is_dir() and not (source / "database_nifti").is_dir():
         release, root, suffixes = "2019", source / "training", (".mhd",)
         folds = {path.name: fold_of("camus", path.name) for path in root.glob("patient[0-9][0-9][0-9][0-9]")}

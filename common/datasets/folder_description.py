@@ -14,7 +14,7 @@ import yaml
 
 __all__ = ["Description", "nearest", "read_description", "spacing_of"]
 
-MAX_BYTES = 64 * 1024  # a description has a dozen lines; nested ones take YAML quadratic time
+MAX_BYTES = 1024 * 1024  # a description has a dozen lines
 KEYS = ("dataset", "licence", "citation", "values", "files", "table", "spacing", "keep")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")  # needs no quotes in YAML
 

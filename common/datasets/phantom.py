@@ -183,7 +183,7 @@ class Study:
         Example:
             >>> study = examine("camus_like", patient=0)
             >>> study.frame(study.hearts["ED"], 0, (2.0, 2.0)).image.shape
-            (66, 80)
+            (70, 85)
         """
         rows, columns = (round(self.window[3] / spacing[0]), round(self.window[2] / spacing[1]))
         whole = self.square(heart, instant, self.canvas(spacing))  # right of or below the window it is cut off

@@ -58,6 +58,6 @@ def phantom(size: int, patients: int = 100, domains: Sequence[str] = tuple(DOMAI
         jobs=jobs,
         licence="Apache-2.0: drawn by this project, shows no person",
         citation="shape and grey-level statistics after S. Leclerc et al., IEEE TMI 38(9):2198-2210, 2019",
-        label_sets=dict.fromkeys(domains, [["background"], ["lv_cavity"], ["lv_myocardium"], ["left_atrium"]]),
+        label_sets={name: [["background"], ["lv_cavity"], ["lv_myocardium"], ["left_atrium"]] for name in domains},
         facts={"patients": patients, "domains": list(domains), "seed": seed},
     )

@@ -234,8 +234,13 @@ def _leave_with_parent() -> None:
     """Leave when the main process is killed; it alone answers to Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _write(job: Job, folder: Path, size: int, cone: ConeFinder | None) -> _Done:

@@ -45,6 +45,9 @@ def arch(height: float, width: float, nodes: int = 21, **more: Any) -> dict[str,
 
 
 VENTRICLE, WALL, CHAMBER = arch(100, 40), arch(112, 54), arch(-60, 35)
+LOW_WALL = curve(
+    np.array([150.0, 100, 28, 100, 150]), np.array([106.0, 110, 160, 210, 214])
+)  # ends 10 rows below the ventricle
 
 
 def mask(labels: dict[str, Any], shape: tuple[int, int] = SHAPE) -> np.ndarray:
@@ -174,13 +177,12 @@ def test_a_curve_that_moves_by_whole_pixels_moves_its_mask(down: int, right: int
 
 
 def test_the_wall_does_not_depend_on_the_direction_it_is_drawn_in():
-    back = {**WALL, **{axis: " ".join(WALL[axis].split()[::-1]) for axis in "xy"}}
-    np.testing.assert_array_equal(mask({ENDO: VENTRICLE, EPI: back}), mask({ENDO: VENTRICLE, EPI: WALL}))
+    back = {**LOW_WALL, **{axis: " ".join(LOW_WALL[axis].split()[::-1]) for axis in "xy"}}
+    np.testing.assert_array_equal(mask({ENDO: VENTRICLE, EPI: back}), mask({ENDO: VENTRICLE, EPI: LOW_WALL}))
 
 
 def test_the_wall_ends_at_the_lines_between_the_hinges():
-    low = curve(np.array([150.0, 100, 28, 100, 150]), np.array([106.0, 110, 160, 210, 214]))  # ends 10 rows below
-    label = mask({ENDO: VENTRICLE, EPI: low})
+    label = mask({ENDO: VENTRICLE, EPI: LOW_WALL})
     assert label[145, 160] == 0
     assert label[141, 115] == 2
 
@@ -256,7 +258,11 @@ def test_an_atrium_without_a_ventricle_is_kept(tmp_path: Path):
 def test_of_several_curves_the_first_is_taken_and_the_odd_is_counted(tmp_path: Path):
     found = one(
         tmp_path,
-        {ENDO: [VENTRICLE, CHAMBER], ATRIUM: {"type": "vague"}, EPI: {"type": "curve", "x": "1 2", "y": "1 2"}},
+        {
+            ENDO: [VENTRICLE, {**CHAMBER, "straight_segment": "1 " * 21}],
+            ATRIUM: {"type": "vague"},
+            EPI: {"type": "curve", "x": "1 2", "y": "1 2"},
+        },
     )
     np.testing.assert_array_equal(found.jobs[0].read().label, mask({ENDO: VENTRICLE}))
     assert found.facts["remarks"] == {
