@@ -209,11 +209,13 @@ def test_run_lengths_beyond_the_frame_are_not_expanded(tmp_path: Path):
         read_grey(path)
 
 
-def test_a_jpeg_larger_than_its_header_is_refused(tmp_path: Path):
-    Image.new("L", (300, 200)).save(tmp_path / "large.jpg")
-    pixels = encapsulate([(tmp_path / "large.jpg").read_bytes()])
-    path = write(tmp_path / "scan.dcm", scan(), JPEGBaseline8Bit, PixelData=pixels)
-    with pytest.raises(ValueError, match=r"scan\.dcm cannot be read as DICOM: .*JPEG Baseline"):
+@pytest.mark.parametrize("side", [300, 10_000, 60_000])  # Pillow itself warns above 9,459 and refuses above 13,377
+def test_a_jpeg_larger_than_its_header_is_refused(tmp_path: Path, side: int):
+    Image.new("L", (300, 300)).save(tmp_path / "large.jpg")
+    content = bytearray((tmp_path / "large.jpg").read_bytes())
+    struct.pack_into(">2H", content, content.index(b"\xff\xc0") + 5, side, side)  # of the start of frame
+    path = write(tmp_path / "scan.dcm", scan(), JPEGBaseline8Bit, PixelData=encapsulate([bytes(content)]))
+    with at_most(4), pytest.raises(ValueError, match=r"scan\.dcm cannot be read as DICOM: .*JPEG Baseline"):
         read_grey(path)
 
 

@@ -281,6 +281,7 @@ def test_a_header_in_the_raw_file_is_skipped(tmp_path: Path, size: str, skipped:
         ({"ElementSpacing": None}, "its header lacks 'ElementSpacing'"),
         ({"ElementType": "MET_UCHAR_ARRAY"}, "ElementType is MET_UCHAR_ARRAY"),
         ({"BinaryData": "False"}, "text and several channels are not read"),
+        ({"ElementNumberOfChannels": "3", "ElementDataFile": "LOCAL"}, "text and several channels are not read"),
         ({"CompressedData": "True"}, "decompressing"),
         ({"ElementDataFile": "other.raw"}, r"its pixels other\.raw are missing"),
         ({"ElementDataFile": "LIST"}, "its pixels LIST are missing"),
