@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,11 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 
 from common.datasets.contours import fill
+from common.datasets.prepared import digest
 
 __all__ = ["CRUMB", "ImageFacts", "Region", "measure", "read_pixels"]
 
 CRUMB = 0.005  # share of a structure; the resampling leaves components of up to 0.001 in the phantom, none in CAMUS
-WRITTEN_LATER = ("image", "label", "spacing", "values")  # keys that the preparation adds to what its digest covers
 EIGHT = np.ones((3, 3))  # pixels that touch at a corner are connected: resampling thins the myocardium
 
 
@@ -120,7 +119,6 @@ def measure(
         >>> facts.regions["lv_cavity"].area, facts.regions["lv_cavity"].height, facts.outside
         (100, 0.53125, 0.0)
     """
-    told = json.dumps({key: item[key] for key in item if key not in WRITTEN_LATER}, sort_keys=True).encode()
     inside = _hull(image > 0)
     masks = {name: np.logical_or.reduce([label == value for value in values]) for name, values in structures.items()}
     drawn = np.logical_or.reduce([np.zeros(label.shape, np.bool_), *masks.values()])
@@ -128,7 +126,7 @@ def measure(
     return ImageFacts(
         size=len(image),
         pixels=hashlib.sha256(image.tobytes()).digest(),
-        content=hashlib.sha256(image.tobytes() + label.tobytes() + told).hexdigest(),
+        content=digest(image, label, item),
         fingerprint=np.packbits(thumbnail[:, 1:] > thumbnail[:, :-1]).view(np.uint64),
         blank=bool(image.min() == image.max()),
         values=tuple(np.flatnonzero(np.bincount(label.ravel())).tolist()),

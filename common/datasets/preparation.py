@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from common.datasets.prepared import DATALIST, PROVENANCE
+from common.datasets.prepared import DATALIST, PROVENANCE, digest
 from common.datasets.source import Frame, Job, Source
 
 if TYPE_CHECKING:
@@ -261,11 +261,11 @@ def _write(job: Job, folder: Path, size: int, cone: ConeFinder | None) -> _Done:
             raise OSError(
                 error.errno, f"{error.strerror or error}; what is finished is kept", str(folder / name)
             ) from error
-    facts = json.dumps(item, sort_keys=True).encode()  # a frame that changes its fold is other content
-    digest = hashlib.sha256(frame.image.tobytes() + frame.label.tobytes() + facts).hexdigest()
     values = sorted(int(value) for value in np.unique(frame.label))
     spacing = None if frame.spacing is None else list(frame.spacing)
-    return _Done(job.id, {**names, **item, "spacing": spacing, "values": values}, digest)
+    return _Done(
+        job.id, {**names, **item, "spacing": spacing, "values": values}, digest(frame.image, frame.label, item)
+    )
 
 
 def _cleared(frame: Frame, cone: ConeFinder) -> tuple[Frame, dict[str, Any]]:

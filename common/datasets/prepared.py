@@ -12,16 +12,33 @@ outside), `ef` (percent), `edv`, `esv` (ml), `frame_rate` (Hz), `frame`, `qualit
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["DATALIST", "FOLDS", "PROVENANCE", "read_datalist", "read_provenance"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["DATALIST", "FOLDS", "PROVENANCE", "digest", "read_datalist", "read_provenance"]
 
 DATALIST = "datalist.json"
 PROVENANCE = "provenance.json"
 FOLDS = ("training", "validation", "test")
+RESULTS = ("image", "label", "spacing", "values")  # keys of an item that follow from the pixels and their place
+
+
+def digest(image: NDArray[np.uint8], label: NDArray[np.uint8], item: Mapping[str, Any]) -> str:
+    """Return one number for the content of a prepared image; a frame that changes its fold is other content.
+
+    Args:
+        image: grey values, (size, size).
+        label: annotation values, (size, size).
+        item: of the datalist; paths, spacing and values do not count.
+    """
+    facts = json.dumps({key: item[key] for key in item if key not in RESULTS}, sort_keys=True).encode()
+    return hashlib.sha256(image.tobytes() + label.tobytes() + facts).hexdigest()
 
 
 def read_provenance(folder: Path) -> dict[str, Any]:

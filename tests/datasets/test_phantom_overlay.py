@@ -33,7 +33,8 @@ def test_the_ultrasound_stays_and_is_tinted_alike():
 
 
 def test_most_screens_carry_something_bright_outside_the_sector():
-    bright = [(screen(seed)[~SECTOR].max(axis=1) > 190).mean() for seed in range(30)]
+    bright = [(screen(seed)[~SECTOR].max(axis=1) > 190).mean() for seed in range(20)]
+    assert np.mean(bright) > 0.007, "without text there is a third of it"
     assert np.mean(np.array(bright) > 0.002) > 0.8
 
 

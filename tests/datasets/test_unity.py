@@ -10,79 +10,30 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from matplotlib.path import Path as Outline
-from PIL import Image
-from scipy.interpolate import CubicSpline
+from unity_release import (
+    ATRIUM,
+    BLURRED,
+    CHAMBER,
+    ENDO,
+    EPI,
+    OFF,
+    SHAPE,
+    VENTRICLE,
+    arch,
+    mask,
+    name_of,
+    one,
+    release,
+    write_image,
+    write_labels,
+)
 
 from common.datasets import unity_tables
 from common.datasets.preparation import prepare
 from common.datasets.prepared import read_datalist, read_provenance
-from common.datasets.source import Source
 from common.datasets.splits import fold_of
 from common.datasets.unity import unity
-from common.datasets.unity_curves import annotation, structures_of, unlabelled
 from common.datasets.unity_tables import view_of
-
-SHAPE = (240, 320)  # rows, columns
-ENDO, EPI, ATRIUM = "curve-lv-endo", "curve-lv-epi", "curve-la-endo"
-OFF, BLURRED = ({"type": kind, "x": "", "y": ""} for kind in ("off", "blurred"))
-
-
-def curve(rows: np.ndarray, columns: np.ndarray, **more: Any) -> dict[str, Any]:
-    return {
-        "type": "curve",
-        **{key: " ".join(f"{v:.3f}" for v in axis) for key, axis in (("x", columns), ("y", rows))},
-        **more,
-    }
-
-
-def arch(height: float, width: float, nodes: int = 21, **more: Any) -> dict[str, Any]:
-    """Half an ellipse over the annulus at row 140 around column 160; a negative height hangs below it."""
-    angle = np.linspace(0, np.pi, nodes)
-    return curve(140 - height * np.sin(angle), 160 - width * np.cos(angle), **more)
-
-
-VENTRICLE, WALL, CHAMBER = arch(100, 40), arch(112, 54), arch(-60, 35)
-LOW_WALL = curve(
-    np.array([150.0, 100, 28, 100, 150]), np.array([106.0, 110, 160, 210, 214])
-)  # ends 10 rows below the ventricle
-
-
-def mask(labels: dict[str, Any], shape: tuple[int, int] = SHAPE) -> np.ndarray:
-    return annotation(structures_of(labels), shape)
-
-
-def name_of(video: int, frame: int = 7, prefix: str = "01-") -> str:
-    return f"{prefix}{video:064x}-{frame:04d}.png"
-
-
-def write_image(root: Path, name: str, grey: int = 90, mode: str = "L") -> Path:
-    bare = name.removeprefix("01-")
-    path = root / "png-cache" / "01" / bare[:2] / bare[2:4] / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("L", SHAPE[::-1], grey).convert(mode).save(path)
-    return path
-
-
-def write_labels(root: Path, which: str, entries: dict[str, Any]) -> Path:
-    path = root / "labels" / f"labels-{which}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({name: {"labels": labels} for name, labels in entries.items()}))
-    return path
-
-
-def release(root: Path, **lists: dict[str, Any]) -> Path:
-    for which, entries in lists.items():
-        write_labels(root, which, entries)
-        for name in entries:
-            write_image(root, name)
-    return root
-
-
-def one(root: Path, labels: dict[str, Any]) -> Source:
-    return unity(release(root, train={name_of(1): labels}))
 
 
 def test_a_release_is_found_in_its_official_folds(tmp_path: Path):
@@ -143,110 +94,6 @@ def test_names_match_with_and_without_their_prefix(tmp_path: Path, labelled: str
     write_labels(tmp_path, "train", {name_of(1, prefix=labelled): {ENDO: VENTRICLE}})
     write_image(tmp_path, name_of(1, prefix=stored))
     assert [job.read().label.any() for job in unity(tmp_path).jobs] == [True]
-
-
-def test_drawn_structures_have_the_areas_of_their_ellipses():
-    label = mask({ENDO: VENTRICLE, EPI: WALL, ATRIUM: CHAMBER})
-    areas = {value: int((label == value).sum()) for value in (1, 2, 3)}
-    half = np.pi / 2
-    assert areas == {
-        1: pytest.approx(half * 100 * 40, rel=0.01),
-        2: pytest.approx(half * (112 * 54 - 100 * 40), rel=0.01),
-        3: pytest.approx(half * 60 * 35, rel=0.01),
-    }
-    assert np.argwhere(label == 1)[:, 0].max() <= 140 <= np.argwhere(label == 3)[:, 0].min()
-
-
-def test_a_curve_is_the_natural_spline_through_its_nodes():
-    rows, columns = np.array([150.0, 80, 30, 70, 160]), np.array([60.0, 50, 110, 190, 170])
-    nodes = np.stack([columns, rows], axis=1)
-    along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(nodes, axis=0).T))])
-    outline = Outline(CubicSpline(along, nodes, bc_type="natural")(np.linspace(0, along[-1], 1000)))
-    row, column = np.indices(SHAPE)
-    expected = outline.contains_points(np.stack([column.ravel(), row.ravel()], axis=1)).reshape(SHAPE)
-    difference = (mask({ENDO: curve(rows, columns)}) == 1) != expected
-    assert expected.sum() > 10_000
-    assert difference.sum() <= 20  # pixels on the outline, which here has 16 points a segment
-
-
-@given(st.integers(-20, 20), st.integers(-20, 20))
-def test_a_curve_that_moves_by_whole_pixels_moves_its_mask(down: int, right: int):
-    rows, columns = np.array([150.2, 80, 60, 70, 160]), np.array([60.3, 50, 110, 190, 170])
-    moved = mask({ENDO: curve(rows + down, columns + right)})
-    np.testing.assert_array_equal(moved, np.roll(mask({ENDO: curve(rows, columns)}), (down, right), axis=(0, 1)))
-
-
-def test_the_wall_does_not_depend_on_the_direction_it_is_drawn_in():
-    back = {**LOW_WALL, **{axis: " ".join(LOW_WALL[axis].split()[::-1]) for axis in "xy"}}
-    np.testing.assert_array_equal(mask({ENDO: VENTRICLE, EPI: back}), mask({ENDO: VENTRICLE, EPI: LOW_WALL}))
-
-
-def test_the_wall_ends_at_the_lines_between_the_hinges():
-    label = mask({ENDO: VENTRICLE, EPI: LOW_WALL})
-    assert label[145, 160] == 0
-    assert label[141, 115] == 2
-
-
-def test_the_atrium_does_not_overwrite_the_ventricle():
-    label = mask({ENDO: VENTRICLE, EPI: WALL, ATRIUM: arch(60, 50)})
-    np.testing.assert_array_equal(label, mask({ENDO: VENTRICLE, EPI: WALL}))
-
-
-@pytest.mark.parametrize("flags", ["1 1 1 1", "1 1 1", "True True True False", [1, 1, 1, 0], [True, True, True]])
-def test_straight_segments_are_straight(flags: Any):
-    square = curve(np.array([100.5, 50.5, 50.5, 100.5]), np.array([40.5, 40.5, 100.5, 100.5]), straight_segment=flags)
-    expected = np.zeros(SHAPE, np.uint8)
-    expected[51:101, 41:101] = 1
-    np.testing.assert_array_equal(mask({ENDO: square}), expected)
-
-
-def test_a_flag_tells_of_the_segment_after_its_node():
-    rows, columns = np.array([100.5, 50.5, 50.5, 100.5]), np.array([40.5, 40.5, 100.5, 100.5])
-    for flags, roof_is_straight in (("0 1 0 0", True), ("1 0 1 0", False), ("", False)):
-        label = mask({ENDO: curve(rows, columns, straight_segment=flags)})
-        assert label[:51].any() != roof_is_straight
-
-
-@pytest.mark.parametrize(
-    ("label", "state"),
-    [
-        (OFF, "absent"),
-        ([OFF], "absent"),
-        (BLURRED, "unknown"),
-        ([OFF, BLURRED], "unknown"),
-        ([], "unknown"),
-        (None, "unknown"),
-        ({"type": "point", "x": "3", "y": "4"}, "unknown"),
-        ({"x": "", "y": ""}, "unknown"),
-        ({"type": "curve", "x": "3 9 3 9", "y": "4 4 4 4"}, "unknown"),
-        ({"type": "curve", "x": "", "y": ""}, "unknown"),
-        (CHAMBER, "drawn"),
-        ([BLURRED, CHAMBER], "drawn"),
-        ({"type": "curve", "x": [3, 9.5, 4], "y": [4, 4, 8], "conf": [1, 1, 1]}, "drawn"),
-    ],
-)
-def test_absent_unknown_and_drawn_are_told_apart(label: Any, state: str):
-    structures = structures_of({ENDO: VENTRICLE, ATRIUM: label})
-    assert structures[ATRIUM].state == state
-    assert ("left_atrium" in unlabelled(structures)) == (state == "unknown")
-    assert (3 in annotation(structures, SHAPE)) == (state == "drawn")
-
-
-@pytest.mark.parametrize(
-    ("endo", "epi", "missing"),
-    [
-        (VENTRICLE, WALL, []),
-        (VENTRICLE, None, ["lv_myocardium"]),
-        (VENTRICLE, OFF, ["lv_myocardium"]),
-        (OFF, OFF, []),
-        (OFF, None, ["lv_myocardium"]),
-        (BLURRED, WALL, ["lv_cavity", "lv_myocardium"]),
-    ],
-)
-def test_the_wall_is_known_between_two_curves_or_where_there_is_no_ventricle(endo: Any, epi: Any, missing: list[str]):
-    structures = structures_of({ENDO: endo, EPI: epi, ATRIUM: CHAMBER})
-    assert unlabelled(structures) == missing
-    assert (2 in annotation(structures, SHAPE)) == (endo is VENTRICLE and epi is WALL)
 
 
 def test_an_atrium_without_a_ventricle_is_kept(tmp_path: Path):
@@ -455,19 +302,6 @@ def test_a_label_that_makes_no_sense_is_left_out_with_its_name(tmp_path: Path, l
 def test_a_curve_that_does_not_fit_its_image_is_refused_with_the_file(tmp_path: Path, label: Any, message: str):
     (job,) = one(tmp_path, {ENDO: VENTRICLE, ATRIUM: label}).jobs
     with pytest.raises(ValueError, match=rf"{name_of(1)}: {message}"):
-        job.read()
-
-
-def test_a_curve_that_leaves_the_image_a_little_is_cut_off():
-    label = mask({ENDO: VENTRICLE, ATRIUM: arch(-150, 60)})
-    assert label[-1].any()
-    assert (label == 3).sum() < np.pi / 2 * 150 * 60
-
-
-def test_an_image_too_long_to_draw_on_is_refused(tmp_path: Path):
-    (job,) = one(tmp_path, {ENDO: VENTRICLE}).jobs
-    Image.new("L", (1, 5000)).save(next((tmp_path / "png-cache").rglob("*.png")))
-    with pytest.raises(ValueError, match=rf"{name_of(1)}: the image has 5000 rows and 1 columns; at most 4096"):
         job.read()
 
 
