@@ -23,7 +23,9 @@ __all__ = [
     "unlabelled",
 ]
 
-ENDOCARDIUM, EPICARDIUM, LEFT_ATRIUM = "curve-lv-endo", "curve-lv-epi", "curve-la-endo"
+ENDOCARDIUM = "curve-lv-endo"
+EPICARDIUM = "curve-lv-epi"
+LEFT_ATRIUM = "curve-la-endo"
 CURVES = (ENDOCARDIUM, EPICARDIUM, LEFT_ATRIUM)
 MAX_NODES = 1000  # of a curve; experts set 10 to 30, the platform's own resampling a few hundred
 MAX_SIDE = 4096  # pixels of an image; filling takes memory for every row and every point of a curve
