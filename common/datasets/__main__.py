@@ -33,7 +33,7 @@ def _arguments() -> argparse.Namespace:
     output.add_argument("--workers", type=int, default=0, help="processes; 0 takes one a core")
     output.add_argument("out", type=Path, metavar="OUT", help="the prepared folder to make")
     drawn = argparse.ArgumentParser(add_help=False)
-    drawn.add_argument("--patients", type=int, default=100, help="in each scanner domain (100)")
+    drawn.add_argument("--patients", type=int, default=100, help="in each scanner domain (100; 1000 screens)")
     drawn.add_argument("--seed", type=int, default=0)
     read = argparse.ArgumentParser(add_help=False)
     read.add_argument("source", type=Path, metavar="SOURCE", help="the folder of the dataset")
@@ -52,7 +52,8 @@ def _arguments() -> argparse.Namespace:
 
     phantom = names.add_parser("phantom", parents=[output, drawn], help="draw the phantom")
     phantom.add_argument("--domain", action="append", help="a scanner domain; can be repeated (all)")
-    names.add_parser("screens", parents=[output, drawn], help="draw phantom screens, to train cone_segmentation on")
+    screens = names.add_parser("screens", parents=[output, drawn], help="draw phantom screens, for cone_segmentation")
+    screens.set_defaults(patients=1000)
     layout = names.add_parser("phantom-layout", parents=[drawn], help="draw the phantom in a public dataset's layout")
     layout.add_argument("layout", choices=LAYOUTS)
     layout.add_argument("out", type=Path, metavar="OUT", help="the folder to make")

@@ -101,7 +101,9 @@ def test_where_geometry_is_unsure_the_network_is_asked(monkeypatch: pytest.Monke
     assert found is not None
     assert found.method == "network"
     assert overlap(found.mask, TRUTH) > 0.98
-    assert found.confidence == pytest.approx(1 - 3 * 0.03, abs=0.05)  # it expects a Dice of 0.97
+    share = TRUTH.mean()
+    expected = 2 * 0.97 * share / (0.97 * share + 0.03 * (1 - share) + share)  # Dice of such probabilities
+    assert found.confidence == pytest.approx(1 - 3 * (1 - expected), abs=0.03)
     ConeFinder(BUNDLE)(ultrasound())
     assert len(asked) == 1, "the network is not asked where geometry is sure"
 
@@ -135,14 +137,17 @@ def test_masks_are_tidied():
 
 @pytest.mark.slow
 def test_phantom_screens_are_solved():
-    scores, sure = [], []
+    scores, methods = [], []
     for number in range(3000, 3012):
         frame = draw_screen(["camus_like", "unity_like", "echonet_like"][number % 3], number, rows=300)
         found = ConeFinder(BUNDLE)(frame.image)
-        scores.append(0.0 if found is None else overlap(found.mask, frame.label == 1))
-        sure.append(found is not None and found.method == "threshold")
-    assert np.mean(scores) > 0.97
-    assert np.mean(sure) > 0.7
+        if found is not None:
+            scores.append(overlap(found.mask, frame.label == 1))
+            methods.append(found.method)
+    assert len(scores) >= 11, "one may be too dark"
+    assert np.mean(scores) > 0.98
+    assert methods.count("threshold") >= 8
+    assert methods.count("network") >= 1
 
 
 @pytest.mark.slow

@@ -379,9 +379,10 @@ def test_a_table_in_another_encoding_is_refused(clinic: Path):
         folder(clinic, tabulate(clinic, "image,label", "Bücher.png,x.png", encoding="latin-1"))
 
 
-def test_a_cell_without_end_is_refused(clinic: Path):
+@pytest.mark.parametrize("size", [10, 500_000])
+def test_a_cell_without_end_is_refused(clinic: Path, size: int):
     with pytest.raises(ValueError, match=r"cases\.csv: (field larger|unexpected end)"):
-        folder(clinic, tabulate(clinic, "image,label", '"' + "x" * 500_000))
+        folder(clinic, tabulate(clinic, "image,label", f'{ED[:30]},"{"x" * size}'))
 
 
 def test_a_wrong_source_says_what_is_meant(clinic: Path):
