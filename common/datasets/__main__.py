@@ -110,6 +110,8 @@ def _prepare(arguments: argparse.Namespace) -> None:
             print(f"{out} is prepared already.")
             return
         sys.exit(f"{out} exists and was not made by this command ({made}); remove it or choose another folder.")
+    if "source" in arguments and not arguments.source.is_dir():
+        sys.exit(f"{arguments.source} is no folder: SOURCE is the folder that the dataset was unpacked to.")
     from common.datasets.preparation import prepare
 
     source = _source(arguments)

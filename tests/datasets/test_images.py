@@ -2,7 +2,6 @@
 
 import gzip
 import struct
-import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -11,17 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from image_files import MEBIBYTE, peak_of_refusing, scan
 
 from common.datasets.images import MAX_PIXELS, read_annotation, read_grey, read_metaimage, read_nifti
 
 SPACING = (0.154, 0.308)  # mm, (row, column)
-MEBIBYTE = 1024 * 1024
-
-
-def scan(rows: int = 48, columns: int = 64) -> np.ndarray:
-    """Grey values that no transposition or flip maps onto themselves, (row, column)."""
-    return (np.add.outer(np.arange(rows) * 3, np.arange(columns)) % 200).astype(np.uint8)
 
 
 def write(path: Path, pixels: np.ndarray, spacing: tuple[float, ...] = SPACING, compressed: bool = False) -> Path:
@@ -218,17 +211,6 @@ def test_a_spoilt_nifti_header_is_read_or_refused(tmp_path: Path, place: int, by
     assert message == "" or message.startswith(f"{tmp_path / 'scan.nii'} cannot be read as NIfTI: ")
 
 
-def peak_of_refusing(path: Path) -> int:
-    """Bytes allocated at most while the file is refused."""
-    tracemalloc.start()
-    try:
-        with pytest.raises(ValueError, match=r"cannot be read as"):
-            read_grey(path)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
 def test_a_claim_of_ten_gigabytes_costs_no_memory(tmp_path: Path):
     (tmp_path / "scan.nii").write_bytes(nifti(scan(), wrong=(40, "<4h", (3, 32767, 32767, 10))))
     (tmp_path / "scan.nii.gz").write_bytes(gzip.compress((tmp_path / "scan.nii").read_bytes()))
@@ -303,100 +285,6 @@ def test_a_metaimage_header_that_cannot_be_is_refused(tmp_path: Path, change: di
     (folder / "link.raw").symlink_to(tmp_path / "secret.raw")
     with pytest.raises(ValueError, match=rf"scan\.mhd cannot be read as MetaImage: .*{message}"):
         read_metaimage(mhd(folder / "scan.mhd", **change))
-
-
-@pytest.mark.parametrize("name", ["scan.png", "scan.bmp", "scan.tif", "scan.TIFF"])
-def test_a_picture_has_no_spacing(tmp_path: Path, name: str):
-    Image.fromarray(scan()).save(tmp_path / name, dpi=(300, 300))
-    for read in (read_grey, read_annotation):
-        values, spacing = read(tmp_path / name)
-        np.testing.assert_array_equal(values, scan())
-        assert spacing is None
-
-
-def test_jpeg_is_good_for_images_only(tmp_path: Path):
-    Image.fromarray(scan()).save(tmp_path / "scan.jpg", quality=95)
-    assert np.abs(read_grey(tmp_path / "scan.jpg")[0].astype(int) - scan())[:, :-20].mean() < 5
-    with pytest.raises(
-        ValueError, match=r"scan\.jpg cannot be read as JPEG: JPEG alters .* Export the annotation as PNG"
-    ):
-        read_annotation(tmp_path / "scan.jpg")
-
-
-def test_colours_become_grey_by_their_luma(tmp_path: Path):
-    colours = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    luma = colours @ np.array([0.299, 0.587, 0.114])  # ITU-R 601
-    for mode in ("RGB", "RGBA"):
-        Image.fromarray(colours).convert(mode).save(tmp_path / "scan.png")
-        np.testing.assert_allclose(read_grey(tmp_path / "scan.png")[0], luma, atol=0.6)
-    with pytest.raises(ValueError, match=r"scan\.png cannot be read as PNG: colours are no annotation values"):
-        read_annotation(tmp_path / "scan.png")
-
-
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
-def test_an_annotation_of_equal_channels_is_read(tmp_path: Path, mode: str):
-    Image.fromarray(scan()).convert(mode).save(tmp_path / "mask.png")
-    np.testing.assert_array_equal(read_annotation(tmp_path / "mask.png")[0], scan())
-
-
-def test_an_annotation_with_a_palette_is_its_index(tmp_path: Path):
-    picture = Image.fromarray(scan() % 3).convert("P")
-    picture.putpalette([0, 0, 0, 255, 255, 255, 100, 100, 100])
-    picture.save(tmp_path / "mask.png")
-    np.testing.assert_array_equal(read_annotation(tmp_path / "mask.png")[0], scan() % 3)
-    np.testing.assert_array_equal(read_grey(tmp_path / "mask.png")[0], np.array([0, 255, 100])[scan() % 3])
-
-
-def test_a_bilevel_annotation_is_zero_and_one(tmp_path: Path):
-    Image.fromarray(scan() > 100).save(tmp_path / "mask.png")
-    np.testing.assert_array_equal(read_annotation(tmp_path / "mask.png")[0], scan() > 100)
-    np.testing.assert_array_equal(read_grey(tmp_path / "mask.png")[0], 255 * (scan() > 100))
-
-
-def test_sixteen_bits_are_read_where_eight_would_do(tmp_path: Path):
-    for name in ("scan.png", "scan.tif"):
-        Image.fromarray(scan().astype(np.uint16)).save(tmp_path / name)
-        np.testing.assert_array_equal(read_grey(tmp_path / name)[0], scan())
-        Image.fromarray(scan().astype(np.uint16) * 16).save(tmp_path / name)
-        with pytest.raises(ValueError, match=rf"{name} .* 0 to 255 \(0 to 3184\)\. Convert it to 8 bit"):
-            read_grey(tmp_path / name)
-
-
-def test_a_tiff_of_several_pages_needs_to_be_told_which(tmp_path: Path):
-    first, second = Image.fromarray(scan()), Image.fromarray(scan() + 1)
-    first.save(tmp_path / "scan.tif", save_all=True, append_images=[second])
-    np.testing.assert_array_equal(read_grey(tmp_path / "scan.tif", frame=1)[0], scan() + 1)
-    with pytest.raises(ValueError, match=r"scan\.tif cannot be read as TIFF: it has 2 frames; say which one"):
-        read_grey(tmp_path / "scan.tif")
-
-
-@pytest.mark.parametrize("side", [9000, 12000, 40000])  # Pillow itself warns above 9,459 and refuses above 13,377
-def test_a_picture_that_claims_too_much_is_refused(tmp_path: Path, side: int):
-    Image.new("L", (1, 1)).save(tmp_path / "scan.png")
-    content = bytearray((tmp_path / "scan.png").read_bytes())
-    content[16:24] = struct.pack(">2I", side, side)
-    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
-    (tmp_path / "scan.png").write_bytes(content)
-    with pytest.raises(ValueError, match=r"scan\.png cannot be read as PNG: .*(allowed are|decompression bomb)"):
-        read_grey(tmp_path / "scan.png")
-    assert peak_of_refusing(tmp_path / "scan.png") < MEBIBYTE
-
-
-@pytest.mark.parametrize("kept", [0.0, 0.1, 0.7])
-def test_a_truncated_picture_is_refused(tmp_path: Path, kept: float):
-    for name in ("scan.png", "scan.bmp", "scan.tif", "scan.jpg"):
-        Image.fromarray(scan()).save(tmp_path / name)
-        content = (tmp_path / name).read_bytes()
-        (tmp_path / name).write_bytes(content[: int(len(content) * kept)])
-        with pytest.raises(ValueError, match=rf"{name} cannot be read as \w+: "):
-            read_grey(tmp_path / name)
-
-
-def test_a_picture_of_another_format_than_its_name_is_refused(tmp_path: Path):
-    Image.fromarray(scan()).save(tmp_path / "scan.gif")
-    (tmp_path / "scan.gif").rename(tmp_path / "scan.png")
-    with pytest.raises(ValueError, match=r"scan\.png cannot be read as PNG: cannot identify image"):
-        read_grey(tmp_path / "scan.png")
 
 
 @pytest.mark.parametrize("name", ["scan.nii", "scan.mhd", "scan.png", "scan.dcm"])

@@ -3,7 +3,6 @@
 What needs the layouts' own resolution is slow; names, tables and splits are tested on coarser pixels.
 """
 
-import csv
 import gzip
 import hashlib
 import json
@@ -14,17 +13,16 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
-from matplotlib.path import Path as Polygon
+from layout_files import dice, inside, rows_of
 from PIL import Image
 from scipy.interpolate import CubicSpline
 
 from common.datasets import phantom_camus, phantom_unity
 from common.datasets.phantom import examine
 from common.datasets.phantom_camus import write_camus, write_camus_2019
-from common.datasets.phantom_echonet import beat, clip_name, write_echonet_dynamic
+from common.datasets.phantom_echonet import write_echonet_dynamic
 from common.datasets.phantom_layouts import LAYOUTS
 from common.datasets.phantom_tracing import disc_volume, trace
 from common.datasets.phantom_unity import video_name, write_unity
@@ -91,30 +89,8 @@ def unity(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def echonet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("echonet")
-    write_echonet_dynamic(folder, 10, seed=1, frames=FRAMES)
-    return folder
-
-
 def info(path: Path) -> dict[str, str]:
     return dict(line.split(": ") for line in path.read_text().splitlines())
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def inside(polygon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Mask of a polygon of (x, y) in pixels."""
-    row, column = np.indices(shape)
-    return Polygon(polygon).contains_points(np.stack([column.ravel(), row.ravel()], axis=1)).reshape(shape)
-
-
-def dice(first: np.ndarray, second: np.ndarray) -> float:
-    return 2 * (first & second).sum() / (first.sum() + second.sum())
 
 
 def header_2019(path: Path) -> dict[str, str]:
@@ -222,68 +198,6 @@ def test_camus_info_files_tell_the_same_patient_in_the_words_of_each_release(cam
         assert int(new["EF"]) == pytest.approx(ef, abs=0.56)
         study = examine("camus_like", number)
         assert edv == pytest.approx(disc_volume(trace(study.scanner.protocol, study.hearts["ED"])), abs=0.051)
-
-
-def test_echonet_tables_have_the_columns_and_the_order_of_the_release(echonet):
-    listed, traced = ((echonet / f"{table}.csv").read_text() for table in ("FileList", "VolumeTracings"))
-    assert listed.splitlines()[0] == "FileName,EF,ESV,EDV,FrameHeight,FrameWidth,FPS,NumberOfFrames,Split"
-    assert traced.splitlines()[0] == "FileName,X1,Y1,X2,Y2,Frame"
-    files, rows = rows_of(echonet / "FileList.csv"), rows_of(echonet / "VolumeTracings.csv")
-    assert [row["FileName"] for row in files] == [clip_name(patient, 1) for patient in range(10)]
-    for row in files:
-        assert re.fullmatch("0X[0-9A-F]{16}", row["FileName"])
-        assert (row["FrameHeight"], row["FrameWidth"], row["NumberOfFrames"]) == ("112", "112", str(FRAMES))
-        ef, edv, esv = (float(row[key]) for key in ("EF", "EDV", "ESV"))
-        assert ef == pytest.approx(100 * (edv - esv) / edv)
-        frames = [int(line["Frame"]) for line in rows if line["FileName"] == f"{row['FileName']}.avi"]
-        assert frames == [min(frames)] * 21 + [max(frames)] * 21
-        assert max(frames) - min(frames) == FRAMES // 2
-    assert len(rows) == 10 * 42
-    assert [row["Split"] for row in files] == ["TRAIN"] * 7 + ["VAL"] + ["TEST"] * 2
-
-
-def test_echonet_chords_outline_the_cavity_from_apex_to_base(echonet):
-    rows = rows_of(echonet / "VolumeTracings.csv")
-    for patient in range(3):
-        study = examine("echonet_like", patient, seed=1)
-        diastole, hearts = beat(study, patient, 1, FRAMES)
-        areas = {}
-        for frame in (diastole, (diastole + FRAMES // 2) % FRAMES):
-            own = [r for r in rows if r["FileName"][:18] == clip_name(patient, 1) and int(r["Frame"]) == frame]
-            lines = np.array([[float(row[key]) for key in ("X1", "Y1", "X2", "Y2")] for row in own])
-            axis, chords = lines[0], lines[1:]
-            label = study.frame(hearts[frame], frame, (study.window[3] / 112, study.window[2] / 112)).label
-            mask = inside(np.concatenate([chords[:, :2], chords[::-1, 2:]]), (112, 112))
-            assert dice(mask, label == LV) > 0.98
-            assert (np.diff(chords[:, 1::2].mean(axis=1)) > 0).all()  # downwards, from the apex to the base
-            assert np.abs((chords[:, 2:] - chords[:, :2]) @ (axis[2:] - axis[:2])).max() < 0.05  # square to the axis
-            areas[frame] = mask.sum()
-        assert areas.pop(diastole) > areas.popitem()[1]
-
-
-def test_echonet_clips_are_grey_motion_jpeg_of_the_phantom(echonet):
-    for patient in range(3):
-        study = examine("echonet_like", patient, seed=1)
-        _, hearts = beat(study, patient, 1, FRAMES)
-        with av.open(str(echonet / "Videos" / f"{clip_name(patient, 1)}.avi")) as container:
-            stream = container.streams.video[0]
-            assert (stream.codec_context.name, stream.width, stream.height) == ("mjpeg", 112, 112)
-            assert stream.average_rate == 30
-            clip = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
-        assert len(clip) == FRAMES
-        for instant in range(FRAMES):
-            image = study.frame(hearts[instant], instant, (study.window[3] / 112, study.window[2] / 112)).image
-            assert np.ptp(clip[instant], axis=2).max() == 0
-            assert np.abs(clip[instant][:, :, 0].astype(int) - image).mean() < 2
-
-
-def test_echonet_clips_start_anywhere_in_the_beat():
-    study = examine("echonet_like", 0)
-    starts = [beat(study, patient, 0, 24)[0] for patient in range(20)]
-    assert 4 < sum(start < 12 for start in starts) < 16  # end-diastole comes first in some, end-systole in others
-    diastole, hearts = beat(study, 0, 0, 24)
-    volumes = [disc_volume(trace(study.scanner.protocol, heart)) for heart in hearts]
-    assert (int(np.argmax(volumes)), int(np.argmin(volumes))) == (diastole, (diastole + 12) % 24)
 
 
 def test_unity_has_the_files_of_the_release(unity):

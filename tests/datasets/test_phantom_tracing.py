@@ -48,6 +48,19 @@ def test_cavity_and_atrium_meet_along_the_annotated_mitral_plane(domain):
     assert (height[1:-1] > study.scanner.protocol.mitral - 1e-9).all()
 
 
+def test_the_atrium_stays_below_the_annotated_mitral_plane_where_its_own_contour_rises_beside_the_annulus():
+    rising = 0
+    for patient in range(20):
+        study = examine("camus_like", patient)
+        heart, protocol = study.hearts["ES"], study.scanner.protocol
+        drawn, traced = (
+            (curve - heart.mitral) @ heart.up for curve in (heart.left_atrium, trace(protocol, heart).left_atrium)
+        )
+        rising += bool(drawn.max() > 1)  # mm
+        assert traced.max() < protocol.mitral + 1e-9
+    assert rising > 0
+
+
 @pytest.mark.parametrize("phase", ["ED", "ES"])
 def test_the_volume_is_that_of_discs_cut_from_the_mask(phase):
     for patient in range(3):

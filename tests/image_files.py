@@ -1,0 +1,27 @@
+"""Pixels and a measurement for tests of image files."""
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.datasets.images import read_grey
+
+MEBIBYTE = 1024 * 1024
+
+
+def scan(rows: int = 48, columns: int = 64) -> np.ndarray:
+    """Grey values that no transposition or flip maps onto themselves, (row, column)."""
+    return (np.add.outer(np.arange(rows) * 3, np.arange(columns)) % 200).astype(np.uint8)
+
+
+def peak_of_refusing(path: Path) -> int:
+    """Bytes allocated at most while the file is refused."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"cannot be read as"):
+            read_grey(path)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
