@@ -1,6 +1,8 @@
 """Images and annotations from files of strangers: NIfTI, MetaImage, PNG, JPEG, BMP, TIFF and DICOM.
 
 What a header claims is checked before memory is spent on it; a compressed file is read as far as its header promises.
+NIfTI and MetaImage are parsed here and not by ITK, which reads truncated files without a word, turns NaN into 0 and
+expands bombs; the tests hold both to the same pixels and spacing.
 All arrays are upright: rows run downwards from the transducer, columns to the right.
 """
 

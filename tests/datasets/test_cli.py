@@ -80,8 +80,10 @@ def test_a_wrong_request_ends_in_one_line(
 
 
 def test_a_wrong_source_ends_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    with pytest.raises(SystemExit, match=r"camus: .*SOURCE is the folder that holds database_nifti and database_split"):
+    with pytest.raises(SystemExit, match=r"nowhere is no folder: SOURCE is the folder that the dataset"):
         run(monkeypatch, "camus", tmp_path / "nowhere", tmp_path / "out")
+    with pytest.raises(SystemExit, match=r"camus: .*SOURCE is the folder that holds database_nifti and database_split"):
+        run(monkeypatch, "camus", tmp_path, tmp_path / "out")
 
 
 @pytest.mark.slow

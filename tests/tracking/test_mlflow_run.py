@@ -226,10 +226,12 @@ def test_artifacts_lie_beside_the_database_and_nothing_is_written_elsewhere(
 
 
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
 from tiny_training import SETTINGS, Tiny
 from common.tracking import MLflowRun
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so do its children
 folder, uri, experiment, epochs = Path(sys.argv[1]), *sys.argv[2:]
 run = MLflowRun(folder, uri, experiment, "same_name", SETTINGS)
 Tiny(folder, epochs=int(epochs), handlers=lambda _: [run]).run()
