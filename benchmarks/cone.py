@@ -26,9 +26,8 @@ from scipy.ndimage import binary_closing
 from common.datasets.camus import camus
 from common.datasets.cone import CONFIDENT, Cone, ConeFinder, find_cone, propose_cone
 from common.datasets.cone_region import largest, whole
-from common.datasets.phantom import DOMAINS
 from common.datasets.phantom_overlay import overlay
-from common.datasets.phantom_screens import draw_screen
+from common.datasets.phantom_screens import SCANNERS, draw_screen
 from common.datasets.phantom_set import FOLD_OF_TEN
 
 BUNDLE = Path("bundles/cone_segmentation")
@@ -48,7 +47,7 @@ def screens(count: int, frames: int, seed: int) -> Iterator[Case]:
     numbers = [number for number in range(10 * count) if FOLD_OF_TEN[number % 10] == "test"][:count]
     for number in numbers:
         rows = int(np.random.default_rng([seed, number]).integers(256, 600))
-        frame = draw_screen(list(DOMAINS)[number % len(DOMAINS)], number, rows, frames, seed)
+        frame = draw_screen(SCANNERS[number % len(SCANNERS)], number, rows, frames, seed)
         yield frame.image, frame.label == 1, frame.motion
 
 

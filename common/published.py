@@ -16,12 +16,13 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-__all__ = ["publish", "reached"]
+__all__ = ["LEFT_OUT", "publish", "reached"]
 
 PACKAGE = "common"
 SCRIPTS = "scripts"
 ROOT = Path(__file__).parent
 COPIED = ("LICENSE", "docs", "models", "configs/metadata.json")
+LEFT_OUT = ("bundle.yaml", "experiments.yaml", "report.yaml", "pseudo_label.yaml")  # of use in this project only
 NAME = re.compile(rf"\b{PACKAGE}((?:\.\w+)+)")
 
 
@@ -101,7 +102,7 @@ def publish(bundle: Path, out: Path) -> list[Path]:
     workflows = {
         path.stem: ConfigParser.load_config_file(path)
         for path in sorted(bundle.glob("configs/*.yaml"))
-        if path.name != "bundle.yaml"
+        if path.name not in LEFT_OUT
     }
     files = reached(list(workflows.values()))
     (out / "configs").mkdir(parents=True)

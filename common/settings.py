@@ -20,7 +20,7 @@ from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 from monai.bundle import run as monai_run
 
-__all__ = ["check_settings", "command_line", "save_settings", "switch"]
+__all__ = ["check_settings", "command_line", "resolve", "save_settings", "switch"]
 
 RUNNER_ARGUMENTS = [name for name in inspect.signature(monai_run).parameters if name != "override"]
 
@@ -94,23 +94,47 @@ def check_settings(choices: Mapping[str, str] | None = None, argv: Sequence[str]
     sys.excepthook = _report
     runner, overrides = parsed
     config = ConfigParser.load_config_files(_config_files(runner))
+    try:
+        _check(config, overrides, choices or {})
+    except ValueError as error:
+        sys.exit(str(error))
+
+
+def _check(config: Mapping[str, Any], overrides: Mapping[str, Any], choices: Mapping[str, str]) -> None:
     for name, value in overrides.items():
         known, default = _get(config, name)
         if not known:
             close = difflib.get_close_matches(name, config, n=1, cutoff=0.5)
             plain = [key for key, value in config.items() if not isinstance(value, dict | list)]
             hint = f"did you mean --{close[0]}? " if close else ""
-            sys.exit(f"--{name} is not a setting of this bundle; {hint}Plain settings: {', '.join(plain)}.")
+            raise ValueError(f"--{name} is not a setting of this bundle; {hint}Plain settings: {', '.join(plain)}.")
         if isinstance(default, bool):
             try:
                 switch(value)
             except ValueError as error:
-                sys.exit(f"--{name}: {error}")
+                raise ValueError(f"--{name}: {error}") from None
         elif isinstance(default, int | float) and not _is_number(value):
-            sys.exit(f"--{name} is {value!r}; its default {default!r} is a number.")
-        names = list(config[choices[name]]) if choices and name in choices else None
-        if names is not None and value not in names:
-            sys.exit(f"--{name} is {value!r}; it is one of {', '.join(names)}.")
+            raise ValueError(f"--{name} is {value!r}; its default {default!r} is a number.")
+        if name in choices and value not in config[choices[name]]:
+            raise ValueError(f"--{name} is {value!r}; it is one of {', '.join(config[choices[name]])}.")
+
+
+def resolve(config_file: str | Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration as the runner would run it, to be run elsewhere or compared.
+
+    Args:
+        config_file: complete configuration of a workflow.
+        overrides: setting -> value, as on the command line.
+
+    Raises:
+        ValueError: for what `check_settings` stops.
+    """
+    config = ConfigParser.load_config_file(str(config_file))
+    choices = {"loss": "losses", "network": "networks"}
+    _check(config, overrides, {name: block for name, block in choices.items() if block in config})
+    parser = ConfigParser(config)
+    parser.update(pairs=dict(overrides))
+    return dict(parser.get())
 
 
 def _is_number(value: Any) -> bool:

@@ -107,6 +107,20 @@ def test_a_folder_without_settings_is_no_bundle(bundle: Path):
         complete(bundle, "train.yaml")
 
 
+def test_a_bundle_whose_workflows_are_written_by_hand_is_left_alone(bundle: Path):
+    (bundle / "configs" / "bundle.yaml").unlink()
+    (bundle / "configs" / "register.yaml").write_text("pairs: 10\n")
+    assert write_complete(bundle) == write_complete(bundle, check=True) == []
+    assert [path.name for path in (bundle / "configs").iterdir()] == ["register.yaml"]
+
+
+def test_a_bundle_that_lost_its_settings_is_not_taken_for_one_written_by_hand(bundle: Path):
+    write_complete(bundle)
+    (bundle / "configs" / "bundle.yaml").unlink()
+    with pytest.raises(FileNotFoundError, match=r"configs/bundle\.yaml is missing"):
+        write_complete(bundle, check=True)
+
+
 def test_every_workflow_is_written_once(bundle: Path):
     files = [bundle / "configs" / name for name in ("evaluate.yaml", "train.yaml")]
     assert write_complete(bundle) == files

@@ -12,10 +12,10 @@ SOURCES = sorted((ROOT / "common").rglob("*.py"))
 EVERYTHING = sorted(path for folder in ("common", "benchmarks", "tests") for path in (ROOT / folder).rglob("*.py"))
 # from the top: a part imports from the lines below its own, never from its own line
 LAYERS = [
-    {"experiments", "export", "settings"},
-    {"published"},
-    {"engines", "tracking", "biomarkers", "metrics", "transforms", "datasets", "losses", "networks"},
-    {"label_sets"},
+    {"experiments", "export"},
+    {"published", "settings"},
+    {"engines", "tracking", "biomarkers", "metrics", "registration", "transforms", "datasets", "losses", "networks"},
+    {"label_sets", "scanner"},
 ]
 DATA_ONLY = {"workflows"}
 

@@ -36,6 +36,8 @@ def small(command: str, echo_data: str | None) -> list[str] | None:
         words = [f"{echo_data}/camus" if word == "CAMUS_public" else word for word in words]
         drawn = ["--patients", "10"] if words[3] in ("phantom", "phantom-layout", "screens") else []
         return [*words, *drawn, *([] if words[3] in ("phantom-layout", "check") else ["--size", "32"])]
+    if words[2] == "common.experiments":
+        return [*words, "--scale", "smoke"]
     assert words[2] == "monai.bundle", command
     words = ["data/phantom/images" if word == "FOLDER" else word for word in words]
     if "inference.yaml" in command:

@@ -3,6 +3,7 @@
 python -m common.datasets phantom OUT
 python -m common.datasets {camus,echonet-dynamic,unity} SOURCE OUT
 python -m common.datasets folder SOURCE OUT --description mine.yaml
+python -m common.datasets moved PREPARED OUT
 python -m common.datasets check OUT...
 """
 
@@ -28,13 +29,15 @@ def _arguments() -> argparse.Namespace:
     )
     names = parser.add_subparsers(dest="name", required=True)
 
-    output = argparse.ArgumentParser(add_help=False)
-    output.add_argument("--size", type=int, default=256, help="pixels a side of the prepared images (256)")
-    output.add_argument("--workers", type=int, default=0, help="processes; 0 takes one a core")
-    output.add_argument("out", type=Path, metavar="OUT", help="the prepared folder to make")
-    drawn = argparse.ArgumentParser(add_help=False)
-    drawn.add_argument("--patients", type=int, default=100, help="in each scanner domain (100; 1000 screens)")
-    drawn.add_argument("--seed", type=int, default=0)
+    written = argparse.ArgumentParser(add_help=False)
+    written.add_argument("--workers", type=int, default=0, help="processes; 0 takes one a core")
+    written.add_argument("out", type=Path, metavar="OUT", help="the prepared folder to make")
+    output = argparse.ArgumentParser(add_help=False, parents=[written])
+    output.add_argument("--size", type=int, default=256, help="pixels a side of the prepared images (%(default)s)")
+    seeded = argparse.ArgumentParser(add_help=False)
+    seeded.add_argument("--seed", type=int, default=0)
+    drawn = argparse.ArgumentParser(add_help=False, parents=[seeded])
+    drawn.add_argument("--patients", type=int, default=100, help="in each scanner domain (%(default)s)")
     read = argparse.ArgumentParser(add_help=False)
     read.add_argument("source", type=Path, metavar="SOURCE", help="the folder of the dataset")
     read.add_argument("--strict", action="store_true", help="stop at an image that cannot be read; else it is left out")
@@ -52,8 +55,8 @@ def _arguments() -> argparse.Namespace:
 
     phantom = names.add_parser("phantom", parents=[output, drawn], help="draw the phantom")
     phantom.add_argument("--domain", action="append", help="a scanner domain; can be repeated (all)")
-    screens = names.add_parser("screens", parents=[output, drawn], help="draw phantom screens, for cone_segmentation")
-    screens.set_defaults(patients=1000)
+    screens = names.add_parser("screens", parents=[output, seeded], help="draw phantom screens, for cone_segmentation")
+    screens.add_argument("--patients", type=int, default=1000, help="screens (%(default)s)")
     layout = names.add_parser("phantom-layout", parents=[drawn], help="draw the phantom in a public dataset's layout")
     layout.add_argument("layout", choices=LAYOUTS)
     layout.add_argument("out", type=Path, metavar="OUT", help="the folder to make")
@@ -65,6 +68,13 @@ def _arguments() -> argparse.Namespace:
     unity.add_argument("--physical", type=Path, help="CSV of pixel sizes (SOURCE/**/*database_physical.csv)")
     folder = names.add_parser("folder", parents=[read, output, cone], help="anyone's own images and masks")
     folder.add_argument("--description", type=Path, required=True, help="YAML: files, values, licence")
+    prepared = argparse.ArgumentParser(add_help=False)
+    prepared.add_argument("prepared", type=Path, metavar="PREPARED", help="a prepared folder; it stays as it is")
+    moved = names.add_parser(
+        "moved", parents=[prepared, written, seeded], help="move patients to a second, simulated scanner"
+    )
+    moved.add_argument("--share", type=float, default=0.5, help="of the patients of each fold (%(default)s)")
+    moved.add_argument("--size", type=int, help="pixels a side (those of PREPARED)")
     check = names.add_parser("check", help="look for leaks, damage and implausible annotations in prepared folders")
     check.add_argument("out", type=Path, nargs="+", metavar="OUT", help="prepared folders, together")
     check.add_argument("--page", type=Path, default=Path("check.html"), help="HTML with thumbnails (check.html)")
@@ -95,6 +105,10 @@ def _source(arguments: argparse.Namespace) -> Source:
             from common.datasets.unity import unity
 
             return unity(arguments.source, arguments.view_index, arguments.physical)
+        case "moved":
+            from common.datasets.moved import moved
+
+            return moved(arguments.prepared, arguments.share, arguments.seed)
         case _:
             from common.datasets.folder import folder
 
@@ -123,7 +137,8 @@ def _prepare(arguments: argparse.Namespace) -> None:
 
         finder = ConeFinder(arguments.cone_bundle if choice == "auto" else None)
     strict = getattr(arguments, "strict", False)
-    items = prepare(source, out, arguments.size, arguments.workers, strict, finder)
+    size = source.facts["origin"]["size"] if arguments.size is None else arguments.size
+    items = prepare(source, out, size, arguments.workers, strict, finder)
     folds = {fold: sum(item["fold"] == fold for item in items) for fold in dict.fromkeys(i["fold"] for i in items)}
     print(f"{out}: {len(items)} images ({', '.join(f'{count} {fold}' for fold, count in folds.items())})")
     for name, reason in list(source.skipped.items())[:SHOWN]:

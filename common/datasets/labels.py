@@ -18,9 +18,8 @@ def labels_of(
     classes: Sequence[str],
     label_sets: Mapping[str, Sequence[Sequence[str]]],
     data: Sequence[Mapping[str, Any]],
-    withheld: Mapping[str, Sequence[str]],
 ) -> LabelSets:
-    """Return the label sets of the datasets in `data`, less what is withheld from the training.
+    """Return the label sets of the datasets in `data`, less what their images leave unlabelled.
 
     A class that no image of a dataset annotates (`unlabelled` of its items) leaves the dataset's label sets; one that
     only some annotate is named in `LabelSets.partly`.
@@ -29,7 +28,6 @@ def labels_of(
         classes: names, background first.
         label_sets: of every dataset that the bundle knows.
         data: items of a datalist.
-        withheld: for each dataset the classes whose annotation is hidden; datasets without data are passed over.
 
     Raises:
         ValueError: if a dataset in `data` has no label sets, or a class is left without annotation.
@@ -37,8 +35,6 @@ def labels_of(
     present = list(dict.fromkeys(item["dataset"] for item in data))
     if unknown := [name for name in present if name not in label_sets]:
         raise ValueError(f"the data hold {unknown}, which label_sets does not describe; it has {list(label_sets)}.")
-    if unknown := [name for name in withheld if name not in label_sets]:
-        raise ValueError(f"withheld names {unknown}; label_sets has {list(label_sets)}.")
     missing = Counter((item["dataset"], name) for item in data for name in item.get("unlabelled", ()))
     images = Counter(item["dataset"] for item in data)
     partly, never = ({name: list[str]() for name in present} for _ in range(2))
@@ -46,7 +42,7 @@ def labels_of(
         if name in classes:
             (never if count == images[dataset] else partly)[dataset].append(name)
     whole = LabelSets(classes, {name: label_sets[name] for name in present}, partly)
-    return whole.withhold({name: [*never[name], *withheld.get(name, ())] for name in present})
+    return whole.withhold(never)
 
 
 def coverage_table(label_sets: LabelSets, data: Sequence[Mapping[str, Any]]) -> str:

@@ -22,11 +22,12 @@ from common.datasets.phantom_set import FOLD_OF_TEN
 from common.datasets.phantom_ultrasound import Polar, View, beamform, compress, depth_gain, noise, scan_convert
 from common.datasets.source import Frame, Job, Source
 
-__all__ = ["Layout", "draw_layout", "draw_screen", "phantom_screens"]
+__all__ = ["SCANNERS", "Layout", "draw_layout", "draw_screen", "phantom_screens"]
 
 Array = NDArray[np.float64]
 BEAMS = (384, 224)  # samples along the depth, beams across the angle
 NATIVE = (256, 600)  # rows of a screen
+SCANNERS = tuple(name for name, scanner in DOMAINS.items() if not scanner.external)  # take turns
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ def _sweep(screen: Image.Image, cone: NDArray[np.bool_], phase: float) -> None:
 
 
 def phantom_screens(size: int, patients: int = 1000, seed: int = 0) -> Source:
-    """Draw phantom screens of all scanner domains in turn, each in a layout of its own.
+    """Draw phantom screens of the scanners that train, in turn, each in a layout of its own.
 
     Args:
         size: pixels a side that the screens will be squashed to; as drawn they have 2 to 4.7 times as many rows.
@@ -211,7 +212,7 @@ def phantom_screens(size: int, patients: int = 1000, seed: int = 0) -> Source:
                 "phase": None,
                 "fold": FOLD_OF_TEN[number % 10],
             },
-            read=partial(draw_screen, list(DOMAINS)[number % len(DOMAINS)], number, rows[number], 1, seed),
+            read=partial(draw_screen, SCANNERS[number % len(SCANNERS)], number, rows[number], 1, seed),
         )
         for number in range(patients)
     ]

@@ -118,7 +118,8 @@ def _prepare(
     source: Source, out: Path, size: int, workers: int, strict: bool, cone: ConeFinder | None
 ) -> list[dict[str, Any]]:
     unfinished = out.with_name(f"{out.name}.partial")
-    settings = {"source": source.name, "size": size, "cone": repr(cone), "versions": _versions()}
+    plain = {name: fact for name, fact in source.facts.items() if isinstance(fact, int | float)}  # a seed, a share
+    settings = {"source": source.name, **plain, "size": size, "cone": repr(cone), "versions": _versions()}
     journal = unfinished / "journal.jsonl"
     done = _resume(journal, settings, source.jobs)
     waiting = [job for job in source.jobs if job.id not in done]

@@ -79,7 +79,11 @@ class ResidentDataset(Dataset[dict[str, Any]]):
         self.images = torch.stack(images).to(device)
         self.labels = torch.stack(labels).to(device)
         self.dataset = dataset.to(device)
-        missing = [[name in item.get("unlabelled", ()) for name in label_sets.classes] for item in self.data]
+        told = {name: label_sets.annotated(name) for name in names}
+        missing = [
+            [name in item.get("unlabelled", ()) and name in told[item["dataset"]] for name in label_sets.classes]
+            for item in self.data
+        ]
         self.unlabelled = torch.tensor(missing) if any(map(any, missing)) else None
 
     def __len__(self) -> int:

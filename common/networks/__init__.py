@@ -1,1 +1,5 @@
-"""networks."""
+"""Networks that MONAI lacks."""
+
+from common.networks.swin_unet import SwinUnet
+
+__all__ = ["SwinUnet"]

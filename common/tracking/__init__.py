@@ -1,18 +1,32 @@
 """MLflow runs, pictures and reports."""
 
 from common.tracking.evaluation_report import EvaluationReport, dice_table
-from common.tracking.mlflow_run import MLflowRun, log_to_run, tracking_uri
-from common.tracking.pictures import Examples, Pictures, draw_curves, draw_examples, known_classes
+from common.tracking.finished_run import log_finished_run
+from common.tracking.mlflow_run import MLflowRun, connect, experiment_id, log_to_run, tracking_uri
+from common.tracking.pictures import (
+    Examples,
+    Pictures,
+    colour,
+    draw_curves,
+    draw_examples,
+    draw_overlay,
+    known_classes,
+)
 
 __all__ = [
     "EvaluationReport",
     "Examples",
     "MLflowRun",
     "Pictures",
+    "colour",
+    "connect",
     "dice_table",
     "draw_curves",
     "draw_examples",
+    "draw_overlay",
+    "experiment_id",
     "known_classes",
+    "log_finished_run",
     "log_to_run",
     "tracking_uri",
 ]

@@ -41,7 +41,10 @@ def dice_table(metrics: Mapping[str, float], title: str, classes: Sequence[str])
 
 
 class EvaluationReport:
-    """Evaluator handler; writes `<fold>_dice.csv`, `<fold>_summary.json`, `<fold>_examples.png` and prints the table.
+    """Evaluator handler; writes the files below and prints the table.
+
+    `<fold>_dice.csv`, a row an image; `<fold>_summary.json`; `<fold>_examples.png`; `<fold>_predictions.npz`, the same
+    images as in the picture (`Examples.save`).
 
     Args:
         folder: of the report; if a training lies there, its MLflow run receives the metrics as `<fold>/...`.
@@ -85,9 +88,11 @@ class EvaluationReport:
                 writer.writerow([Path(item["image"]).name, *origin, *cells])
         summary = self.folder / f"{self.fold}_summary.json"
         summary.write_text(json.dumps({k: None if math.isnan(v) else v for k, v in metrics.items()}, indent=2) + "\n")
-        pictures = self.folder / f"{self.fold}_examples.png"
+        pictures, predictions = (self.folder / f"{self.fold}_{name}" for name in ("examples.png", "predictions.npz"))
         self.examples.draw(pictures)
+        self.examples.save(predictions, self.data)
         console = Console()
         console.print(dice_table(metrics, f"Dice, {self.fold} fold", self.classes))
-        logged = log_to_run(self.folder, {f"{self.fold}/{k}": v for k, v in metrics.items()}, [rows, summary, pictures])
+        files = [rows, summary, pictures, predictions]
+        logged = log_to_run(self.folder, {f"{self.fold}/{k}": v for k, v in metrics.items()}, files)
         console.print(f"{rows}, {pictures}" + ("; logged in MLflow" if logged else ""), soft_wrap=True)

@@ -26,7 +26,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 
-__all__ = ["MLflowRun", "log_to_run", "tracking_uri"]
+__all__ = ["MLflowRun", "connect", "experiment_id", "log_to_run", "tracking_uri"]
 
 LOGGER = logging.getLogger(__name__)
 RUN_FILE = "mlflow_run.json"
@@ -42,12 +42,28 @@ def tracking_uri(default: str) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or default
 
 
-def _client(uri: str) -> MlflowClient:
+def connect(uri: str) -> MlflowClient:
+    """Return a client; the folder of a SQLite file is made."""
     if uri.startswith("sqlite:///"):
         Path(uri.removeprefix("sqlite:///")).resolve().parent.mkdir(parents=True, exist_ok=True)
     for name in ("alembic", "mlflow.store.db.utils"):  # the first use of a database prints its migrations
         logging.getLogger(name).setLevel(logging.WARNING)
     return MlflowClient(uri)
+
+
+def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
+    """Return the id of an experiment, which is created if need be; artifacts of a SQLite file lie beside it."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        local = uri.startswith("sqlite:///")
+        store = Path(uri.removeprefix("sqlite:///")).resolve().parent / "artifacts"
+        try:
+            return str(client.create_experiment(name, artifact_location=(store / name).as_uri() if local else None))
+        except MlflowException:  # a parallel run was faster
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    return str(found.experiment_id)
 
 
 def _commit() -> str:
@@ -76,6 +92,7 @@ class MLflowRun:
         experiment: name of the experiment, created if need be.
         name: name of the run; need not be unique, the id is.
         parameters: everything that makes this training what it is; nested values are logged as JSON.
+        tags: of the run, beside `git_commit` and `folder`.
         artifacts: files (glob patterns within `folder`) to log at the end, or when the training fails.
     """
 
@@ -86,6 +103,7 @@ class MLflowRun:
         experiment: str,
         name: str,
         parameters: Mapping[str, Any],
+        tags: Mapping[str, str] | None = None,
         artifacts: Sequence[str] = ("*.json", "*.yaml", "*.png", "model.pt"),
     ) -> None:
         self.folder = Path(folder)
@@ -93,6 +111,7 @@ class MLflowRun:
         self.experiment = experiment
         self.name = name
         self.parameters = parameters
+        self.tags = tags
         self.artifacts = artifacts
 
     def attach(self, engine: Engine) -> None:
@@ -103,7 +122,7 @@ class MLflowRun:
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
 
     def _start(self, engine: Engine) -> None:
-        self._client = _client(self.uri)
+        self._client = connect(self.uri)
         run_file = self.folder / RUN_FILE
         if engine.state.epoch and run_file.is_file() and self._continue(json.loads(run_file.read_text())["run_id"]):
             LOGGER.info("continuing MLflow run %s", self.run_id)
@@ -126,22 +145,9 @@ class MLflowRun:
         return True
 
     def _create(self) -> None:
-        experiment = self._client.get_experiment_by_name(self.experiment)
-        if experiment is not None:
-            experiment_id = experiment.experiment_id
-        else:
-            local = self.uri.startswith("sqlite:///")
-            store = Path(self.uri.removeprefix("sqlite:///")).resolve().parent / "artifacts"
-            location = (store / self.experiment).as_uri() if local else None
-            try:
-                experiment_id = self._client.create_experiment(self.experiment, artifact_location=location)
-            except MlflowException:  # a parallel run was faster
-                found = self._client.get_experiment_by_name(self.experiment)
-                if found is None:
-                    raise
-                experiment_id = found.experiment_id
-        tags = {"git_commit": _commit(), "folder": str(self.folder)}
-        self._opened(self._client.create_run(experiment_id, run_name=self.name, tags=tags).info.run_id)
+        experiment = experiment_id(self._client, self.uri, self.experiment)
+        tags = {**(self.tags or {}), "git_commit": _commit(), "folder": str(self.folder)}
+        self._opened(self._client.create_run(experiment, run_name=self.name, tags=tags).info.run_id)
         facts = {f"version.{name}": version(name) for name in ("torch", "monai", "pytorch-ignite")}
         facts |= {"version.python": platform.python_version(), "git_commit": tags["git_commit"]}
         values = {**self.parameters, **facts}
@@ -183,7 +189,7 @@ def log_to_run(folder: str | Path, metrics: Mapping[str, float], artifacts: Sequ
     if not run_file.is_file():
         return False
     run = json.loads(run_file.read_text())
-    client = _client(run["tracking_uri"])
+    client = connect(run["tracking_uri"])
     try:
         client.get_run(run["run_id"])
     except MlflowException as error:

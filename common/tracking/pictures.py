@@ -18,7 +18,7 @@ from torch import Tensor
 
 from common.label_sets import annotated
 
-__all__ = ["Examples", "Pictures", "draw_curves", "draw_examples", "known_classes"]
+__all__ = ["Examples", "Pictures", "colour", "draw_curves", "draw_examples", "draw_overlay", "known_classes"]
 
 # Okabe and Ito's palette, told apart by colour-blind readers; one colour a foreground class
 COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#F0E442", "#56B4E9", "#D55E00")
@@ -83,7 +83,15 @@ def draw_curves(rows: Sequence[Mapping[str, float]], classes: Sequence[str], pat
     _save(figure, Path(path))
 
 
-def _show(axes: Any, image: NDArray[Any], classes: NDArray[Any], num_classes: int) -> None:
+def draw_overlay(axes: Any, image: NDArray[Any], classes: NDArray[Any], num_classes: int) -> None:
+    """Draw an image with the contours of its classes.
+
+    Args:
+        axes: of matplotlib.
+        image: grey, 0 to 1, (rows, columns).
+        classes: class index, (rows, columns).
+        num_classes: C.
+    """
     axes.imshow(image, cmap="gray", vmin=0, vmax=1)
     for index in range(1, num_classes):
         mask = classes == index
@@ -112,7 +120,7 @@ def draw_examples(
     grid = figure.subplots(len(rows), len(columns), squeeze=False)
     for position, (title, cells) in enumerate(columns):
         for axes, (image, overlay) in zip(grid[:, position], cells, strict=True):
-            _show(axes, image, overlay, len(classes))
+            draw_overlay(axes, image, overlay, len(classes))
             axes.set(xticks=[], yticks=[])
         grid[0, position].set_title(title, fontsize="small")
     for axes, row in zip(grid[:, 0], rows, strict=True):
@@ -135,7 +143,7 @@ class Examples:
         self.classes = classes
         self.datasets = datasets
         self.count = count
-        self.kept: dict[int, list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]] = {}
+        self.kept: dict[int, list[dict[str, NDArray[Any]]]] = {}
 
     def attach(self, engine: Engine) -> None:
         """Register with an evaluator."""
@@ -150,19 +158,47 @@ class Examples:
         for position, dataset in enumerate(batch["dataset"].tolist()):
             kept = self.kept.setdefault(dataset, [])
             if len(kept) < self.count:
-                truth = known_classes(batch["label"][position : position + 1], len(self.classes))[0]
-                prediction = output["pred"][position].argmax(dim=0)
-                image = batch["image"][position, 0]
-                kept.append((image.cpu().numpy(), truth.cpu().numpy(), prediction.cpu().numpy()))
+                label = batch["label"][position : position + 1]
+                one = {
+                    "index": batch["index"][position],
+                    "image": batch["image"][position, 0],
+                    "truth": known_classes(label, len(self.classes))[0],
+                    "told": annotated(label, len(self.classes))[0].flatten(start_dim=1).any(dim=1),
+                    "prediction": output["pred"][position].argmax(dim=0),
+                }
+                kept.append({name: value.cpu().numpy() for name, value in one.items()})
 
     def draw(self, path: str | Path) -> None:
         """Write the picture of what was kept in the last evaluation."""
         columns = [
-            (self.datasets[dataset], [(image, truth * 0), (image, truth), (image, prediction)])
+            (
+                self.datasets[dataset],
+                [(one["image"], one["truth"] * 0), *((one["image"], one[key]) for key in ("truth", "prediction"))],
+            )
             for dataset, kept in sorted(self.kept.items())
-            for image, truth, prediction in kept
+            for one in kept
         ]
         draw_examples(columns, ("image", "annotation", "prediction"), self.classes, path)
+
+    def save(self, path: str | Path, data: Sequence[Mapping[str, Any]]) -> None:
+        """Write what was kept in the last evaluation, for pictures that compare trainings.
+
+        Args:
+            path: NPZ to write: `name` and `dataset` (n,), `image` (grey values), `truth` and `prediction` (class index)
+                uint8 (n, rows, columns), `told` (n, C), whether the annotation tells the class, and `classes` (C,).
+            data: items of the datalist, in the loader's numbering.
+        """
+        kept = [(self.datasets[dataset], one) for dataset, images in sorted(self.kept.items()) for one in images]
+        np.savez_compressed(
+            path,
+            name=np.array([Path(data[int(one["index"])]["image"]).name for _, one in kept]),
+            dataset=np.array([dataset for dataset, _ in kept]),
+            image=np.array([np.round(255 * one["image"]) for _, one in kept], np.uint8),
+            truth=np.array([one["truth"] for _, one in kept], np.uint8),
+            told=np.array([one["told"] for _, one in kept], np.bool_),
+            prediction=np.array([one["prediction"] for _, one in kept], np.uint8),
+            classes=np.array(self.classes),
+        )
 
 
 class Pictures:

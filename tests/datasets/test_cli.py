@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.datasets import preparation
 from common.datasets.__main__ import main
 from common.datasets.prepared import read_datalist, read_provenance
+from common.datasets.source import Source
 
 ROOT = Path(__file__).parents[2]
 PHANTOM = ["phantom", "--size", "32", "--patients", "10", "--domain", "camus_like", "--workers", "1"]
@@ -54,6 +56,18 @@ def test_another_command_does_not_pass_for_the_same(phantom: Path, monkeypatch: 
     with pytest.raises(SystemExit, match=r"phantom exists and was not made by this command \(\{.*'patients': '10'"):
         run(monkeypatch, PHANTOM[0], phantom, *PHANTOM[1:], "--seed", 1)
     assert read_provenance(phantom)["seed"] == 0
+
+
+@pytest.mark.parametrize(("name", "images"), [("phantom", 100 * 2 * 4), ("screens", 1000)])
+def test_without_a_number_of_patients_each_command_draws_its_own(
+    name: str, images: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def count(source: Source, *_: object) -> None:
+        raise ValueError(f"{len(source.jobs)} images")
+
+    monkeypatch.setattr(preparation, "prepare", count)
+    with pytest.raises(SystemExit, match=rf"^{name}: {images} images$"):
+        run(monkeypatch, name, tmp_path / "out")
 
 
 def test_a_folder_of_another_kind_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -17,42 +17,19 @@ def data(*datasets: str) -> list[dict[str, str]]:
 
 
 def test_only_datasets_with_data_take_part_in_the_order_of_the_data():
-    labels = labels_of(CLASSES, KNOWN, data("lv_only", "north", "lv_only"), withheld={})
+    labels = labels_of(CLASSES, KNOWN, data("lv_only", "north", "lv_only"))
     assert list(labels.label_sets) == ["lv_only", "north"]
     assert labels.label_sets["lv_only"] == KNOWN["lv_only"]
 
 
-def test_withheld_classes_lose_their_annotation():
-    labels = labels_of(CLASSES, KNOWN, data("north", "south"), withheld={"south": ["la"]})
-    assert labels.annotated("north") == CLASSES
-    assert labels.annotated("south") == ["lv"]
-    assert sorted(labels.label_sets["south"][2]) == ["background", "la"]
-    assert KNOWN["south"] == FULL, "the bundle's own label sets stay as they are"
-
-
-def test_withholding_from_a_dataset_without_data_is_passed_over():
-    labels = labels_of(CLASSES, KNOWN, data("north"), withheld={"south": ["la"]})
-    assert list(labels.label_sets) == ["north"]
-
-
 def test_a_dataset_that_nobody_describes_is_named():
     with pytest.raises(ValueError, match=r"the data hold \['east'\], which label_sets does not describe; it has \['n"):
-        labels_of(CLASSES, KNOWN, data("north", "east"), withheld={})
-
-
-def test_a_misspelt_name_in_withheld_is_named():
-    with pytest.raises(ValueError, match=r"withheld names \['nort'\]; label_sets has \['north', 'south', 'lv_only'\]"):
-        labels_of(CLASSES, KNOWN, data("north"), withheld={"nort": ["la"]})
-
-
-def test_withholding_the_last_annotation_of_a_class_is_refused():
-    with pytest.raises(ValueError, match=r"no dataset annotates \['la'\]"):
-        labels_of(CLASSES, KNOWN, data("north", "lv_only"), withheld={"north": ["la"]})
+        labels_of(CLASSES, KNOWN, data("north", "east"))
 
 
 def test_the_coverage_table_counts_images():
     items = data("north", "lv_only", "lv_only")
-    header, north, lv_only = coverage_table(labels_of(CLASSES, KNOWN, items, {}), items).splitlines()
+    header, north, lv_only = coverage_table(labels_of(CLASSES, KNOWN, items), items).splitlines()
     assert header.split() == ["dataset", *CLASSES, "images"]
     assert north.split() == ["north", "✓", "✓", "✓", "1"]
     assert lv_only.split() == ["lv_only", "-", "✓", "-", "2"]
@@ -75,7 +52,7 @@ def images(*unlabelled: list[str]) -> list[dict[str, object]]:
 
 def test_a_class_that_only_some_images_annotate_is_told():
     items = [*images(["la"], []), *data("south")]
-    labels = labels_of(CLASSES, KNOWN, items, {})
+    labels = labels_of(CLASSES, KNOWN, items)
     assert labels.partly["north"] == ["la"]
     assert labels.annotated("north") == CLASSES
     assert labels.partially_labelled() == ["la"]
@@ -83,6 +60,6 @@ def test_a_class_that_only_some_images_annotate_is_told():
 
 
 def test_a_class_that_no_image_annotates_leaves_the_label_sets():
-    labels = labels_of(CLASSES, KNOWN, [*images(["la"], ["la", "unknown here"]), *data("south")], {})
+    labels = labels_of(CLASSES, KNOWN, [*images(["la"], ["la", "unknown here"]), *data("south")])
     assert labels.annotated("north") == ["lv"]
     assert labels.partially_labelled() == ["la"]

@@ -38,8 +38,9 @@ def digest(frame: PhantomFrame) -> str:
     return hashlib.sha256(frame.image.tobytes() + frame.label.tobytes() + repr(frame.spacing).encode()).hexdigest()
 
 
-def test_there_are_three_domains():
-    assert list(DOMAINS) == ["camus_like", "unity_like", "echonet_like"]
+def test_there_are_three_domains_to_train_on_and_an_external_one():
+    assert list(DOMAINS) == ["camus_like", "unity_like", "echonet_like", "clinic_like"]
+    assert [name for name, scanner in DOMAINS.items() if scanner.external] == ["clinic_like"]
 
 
 def test_a_scanner_cannot_be_changed():
@@ -263,7 +264,7 @@ def test_myocardium_is_as_grainy_as_in_camus():
     ("change", "message"),
     [
         ({"domain": "camus_lik"}, r"domain is 'camus_lik'; .*'unity_like'.*Did you mean 'camus_like'\?"),
-        ({"domain": "x"}, r"domain is 'x'; the phantom has \['camus_like', .*'echonet_like'\]\.$"),
+        ({"domain": "x"}, r"domain is 'x'; the phantom has \['camus_like', .*'clinic_like'\]\.$"),
         ({"phase": "ed"}, r"phase is 'ed'; it is one of \['ED', 'ES'\]"),
         ({"size": 8}, r"size is 8; a frame has 32 to 1024 pixels a side"),
         ({"size": 2048}, r"size is 2048; a frame has 32 to 1024 pixels a side"),

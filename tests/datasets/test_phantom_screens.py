@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.datasets.phantom_screens import draw_layout, draw_screen, phantom_screens
+from common.datasets.phantom_screens import SCANNERS, draw_layout, draw_screen, phantom_screens
 from common.datasets.preparation import prepare
 from common.datasets.sector import Sector
 
@@ -79,6 +79,12 @@ def test_a_screen_is_drawn_again_in_any_process():
     assert (first.image == second.image).all()
     other = phantom_screens(128, patients=10, seed=5).jobs[1].read()
     assert first.image.shape != other.image.shape or (first.image != other.image).any()
+
+
+def test_screens_are_of_the_scanners_that_train():
+    assert SCANNERS == ("camus_like", "unity_like", "echonet_like")
+    jobs = phantom_screens(128, patients=12).jobs
+    assert [job.read.args[0] for job in jobs] == [*SCANNERS] * 4
 
 
 def test_of_ten_screens_seven_train_one_validates_two_test():

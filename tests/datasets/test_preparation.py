@@ -115,6 +115,8 @@ def test_other_settings_do_not_go_on_with_it(tmp_path: Path):
         prepare(source(job(1), job(2, read=stop)), tmp_path / "clinic", size=32, workers=1)
     with pytest.raises(FileExistsError, match=r"clinic\.partial holds an interrupted preparation with another size"):
         prepare(source(job(1), job(2)), tmp_path / "clinic", size=64, workers=1)
+    with pytest.raises(FileExistsError, match=r"clinic\.partial holds an interrupted preparation with another seed"):
+        prepare(source(job(1), job(2), facts={"seed": 1}), tmp_path / "clinic", size=32, workers=1)
     assert (tmp_path / "clinic.partial/images/patient1_4CH_ED.png").is_file()
 
 

@@ -3,12 +3,12 @@
 import pytest
 from mlflow import MlflowClient
 
-from common.tracking.mlflow_run import _client
+from common.tracking import connect
 
 
 @pytest.fixture(scope="session")
 def client(tmp_path_factory: pytest.TempPathFactory) -> MlflowClient:
-    client = _client(f"sqlite:///{tmp_path_factory.mktemp('tracking')}/mlflow.db")
+    client = connect(f"sqlite:///{tmp_path_factory.mktemp('tracking')}/mlflow.db")
     client.search_experiments()
     return client
 

@@ -85,6 +85,7 @@ def test_the_summary_is_the_mean_of_the_rows(tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "test_dice.csv",
         "test_examples.png",
+        "test_predictions.npz",
         "test_summary.json",
     ]
 
@@ -140,5 +141,6 @@ def test_a_report_beside_a_training_reaches_its_run(
     assert {item.path for item in client.list_artifacts(run.info.run_id)} == {
         "test_dice.csv",
         "test_examples.png",
+        "test_predictions.npz",
         "test_summary.json",
     }

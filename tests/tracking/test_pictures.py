@@ -104,7 +104,8 @@ def evaluated(examples: Examples, datasets: list[list[int]]) -> None:
         image = (numbers / 100).view(-1, 1, 1, 1).expand(-1, 1, 4, 4)
         pred = torch.nn.functional.one_hot(numbers % 3, 3).float().view(-1, 3, 1, 1).expand(-1, 3, 4, 4)
         state = SimpleNamespace(
-            batch={"image": image, "label": label, "dataset": torch.tensor(batch)}, output={"pred": pred}
+            batch={"image": image, "label": label, "dataset": torch.tensor(batch), "index": numbers},
+            output={"pred": pred},
         )
         examples._keep(SimpleNamespace(state=state))
 
@@ -114,8 +115,8 @@ def test_the_first_images_of_each_dataset_are_kept(tmp_path: Path, figures: list
     evaluated(examples, [[0, 0, 0], [1, 0, 1, 1]])
     kept = {
         dataset: [
-            (round(float(image[0, 0]) * 100), int(truth[0, 0]), int(prediction[0, 0]))
-            for image, truth, prediction in items
+            (round(float(one["image"][0, 0]) * 100), int(one["truth"][0, 0]), int(one["prediction"][0, 0]))
+            for one in items
         ]
         for dataset, items in examples.kept.items()
     }
@@ -124,6 +125,21 @@ def test_the_first_images_of_each_dataset_are_kept(tmp_path: Path, figures: list
     assert [axes.get_title() for axes in figures[0].axes[:4]] == ["full", "full", "lv_only", "lv_only"]
     evaluated(examples, [[1]])
     assert list(examples.kept) == [1], "each evaluation starts afresh"
+
+
+def test_what_was_kept_is_saved_for_comparisons(tmp_path: Path):
+    examples = Examples(CLASSES, ["full", "lv_only"], count=2)
+    evaluated(examples, [[0, 0, 0], [1, 0, 1, 1]])
+    examples.save(tmp_path / "kept.npz", [{"image": f"/data/scan{number}.png"} for number in range(7)])
+    with np.load(tmp_path / "kept.npz") as kept:
+        assert kept["name"].tolist() == ["scan0.png", "scan1.png", "scan3.png", "scan5.png"]
+        assert kept["dataset"].tolist() == ["full", "full", "lv_only", "lv_only"]
+        assert kept["classes"].tolist() == CLASSES
+        assert kept["image"].shape == kept["truth"].shape == kept["prediction"].shape == (4, 4, 4)
+        assert kept["image"][:, 0, 0].tolist() == [0, 3, 8, 13]  # n / 100 of 255
+        assert kept["truth"][:, 0, 0].tolist() == [0, 1, 1, 1]
+        assert kept["prediction"][:, 0, 0].tolist() == [0, 1, 0, 2]
+        assert kept["told"].tolist() == [[True] * 3] * 2 + [[False, True, False]] * 2
 
 
 def test_a_trainer_draws_what_there_is_when_it_ends(tmp_path: Path):

@@ -1,0 +1,79 @@
+"""Run the papers' experiments, report them, and check the papers' claims.
+
+python -m common.experiments run bundles/echo_inter_domain --scale demo
+python -m common.experiments report bundles/echo_inter_domain --scale demo
+python -m common.experiments claims --scale demo
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+__all__ = ["main"]
+
+URI = "sqlite:///runs/mlflow.db"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m common.experiments", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = parser.add_subparsers(dest="name", required=True)
+    scale = argparse.ArgumentParser(add_help=False)
+    scale.add_argument("--scale", default="demo", help="smoke (a minute), demo (half an hour), paper (GPUs) (demo)")
+    run = names.add_parser("run", parents=[scale], help="run a bundle's grid; the same command again goes on with it")
+    run.add_argument("bundle", type=Path, metavar="BUNDLE")
+    run.add_argument("--data", type=Path, nargs="+", default=[], help="prepared folders (the scale's phantom)")
+    place = run.add_mutually_exclusive_group()
+    place.add_argument("--workers", type=int, default=0, help="trainings at a time; 0 takes one a core")
+    place.add_argument("--address", help="of a Ray cluster, for example ray://host:10001")
+    report = names.add_parser("report", parents=[scale], help="figures and tables of a bundle's results")
+    report.add_argument("bundle", type=Path, metavar="BUNDLE")
+    report.add_argument("--out", type=Path, help="folder to write (beside the runs)")
+    claims = names.add_parser("claims", parents=[scale], help="the papers' claims against the results of all bundles")
+    claims.add_argument("bundles", type=Path, nargs="*", metavar="BUNDLE", help="(all)")
+    return parser.parse_args()
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from common.experiments.run import run_grid
+
+    outcome = run_grid(arguments.bundle, arguments.scale, arguments.data, arguments.workers, arguments.address)
+    print(f"{outcome.finished} results, {outcome.skipped} of them were there before")
+    for name, reason in outcome.failed.items():
+        print(f"  failed: {name}: {reason}")
+    if outcome.failed:
+        sys.exit(f"{len(outcome.failed)} trainings failed; the same command tries them again.")
+    print(f"Look at them: python -m common.experiments report {arguments.bundle} --scale {arguments.scale}")
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from common.experiments.report import report
+    from common.tracking import tracking_uri
+
+    print(report(arguments.bundle, arguments.scale, tracking_uri(URI), arguments.out))
+
+
+def _claims(arguments: argparse.Namespace) -> None:
+    from common.experiments.claims import claims
+    from common.tracking import tracking_uri
+
+    found = arguments.bundles or sorted(path.parents[1] for path in Path("bundles").glob("*/configs/report.yaml"))
+    claims(found, arguments.scale, tracking_uri(URI))
+
+
+def main() -> None:
+    """Do what the command line asks for."""
+    arguments = _arguments()
+    try:
+        {"run": _run, "report": _report, "claims": _claims}[arguments.name](arguments)
+    except (OSError, ValueError, RuntimeError) as error:
+        sys.exit(f"{arguments.name}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"\n{arguments.name}: interrupted; what is finished is kept, the same command goes on.")
+
+
+if __name__ == "__main__":
+    main()

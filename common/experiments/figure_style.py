@@ -1,0 +1,105 @@
+"""How the figures of a report look: column widths of a journal, letters of 8 points, no meaning in colour alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+__all__ = [
+    "COLOURS",
+    "HATCHES",
+    "MARKERS",
+    "PAGE",
+    "NothingToDraw",
+    "look",
+    "places",
+    "print_style",
+    "save_figure",
+    "words",
+]
+
+PAGE = 7.2  # inches, two columns of a journal
+DPI = 300
+# Okabe and Ito's palette, told apart by colour-blind readers; yellow, which is faint as a line, late
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
+HATCHES = ("", "////", "....", "xxxx", "----", "\\\\\\\\", "++++", "oooo")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+STYLE: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "figure.titlesize": 8,
+    "hatch.linewidth": 0.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.alpha": 0.3,
+    "grid.linewidth": 0.5,
+    "legend.frameon": False,
+}
+
+
+class NothingToDraw(ValueError):
+    """The results cannot fill this figure; the message says what is missing, and the page shows it."""
+
+
+@contextmanager
+def print_style() -> Iterator[None]:
+    """Give the figures made inside the letters and lines of print.
+
+    Example:
+        >>> with print_style():
+        ...     mpl.rcParams["font.size"]
+        8.0
+    """
+    with mpl.rc_context(STYLE):
+        yield
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG at 300 dpi, at its own size; what was there stays until the new one is complete."""
+    FigureCanvasAgg(figure)  # no display, and no pyplot state shared between threads
+    partial = path.with_name(f"{path.name}.partial")
+    figure.savefig(partial, format="png", dpi=DPI)
+    partial.replace(path)
+
+
+def words(name: Any) -> str:
+    """Return a name as it is printed.
+
+    Example:
+        >>> words("left_atrium"), words(0.4), words(100.0)
+        ('left atrium', '0.4', '100')
+    """
+    return f"{name:g}" if isinstance(name, float) else str(name).replace("_", " ")
+
+
+def places(present: Sequence[Any], order: Sequence[Any]) -> dict[Any, int]:
+    """Number the values of a column, so that a value looks the same in all figures of a page.
+
+    Args:
+        present: values in a figure.
+        order: values of the page; others come behind.
+
+    Example:
+        >>> places(["aBCE", "new"], order=["aCCE", "aBCE"])
+        {'aBCE': 1, 'new': 2}
+    """
+    numbered = [*order, *(one for one in present if one not in order)]
+    return {one: numbered.index(one) for one in present}
+
+
+def look(index: int, kinds: Sequence[str]) -> str:
+    """Return the index-th colour, hatching or marker; beyond the last it starts again."""
+    return kinds[index % len(kinds)]

@@ -1,0 +1,190 @@
+"""Run a bundle's grid on Ray, here or on a cluster: what is finished is skipped, what failed is tried again.
+
+Every training takes one core, or one GPU where there are some. On a cluster the project, its environment, the data and
+the tracking server must be reachable under the same names from every node (a shared file system).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ray
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from common.datasets import checksum
+from common.datasets.phantom_set import phantom
+from common.datasets.preparation import prepare
+from common.experiments.grid import Grid, Run, read_grid
+from common.experiments.store import Store
+from common.experiments.training import Job, carry_out
+from common.settings import resolve
+from common.tracking import tracking_uri
+
+__all__ = ["Outcome", "run_grid"]
+
+ATTEMPTS = 2  # of a training, in one run of the grid
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a grid.
+
+    Args:
+        finished: trainings whose results are there, the skipped ones included.
+        skipped: of them, those that were there before.
+        failed: name of a training -> what stopped it, and where its log is.
+    """
+
+    finished: int
+    skipped: int
+    failed: Mapping[str, str]
+
+
+def run_grid(
+    bundle: Path,
+    scale: str,
+    data: Sequence[Path] = (),
+    workers: int = 0,
+    address: str | None = None,
+) -> Outcome:
+    """Carry out every run of a bundle's grid that is not finished yet.
+
+    Args:
+        bundle: folder of the bundle.
+        scale: of its experiments.yaml.
+        data: prepared folders; none draws the phantom of the scale.
+        workers: trainings at a time; 0 takes one a core. Not for a cluster, which has its own resources.
+        address: of a Ray cluster ("ray://host:10001", "auto"); None starts Ray on this machine.
+
+    Raises:
+        FileNotFoundError: if the grid or the data are missing.
+        ValueError: if the grid names a setting that the bundle does not have.
+    """
+    grid = read_grid(bundle, scale)
+    folders = [folder.resolve() for folder in data] or [_phantom(grid)]
+    config = resolve(bundle / "configs" / "train.yaml", {})
+    uri = _absolute(tracking_uri("sqlite:///runs/mlflow.db"))
+    content = checksum(folders)
+    identity = {"grid": scale, "bundle": bundle.name, "data_checksum": content}
+    store = Store(uri, config["experiment"], identity, {"data": str([str(folder) for folder in folders])})
+    base = Job(bundle.resolve(), {}, [str(folder) for folder in folders], content)
+    root = Path(config["runs_dir"]).resolve() / scale
+    work = _Work(store, base, root, uri, partial(_start, workers, address))
+    results: list[Job] = []
+    root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(root / "grid.lock", timeout=1)
+    try:
+        lock.acquire()
+        work.carry_out([work.job(one) for run in grid.runs for one in run.candidates], "search")
+        results = [work.job(run, work.best(run)) for run in grid.runs]
+        skipped = sum(job.hash in work.finished for job in results)
+        work.carry_out(results, f"{bundle.name} {scale}")
+    except Timeout as error:
+        raise RuntimeError(f"another process runs this grid in {root}; wait for it, or stop it.") from error
+    finally:
+        lock.release()
+        if ray.is_initialized():
+            ray.shutdown()
+        if results:
+            store.plan([job.hash for job in results])
+    finished = sum(job.hash in work.finished for job in results)
+    store.close(complete=not work.failed)
+    return Outcome(finished, skipped, work.failed)
+
+
+def _phantom(grid: Grid) -> Path:
+    if not grid.phantom:
+        raise FileNotFoundError(f"scale {grid.scale!r} of {grid.bundle.name} draws no phantom; name data with --data.")
+    size, patients = grid.phantom["size"], grid.phantom["patients"]
+    folder = Path(f"data/phantom_{patients}x{size}").resolve()
+    if not folder.exists():
+        prepare(phantom(size, patients), folder, size)
+    return folder
+
+
+def _absolute(uri: str) -> str:
+    path = uri.removeprefix("sqlite:///")
+    return f"sqlite:///{Path(path).resolve()}" if path != uri else uri
+
+
+def _start(workers: int, address: str | None) -> None:
+    environment = {"env_vars": {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}}
+    quiet: dict[str, Any] = {"log_to_driver": False, "runtime_env": environment}
+    if address is None:
+        ray.init(num_cpus=workers or os.cpu_count(), include_dashboard=False, logging_level=logging.ERROR, **quiet)
+    else:
+        ray.init(address=address, **quiet)
+
+
+class _Work:
+    """Jobs for Ray, and what became of them.
+
+    Args:
+        store: the grid in MLflow.
+        base: what all jobs have in common.
+        root: folder of the trainings.
+        uri: tracking URI.
+        start: starts Ray.
+    """
+
+    def __init__(self, store: Store, base: Job, root: Path, uri: str, start: Callable[[], None]) -> None:
+        self.store, self.base, self.root, self.uri, self.start = store, base, root, uri, start
+        self.finished = store.finished()
+        self.failed: dict[str, str] = {}
+
+    def job(self, run: Run, chosen: Mapping[str, Any] | None = None) -> Job:
+        """Return the job of a run with the settings that a search has chosen."""
+        teacher = self.job(run.teacher, chosen) if run.teacher else None
+        job = replace(self.base, settings={**run.settings, **(chosen or {})}, teacher=teacher)
+        return job.placed(self.root, run.name, self.store.tags(run.cell, run.role, job.hash), self.uri)
+
+    def best(self, run: Run) -> dict[str, Any]:
+        """Return the searched settings of the candidate that was best on the validation fold."""
+        scores = {}
+        for candidate in run.candidates:
+            job = self.job(candidate)
+            if job.hash in self.finished:
+                history = self.store.client.get_metric_history(self.finished[job.hash], "mean_dice")
+                scores[max(entry.value for entry in history)] = candidate
+        return {name: scores[max(scores)].settings[name] for name in run.search} if scores else {}
+
+    def carry_out(self, jobs: Sequence[Job], title: str) -> None:
+        """Train and evaluate what is not finished; teachers first, with those that need none."""
+        teachers = [job.teacher for job in jobs if job.teacher is not None]
+        wanted = {job.hash for job in [*jobs, *teachers]}
+        if not wanted - self.finished.keys():
+            return
+        if not ray.is_initialized():
+            self.start()
+        with tqdm(desc=title, unit=" trainings", total=len(wanted), initial=len(wanted & self.finished.keys())) as bar:
+            self._wave([*teachers, *(job for job in jobs if job.teacher is None)], bar)
+            self._wave([job for job in jobs if job.teacher is not None], bar)
+
+    def _wave(self, jobs: Sequence[Job], bar: tqdm[Any]) -> None:
+        device = min(1, ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
+        task = ray.remote(num_cpus=1, num_gpus=device, max_retries=0)(carry_out)
+        waiting = {job.hash: job for job in jobs if job.hash not in self.finished}
+        attempts = dict.fromkeys(waiting, 1)
+        running = {task.remote(job): one for one, job in waiting.items()}
+        while running:
+            (done,), _ = ray.wait(list(running), num_returns=1)
+            one = running.pop(done)
+            job = waiting[one]
+            try:
+                self.finished[one] = ray.get(done)
+                bar.update()
+            except ray.exceptions.RayError as error:
+                if attempts[one] < ATTEMPTS:
+                    attempts[one] += 1
+                    running[task.remote(job)] = one
+                else:
+                    reason = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
+                    self.failed[job.folder.name] = f"{reason} ({job.folder / 'log.txt'})"
+                    bar.set_postfix(failed=len(self.failed))

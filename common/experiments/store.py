@@ -1,0 +1,76 @@
+"""The grid in MLflow: one parent run for a bundle, scale and data; each training is a child, found by its hash."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Run as TrackedRun
+from mlflow.entities import ViewType
+
+from common.tracking import connect, experiment_id
+
+__all__ = ["Store", "mark_evaluated"]
+
+
+class Store:
+    """The parent run of a grid and its children.
+
+    Args:
+        uri: tracking URI.
+        experiment: MLflow's name for the trainings of the bundle.
+        tags: what identifies the parent: `grid` (the scale), `bundle` and `data_checksum`.
+        facts: further tags of a new parent.
+    """
+
+    def __init__(self, uri: str, experiment: str, tags: Mapping[str, str], facts: Mapping[str, str]) -> None:
+        self.client: MlflowClient = connect(uri)
+        self.experiment_id = experiment_id(self.client, uri, experiment)
+        found = self._search(" and ".join(f"tags.{name} = '{value}'" for name, value in tags.items()))
+        self.parent = next((run.info.run_id for run in found), "")
+        if not self.parent:
+            name = f"grid {tags['grid']}"
+            created = self.client.create_run(self.experiment_id, run_name=name, tags={**tags, **facts})
+            self.parent = created.info.run_id
+        self.client.update_run(self.parent, status="RUNNING")
+
+    def _search(self, condition: str) -> Iterator[TrackedRun]:
+        token = None
+        while token != "":
+            page = self.client.search_runs(
+                [self.experiment_id], condition, ViewType.ACTIVE_ONLY, 1000, page_token=token
+            )
+            yield from page
+            token = page.token or ""
+
+    def finished(self) -> dict[str, str]:
+        """Return the children that need no more work, hash -> id of the run."""
+        children = self._search(f"tags.`mlflow.parentRunId` = '{self.parent}' and tags.evaluated = 'true'")
+        return {run.data.tags["run_hash"]: run.info.run_id for run in children if run.info.status == "FINISHED"}
+
+    def plan(self, hashes: Iterable[str]) -> None:
+        """Say of which runs (hashes) the grid consists now; results of an earlier form of it no longer count."""
+        planned = set(hashes)
+        for role, other in (("result", "superseded"), ("superseded", "result")):
+            for run in self._search(f"tags.`mlflow.parentRunId` = '{self.parent}' and tags.role = '{role}'"):
+                if (run.data.tags["run_hash"] in planned) != (role == "result"):
+                    self.client.set_tag(run.info.run_id, "role", other)
+        self.client.set_tag(self.parent, "planned", str(len(planned)))
+
+    def tags(self, cell: Mapping[str, Any], role: str, run_hash: str) -> dict[str, str]:
+        """Return the tags of a child."""
+        return {"mlflow.parentRunId": self.parent, "cell": json.dumps(cell), "role": role, "run_hash": run_hash}
+
+    def close(self, complete: bool) -> None:
+        """End the parent run."""
+        self.client.set_terminated(self.parent, "FINISHED" if complete else "FAILED")
+
+
+def mark_evaluated(folder: Path) -> str:
+    """Say that the training in `folder` was evaluated; return the id of its run."""
+    run = json.loads((folder / "mlflow_run.json").read_text())
+    connect(run["tracking_uri"]).set_tag(run["run_id"], "evaluated", "true")
+    return str(run["run_id"])

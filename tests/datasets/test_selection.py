@@ -1,0 +1,116 @@
+"""What of the prepared data trains, and what of its annotation is hidden."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from common.datasets import labels_of, select
+
+CLASSES = ["background", "lv", "la"]
+FULL = [["background"], ["lv"], ["la"]]
+SETS = {"north": FULL, "south": FULL, "east": FULL}
+
+
+def data(**patients: int) -> list[dict[str, Any]]:
+    """Two images of each patient."""
+    return [
+        {"dataset": name, "patient": f"p{number}", "image": f"{name}_{number}_{phase}.png"}
+        for name, count in patients.items()
+        for number in range(count)
+        for phase in ("ED", "ES")
+    ]
+
+
+def names(items: list[dict[str, Any]]) -> set[str]:
+    return {item["image"] for item in items}
+
+
+def test_without_settings_everything_stays():
+    items = data(north=3, south=2)
+    assert select(items, SETS) == items
+
+
+def test_datasets_are_kept_by_name():
+    assert {item["dataset"] for item in select(data(north=1, south=1, east=1), SETS, ["south", "east"])} == {
+        "south",
+        "east",
+    }
+    assert {item["dataset"] for item in select(data(north=1, south=1), SETS, "south")} == {"south"}
+
+
+def test_fewer_images_are_part_of_more_and_keep_patients_together():
+    items = data(north=20, south=5)
+    few, more = (select(items, SETS, images={"north": count}) for count in (6, 14))
+    assert names(few) < names(more)
+    assert Counter(item["dataset"] for item in few) == {"north": 6, "south": 10}
+    assert set(Counter(item["patient"] for item in few if item["dataset"] == "north").values()) == {2}
+    assert len(select(items, SETS, images={"north": 999})) == 50
+    assert {item["dataset"] for item in select(items, SETS, images={"north": 0})} == {"south"}
+
+
+def test_the_choice_does_not_depend_on_the_order_or_on_other_datasets():
+    alone = select(data(north=20), SETS, images={"north": 8})
+    mixed = select(data(south=4, north=20)[::-1], SETS, images={"north": 8})
+    assert names(alone) == {name for name in names(mixed) if name.startswith("north")}
+
+
+@pytest.mark.parametrize(("share", "losing"), [(0.0, 0), (0.3, 3), (0.5, 5), (1.0, 10)])
+def test_a_share_of_the_patients_loses_the_withheld_classes(share: float, losing: int):
+    items = select(data(north=10, south=3), SETS, withheld={"north": ["la"]}, share=share)
+    hidden = {item["patient"] for item in items if item.get("unlabelled") == ["la"]}
+    assert len(hidden) == losing
+    assert all(item["dataset"] == "north" for item in items if "unlabelled" in item)
+    for item in items:  # both images of a patient
+        assert ("unlabelled" in item) == (item["dataset"] == "north" and item["patient"] in hidden)
+
+
+def test_what_is_withheld_leaves_the_label_sets():
+    items = select(data(north=4, south=4), SETS, withheld={"south": ["la"]})
+    labels = labels_of(CLASSES, SETS, items)
+    assert labels.annotated("south") == ["lv"]
+    assert sorted(labels.label_sets["south"][2]) == ["background", "la"]
+    half = labels_of(CLASSES, SETS, select(data(north=4), SETS, withheld={"north": ["la"]}, share=0.5))
+    assert half.annotated("north") == CLASSES
+    assert list(half.partially_labelled()) == ["la"]
+
+
+def test_what_an_image_lacks_already_is_kept():
+    item = {"dataset": "north", "patient": "p", "image": "p.png", "unlabelled": ["lv"]}
+    (chosen,) = select([item], SETS, withheld={"north": ["la"]})
+    assert chosen["unlabelled"] == ["lv", "la"]
+    assert item["unlabelled"] == ["lv"]
+
+
+def test_only_images_that_tell_every_class_are_kept_on_request():
+    sets = {**SETS, "lv_only": [["background", "la"], ["lv"]]}
+    items = select(data(north=10, lv_only=3), sets, withheld={"north": ["la"]}, share=0.5, complete_only=True)
+    assert Counter(item["dataset"] for item in items) == {"north": 10}
+    assert not any("unlabelled" in item for item in items)
+
+
+def test_datasets_without_data_are_passed_over():
+    assert len(select(data(north=2), SETS, ["north", "south"], {"south": 3}, {"south": ["la"]})) == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"datasets": ["nort"]}, r"train_on names \['nort'\]; label_sets has \['north', 'south', 'east'\]"),
+        ({"images": {"nort": 3}}, r"images names \['nort'\]"),
+        ({"withheld": {"nort": ["la"]}}, r"withheld names \['nort'\]"),
+        (
+            {"withheld": {"north": ["lq"]}},
+            r"withheld of 'north' is \['lq'\], must be a list of names among \['la', 'lv'\]",
+        ),
+        ({"withheld": {"north": "la"}}, r"withheld of 'north' is 'la', must be a list"),
+        ({"withheld": {"north": ["la"]}, "share": 1.5}, r"withheld_share is 1\.5; it is a share of the patients"),
+        (
+            {"datasets": ["east"]},
+            r"train_on \['east'\], images \{\} and complete_only False leave no image of \['north'\]",
+        ),
+    ],
+)
+def test_wrong_settings_say_what_is_wrong(settings: dict[str, Any], message: str):
+    with pytest.raises(ValueError, match=message):
+        select(data(north=2), SETS, **settings)

@@ -1,0 +1,168 @@
+"""Grids on Ray: run, skipped, failed, killed and continued, on one node and on two."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from filelock import FileLock
+from mlflow import MlflowClient
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def project(folder: Path) -> Path:
+    """A working directory with a bundle whose grid has four short trainings, one of them a teacher."""
+    (folder / "bundles").unlink()
+    shutil.copytree(ROOT / "bundles", folder / "bundles")
+    bundle = folder / "bundles" / "tiny"
+    shutil.copytree(ROOT / "bundles" / "echo_inter_domain", bundle)
+    path = bundle / "configs" / "experiments.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["scales"] = {
+        "tiny": {
+            "settings": {"epochs": 3, "image_size": 32, "batch_size": 8},
+            "grid": [{"method": ["CCE", "aCCE", "pseudo-labels"], "network": ["unet"], "seed": [0]}],
+        },
+        "failing": {
+            "settings": {"epochs": 1, "image_size": 32, "batch_size": 8},
+            "grid": [{"method": ["CCE"], "learning_rate": [0.1, 1e30], "network": ["unet"], "seed": [0]}],
+        },
+    }
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return folder
+
+
+def words(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "common.experiments", *arguments]
+
+
+def run(project: Path, scale: str, runs: str, *more: str) -> "subprocess.CompletedProcess[str]":
+    environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{runs}.db"}
+    command = words("run", "bundles/tiny", "--scale", scale, *more)
+    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+
+
+def results(project: Path, runs: str) -> dict[str, str]:
+    """Cell -> digest of the best weights, for the trainings that are finished."""
+    client = MlflowClient(f"sqlite:///{project / runs}.db")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    found = {}
+    for one in client.search_runs(experiments, "tags.evaluated = 'true'"):
+        rows = Path(client.download_artifacts(one.info.run_id, "test_dice.csv")).read_text()
+        assert all(f"{name}_like" in rows for name in ("camus", "unity", "echonet", "clinic")), "tested on everything"
+        weights = torch.load(client.download_artifacts(one.info.run_id, "model.pt"), weights_only=True)
+        found[one.data.tags["cell"]] = hashlib.sha256(
+            b"".join(w.numpy().tobytes() for w in weights.values())
+        ).hexdigest()
+    return found
+
+
+def apart(project: Path, name: str) -> None:
+    """Put the folders of the trainings so far aside, so that the next grid begins anew."""
+    (project / "runs").rename(project / f"runs_{name}")
+
+
+@pytest.fixture(scope="module")
+def whole(project: Path) -> dict[str, str]:
+    """The results of the grid in one go."""
+    done = run(project, "tiny", "whole", "--data", "data/phantom", "--workers", "2")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "3 results, 0 of them were there before" in done.stdout
+    again = run(project, "tiny", "whole", "--data", "data/phantom", "--workers", "2")
+    assert "3 results, 3 of them were there before" in again.stdout, again.stderr[-3000:]
+    found = results(project, "whole")
+    apart(project, "whole")
+    return found
+
+
+def test_every_cell_has_its_result(whole: dict[str, str]):
+    cells = [json.loads(cell) for cell in whole]
+    assert sorted(cell["method"] for cell in cells) == ["CCE", "aCCE", "pseudo-labels", "teacher"]
+    # a teacher of three epochs finds nothing to fill in: its student may be the naive network, and only that
+    assert len({weights for cell, weights in whole.items() if "pseudo" not in cell}) == 3, "no two are the same"
+
+
+def test_a_grid_that_was_killed_goes_on_and_ends_the_same(project: Path, whole: dict[str, str]):
+    environment = os.environ | {"MLFLOW_TRACKING_URI": "sqlite:///killed.db"}
+    command = words("run", "bundles/tiny", "--scale", "tiny", "--data", "data/phantom", "--workers", "1")
+    process = subprocess.Popen(command, cwd=project, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
+    while not list(project.glob("runs/**/test_dice.csv")):  # one of them is finished
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(3)  # Ray's own processes notice
+    done = run(project, "tiny", "killed", "--data", "data/phantom", "--workers", "2")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert results(project, "killed") == whole
+    apart(project, "killed")
+
+
+def test_two_nodes_give_the_results_of_one(project: Path, whole: dict[str, str]):
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        cluster.add_node(num_cpus=1)
+        done = run(project, "tiny", "nodes", "--data", "data/phantom", "--address", cluster.address)
+        assert done.returncode == 0, done.stderr[-3000:]
+    finally:
+        cluster.shutdown()
+    assert results(project, "nodes") == whole
+    apart(project, "nodes")
+
+
+def test_what_fails_is_reported_and_does_not_stop_the_rest(project: Path):
+    done = run(project, "failing", "failing", "--data", "data/phantom", "--workers", "2")
+    assert done.returncode != 0
+    assert "1 results, 0 of them were there before" in done.stdout
+    assert "CCE_learning_rate1e+30_unet_seed0" in done.stdout
+    assert "FloatingPointError: the loss of epoch 1 is nan; try a lower --learning_rate" in done.stdout
+    assert "1 trainings failed; the same command tries them again" in done.stderr
+
+
+def test_a_grid_runs_once_at_a_time(project: Path):
+    (project / "runs/echo_inter_domain/failing").mkdir(parents=True, exist_ok=True)
+    with FileLock(project / "runs/echo_inter_domain/failing/grid.lock"):
+        done = run(project, "failing", "locked", "--data", "data/phantom")
+    assert done.returncode != 0
+    assert "another process runs this grid" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "bundles/tiny", "--scale", "demo"], "there is no scale 'demo'; there are ['tiny', 'failing']"),
+        (["run", "bundles/nothing"], "experiments.yaml is missing"),
+        (["run", "bundles/tiny", "--scale", "tiny"], "draws no phantom; name data with --data"),
+        (["run", "bundles/tiny", "--scale", "tiny", "--data", "nowhere"], "nowhere is not a prepared dataset"),
+    ],
+)
+def test_wrong_requests_end_in_one_line(project: Path, arguments: list[str], message: str):
+    done = subprocess.run(words(*arguments), cwd=project, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("whole")
+def test_the_results_are_reported(project: Path):
+    environment = os.environ | {"MLFLOW_TRACKING_URI": "sqlite:///whole.db"}
+    command = words("report", "bundles/tiny", "--scale", "tiny", "--out", "page")
+    shown = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr[-3000:]
+    page = project / shown.stdout.strip().splitlines()[-1]
+    assert "<img" in page.read_text()

@@ -1,0 +1,87 @@
+"""What a job of a grid is, before anything runs."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.experiments.training import Job
+
+ROOT = Path(__file__).parents[2]
+INTER = ROOT / "bundles" / "echo_inter_domain"
+
+
+def job(**settings: Any) -> Job:
+    return Job(INTER, {"loss": "marginal", "image_size": 32, **settings}, ["/data/a"], "c0ffee")
+
+
+def test_the_hash_is_of_everything_that_decides_the_result():
+    one = job()
+    others = [
+        job(seed=1),
+        job(loss="adaptive_ce"),
+        job(withheld={}),
+        replace(one, checksum="beef"),
+        replace(one, teacher=job(complete_only=True)),
+        replace(one, teacher=job(complete_only=True, seed=1)),
+        replace(one, bundle=ROOT / "bundles" / "echo_intra_domain"),
+    ]
+    assert len({one.hash, *(other.hash for other in others)}) == len(others) + 1
+
+
+def test_the_hash_does_not_depend_on_where_things_lie():
+    placed = replace(job(), data=["/elsewhere/a"]).placed(Path("/runs"), "name", {"role": "result"}, "sqlite:///x.db")
+    assert placed.hash == job().hash == job(network="unet").hash, "a default that is spelt out changes nothing"
+    assert placed.folder == Path(f"/runs/name-{job().hash[:8]}")
+
+
+def test_the_training_gets_its_place_and_its_tags():
+    config = job(seed=3).placed(Path("/runs"), "n", {"role": "result"}, "sqlite:////x.db").train()
+    assert config["seed"] == 3
+    assert config["data"] == ["/data/a"]
+    assert config["output_dir"] == f"/runs/{config['run_name']}"
+    assert (config["tags"], config["tracking_uri"], config["resume"]) == ({"role": "result"}, "sqlite:////x.db", True)
+    assert config["withheld"]["unity_like"] == ["left_atrium"]
+
+
+def test_the_evaluation_hides_nothing_and_sees_all_datasets():
+    config = job(withheld={"unity_like": ["lv_cavity"]}, train_on=["camus_like"]).evaluate()
+    assert config["loss"] == "marginal"
+    assert config["image_size"] == 32
+    assert config["labels"] == {
+        "_target_": "common.label_sets.LabelSets",
+        "classes": "@classes",
+        "label_sets": "@label_sets",
+    }
+    assert config["label_sets"]["unity_like"] == [["background"], ["lv_cavity"], ["lv_myocardium"], ["left_atrium"]]
+
+
+def test_a_student_trains_on_what_the_teacher_filled_in():
+    teacher = job(loss="adaptive_bce", complete_only=True).placed(Path("/runs"), "teacher", {}, "")
+    student = replace(job(loss="categorical_ce", images={"unity_like": 8}), teacher=teacher).placed(
+        Path("/runs"), "s", {}, ""
+    )
+    filling, training = student.pseudo_label(), student.train()
+    assert filling["checkpoint"] == f"{teacher.folder}/model.pt"
+    assert filling["loss"] == "adaptive_bce", "how the teacher's logits are read"
+    assert filling["images"] == {"unity_like": 8}
+    assert filling["withheld"]["unity_like"] == ["left_atrium"]
+    assert filling["data"] == ["/data/a"]
+    assert training["data"] == filling["out"] != "/data/a"
+    assert training["loss"] == "categorical_ce"
+    assert (training["withheld"], training["images"]) == ({}, {})
+    assert training["label_sets"]["unity_like"] == [[name] for name in training["classes"]]
+    assert student.evaluate()["data"] == ["/data/a"]
+
+
+def test_a_job_without_teacher_fills_nothing_in():
+    with pytest.raises(ValueError, match="has no teacher"):
+        job().pseudo_label()
+
+
+def test_a_setting_that_the_bundle_does_not_have_is_named():
+    with pytest.raises(ValueError, match=r"--epoch is not a setting of this bundle; did you mean --epochs\?"):
+        job(epoch=3).train()
+    with pytest.raises(ValueError, match=r"--loss is 'margnal'; it is one of"):
+        job(loss="margnal").train()
