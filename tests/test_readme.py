@@ -40,6 +40,8 @@ def small(command: str, echo_data: str | None) -> list[str] | None:
         return [*words, "--scale", "smoke"]
     assert words[2] == "monai.bundle", command
     words = ["data/phantom/images" if word == "FOLDER" else word for word in words]
+    if "register.yaml" in command:
+        return [*words, "--pairs", "2"]
     if "inference.yaml" in command:
         return [*words, "--image_size", "32", "--pattern", "*_0000_*"]
     return [*words, *TINY, *(["--epochs", "1"] if "train.yaml" in command else [])]

@@ -8,6 +8,7 @@ python -m common.experiments claims --scale demo
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def _claims(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     """Do what the command line asks for."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when it is imported
     arguments = _arguments()
     try:
         {"run": _run, "report": _report, "claims": _claims}[arguments.name](arguments)

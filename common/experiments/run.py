@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import ray
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
@@ -26,6 +25,9 @@ from common.experiments.store import Store
 from common.experiments.training import Job, carry_out
 from common.settings import resolve
 from common.tracking import tracking_uri
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when ray is imported
+import ray
 
 __all__ = ["Outcome", "run_grid"]
 
