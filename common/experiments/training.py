@@ -68,7 +68,7 @@ class Job:
     def _known(self, workflow: str) -> dict[str, Any]:
         """Return those settings that a workflow has."""
         config = yaml.safe_load(self._config(workflow).read_text())
-        return {name: value for name, value in self.settings.items() if name in config}
+        return {name: value for name, value in self.settings.items() if name.split("::")[0] in config}
 
     def _place(self) -> dict[str, Any]:
         return {"bundle_root": str(self.bundle), "data": list(self.data), "output_dir": str(self.folder)}

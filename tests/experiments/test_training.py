@@ -57,6 +57,15 @@ def test_the_evaluation_hides_nothing_and_sees_all_datasets():
     assert config["label_sets"]["unity_like"] == [["background"], ["lv_cavity"], ["lv_myocardium"], ["left_atrium"]]
 
 
+def test_a_setting_deep_within_the_configuration_reaches_training_and_evaluation():
+    wide = job(**{"networks::swin_unet::embed_dim": 96})
+    assert (
+        wide.train()["networks"]["swin_unet"]["embed_dim"]
+        == wide.evaluate()["networks"]["swin_unet"]["embed_dim"]
+        == 96
+    )
+
+
 def test_a_student_trains_on_what_the_teacher_filled_in():
     teacher = job(loss="adaptive_bce", complete_only=True).placed(Path("/runs"), "teacher", {}, "")
     student = replace(job(loss="categorical_ce", images={"unity_like": 8}), teacher=teacher).placed(
