@@ -1,0 +1,101 @@
+"""The annotation of a source, carried to a target after each step of a registration, against the target's own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from common.label_sets import LabelSets
+from common.registration.affine_then_bspline import AffineThenBSpline
+from common.registration.agreement import agreement_dice, class_masks, encode_annotation
+from common.registration.pairing import Item, Pair, read_pixels
+from common.registration.stage import Stage
+from common.registration.warp import carry_image, carry_label
+
+__all__ = ["Comparison", "View", "compare"]
+
+
+@dataclass(frozen=True)
+class View:
+    """An image with an annotation, to be drawn.
+
+    Args:
+        image: grey values, (rows, columns).
+        classes: class index, 0 where the annotation does not tell, (rows, columns).
+    """
+
+    image: NDArray[Any]
+    classes: NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What became of a pair.
+
+    Args:
+        pair: source and target.
+        stages: of the registration.
+        dice: for each stage a number a class, background first (`agreement_dice`).
+        target: with its own annotation.
+        source: with its own annotation.
+        carried: the source on the target's grid after the last stage.
+    """
+
+    pair: Pair
+    stages: list[Stage]
+    dice: list[list[float]]
+    target: View
+    source: View
+    carried: View
+
+    @property
+    def used(self) -> str:
+        """Name of the last stage that was not refused."""
+        return [stage.name for stage in self.stages if not stage.refused][-1]
+
+
+def _spacing(item: Item) -> tuple[float, float] | None:
+    return tuple(item["spacing"]) if item.get("spacing") else None
+
+
+def compare(pairs: Sequence[Pair], labels: LabelSets, registration: AffineThenBSpline) -> list[Comparison]:
+    """Register each pair and compare annotations.
+
+    Args:
+        pairs: sources and targets.
+        labels: label sets of their datasets. Where the target lies outside the source, value 0 is carried over.
+        registration: of two images.
+    """
+    num_classes = len(labels.classes)
+
+    def view(image: NDArray[Any], label: Any) -> View:
+        return View(image, class_masks(label, num_classes).int().argmax(dim=0).numpy())
+
+    results = []
+    for pair in tqdm(pairs, "register", unit=" pairs", file=sys.stdout, dynamic_ncols=True):
+        source, target = (read_pixels(item["image"]) for item in (pair.source, pair.target))
+        values, own_values = (read_pixels(item["label"]) for item in (pair.source, pair.target))
+
+        def encode(annotation: NDArray[Any], item: Item) -> Any:
+            return encode_annotation(annotation, labels, item["dataset"], item.get("unlabelled", ()))
+
+        stages = registration(source, target, _spacing(pair.source), _spacing(pair.target), pair.scale)
+        own = encode(own_values, pair.target)
+        carried = [encode(carry_label(values, stage.coordinates), pair.source) for stage in stages]
+        results.append(
+            Comparison(
+                pair,
+                stages,
+                [agreement_dice(label, own, num_classes) for label in carried],
+                target=view(target, own),
+                source=view(source, encode(values, pair.source)),
+                carried=view(carry_image(source, stages[-1].coordinates), carried[-1]),
+            )
+        )
+    return results

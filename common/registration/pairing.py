@@ -1,0 +1,144 @@
+"""Which image of one dataset is registered to which of another: similar ones, each patient once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from common.registration.similarity import similarity
+
+__all__ = ["Item", "Pair", "best_first", "read_pixels", "similar_pairs"]
+
+Item = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A source and the target that it is registered to.
+
+    Args:
+        source: item of a datalist.
+        target: item of a datalist.
+        similarity: correlation of their gradients, -1 to 1.
+        scale: of the source at which they are most alike (`similarity`).
+    """
+
+    source: Item
+    target: Item
+    similarity: float
+    scale: float
+
+
+def read_pixels(path: str) -> NDArray[np.uint8]:
+    """Read a prepared image or annotation, (rows, columns).
+
+    Raises:
+        ValueError: if there is no such image; the message names the file.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except (OSError, SyntaxError) as error:  # what Pillow raises for a broken file
+        raise ValueError(f"{path} cannot be read as an image ({error}); prepare the dataset again.") from error
+    if image.mode != "L":
+        raise ValueError(f"{path} has Pillow mode {image.mode!r}; prepared images are 8-bit grey ('L').")
+    return np.array(image)
+
+
+def _may_be_compared(source: Item, target: Item) -> bool:
+    """Tell whether view and phase agree; what one of the two does not tell is no obstacle."""
+    known = ((source.get(key), target.get(key)) for key in ("view", "phase"))
+    return all(one is None or other is None or one == other for one, other in known)
+
+
+def _patient(item: Item) -> tuple[str, str]:
+    return item["dataset"], item["patient"]
+
+
+def best_first(correlation: NDArray[np.floating[Any]], group: Sequence[Any]) -> list[tuple[int, int]]:
+    """Pair rows and columns, the most alike first; no row and no group of columns is used twice.
+
+    Args:
+        correlation: (rows, columns), -inf where the two may not be paired.
+        group: of each column.
+
+    Returns:
+        (row, column), at most one a row, in the order of their correlation.
+
+    Example:
+        >>> best_first(np.array([[0.9, 0.8, 0.1], [0.7, 0.6, 0.2]]), group=["a", "a", "b"])
+        [(0, 0), (1, 2)]
+    """
+    left = np.array(correlation, np.float64)
+    groups = np.array([list(dict.fromkeys(group)).index(name) for name in group])
+    pairs = []
+    while left.size and left.max() > -np.inf:
+        row, column = (int(index) for index in np.unravel_index(left.argmax(), left.shape))
+        pairs.append((row, column))
+        left[row] = left[:, groups == groups[column]] = -np.inf
+    return pairs
+
+
+def similar_pairs(data: Sequence[Item], source: str, target: str, count: int, seed: int) -> list[Pair]:
+    """Draw patients of one dataset, one image each, and find for each the most similar image of another dataset.
+
+    Only images of the same view and phase are compared, where both are told. `source` and `target` may be the same
+    dataset: a registration between patients that were annotated under one protocol tells how much of a
+    disagreement is due to the registration itself.
+
+    Args:
+        data: items of a datalist.
+        source: name of the dataset whose annotation is carried over.
+        target: name of the dataset that it is compared with.
+        count: number of pairs.
+        seed: of the draw.
+
+    Returns:
+        `count` pairs, the most alike first; no patient is in two of them.
+
+    Raises:
+        ValueError: if a dataset is not in the data, or there are too few patients.
+    """
+    present = list(dict.fromkeys(item["dataset"] for item in data))
+    if unknown := [name for name in (source, target) if name not in present]:
+        raise ValueError(f"the data hold no {unknown}, but {present}; choose --source and --target among them.")
+    if count < 1:
+        raise ValueError(f"--pairs is {count}; at least one is needed.")
+    rng = np.random.default_rng(seed)
+    targets = [item for item in data if item["dataset"] == target]
+    images: dict[tuple[str, str], list[Item]] = {}
+    for item in data:
+        if item["dataset"] == source and any(_may_be_compared(item, other) for other in targets):
+            images.setdefault(_patient(item), []).append(item)
+    patients = sorted(images)
+    drawn = [patients[index] for index in rng.permutation(len(patients))[:count]]
+    sources = [images[patient][rng.integers(len(images[patient]))] for patient in drawn]
+    targets = [
+        item for item in targets if _patient(item) not in drawn and any(_may_be_compared(one, item) for one in sources)
+    ]
+    pairs = _search(sources, targets) if sources and targets else []
+    if len(pairs) < count:
+        raise ValueError(
+            f"only {len(pairs)} pairs of patients of '{source}' and '{target}' share view and phase; "
+            f"lower --pairs {count}."
+        )
+    return pairs
+
+
+def _search(sources: Sequence[Item], targets: Sequence[Item]) -> list[Pair]:
+    bar = tqdm(targets, "read candidates", unit=" images", file=sys.stdout, mininterval=1, leave=False)
+    pixels = ((read_pixels(item["image"]) for item in items) for items in (sources, bar))
+    correlation, scale = similarity(*pixels)
+    for row, one in enumerate(sources):
+        correlation[row, [not _may_be_compared(one, item) for item in targets]] = -np.inf
+    return [
+        Pair(sources[row], targets[column], float(correlation[row, column]), float(scale[row, column]))
+        for row, column in best_first(correlation, [_patient(item) for item in targets])
+    ]

@@ -1,0 +1,67 @@
+"""Carry an image or its annotation along a map of coordinates, and tell whether the map folds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
+
+__all__ = ["carry_image", "carry_label", "jacobian"]
+
+
+def carry_image(image: NDArray[Any], coordinates: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Resample a source image on the target's grid, bilinearly; 0 outside the source.
+
+    Args:
+        image: grey values of the source, (rows, columns).
+        coordinates: for each target pixel its place in the source, pixels, (2, target rows, target columns).
+
+    Returns:
+        (target rows, target columns).
+
+    Example:
+        >>> carry_image(np.array([[0, 10], [20, 30]]), np.array([[[0.5]], [[0.0]]])).tolist()
+        [[10.0]]
+    """
+    result: NDArray[np.float32] = map_coordinates(image.astype(np.float32), coordinates, order=1)
+    return result
+
+
+def carry_label(label: NDArray[np.integer[Any]], coordinates: NDArray[np.floating[Any]]) -> NDArray[np.integer[Any]]:
+    """Carry an annotation to the target's grid by nearest neighbour: no value arises that was not there.
+
+    Args:
+        label: annotation values of the source, 0 its background, (rows, columns).
+        coordinates: as for `carry_image`.
+
+    Returns:
+        (target rows, target columns), of the same dtype; 0 outside the source.
+
+    Example:
+        >>> carry_label(np.array([[0, 3]]), np.array([[[0.0, 0.0]], [[0.6, 7.0]]])).tolist()
+        [[3, 0]]
+    """
+    result: NDArray[np.integer[Any]] = map_coordinates(label, coordinates, order=0)
+    return result
+
+
+def jacobian(coordinates: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return by how much a map enlarges the area round each pixel; where it is not above 0 the map folds.
+
+    Args:
+        coordinates: as for `carry_image`.
+
+    Returns:
+        Determinant of the Jacobian, source pixels per target pixel, (target rows, target columns).
+
+    Example:
+        >>> float(jacobian(2.0 * np.indices((3, 3))).max())
+        4.0
+        >>> float(jacobian(np.indices((3, 3))[:, ::-1].astype(float)).max())  # mirrored
+        -1.0
+    """
+    (a, b), (c, d) = (np.gradient(axis) for axis in coordinates.astype(np.float64))
+    determinant: NDArray[np.float64] = a * d - b * c
+    return determinant
