@@ -63,7 +63,7 @@ def run_grid(
         scale: of its experiments.yaml.
         data: prepared folders; none draws the phantom of the scale.
         workers: trainings at a time; 0 takes one a core. Not for a cluster, which has its own resources.
-        address: of a Ray cluster ("ray://host:10001", "auto"); None starts Ray on this machine.
+        address: of a Ray cluster ("ray://host:10001", "auto"); None starts Ray here.
 
     Raises:
         FileNotFoundError: if the grid or the data are missing.
@@ -120,7 +120,9 @@ def _start(workers: int, address: str | None) -> None:
     environment = {"env_vars": {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}}
     quiet: dict[str, Any] = {"log_to_driver": False, "runtime_env": environment}
     if address is None:
-        ray.init(num_cpus=workers or os.cpu_count(), include_dashboard=False, logging_level=logging.ERROR, **quiet)
+        # "local": never the cluster that happens to run here
+        cores = workers or os.cpu_count()
+        ray.init("local", num_cpus=cores, include_dashboard=False, logging_level=logging.ERROR, **quiet)
     else:
         ray.init(address=address, **quiet)
 
