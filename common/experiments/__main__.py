@@ -23,7 +23,7 @@ def _arguments() -> argparse.Namespace:
     )
     names = parser.add_subparsers(dest="name", required=True)
     scale = argparse.ArgumentParser(add_help=False)
-    scale.add_argument("--scale", default="demo", help="smoke (a minute), demo (half an hour), paper (GPUs) (demo)")
+    scale.add_argument("--scale", default="demo", help="smoke (a minute), demo (small, 3 seeds), paper (GPUs) (demo)")
     run = names.add_parser("run", parents=[scale], help="run a bundle's grid; the same command again goes on with it")
     run.add_argument("bundle", type=Path, metavar="BUNDLE")
     run.add_argument("--data", type=Path, nargs="+", default=[], help="prepared folders (the scale's phantom)")
