@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,10 +80,10 @@ def words(name: Any) -> str:
     """Return a name as it is printed.
 
     Example:
-        >>> words("left_atrium"), words(0.4), words(100.0)
-        ('left atrium', '0.4', '100')
+        >>> words("lv_cavity"), words(0.4), words(100.0)
+        ('LV cavity', '0.4', '100')
     """
-    return f"{name:g}" if isinstance(name, float) else str(name).replace("_", " ")
+    return f"{name:g}" if isinstance(name, float) else re.sub(r"\blv\b", "LV", str(name).replace("_", " "))
 
 
 def places(present: Sequence[Any], order: Sequence[Any]) -> dict[Any, int]:

@@ -79,6 +79,7 @@ def run_grid(
     base = Job(bundle.resolve(), {}, [str(folder) for folder in folders], content)
     root = Path(config["runs_dir"]).resolve() / scale
     work = _Work(store, base, root, uri, partial(_start, workers, address))
+    before = set(work.finished)
     results: list[Job] = []
     root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(root / "grid.lock", timeout=1)
@@ -86,7 +87,6 @@ def run_grid(
         lock.acquire()
         work.carry_out([work.job(one) for run in grid.runs for one in run.candidates], "search")
         results = [work.job(run, work.best(run)) for run in grid.runs]
-        skipped = sum(job.hash in work.finished for job in results)
         work.carry_out(results, f"{bundle.name} {scale}")
     except Timeout as error:
         raise RuntimeError(f"another process runs this grid in {root}; wait for it, or stop it.") from error
@@ -95,8 +95,8 @@ def run_grid(
         if ray.is_initialized():
             ray.shutdown()
         if results:
-            store.plan([job.hash for job in results])
-    finished = sum(job.hash in work.finished for job in results)
+            store.plan({job.hash: run.cell for job, run in zip(results, grid.runs, strict=True)})
+    finished, skipped = (sum(job.hash in done for job in results) for done in (work.finished, before))
     store.close(complete=not work.failed)
     return Outcome(finished, skipped, work.failed)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +51,21 @@ class Store:
         children = self._search(f"tags.`mlflow.parentRunId` = '{self.parent}' and tags.evaluated = 'true'")
         return {run.data.tags["run_hash"]: run.info.run_id for run in children if run.info.status == "FINISHED"}
 
-    def plan(self, hashes: Iterable[str]) -> None:
-        """Say of which runs (hashes) the grid consists now; results of an earlier form of it no longer count."""
-        planned = set(hashes)
-        for role, other in (("result", "superseded"), ("superseded", "result")):
-            for run in self._search(f"tags.`mlflow.parentRunId` = '{self.parent}' and tags.role = '{role}'"):
-                if (run.data.tags["run_hash"] in planned) != (role == "result"):
-                    self.client.set_tag(run.info.run_id, "role", other)
-        self.client.set_tag(self.parent, "planned", str(len(planned)))
+    def plan(self, cells: Mapping[str, Mapping[str, Any]]) -> None:
+        """Say of which runs (hash -> cell) the grid consists now; results of an earlier form of it no longer count.
+
+        What a search has trained may be a result as well.
+        """
+        for run in self._search(f"tags.`mlflow.parentRunId` = '{self.parent}'"):
+            tags = run.data.tags
+            if tags["run_hash"] in cells:
+                wanted = self.tags(cells[tags["run_hash"]], "result", tags["run_hash"])
+            else:
+                wanted = {"role": "superseded"} if tags["role"] == "result" else {}
+            for name, value in wanted.items():
+                if tags[name] != value:
+                    self.client.set_tag(run.info.run_id, name, value)
+        self.client.set_tag(self.parent, "planned", str(len(cells)))
 
     def tags(self, cell: Mapping[str, Any], role: str, run_hash: str) -> dict[str, str]:
         """Return the tags of a child."""

@@ -158,7 +158,7 @@ def test_a_place_is_told_once_if_the_contrasts_share_it_and_with_each_if_not(int
     assert second.caption == "n: patients"
     assert [contrast for contrast, _ in second.contrasts] == [
         "CCE against benchmark, left atrium of unity_like: lower",
-        "CCE against benchmark, lv cavity of unity_like: lower",
+        "CCE against benchmark, LV cavity of unity_like: lower",
     ]
     assert first.contrasts[0][1][0][:3] == ["unet", "12", "2"]
     assert shown.note == "scale demo, data checksum 0123456789ab; p-values are corrected for 3 tests by Holm's method."

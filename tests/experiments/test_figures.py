@@ -134,7 +134,7 @@ def test_examples_are_rows_of_images_and_columns_of_methods():
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["image", "annotation", "aCCE", "marginal", "", "", "", ""]
     assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == ["unity_like", "unity_like"]
-    assert legend(figure) == ["lv cavity", "lv myocardium", "left atrium"]
+    assert legend(figure) == ["LV cavity", "LV myocardium", "left atrium"]
     image, annotation, prediction = figure.axes[:3]
     assert len(image.images) == 1
     assert len(annotation.images) == len(prediction.images) == 4  # one shade a class

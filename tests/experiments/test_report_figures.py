@@ -32,8 +32,8 @@ def test_boxes_show_patients_of_the_runs_chosen_and_the_overall_mean(inter_domai
     drawn = draw(figure("boxes", dataset="target", where={"label_dropout": [0.0, None]}), inter_domain, SETTINGS)
     assert isinstance(drawn.shown, Figure)
     assert [axes.get_title(loc="left") for axes in drawn.shown.axes] == [
-        "lv cavity",
-        "lv myocardium",
+        "LV cavity",
+        "LV myocardium",
         "left atrium",
         "mean",
     ]

@@ -34,6 +34,11 @@ def project(folder: Path) -> Path:
             "settings": {"epochs": 3, "image_size": 32, "batch_size": 8},
             "grid": [{"method": ["CCE", "aCCE", "pseudo-labels"], "network": ["unet"], "seed": [0]}],
         },
+        "searching": {
+            "settings": {"epochs": 3, "image_size": 32, "batch_size": 8},
+            "search": {"learning_rate": [1e-6, 0.1]},
+            "grid": [{"method": ["CCE"], "network": ["unet"], "seed": [0, 1]}],
+        },
         "failing": {
             "settings": {"epochs": 1, "image_size": 32, "batch_size": 8},
             "grid": [{"method": ["CCE"], "learning_rate": [0.1, 1e30], "network": ["unet"], "seed": [0]}],
@@ -132,6 +137,27 @@ def test_what_fails_is_reported_and_does_not_stop_the_rest(project: Path):
     assert "CCE_learning_rate1e+30_unet_seed0" in done.stdout
     assert "FloatingPointError: the loss of epoch 1 is nan; try a lower --learning_rate" in done.stdout
     assert "1 trainings failed; the same command tries them again" in done.stderr
+
+
+def test_a_search_decides_for_every_seed_and_its_best_is_a_result(project: Path):
+    for before in ("0", "2"):
+        done = run(project, "searching", "searching", "--data", "data/phantom", "--workers", "2")
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert f"2 results, {before} of them were there before" in done.stdout
+    client = MlflowClient(f"sqlite:///{project}/searching.db")
+    (experiment,) = (one for one in client.search_experiments() if one.name == "echo_inter_domain")
+    found = client.search_runs([experiment.experiment_id], "tags.evaluated = 'true'")
+    first = [one for one in found if json.loads(one.data.tags["cell"])["seed"] == 0]
+    best = max(first, key=lambda one: max(score.value for score in client.get_metric_history(one.info.run_id, "mean_dice")))
+    rate = best.data.params["learning_rate"]
+    told = sorted((one.data.tags["role"], one.data.tags["cell"], one.data.params["learning_rate"]) for one in found)
+    cells = [{"method": "CCE", "network": "unet", "seed": seed} for seed in (0, 1)]
+    loser = 0.1 if float(rate) < 0.1 else 1e-6
+    assert told == [
+        ("result", json.dumps(cells[0]), rate),
+        ("result", json.dumps(cells[1]), rate),
+        ("search", json.dumps({**cells[0], "learning_rate": loser}), str(loser)),
+    ]
 
 
 def test_a_grid_runs_once_at_a_time(project: Path):
