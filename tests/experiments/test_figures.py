@@ -35,7 +35,7 @@ def test_there_is_a_box_for_each_method_and_network_in_a_panel_for_each_class():
     scores["dice"] = np.linspace(0.2, 0.9, len(scores))
     figure = draw_boxes(scores, "method", "network", "label", ORDER)
     assert [len(axes.patches) for axes in figure.axes] == [6, 6]
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["la", "lv"]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["la", "LV"]
     assert [tick.get_text() for tick in figure.axes[-1].get_xticklabels()] == METHODS
     assert legend(figure) == ["unet", "swin unet"]
     assert len({patch.get_hatch() for patch in figure.axes[0].patches}) == 2

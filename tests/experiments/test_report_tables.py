@@ -42,7 +42,7 @@ def cells() -> pd.DataFrame:
 
 def test_scores_are_set_out_as_in_table_3(cells: pd.DataFrame):
     table = scores_table(cells, ["lv", "la"], ORDER)
-    assert table.header == ["network", "method", "balanced", "lv", "la", "mean"]
+    assert table.header == ["network", "method", "balanced", "LV", "la", "mean"]
     assert table.rows == [
         ["unet", "aCCE", "False", "0.800", "-", "0.800"],
         ["unet", "marginal", "False", "0.900", "0.700", "0.800"],
@@ -52,7 +52,7 @@ def test_scores_are_set_out_as_in_table_3(cells: pd.DataFrame):
 
 
 def test_a_setting_that_does_not_vary_heads_no_row(cells: pd.DataFrame):
-    assert scores_table(cells.assign(balanced=False), ["lv"], ORDER).header == ["network", "method", "lv", "mean"]
+    assert scores_table(cells.assign(balanced=False), ["lv"], ORDER).header == ["network", "method", "LV", "mean"]
 
 
 def test_a_setting_that_some_runs_lack_is_a_dash(cells: pd.DataFrame):

@@ -148,7 +148,9 @@ def test_a_search_decides_for_every_seed_and_its_best_is_a_result(project: Path)
     (experiment,) = (one for one in client.search_experiments() if one.name == "echo_inter_domain")
     found = client.search_runs([experiment.experiment_id], "tags.evaluated = 'true'")
     first = [one for one in found if json.loads(one.data.tags["cell"])["seed"] == 0]
-    best = max(first, key=lambda one: max(score.value for score in client.get_metric_history(one.info.run_id, "mean_dice")))
+    best = max(
+        first, key=lambda one: max(score.value for score in client.get_metric_history(one.info.run_id, "mean_dice"))
+    )
     rate = best.data.params["learning_rate"]
     told = sorted((one.data.tags["role"], one.data.tags["cell"], one.data.params["learning_rate"]) for one in found)
     cells = [{"method": "CCE", "network": "unet", "seed": seed} for seed in (0, 1)]
