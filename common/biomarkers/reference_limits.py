@@ -1,0 +1,57 @@
+"""Where a measurement lies among the recommended reference limits; the numbers are in reference_limits.yaml."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+__all__ = ["SOURCE", "grade"]
+
+SOURCE = "Lang et al., J Am Soc Echocardiogr 28:1-39, 2015"
+SEXES = {"F": "women", "M": "men"}
+
+
+def grade(quantity: str, value: float, sex: str) -> str:
+    """Return "normal", "low", "high", or how far from normal: "mildly", "moderately", "severely" reduced or enlarged.
+
+    Args:
+        quantity: a name in reference_limits.yaml.
+        value: in its unit there.
+        sex: "F" or "M", to whom the limits belong.
+
+    Returns:
+        "" for NaN.
+
+    Raises:
+        ValueError: for a quantity without limits, or another sex.
+
+    Example:
+        >>> grade("ejection_fraction", 38.0, "F"), grade("ejection_fraction", 60.0, "M")
+        ('moderately reduced', 'normal')
+        >>> grade("left_atrial_volume_index", 36.0, "F"), grade("end_systolic_volume", 12.0, "F")
+        ('mildly enlarged', 'low')
+    """
+    table = _limits()
+    if quantity not in table:
+        raise ValueError(f"there are no reference limits of {quantity!r}; there are those of {sorted(table)}.")
+    if sex not in SEXES:
+        raise ValueError(f"sex is {sex!r}, must be one of {sorted(SEXES)}.")
+    if math.isnan(value):
+        return ""
+    own = table[quantity][SEXES[sex]]
+    below = [name for name, bound in own.get("below", {}).items() if value < bound]
+    above = [name for name, bound in own.get("above", {}).items() if value > bound]
+    if below or above:
+        return f"{below[-1]}ly reduced" if below else f"{above[-1]}ly enlarged"
+    low, high = own["normal"]
+    return "low" if value < low else "high" if value > high else "normal"
+
+
+@cache
+def _limits() -> dict[str, Any]:
+    table: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+    return table
