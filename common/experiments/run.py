@@ -124,7 +124,13 @@ def _start(workers: int, address: str | None) -> None:
         cores = workers or os.cpu_count()
         ray.init("local", num_cpus=cores, include_dashboard=False, logging_level=logging.ERROR, **quiet)
     else:
-        ray.init(address=address, **quiet)
+        try:
+            ray.init(address=address, **quiet)
+        except ConnectionError as error:
+            raise ConnectionError(
+                f"no Ray cluster answers at {address} ({error}); is it running, and with Ray {ray.__version__}? "
+                "If it asks for a token, set RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN)."
+            ) from error
 
 
 class _Work:

@@ -130,6 +130,13 @@ def test_two_nodes_give_the_results_of_one(project: Path, whole: dict[str, str])
     apart(project, "nodes")
 
 
+def test_a_cluster_that_does_not_answer_is_named(project: Path):
+    done = run(project, "failing", "nowhere", "--data", "data/phantom", "--address", "ray://127.0.0.1:1")
+    assert done.returncode != 0
+    assert "run: no Ray cluster answers at ray://127.0.0.1:1 (" in done.stderr
+    assert "set RAY_AUTH_MODE=token" in done.stderr
+
+
 def test_what_fails_is_reported_and_does_not_stop_the_rest(project: Path):
     done = run(project, "failing", "failing", "--data", "data/phantom", "--workers", "2")
     assert done.returncode != 0
