@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from common.experiments.figure_style import COLOURS, HATCHES, PAGE, look, places, words
+from common.experiments.figure_style import COLOURS, HATCHES, PAGE, legend_above, look, places, words
 from common.experiments.selection import ordered
 
 __all__ = ["draw_boxes"]
@@ -72,9 +72,9 @@ def draw_boxes(scores: pd.DataFrame, x: str, hue: str, panel: str, order: Mappin
     labels = ticks if x == "dataset" else [words(place) for place in ticks]
     grid[-1].set(xticklabels=labels, xlabel="" if x == "method" else words(x))
     if len(hues) > 1:
-        handles = [
-            Patch(facecolor=look(place, COLOURS), hatch=look(place, HATCHES), edgecolor="black", label=words(kind))
+        handles = {
+            words(kind): Patch(facecolor=look(place, COLOURS), hatch=look(place, HATCHES), edgecolor="black")
             for kind, place in looks.items()
-        ]
-        figure.legend(handles=handles, title=words(hue), loc="outside upper center", ncols=len(hues))
+        }
+        legend_above(figure, handles, title=words(hue))
     return figure

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from common.experiments.figure_style import COLOURS, MARKERS, PAGE, NothingToDraw, look, places, words
+from common.experiments.figure_style import COLOURS, MARKERS, PAGE, NothingToDraw, legend_above, look, places, words
 from common.experiments.selection import ordered
 
 __all__ = ["draw_curves"]
@@ -71,5 +71,5 @@ def draw_curves(
         axes.set_xlabel(words(x))
     grid[0].set_ylabel("median Dice")
     handles = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=min(4, len(handles)))
+    legend_above(figure, handles)
     return figure

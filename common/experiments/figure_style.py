@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ __all__ = [
     "MARKERS",
     "PAGE",
     "NothingToDraw",
+    "legend_above",
     "look",
     "places",
     "print_style",
@@ -66,6 +67,19 @@ def print_style() -> Iterator[None]:
     """
     with mpl.rc_context(STYLE):
         yield
+
+
+def legend_above(figure: Figure, handles: Mapping[str, Any], **more: Any) -> None:
+    """Put a legend above a figure, in as many columns as its width has room for.
+
+    Args:
+        figure: with a constrained layout.
+        handles: name -> what it stands for in the figure.
+        more: for Matplotlib's legend.
+    """
+    longest = 0.55 + 0.075 * max(map(len, handles))  # inches: sign and spaces, and letters of 8 points
+    columns = max(1, min(len(handles), int(figure.get_figwidth() / longest)))
+    figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=columns, **more)
 
 
 def save_figure(figure: Figure, path: Path) -> None:

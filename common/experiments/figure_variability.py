@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from common.experiments.figure_style import COLOURS, MARKERS, PAGE, NothingToDraw, look, places, words
+from common.experiments.figure_style import COLOURS, MARKERS, PAGE, NothingToDraw, legend_above, look, places, words
 from common.experiments.selection import ordered
 
 __all__ = ["draw_variability"]
@@ -48,6 +48,5 @@ def draw_variability(cells: pd.DataFrame, order: Mapping[str, Sequence[Any]]) ->
     grid[0].set_ylabel("standard deviation over seeds")
     grid[0].set_ylim(bottom=0)
     handles = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    names = [words(method) for method in methods]
-    figure.legend([handles[one] for one in names], names, loc="outside upper center", ncols=min(6, len(names)))
+    legend_above(figure, {words(method): handles[words(method)] for method in methods})
     return figure

@@ -75,7 +75,7 @@ def run_grid(
     uri = _absolute(tracking_uri("sqlite:///runs/mlflow.db"))
     content = checksum(folders)
     identity = {"grid": scale, "bundle": bundle.name, "data_checksum": content}
-    store = Store(uri, config["experiment"], identity, {"data": str([str(folder) for folder in folders])})
+    store = Store(uri, config["experiment"], identity, {"data": ", ".join(map(os.path.relpath, folders))})
     base = Job(bundle.resolve(), {}, [str(folder) for folder in folders], content)
     root = Path(config["runs_dir"]).resolve() / scale
     work = _Work(store, base, root, uri, partial(_start, workers, address))
