@@ -88,7 +88,7 @@ def scores_table(cells: pd.DataFrame, classes: Sequence[str], order: Order, titl
         >>> cells = pd.DataFrame({"method": "aCCE", "network": "unet", "class": ["lv", "la"], "mean": [0.9, 0.7]})
         >>> table = scores_table(cells, ["lv", "la"], {}, title="EF error")
         >>> table.header
-        ['network', 'method', 'lv', 'la', 'mean', 'EF error']
+        ['network', 'method', 'LV', 'la', 'mean', 'EF error']
         >>> table.rows
         [['unet', 'aCCE', '0.900', '0.700', '0.800', '- not measured yet']]
     """

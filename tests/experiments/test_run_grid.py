@@ -180,7 +180,10 @@ def test_a_grid_runs_once_at_a_time(project: Path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "bundles/tiny", "--scale", "demo"], "there is no scale 'demo'; there are ['tiny', 'failing']"),
+        (
+            ["run", "bundles/tiny", "--scale", "demo"],
+            "there is no scale 'demo'; there are ['tiny', 'searching', 'failing']",
+        ),
         (["run", "bundles/nothing"], "experiments.yaml is missing"),
         (["run", "bundles/tiny", "--scale", "tiny"], "draws no phantom; name data with --data"),
         (["run", "bundles/tiny", "--scale", "tiny", "--data", "nowhere"], "nowhere is not a prepared dataset"),
