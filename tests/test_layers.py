@@ -13,7 +13,7 @@ EVERYTHING = sorted(path for folder in ("common", "benchmarks", "tests") for pat
 # from the top: a part imports from the lines below its own, never from its own line
 LAYERS = [
     {"experiments", "export"},
-    {"published", "settings"},
+    {"published", "settings", "measurement"},
     {"engines", "tracking", "biomarkers", "metrics", "registration", "transforms", "datasets", "losses", "networks"},
     {"label_sets", "scanner"},
 ]
