@@ -121,4 +121,6 @@ def publish(bundle: Path, out: Path) -> list[Path]:
         target = out / SCRIPTS / file.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(_rename(file.read_text()))
+        if (data := file.with_suffix(".yaml")).is_file():  # what a module reads lies beside it under its name
+            shutil.copyfile(data, target.with_suffix(".yaml"))
     return files

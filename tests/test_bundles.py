@@ -247,7 +247,7 @@ def test_inference_returns_to_the_geometry_of_the_input(folder: Path):
     image = itk.image_view_from_array(pixels)
     image.SetSpacing((0.4, 0.3))
     itk.imwrite(image, str(source / "scan.nii.gz"))
-    run(folder, "inference.yaml", input="scans", image_size=32, checkpoint="runs/whole/model.pt", output_dir="out")
+    run(folder, "inference.yaml", input="scans", image_size=32, checkpoint="runs/whole/model.pt", output="out")
     result = itk.imread(str(folder / "out" / "scan_seg.nii.gz"))
     labels = itk.array_from_image(result)
     assert labels.squeeze().shape == pixels.shape
@@ -263,14 +263,25 @@ def test_inference_sees_what_evaluation_sees(folder: Path):
     torch.manual_seed(0)
     network = parser.get_parsed_content("network_def").eval()  # random weights see every detail
     torch.save(network.state_dict(), folder / "random.pt")
-    settings = {"image_size": 32, "output_ext": ".png", "output_dir": "out_png", "checkpoint": "random.pt"}
-    run(folder, "inference.yaml", input=f"data/phantom/{item['image']}", **settings)
+    settings = {"image_size": 32, "find_sector": "false", "clean": "false", "checkpoint": "random.pt"}
+    run(folder, "inference.yaml", input=f"data/phantom/{item['image']}", output="out_png", **settings)
     (result,) = (folder / "out_png").glob("*_seg.png")
     pixels = torch.from_numpy(np.array(Image.open(folder / "data/phantom" / item["image"]))).float() / 255
     with torch.no_grad():
         expected = network(pixels[None, None]).argmax(dim=1)[0].numpy()
     assert len(np.unique(expected)) > 1, "there is something to compare"
     np.testing.assert_array_equal(np.array(Image.open(result)), expected)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("trained")
+def test_a_training_can_start_from_the_weights_of_another(folder: Path):
+    start = {"initial_weights": "runs/whole/model.pt", "learning_rate": 0, "weight_decay": 0, "epochs": 1}
+    run(folder, "train.yaml", **{**TINY, **start}, output_dir="runs/tuned")
+    weights, tuned = (torch.load(folder / "runs" / name / "model.pt", weights_only=True) for name in ("whole", "tuned"))
+    parameters = [name for name in weights if "running" not in name and "batches" not in name]
+    assert len(parameters) > 10
+    torch.testing.assert_close(*({name: own[name] for name in parameters} for own in (tuned, weights)), rtol=0, atol=0)
 
 
 @pytest.mark.slow

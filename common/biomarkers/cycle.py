@@ -18,6 +18,7 @@ __all__ = ["Beat", "find_beats", "smoothed"]
 WINDOW = 0.2  # s, of the smoothing; systole lasts about 0.3 s
 SHORTEST_BEAT = 0.3  # s; 200 beats a minute
 PROMINENCE = 0.3  # of the range of the areas; less is no beat
+FULL = 0.6  # of the range of the areas, which end-diastole reaches; a clip that begins in systole begins below it
 UNTIMED_WINDOW = 7  # frames, of the smoothing where the frame rate is unknown
 UNTIMED_BEAT = 8  # frames, likewise
 
@@ -80,6 +81,7 @@ def find_beats(areas: NDArray[np.float64], frame_rate: float | None = None) -> l
     least = PROMINENCE * np.ptp(curve)
     ended = np.pad(curve, 1, constant_values=curve.min() - 1)  # a clip may begin or end at end-diastole
     tops = find_peaks(ended, distance=apart, prominence=least)[0] - 1
+    tops = tops[curve[tops] - curve.min() >= FULL * np.ptp(curve)]
     beats = []
     for diastole, following in pairwise(tops):
         systole = int(diastole + curve[diastole:following].argmin())

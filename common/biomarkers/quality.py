@@ -11,12 +11,13 @@ from scipy import ndimage
 from common.biomarkers.chamber import Chamber
 from common.biomarkers.cycle import smoothed
 
-__all__ = ["biplane_flags", "clip_flags", "frame_flags"]
+__all__ = ["axis_flags", "biplane_flags", "clip_flags", "frame_flags"]
 
 SPECK = 0.005  # of a structure's area; smaller pieces beside it are not worth a word
 CUT = 3.0  # mm along the border of what the scanner saw
 UNLIKE = 0.15  # of the longer long axis
 LENGTH_CHANGE = 0.35  # of the long axis within a beat; 0.15 ± 0.05 in CAMUS
+TILTED = 45.0  # degrees between long axis and upright; 11 ± 8 in CAMUS
 JUMP = 0.15  # of the largest area, from the smoothed curve
 
 
@@ -59,6 +60,20 @@ def frame_flags(
         if (mask & border).sum() * min(spacing) > CUT:
             flags.append(f"{words}: cut by the edge of the sector, its size is a lower bound")
     return flags
+
+
+def axis_flags(ventricle: Chamber) -> list[str]:
+    """Look at how a left ventricle lies; in an apical view its apex is up.
+
+    Example:
+        >>> axis_flags(Chamber(length=80.0, base=np.array([50.0, 90.0]), apex=np.array([40.0, 10.0])))
+        ['left ventricle: its long axis lies 83 degrees from upright; is this an apical view?']
+    """
+    down, across = ventricle.base - ventricle.apex
+    tilt = float(np.degrees(np.arctan2(abs(across), down)))
+    if not tilt > TILTED:  # nor if it is NaN
+        return []
+    return [f"left ventricle: its long axis lies {tilt:.0f} degrees from upright; is this an apical view?"]
 
 
 def clip_flags(areas: NDArray[np.float64], frame_rate: float | None, diastole: Chamber, systole: Chamber) -> list[str]:

@@ -7,6 +7,7 @@ fit is not sure, a small network is asked.
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -185,7 +186,8 @@ def _network(bundle: Path) -> tuple[Any, int]:
     import torch  # not before it is needed: it takes seconds
     from monai.bundle import ConfigParser
 
-    torch.set_num_threads(1)  # every worker process has a core of its own
+    if multiprocessing.parent_process() is not None:
+        torch.set_num_threads(1)  # every worker process has a core of its own
     parser = ConfigParser()
     parser.read_config(bundle / "configs" / "inference.yaml")
     network = parser.get_parsed_content("network_def").eval()

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -25,7 +25,7 @@ from PIL import Image
 
 from common.datasets.dicom import read_dicom
 
-__all__ = ["MAX_PIXELS", "read_annotation", "read_grey", "read_metaimage", "read_nifti"]
+__all__ = ["MAX_PIXELS", "PICTURES", "read_annotation", "read_clip", "read_grey", "read_metaimage", "read_nifti"]
 
 MAX_PIXELS = 64 * 1024 * 1024  # in a file, over all frames: a clip of 50 frames of 1280 x 1024; as float64 512 MiB
 MAX_EXTENSIONS = 16 * 1024 * 1024  # bytes between the header and the pixels of a NIfTI file
@@ -45,6 +45,7 @@ METAIMAGE_TYPES = {
 }
 
 Spacing = tuple[float, float]
+Which = int | Literal["all"] | None  # of the frames of a file; None: the only one
 
 
 def read_grey(path: Path, frame: int | None = None) -> tuple[NDArray[np.uint8], Spacing | None]:
@@ -61,6 +62,24 @@ def read_grey(path: Path, frame: int | None = None) -> tuple[NDArray[np.uint8], 
         ValueError: if the file is unreadable, too large, has no such frame, or does not fit 8 bits.
     """
     return _read(path, frame, annotation=False)
+
+
+def read_clip(path: Path) -> tuple[NDArray[np.uint8], Spacing | None]:
+    """Read every frame of a NIfTI, MetaImage or picture file as grey values.
+
+    Args:
+        path: as for `read_grey`, but no DICOM.
+
+    Returns:
+        Grey values 0 to 255, (frames, rows, columns), and the spacing, mm per pixel, (row, column), None if not told.
+
+    Raises:
+        ValueError: as for `read_grey`, and if the frames differ in size.
+    """
+    suffix = path.suffix.lower()
+    if suffix in PICTURES:
+        return _read_picture(path, PICTURES[suffix], "all", annotation=False), None
+    return _metaimage(path, "all") if suffix in (".mhd", ".mha") else _nifti(path, "all")
 
 
 def read_annotation(path: Path, frame: int | None = None) -> tuple[NDArray[np.uint8], Spacing | None]:
@@ -92,6 +111,11 @@ def read_nifti(path: Path, frame: int | None = None) -> tuple[NDArray[np.uint8],
     Raises:
         ValueError: if the file is unreadable, truncated or too large, or holds anything but the integers 0 to 255.
     """
+    frames, spacing = _nifti(path, frame)
+    return frames[0], spacing
+
+
+def _nifti(path: Path, which: Which) -> tuple[NDArray[np.uint8], Spacing]:
     with _naming(path, "NIfTI"), gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
         header = file.read(348)
         order = "<" if header[:4] == struct.pack("<i", 348) else ">"
@@ -105,7 +129,7 @@ def read_nifti(path: Path, frame: int | None = None) -> tuple[NDArray[np.uint8],
         if not 348 <= start <= MAX_EXTENSIONS:
             raise ValueError(f"its pixels begin at byte {start}, allowed are 348 to {MAX_EXTENSIONS}.")
         file.seek(int(start))
-        pixels = _read_frame(file, sizes[:rank], np.dtype(f"{order}{NIFTI_TYPES[code]}"), frame)
+        pixels = _read_frames(file, sizes[:rank], np.dtype(f"{order}{NIFTI_TYPES[code]}"), which)
         file.read(1)  # where gzip's stream ends it compares its checksum
         if slope and math.isfinite(slope) and (slope, intercept) != (1, 0):
             pixels = pixels * float(slope) + float(intercept)
@@ -127,6 +151,11 @@ def read_metaimage(path: Path, frame: int | None = None) -> tuple[NDArray[np.uin
         ValueError: if the file is unreadable, truncated or too large, names pixels in another folder, or holds anything
             but the integers 0 to 255.
     """
+    frames, spacing = _metaimage(path, frame)
+    return frames[0], spacing
+
+
+def _metaimage(path: Path, which: Which) -> tuple[NDArray[np.uint8], Spacing]:
     with _naming(path, "MetaImage"):
         fields, start = _metaimage_fields(path)
         sizes = [int(size) for size in fields["DimSize"].split()]
@@ -144,9 +173,9 @@ def read_metaimage(path: Path, frame: int | None = None) -> tuple[NDArray[np.uin
             if _true(fields, "CompressedData"):
                 # what does not compress grows by less than a thousandth
                 inflated = zlib.decompressobj().decompress(file.read(size + size // 1000 + 1024), size)
-                pixels = _read_frame(io.BytesIO(inflated), sizes, dtype, frame)
+                pixels = _read_frames(io.BytesIO(inflated), sizes, dtype, which)
             else:
-                pixels = _read_frame(file, sizes, dtype, frame)
+                pixels = _read_frames(file, sizes, dtype, which)
         column, row = [float(length) for length in fields["ElementSpacing"].split()][:2]
         return _as_bytes(pixels), _checked((row, column))
 
@@ -172,42 +201,51 @@ def _read(path: Path, frame: int | None, annotation: bool) -> tuple[NDArray[np.u
     if suffix in (".mhd", ".mha"):
         return read_metaimage(path, frame)
     if suffix in PICTURES:
-        return _read_picture(path, PICTURES[suffix], frame, annotation), None
+        return _read_picture(path, PICTURES[suffix], frame, annotation)[0], None
     return read_dicom(path, frame, annotation)
 
 
-def _read_picture(path: Path, kind: str, frame: int | None, annotation: bool) -> NDArray[np.uint8]:
+def _read_picture(path: Path, kind: str, which: Which, annotation: bool) -> NDArray[np.uint8]:
     with _naming(path, kind), warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         if annotation and kind == "JPEG":
             raise ValueError("JPEG alters annotation values. Export the annotation as PNG.")
         with Image.open(path, formats=[kind]) as picture:
-            count = getattr(picture, "n_frames", 1)
-            picture.seek(_checked_frame(frame, count))
-            _checked_pixels([*picture.size, len(picture.getbands())])
-            if picture.mode in ("1", "P") and annotation:
-                return np.asarray(picture).astype(np.uint8)
-            if picture.mode in ("L", "I", "F") or picture.mode.startswith("I;16"):
-                return _as_bytes(np.asarray(picture))
-            if annotation:
-                channels = np.asarray(picture.convert("RGB"))
-                if (channels != channels[..., :1]).any():
-                    raise ValueError("colours are no annotation values. Export it as grey values or as a palette.")
-                return channels[..., 0]
-            return np.asarray(picture.convert("L"))
+            chosen = _checked_frames(which, getattr(picture, "n_frames", 1))
+            frames: list[NDArray[np.uint8]] = []
+            for index in chosen:
+                picture.seek(index)
+                _checked_pixels([*picture.size, len(picture.getbands()), len(chosen)])
+                frames.append(_page(picture, annotation))
+                if frames[-1].shape != frames[0].shape:
+                    raise ValueError(f"frames of {frames[0].shape} and {frames[-1].shape} pixels. Split the file.")
+            return np.stack(frames)
 
 
-def _read_frame(file: io.BufferedIOBase, sizes: Sequence[int], dtype: DTypeLike, frame: int | None) -> NDArray[Any]:
+def _page(picture: Image.Image, annotation: bool) -> NDArray[np.uint8]:
+    if picture.mode in ("1", "P") and annotation:
+        return np.asarray(picture).astype(np.uint8)
+    if picture.mode in ("L", "I", "F") or picture.mode.startswith("I;16"):
+        return _as_bytes(np.asarray(picture))
+    if annotation:
+        channels = np.asarray(picture.convert("RGB"))
+        if (channels != channels[..., :1]).any():
+            raise ValueError("colours are no annotation values. Export it as grey values or as a palette.")
+        return channels[..., 0]
+    return np.asarray(picture.convert("L"))
+
+
+def _read_frames(file: io.BufferedIOBase, sizes: Sequence[int], dtype: DTypeLike, which: Which) -> NDArray[Any]:
     # sizes: columns first, as the pixels lie in the file
     _checked_pixels(sizes)
     columns, rows, *frames = sizes
-    index = _checked_frame(frame, math.prod(frames))
+    chosen = _checked_frames(which, math.prod(frames))
     size = rows * columns * np.dtype(dtype).itemsize
-    file.seek(index * size, io.SEEK_CUR)
-    content = file.read(size)
-    if len(content) < size:
+    file.seek(chosen.start * size, io.SEEK_CUR)
+    content = file.read(len(chosen) * size)
+    if len(content) < len(chosen) * size:
         raise EOFError
-    return np.frombuffer(content, dtype).reshape(rows, columns)
+    return np.frombuffer(content, dtype).reshape(-1, rows, columns)
 
 
 def _checked_pixels(sizes: Sequence[int]) -> int:
@@ -216,12 +254,14 @@ def _checked_pixels(sizes: Sequence[int]) -> int:
     return math.prod(sizes)
 
 
-def _checked_frame(frame: int | None, count: int) -> int:
-    if frame is None and count > 1:
+def _checked_frames(which: Which, count: int) -> range:
+    if which == "all":
+        return range(count)
+    if which is None and count > 1:
         raise ValueError(f"it has {count} frames; say which one.")
-    if not 0 <= (frame or 0) < count:
-        raise ValueError(f"it has the frames 0 to {count - 1}, not {frame}.")
-    return frame or 0
+    if not 0 <= (which or 0) < count:
+        raise ValueError(f"it has the frames 0 to {count - 1}, not {which}.")
+    return range(which or 0, (which or 0) + 1)
 
 
 def _checked(spacing: Spacing) -> Spacing:

@@ -33,6 +33,14 @@ def test_half_a_beat_has_one_end_of_each_kind():
     assert find_beats(areas[::-1], 40) == [Beat(20, 0, whole=False)]  # recorded from systole on
 
 
+def test_a_clip_that_begins_in_systole_does_not_begin_at_end_diastole():
+    areas = clip(40, 40, start=8)  # its first frame lies halfway down, its last but one again
+    (found,) = find_beats(areas, 40)
+    assert not found.whole
+    assert abs(found.diastole - 32) <= 2
+    assert abs(found.systole - 5) <= 2
+
+
 def test_gaps_are_bridged():
     areas = clip(120, 40)
     whole = find_beats(areas, 40)

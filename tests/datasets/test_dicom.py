@@ -1,80 +1,26 @@
 """DICOM as pydicom writes it and as its own test files come."""
 
 import struct
-import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
+from dicom_files import at_most, bundled, region, scan, write
 from PIL import Image
-from pydicom.data import get_testdata_file
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
-    ExplicitVRLittleEndian,
     JPEGBaseline8Bit,
     JPEGLSLossless,
     RLELossless,
-    UltrasoundMultiFrameImageStorage,
 )
 
-from common.datasets.dicom import MAX_SAMPLES, read_dicom
+from common.datasets.dicom import read_dicom
+from common.datasets.dicom_frames import MAX_SAMPLES
 from common.datasets.images import read_annotation, read_grey
-
-
-def scan(*channels: int) -> np.ndarray:
-    """Grey values that no transposition or flip maps onto themselves, (row, column)."""
-    grey = np.add.outer(np.arange(20) * 3, np.arange(30)) % 200
-    return np.repeat(grey[..., None], 3, axis=2).astype(np.uint8) if channels else grey.astype(np.uint8)
-
-
-def write(path: Path, pixels: np.ndarray, syntax: str = ExplicitVRLittleEndian, **fields: Any) -> Path:
-    """Write (rows, columns) as grey values, (rows, columns, 3) as colours; fields override."""
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = syntax
-    dataset.SOPClassUID, dataset.SOPInstanceUID = UltrasoundMultiFrameImageStorage, "1.2.3"
-    dataset.Rows, dataset.Columns = pixels.shape[:2]
-    dataset.SamplesPerPixel = 3 if pixels.ndim == 3 else 1
-    dataset.PhotometricInterpretation = "RGB" if pixels.ndim == 3 else "MONOCHROME2"
-    if pixels.ndim == 3:
-        dataset.PlanarConfiguration = 0
-    dataset.BitsAllocated = dataset.BitsStored = pixels.itemsize * 8
-    dataset.HighBit = dataset.BitsStored - 1
-    dataset.PixelRepresentation = 0
-    dataset.PixelData = pixels.tobytes()
-    for key, value in fields.items():
-        setattr(dataset, key, value)
-    dataset["PixelData"].is_undefined_length = syntax != ExplicitVRLittleEndian
-    dataset["PixelData"].VR = "OB" if pixels.itemsize == 1 else "OW"
-    dataset.save_as(path, enforce_file_format=True)
-    return path
-
-
-def region(**fields: Any) -> Dataset:
-    dataset = Dataset()
-    dataset.RegionSpatialFormat = 1
-    dataset.PhysicalUnitsXDirection = dataset.PhysicalUnitsYDirection = 3
-    dataset.PhysicalDeltaX, dataset.PhysicalDeltaY = 0.03, -0.015
-    for key, value in fields.items():
-        setattr(dataset, key, value)
-    return dataset
-
-
-@contextmanager
-def at_most(mebibytes: int) -> Iterator[None]:
-    """Expect that no more memory is allocated at any time."""
-    tracemalloc.start()
-    try:
-        yield
-        assert tracemalloc.get_traced_memory()[1] < mebibytes * 1024 * 1024
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("name", ["scan.dcm", "scan", "IM_0001.1.2.840"])
@@ -231,13 +177,6 @@ def test_what_is_no_dicom_is_refused(tmp_path: Path):
         read_grey(tmp_path / "notes.txt")
 
 
-def bundled(name: str) -> Path:
-    path = get_testdata_file(name, download=False)
-    if path is None:
-        pytest.skip(f"pydicom does not bring {name}")
-    return Path(str(path))
-
-
 def test_the_ultrasound_that_pydicom_brings_is_read():
     path = bundled("examples_ybr_color.dcm")
     values, spacing = read_dicom(path, frame=29)
@@ -253,7 +192,8 @@ def test_the_ultrasound_that_pydicom_brings_is_read():
 
 def test_compressed_and_plain_files_of_one_image_agree():
     plain = read_dicom(bundled("MR_small.dcm"))[0]
-    for name in ("MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_bigendian.dcm", "MR_small_implicit.dcm"):
+    for kind in ("RLE", "jp2klossless", "jpeg_ls_lossless", "bigendian", "implicit"):
+        name = f"MR_small_{kind}.dcm"
         np.testing.assert_array_equal(read_dicom(bundled(name))[0], plain, err_msg=name)
     assert len(np.unique(plain)) > 50
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from monai.inferers import SimpleInferer
 
-from common.engines import BackgroundReferenceInferer, inferer_for
+from common.engines import BackgroundReferenceInferer, FramesInferer, ShiftedInferer, inferer_for
 
 
 def network(logits: torch.Tensor):
@@ -58,3 +58,39 @@ def test_the_gradient_reaches_the_structures_and_not_the_background():
 )
 def test_each_loss_gets_the_rule_it_was_trained_for(loss: str, kind: type):
     assert type(inferer_for(loss)) is kind
+
+
+def test_frames_are_run_a_few_at_a_time_with_the_same_result():
+    seen = []
+
+    def net(inputs: torch.Tensor) -> torch.Tensor:
+        seen.append(len(inputs))
+        return inputs * 2
+
+    images = torch.randn(7, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(FramesInferer(SimpleInferer(), 3)(images, net), images * 2)
+    assert seen == [3, 3, 1]
+    assert len(FramesInferer(SimpleInferer(), 3)(images[:0], net)) == 0
+
+
+def test_turned_and_scaled_copies_come_back_to_where_they_were():
+    blob = torch.zeros(1, 1, 64, 64)
+    blob[..., 20:40, 10:50] = 1.0
+
+    def net(inputs: torch.Tensor) -> torch.Tensor:
+        return torch.cat([5 - 10 * inputs, 10 * inputs - 5], dim=1)
+
+    plain, averaged = (inferer_for("marginal", augmented)(blob, net) for augmented in (False, True))
+    assert averaged.shape == plain.shape
+    torch.testing.assert_close(averaged.exp().sum(dim=1), torch.ones(1, 64, 64), rtol=0, atol=1e-4)
+    differ = plain.argmax(dim=1) != averaged.argmax(dim=1)
+    assert differ.sum() < 20, "corners of the rectangle, at most"
+    # a network whose answer hangs on the orientation is averaged: each of the five copies has one fifth of the say
+    columns = torch.linspace(-1, 1, 64).expand(1, 1, 64, 64)
+    assert not torch.equal(averaged, inferer_for("marginal", True)(blob + columns, net))
+
+
+def test_the_augmented_rule_keeps_what_the_loss_wants():
+    found = inferer_for("adaptive_bce", augmented=True)
+    assert type(found) is ShiftedInferer
+    assert type(found.inferer) is BackgroundReferenceInferer

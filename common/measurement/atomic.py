@@ -1,0 +1,48 @@
+"""Files that are there whole or not at all, whatever interrupts their writing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["whole_file"]
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield the path of a partial file in the same folder, which becomes `path` when the block ends well.
+
+    The partial file keeps the suffix, by which many writers choose the format. An earlier file under `path` stays
+    readable until the new one is on the disk; an error leaves it, and no partial file.
+
+    Args:
+        path: to write; its folder exists.
+
+    Raises:
+        OSError: if the disk is full or the folder cannot be written; the message names `path`.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     with whole_file(Path(folder) / "note.txt") as partial:
+        ...         written = partial.write_text("all of it")
+        ...     (Path(folder) / "note.txt").read_text()
+        'all of it'
+    """
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    try:
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        cause = error.strerror or str(error)
+        raise OSError(
+            f"{path} could not be written ({cause}). Nothing was lost: an earlier file of this name is as it was. "
+            "Free space or choose a folder that can be written, and run again."
+        ) from error
+    finally:
+        if partial.parent.is_dir():
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,101 @@
+"""From logits of square network images to label maps in the geometry of the scan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from common.measurement.framing import Framing
+
+__all__ = ["certainty", "cleaned", "label_maps", "network_images"]
+
+CHUNK = 4 * 1024 * 1024  # logits that are enlarged at a time; 16 MiB
+
+
+def network_images(frames: NDArray[np.uint8], size: int) -> Tensor:
+    """Squash frames to squares as the preparation of the training images does.
+
+    Args:
+        frames: grey values, (frames, rows, columns).
+        size: pixels a side.
+
+    Returns:
+        Grey value / 255, float32, (frames, 1, size, size).
+
+    Example:
+        >>> network_images(np.full((2, 30, 40), 51, np.uint8), 16).unique().tolist()
+        [0.20000000298023224]
+    """
+    pixels = torch.from_numpy(np.ascontiguousarray(frames))[:, None]
+    if pixels.shape[2:] != (size, size):  # widens with the scale and rounds, as Pillow's
+        pixels = interpolate(pixels, (size, size), mode="bilinear", antialias=True)
+    return pixels.float().div_(255)
+
+
+def label_maps(logits: Tensor, framing: Framing) -> NDArray[np.uint8]:
+    """Enlarge logits to the part of the screen that they came from; the most likely class of every pixel.
+
+    Args:
+        logits: (frames, classes, size, size), on any device.
+        framing: where they came from; what lies outside of what was seen is background.
+
+    Returns:
+        Classes, (frames, rows, columns) of the whole image.
+    """
+    top, left, bottom, right = framing.box
+    height, width = bottom - top, right - left
+    labels = np.zeros((len(logits), *framing.seen.shape), np.uint8)
+    each = max(1, CHUNK // (logits.shape[1] * height * width))
+    for start in range(0, len(logits), each):
+        enlarged = interpolate(logits[start : start + each].float(), (height, width), mode="bilinear")
+        labels[start : start + each, top:bottom, left:right] = enlarged.argmax(dim=1).to(torch.uint8).cpu().numpy()
+    return labels if framing.seen.all() else labels * framing.seen
+
+
+def certainty(logits: Tensor) -> float:
+    """Return the mean probability of the chosen class over everything that is not background, NaN if all is.
+
+    Args:
+        logits: (frames, classes, size, size).
+
+    Example:
+        >>> round(certainty(torch.tensor([[[[0.0, 9.0]], [[np.log(4.0), 0.0]]]])), 3)  # the first pixel is class 1
+        0.8
+    """
+    highest, chosen = logits.float().softmax(dim=1).max(dim=1)
+    return float(highest[chosen > 0].mean())
+
+
+def cleaned(labels: NDArray[np.uint8], classes: int) -> NDArray[np.uint8]:
+    """Keep the largest piece of every class and fill its holes; what is removed becomes background.
+
+    Args:
+        labels: (frames, rows, columns).
+        classes: their number, the background among them.
+
+    Example:
+        >>> cleaned(np.array([[[1, 1, 0, 1, 0]]], np.uint8), 2).tolist()
+        [[[1, 1, 0, 0, 0]]]
+    """
+    kept = np.zeros_like(labels)
+    somewhere = np.asarray(labels.any(axis=0))
+    part = (slice(None), *(_extent(np.any(somewhere, axis=axis)) for axis in (1, 0)))  # less to look at
+    for before, after in zip(labels[part], kept[part], strict=True):
+        found = [value for value in range(1, classes) if (before == value).any()]
+        for value in found:
+            pieces = ndimage.label(before == value)[0]
+            after[pieces == np.bincount(pieces.ravel())[1:].argmax() + 1] = value
+        for value in found:  # once every class is there: a cavity is no hole of its wall
+            after[ndimage.binary_fill_holes(after == value) & (after == 0)] = value
+    return kept
+
+
+def _extent(marked: Any) -> slice:
+    places = np.flatnonzero(marked)
+    return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 0)

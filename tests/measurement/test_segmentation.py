@@ -1,0 +1,58 @@
+"""The way to the network's image and back."""
+
+import numpy as np
+import torch
+from drawn_heart import NAMES, heart
+from PIL import Image
+
+from common.measurement.framing import Framing
+from common.measurement.segmentation import cleaned, label_maps, network_images
+
+
+def test_the_network_sees_what_the_preparation_of_the_training_images_would_make():
+    frames = np.random.default_rng(0).integers(0, 256, (3, 90, 130), np.uint8)
+    found = network_images(frames, 48)
+    for own, frame in zip(found, frames, strict=True):
+        expected = np.asarray(Image.fromarray(frame).resize((48, 48), Image.Resampling.BILINEAR), np.float32)
+        difference = np.abs(own[0].numpy() * 255 - expected)
+        assert difference.max() <= 1.001  # a rounding apart
+        assert (difference > 0.5).mean() < 0.02
+
+
+def test_labels_return_to_their_place_on_the_screen():
+    small = torch.zeros(2, 2, 8, 8)
+    small[:, 1, :4], small[:, 1, 4:] = 1.0, -1.0  # the upper half
+    seen = np.zeros((50, 60), bool)
+    seen[10:42, 20:52] = True
+    seen[10:14] = False
+    labels = label_maps(small, Framing((10, 20, 42, 52), seen, sector=True))
+    expected = np.zeros((2, 50, 60), np.uint8)
+    expected[:, 14:26, 20:52] = 1
+    np.testing.assert_array_equal(labels, expected)
+
+
+def test_chunks_change_nothing(monkeypatch):
+    logits = torch.randn(5, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    framing = Framing((0, 0, 40, 30), np.ones((40, 30), bool), sector=False)
+    whole = label_maps(logits, framing)
+    monkeypatch.setattr("common.measurement.segmentation.CHUNK", 1)
+    np.testing.assert_array_equal(label_maps(logits, framing), whole)
+    assert whole.any()
+
+
+def test_cleaning_removes_specks_and_fills_holes_and_leaves_a_whole_heart_alone():
+    whole = heart()[None]
+    np.testing.assert_array_equal(cleaned(whole, len(NAMES)), whole)
+    spoilt = whole.copy()
+    spoilt[0, 5:8, 5:8] = 1  # a second ventricle
+    spoilt[0, 100:104, 120:124] = 0  # a hole in the cavity
+    spoilt[0, 120:122, 130:132] = 3  # an atrium in the ventricle
+    np.testing.assert_array_equal(cleaned(spoilt, len(NAMES)), whole)
+
+
+def test_cleaning_keeps_the_cavity_of_a_closed_wall():
+    labels = np.zeros((1, 20, 20), np.uint8)
+    labels[0, 3:17, 3:17] = 2
+    labels[0, 6:14, 6:14] = 1
+    np.testing.assert_array_equal(cleaned(labels, 4), labels)
+    assert not cleaned(np.zeros_like(labels), 4).any()
