@@ -152,7 +152,7 @@ def _single(records: Sequence[Record]) -> dict[str, float]:
         if stills := [own[view] for view in (FIRST, "", SECOND) if view in own]:
             for chamber, volume in (("ventricle", name), ("atrium", "la_volume")):
                 first, *second = (chamber_of(still[chamber]) for still in stills[:2])
-                result[volume] = discs_volume(first, *second[:1])
+                result[volume] = discs_volume(first, second[0] if second else None)
     return result
 
 

@@ -65,6 +65,8 @@ def decode_video(source: Path | io.BytesIO) -> tuple[NDArray[np.uint8], float | 
             if not container.streams.video:
                 raise Unreadable("it holds no video.")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise Unreadable("its codec is not read. Convert it to H.264.")
             promised = stream.frames
             check_size(max(promised, 1), stream.codec_context.height, stream.codec_context.width)
             stream.codec_context.options = limits | {"err_detect": "explode"}  # else damage is painted over in grey
