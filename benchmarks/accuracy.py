@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from monai.bundle import ConfigParser
+from monai.inferers import SimpleInferer
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -25,17 +26,18 @@ from rich.table import Table
 from common.biomarkers import discs_volume, ejection_fraction, ventricle
 from common.datasets.camus import camus
 from common.datasets.cone import ConeFinder
-from common.engines import inferer_for
+from common.engines import FramesInferer
 from common.measurement.framing import frame
 from common.measurement.scan import Scan
 from common.measurement.segmentation import cleaned, label_maps, network_images
 
 BUNDLE = Path("bundles/echo_segmentation")
 NAMES = ("LV", "LVM", "LA")
-WAYS = {  # test-time augmentation, cleaning
-    "plain": (False, False),
-    "largest pieces (--clean, default)": (False, True),
-    "five copies (--augmented true), largest pieces": (True, True),
+WAYS = {  # test-time augmentation, smallest piece that is kept
+    "network alone": ("never", 0.0),
+    "small pieces removed": ("never", 0.2),
+    "largest piece only": ("never", 1.0),
+    "five copies, small pieces removed": ("always", 0.2),
 }
 Labels = NDArray[np.uint8]
 
@@ -74,10 +76,13 @@ def main() -> None:
         framing = frame(Scan(image.image[None], image.spacing), ConeFinder())
         pixels = network_images(framing.cut(image.image[None]), size)
         true_volume = volume(image.label, image.spacing)
-        for way, (augmented, clean) in WAYS.items():
+        logits = {}
+        for word in ("never", "always"):
             with torch.inference_mode():
-                labels = label_maps(inferer_for("marginal", augmented)(pixels, network), framing)
-            labels = cleaned(labels, 4) if clean else labels
+                logits[word] = FramesInferer(SimpleInferer(), 1, word)(pixels, network)
+        for way, (word, smallest) in WAYS.items():
+            labels = label_maps(logits[word], framing)
+            labels = cleaned(labels, 4, smallest) if smallest else labels
             rows[way].append(dice(labels[0], image.label))
             key = job.item["patient"], job.item["phase"]
             volumes[way][key] = volume(labels[0], image.spacing), true_volume

@@ -263,7 +263,13 @@ def test_inference_sees_what_evaluation_sees(folder: Path):
     torch.manual_seed(0)
     network = parser.get_parsed_content("network_def").eval()  # random weights see every detail
     torch.save(network.state_dict(), folder / "random.pt")
-    settings = {"image_size": 32, "find_sector": "false", "clean": "false", "checkpoint": "random.pt"}
+    settings = {
+        "image_size": 32,
+        "find_sector": "false",
+        "augmented": "never",
+        "smallest_piece": 0,
+        "checkpoint": "random.pt",
+    }
     run(folder, "inference.yaml", input=f"data/phantom/{item['image']}", output="out_png", **settings)
     (result,) = (folder / "out_png").glob("*_seg.png")
     pixels = torch.from_numpy(np.array(Image.open(folder / "data/phantom" / item["image"]))).float() / 255

@@ -11,6 +11,8 @@ from torch.nn.functional import affine_grid, grid_sample
 
 __all__ = ["BackgroundReferenceInferer", "FramesInferer", "ShiftedInferer", "inferer_for"]
 
+AUGMENTED = ("stills", "always", "never")
+
 
 class BackgroundReferenceInferer(SimpleInferer):
     """Run the network and set its background logit to 0.
@@ -68,39 +70,41 @@ def _affine(degrees: float, zoom: float, inputs: Tensor) -> Tensor:
 
 
 class FramesInferer(Inferer):
-    """Run the network on a clip of any length, a few frames at a time.
+    """Run the network on the frames of a scan, a few at a time.
 
     Args:
         inferer: that runs the network on a batch.
         batch_size: frames at a time; changes speed and memory only.
+        augmented: what is averaged over turned and scaled copies (`ShiftedInferer`): "stills", "always" or "never".
+
+    Raises:
+        ValueError: for another word.
 
     Example:
         >>> FramesInferer(SimpleInferer(), 2)(torch.ones(3, 1, 4, 4), nn.Identity()).shape
         torch.Size([3, 1, 4, 4])
     """
 
-    def __init__(self, inferer: Inferer, batch_size: int) -> None:
+    def __init__(self, inferer: Inferer, batch_size: int, augmented: str = "never") -> None:
+        if augmented not in AUGMENTED:
+            raise ValueError(f"augmented is {augmented!r}; it is one of {', '.join(AUGMENTED)}.")
         self.inferer = inferer
         self.batch_size = batch_size
+        self.augmented = augmented
 
     def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """Return the logits of all frames, (frames, C, *spatial); of no frames the inputs."""
-        parts = [
-            self.inferer(part, network, *args, **kwargs) for part in torch.split(inputs, self.batch_size) if len(part)
-        ]
+        averaged = self.augmented == "always" or (self.augmented == "stills" and len(inputs) == 1)
+        inferer = ShiftedInferer(self.inferer) if averaged else self.inferer
+        parts = [inferer(part, network, *args, **kwargs) for part in torch.split(inputs, self.batch_size) if len(part)]
         return torch.cat(parts) if parts else inputs
 
 
-def inferer_for(loss: str, augmented: bool = False) -> Inferer:
+def inferer_for(loss: str) -> Inferer:
     """Return the inferer that reads the logits as the named loss trained them.
-
-    Args:
-        loss: its name in the configurations.
-        augmented: average over turned and scaled copies of each image.
 
     Example:
         >>> type(inferer_for("marginal")).__name__
         'SimpleInferer'
     """
-    inferer = BackgroundReferenceInferer() if loss.startswith("adaptive_bce") else SimpleInferer()
-    return ShiftedInferer(inferer) if augmented else inferer
+    return BackgroundReferenceInferer() if loss.startswith("adaptive_bce") else SimpleInferer()

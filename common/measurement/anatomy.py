@@ -122,12 +122,11 @@ def draw_classes(canvas: Canvas, frame: NDArray[np.uint8], labels: NDArray[np.ui
     height, width = canvas.size
     shown = np.asarray(Image.fromarray(labels[canvas.box]).resize((width, height), Image.Resampling.NEAREST))
     edge = np.zeros(shown.shape, dtype=bool)
-    for axis in (0, 1):
-        differs = np.diff(shown, axis=axis) != 0
-        for pad in ((0, 1), (1, 0)):  # both sides of a border
-            edge |= np.pad(differs, [pad, (0, 0)] if axis == 0 else [(0, 0), pad])
-    colour = np.where(shown > 0, (shown.astype(np.intp) - 1) % len(COLOURS) + 1, 0)
-    return np.asarray(_PALETTE[colour + edge * (len(COLOURS) + 1), _enlarged(canvas, frame)])
+    below, beside = shown[1:] != shown[:-1], shown[:, 1:] != shown[:, :-1]
+    for part, differs in ((edge[1:], below), (edge[:-1], below), (edge[:, 1:], beside), (edge[:, :-1], beside)):
+        part |= differs  # both sides of a border
+    row = _ROWS[shown + edge * np.uint8(len(_ROWS) // 2)]
+    return np.asarray(_PALETTE.take(row + _enlarged(canvas, frame), axis=0))
 
 
 def disc_ends(chamber: Chamber) -> Array:
@@ -152,14 +151,18 @@ def _enlarged(canvas: Canvas, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _palette() -> NDArray[np.uint8]:
-    """Return the colour of every grey value inside each class, and then on its border, (2 (classes + 1), 256, 3)."""
+    """Return the colour of every grey value inside each class, and then on its border, (2 (classes + 1) 256, 3)."""
     grey = np.repeat(np.arange(256.0)[None, :, None], 3, axis=2)
     colours = 255 * np.array([to_rgb(colour) for colour in COLOURS])[:, None]
     inside, border = (grey * (1 - opacity) + colours * opacity for opacity in (FILL, 1.0))
-    return np.concatenate([grey, inside, grey, np.broadcast_to(border, inside.shape)]).astype(np.uint8)
+    return np.concatenate([grey, inside, grey, np.broadcast_to(border, inside.shape)]).astype(np.uint8).reshape(-1, 3)
 
 
 _PALETTE = _palette()
+# where in it a class begins, then where its border does; colours are used again from the eighth class on
+_CLASSES = np.arange(128)
+_INSIDE = np.where(_CLASSES > 0, (_CLASSES - 1) % len(COLOURS) + 1, 0)
+_ROWS = 256 * np.concatenate([_INSIDE, _INSIDE + len(COLOURS) + 1])
 
 
 def _outline(canvas: Canvas, mask: NDArray[np.bool_]) -> Line | None:

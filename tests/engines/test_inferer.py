@@ -80,17 +80,26 @@ def test_turned_and_scaled_copies_come_back_to_where_they_were():
     def net(inputs: torch.Tensor) -> torch.Tensor:
         return torch.cat([5 - 10 * inputs, 10 * inputs - 5], dim=1)
 
-    plain, averaged = (inferer_for("marginal", augmented)(blob, net) for augmented in (False, True))
+    plain, averaged = (FramesInferer(SimpleInferer(), 1, word)(blob, net) for word in ("never", "always"))
     assert averaged.shape == plain.shape
     torch.testing.assert_close(averaged.exp().sum(dim=1), torch.ones(1, 64, 64), rtol=0, atol=1e-4)
     differ = plain.argmax(dim=1) != averaged.argmax(dim=1)
     assert differ.sum() < 20, "corners of the rectangle, at most"
     # a network whose answer hangs on the orientation is averaged: each of the five copies has one fifth of the say
     columns = torch.linspace(-1, 1, 64).expand(1, 1, 64, 64)
-    assert not torch.equal(averaged, inferer_for("marginal", True)(blob + columns, net))
+    assert not torch.equal(averaged, ShiftedInferer(SimpleInferer())(blob + columns, net))
 
 
-def test_the_augmented_rule_keeps_what_the_loss_wants():
-    found = inferer_for("adaptive_bce", augmented=True)
-    assert type(found) is ShiftedInferer
-    assert type(found.inferer) is BackgroundReferenceInferer
+def test_stills_alone_are_averaged_unless_told_otherwise():
+    runs = []
+
+    def net(inputs: torch.Tensor) -> torch.Tensor:
+        runs.append(len(inputs))
+        return inputs.expand(-1, 2, -1, -1)
+
+    for word, frames, expected in (("stills", 1, 5), ("stills", 2, 1), ("always", 2, 5), ("never", 1, 1)):
+        runs.clear()
+        FramesInferer(SimpleInferer(), 4, word)(torch.zeros(frames, 1, 4, 4), net)
+        assert len(runs) == expected, (word, frames)
+    with pytest.raises(ValueError, match=r"augmented is True; it is one of stills, always, never"):
+        FramesInferer(SimpleInferer(), 4, True)

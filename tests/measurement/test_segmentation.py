@@ -23,11 +23,10 @@ def test_labels_return_to_their_place_on_the_screen():
     small = torch.zeros(2, 2, 8, 8)
     small[:, 1, :4], small[:, 1, 4:] = 1.0, -1.0  # the upper half
     seen = np.zeros((50, 60), bool)
-    seen[10:42, 20:52] = True
-    seen[10:14] = False
+    seen[14:42, 20:52] = True
     labels = label_maps(small, Framing((10, 20, 42, 52), seen, sector=True))
     expected = np.zeros((2, 50, 60), np.uint8)
-    expected[:, 14:26, 20:52] = 1
+    expected[:, 10:26, 20:52] = 1  # beyond what was seen too
     np.testing.assert_array_equal(labels, expected)
 
 
@@ -42,17 +41,27 @@ def test_chunks_change_nothing(monkeypatch):
 
 def test_cleaning_removes_specks_and_fills_holes_and_leaves_a_whole_heart_alone():
     whole = heart()[None]
-    np.testing.assert_array_equal(cleaned(whole, len(NAMES)), whole)
+    np.testing.assert_array_equal(cleaned(whole, len(NAMES), 1.0), whole)
     spoilt = whole.copy()
     spoilt[0, 5:8, 5:8] = 1  # a second ventricle
     spoilt[0, 100:104, 120:124] = 0  # a hole in the cavity
     spoilt[0, 120:122, 130:132] = 3  # an atrium in the ventricle
-    np.testing.assert_array_equal(cleaned(spoilt, len(NAMES)), whole)
+    for smallest in (0.2, 1.0):
+        np.testing.assert_array_equal(cleaned(spoilt, len(NAMES), smallest), whole)
+    assert (cleaned(spoilt, len(NAMES), 0.0)[0, 5:8, 5:8] == 1).all()
+
+
+def test_a_ventricle_that_is_cut_in_two_keeps_both_parts_unless_only_the_largest_is_wanted():
+    """Measuring the larger part as if it were whole would be a silent error; two large pieces are refused."""
+    split = heart()[None]
+    split[0, 90:94] = 0
+    np.testing.assert_array_equal(cleaned(split, len(NAMES), 0.2), split)
+    assert not (cleaned(split, len(NAMES), 1.0)[0, :90] == 1).any()
 
 
 def test_cleaning_keeps_the_cavity_of_a_closed_wall():
     labels = np.zeros((1, 20, 20), np.uint8)
     labels[0, 3:17, 3:17] = 2
     labels[0, 6:14, 6:14] = 1
-    np.testing.assert_array_equal(cleaned(labels, 4), labels)
-    assert not cleaned(np.zeros_like(labels), 4).any()
+    np.testing.assert_array_equal(cleaned(labels, 4, 0.2), labels)
+    assert not cleaned(np.zeros_like(labels), 4, 0.2).any()
