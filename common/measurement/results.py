@@ -127,12 +127,14 @@ class Results:
         sure = certainty(logits)
         facts["certainty"] = None if math.isnan(sure) else round(sure, 3)
         if sure < UNSURE:
-            facts["flags"].append(f"the network is unsure ({sure:.2f}): is this an apical view of a heart?")
+            doubt = "is this an apical view of a heart? No overlay: what looks like a sector may be text"
+            facts["flags"].append(f"the network is unsure ({sure:.2f}): {doubt}")
         record = {"input": str(self._named(path)), "study": study, "view": view or scan.view, "phase": phase, **facts}
         out = self._outs[path]
         out.parent.mkdir(parents=True, exist_ok=True)
         caption = [*self._caption(record), NOTE]
-        write_outputs(labels, self.classes, scan, framing, moments, path, out, caption, self.pictures)
+        pictures = self.pictures and not sure < UNSURE
+        write_outputs(labels, self.classes, scan, framing, moments, path, out, caption, pictures)
         record["made"] = self._made(path)
         _write(out.with_name(f"{out.name}.json"), json.dumps(record, indent=1))  # last: it says that all is there
         return record

@@ -90,16 +90,25 @@ def cleaned(labels: NDArray[np.uint8], classes: int, smallest_piece: float) -> N
     somewhere = np.asarray(labels.any(axis=0))
     part = (slice(None), *(_extent(np.any(somewhere, axis=axis)) for axis in (1, 0)))  # less to look at
     for before, after in zip(labels[part], kept[part], strict=True):
-        found = [value for value in range(1, classes) if (before == value).any()]
-        for value in found:
-            pieces = ndimage.label(before == value)[0]
-            sizes = np.bincount(pieces.ravel())
-            sizes[0] = 0
-            large = sizes >= max(1.0, smallest_piece * sizes.max())
-            after[large[pieces]] = value
-        for value in found:  # once every class is there: a cavity is no hole of its wall
-            after[ndimage.binary_fill_holes(after == value) & (after == 0)] = value
+        for value in range(1, classes):
+            pieces, count = ndimage.label(before == value)
+            if count:
+                sizes = np.bincount(pieces.ravel())
+                sizes[0] = 0
+                after[(sizes >= max(1.0, smallest_piece * sizes.max()))[pieces]] = value
+        _fill(after)
     return kept
+
+
+def _fill(labels: NDArray[np.uint8]) -> None:
+    """Give background that one class alone surrounds to this class."""
+    padded = np.pad(labels, 1)
+    pieces, count = ndimage.label(padded == 0)  # the first holds the padding
+    for piece in range(2, count + 1):
+        hole = pieces == piece
+        around = np.unique(padded[ndimage.binary_dilation(hole) & ~hole])
+        if len(around) == 1:
+            labels[hole[1:-1, 1:-1]] = around[0]
 
 
 def _extent(marked: Any) -> slice:

@@ -139,6 +139,13 @@ def test_no_output_and_no_log_tells_who_the_patient_is(tmp_path: Path, capsys: p
     assert float(rows(tmp_path / "out")["scan"]["lv_edv (ml)"]) == pytest.approx(volume(), rel=0.02)
 
 
+def test_what_the_network_is_unsure_of_is_flagged_and_not_shown(tmp_path: Path):
+    Image.fromarray(np.full((SIDE, SIDE), STEP // 2 + STEP, np.uint8)).save(tmp_path / "a_ED.png")  # between two classes
+    run(tmp_path, tmp_path / "out")
+    assert "the network is unsure (0.5" in rows(tmp_path / "out")["a"]["flags"]
+    assert not list((tmp_path / "out").glob("*_overlay*"))
+
+
 def test_an_unreadable_file_does_not_stop_the_others(tmp_path: Path):
     source = pair(tmp_path / "in")
     (source / "a_broken.png").write_bytes(b"\x89PNG nothing")
