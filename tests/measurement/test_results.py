@@ -140,7 +140,8 @@ def test_no_output_and_no_log_tells_who_the_patient_is(tmp_path: Path, capsys: p
 
 
 def test_what_the_network_is_unsure_of_is_flagged_and_not_shown(tmp_path: Path):
-    Image.fromarray(np.full((SIDE, SIDE), STEP // 2 + STEP, np.uint8)).save(tmp_path / "a_ED.png")  # between two classes
+    between = np.full((SIDE, SIDE), STEP + STEP // 2, np.uint8)  # two classes
+    Image.fromarray(between).save(tmp_path / "a_ED.png")
     run(tmp_path, tmp_path / "out")
     assert "the network is unsure (0.5" in rows(tmp_path / "out")["a"]["flags"]
     assert not list((tmp_path / "out").glob("*_overlay*"))
