@@ -69,6 +69,8 @@ class Scans(Dataset[dict[str, Any]]):
         self.cone_bundle = cone_bundle
         self.results = results
         self.paths = scan_files(self.path, None if results is None else results.folder)
+        if not self.paths:
+            raise FileNotFoundError(f"{path} holds no scan; DICOM, AVI, MP4, NIfTI, MetaImage, PNG and JPEG are read.")
         if results is not None:
             results.plan(self.paths)
         self._finder = ConeFinder(None if cone_bundle is None else Path(cone_bundle)) if find_sector else None

@@ -182,6 +182,14 @@ def test_results_inside_the_input_are_no_input(tmp_path: Path):
     assert len(Scans(source, 16, results=Results(source / "results", source, NAMES, {})).paths) == 2
 
 
+def test_nothing_to_read_is_said(tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("no scan")
+    with pytest.raises(FileNotFoundError, match=r"holds no scan; DICOM, .* are read"):
+        Scans(tmp_path, 16)
+    with pytest.raises(FileNotFoundError, match=r"nowhere is missing"):
+        Scans(tmp_path / "nowhere", 16)
+
+
 def test_files_of_one_name_and_two_kinds_do_not_overwrite_each_other(tmp_path: Path):
     (tmp_path / "in").mkdir()
     Image.fromarray(heart() * STEP).save(tmp_path / "in" / "a.png")
