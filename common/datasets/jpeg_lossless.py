@@ -1,11 +1,14 @@
 """Lossless JPEG and JPEG-LS, which ultrasound machines write, through FFmpeg: a decoding plugin for pydicom.
 
 FFmpeg lives with files of strangers. Of the decoders that pydicom knows for these syntaxes, GDCM ends the whole process
-on some damaged files, CharLS does not return from others, and libjpeg stands under the GPL.
+on some damaged files, CharLS does not return from others, and libjpeg stands under the GPL. FFmpeg cannot do colour
+JPEG-LS whose channels alternate from pixel to pixel; CharLS decodes it, in a process of its own that is ended in time.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import cast
 
 import av
@@ -23,6 +26,12 @@ CODECS = {JPEGLossless: "mjpeg", JPEGLosslessSV1: "mjpeg", JPEGLSLossless: "jpeg
 DECODER_DEPENDENCIES = dict.fromkeys(CODECS, ("av",))
 # FFmpeg's names of what it makes of one and three components, as they are stored: no colours are converted
 PACKED = {"gray": ("u1", 1), "gray16le": ("<u2", 1), "bgr24": ("u1", 3), "rgb24": ("u1", 3)}
+ALTERNATING = 2  # code of the interleave mode, ISO 14495-1 C.2.3
+SECONDS = 10  # a frame takes a tenth of a second, most of it to start
+CHARLS = """
+import sys, jpeg_ls, numpy
+sys.stdout.buffer.write(jpeg_ls.decode(numpy.frombuffer(sys.stdin.buffer.read(), numpy.uint8)).tobytes())
+"""
 PLANAR = {"yuv444p": (0, 1, 2), "yuvj444p": (0, 1, 2), "gbrp": (2, 0, 1)}
 
 
@@ -42,16 +51,38 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
         Unreadable: if the picture is damaged, or not what the description says.
     """
     name = CODECS[runner.transfer_syntax]
-    values = _decoded(source, name)
-    if name == "jpegls":  # there FFmpeg moves 12 bits to the upper end of 16
+    shape = (runner.rows, runner.columns, runner.samples_per_pixel)
+    alternating = name == "jpegls" and shape[2] > 1 and _interleave(source) == ALTERNATING
+    values = _by_charls(source, shape) if alternating else _decoded(source, name)
+    if name == "jpegls" and not alternating:  # there FFmpeg moves 12 bits to the upper end of 16
         values = np.right_shift(values, values.itemsize * 8 - encoded_bits(source), dtype=values.dtype)
-    if values.shape != (runner.rows, runner.columns, runner.samples_per_pixel):
+    if values.shape != shape:
         raise Unreadable(f"a frame of {values.shape} values.")
     if runner.bits_allocated not in (8, 16) or values.itemsize * 8 > runner.bits_allocated:
         raise Unreadable(f"a frame of {values.dtype}.")
     if runner.samples_per_pixel > 1:
         runner.set_option("planar_configuration", 0)
     return values.astype(f"<u{runner.bits_allocated // 8}").tobytes()
+
+
+def _interleave(source: bytes) -> int:
+    """Return the interleave mode of a JPEG-LS picture, -1 without a scan."""
+    start = source.find(b"\xff\xda")
+    place = start + 5 + 2 * source[start + 4] + 1 if 0 <= start < len(source) - 5 else len(source)
+    return source[place] if place < len(source) else -1
+
+
+def _by_charls(source: bytes, shape: tuple[int, int, int]) -> NDArray[np.unsignedinteger]:
+    if encoded_bits(source) != 8:
+        raise Unreadable("colours of other than 8 bit a channel.")
+    try:
+        child = [sys.executable, "-I", "-c", CHARLS]
+        content = subprocess.run(child, input=source, capture_output=True, timeout=SECONDS, check=True).stdout
+    except subprocess.SubprocessError as error:
+        raise Unreadable("a frame is damaged.") from error
+    if len(content) != shape[0] * shape[1] * shape[2]:
+        raise Unreadable(f"a frame of {len(content)} values.")
+    return np.frombuffer(content, np.uint8).reshape(shape)
 
 
 def _decoded(source: bytes, name: str) -> NDArray[np.unsignedinteger]:

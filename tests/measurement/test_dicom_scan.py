@@ -102,6 +102,23 @@ def test_run_lengths_are_read(tmp_path: Path):
     np.testing.assert_array_equal(read_dicom_scan(tmp_path / "clip.dcm").frames, CLIP)
 
 
+def test_jpeg_ls_is_read_in_grey_and_in_colours(tmp_path: Path):
+    colours = np.stack([scan(3), scan(3)])
+    colours[..., 0] += 40
+    for name, clip in (("grey", CLIP), ("colour", colours)):
+        dataset = pydicom.dcmread(write_us(tmp_path / "plain.dcm", clip))
+        dataset.compress(JPEGLSLossless, generate_instance_uid=False)
+        dataset.save_as(tmp_path / f"{name}.dcm")
+        plain, read = (read_dicom_scan(tmp_path / f"{file}.dcm").frames for file in ("plain", name))
+        np.testing.assert_array_equal(read, plain)
+    damaged = bytearray((tmp_path / "colour.dcm").read_bytes())
+    place = damaged.rindex(b"\xff\xda") + 20
+    damaged[place : place + 40] = bytes(40)  # in the coded values
+    (tmp_path / "damaged.dcm").write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"cannot be read as DICOM"):
+        read_dicom_scan(tmp_path / "damaged.dcm")
+
+
 def test_jpeg_ls_of_twelve_bits_keeps_its_values(tmp_path: Path):
     content = bytes.fromhex(  # as CharLS 2.4 writes the values below
         "ffd8fff7000b0c0004000601011100ffda0008010100000000a6cd9736580000000a13a65544e00000001426a52931f3a5294aa0ffd9"
