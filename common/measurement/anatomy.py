@@ -17,7 +17,7 @@ from PIL import Image
 
 from common.biomarkers.chamber import DISCS, Chamber
 
-__all__ = ["COLOURS", "Canvas", "disc_ends", "draw_anatomy", "draw_classes"]
+__all__ = ["COLOURS", "Canvas", "disc_ends", "draw_anatomy", "enlarged"]
 
 # the colours of the classes in all pictures of the project; one a foreground class
 COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#F0E442", "#56B4E9", "#D55E00")
@@ -89,7 +89,7 @@ def draw_anatomy(
     height, width = canvas.size
     renderer = RendererAgg(width, height, 72)  # so that a point is a pixel
     buffer = np.asarray(renderer.buffer_rgba())
-    buffer[..., :3], buffer[..., 3] = _enlarged(canvas, frame)[..., None], 255
+    buffer[..., :3], buffer[..., 3] = enlarged(canvas, frame)[..., None], 255
     for index in range(int(labels.max()), 0, -1):  # the first class, of which volumes are told, lies on top
         if outline := _outline(canvas, labels == index):
             colour = to_rgb(COLOURS[(index - 1) % len(COLOURS)])
@@ -108,27 +108,6 @@ def draw_anatomy(
     return buffer[..., :3]
 
 
-def draw_classes(canvas: Canvas, frame: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Draw a frame and the classes in it, without smoothing: several times as fast as `draw_anatomy`, for films.
-
-    Args:
-        canvas: where things go.
-        frame: grey values 0 to 255, (rows, columns).
-        labels: class of each pixel, (rows, columns).
-
-    Returns:
-        Colours, (height, width, 3), of the canvas' size.
-    """
-    height, width = canvas.size
-    shown = np.asarray(Image.fromarray(labels[canvas.box]).resize((width, height), Image.Resampling.NEAREST))
-    edge = np.zeros(shown.shape, dtype=bool)
-    below, beside = shown[1:] != shown[:-1], shown[:, 1:] != shown[:, :-1]
-    for part, differs in ((edge[1:], below), (edge[:-1], below), (edge[:, 1:], beside), (edge[:, :-1], beside)):
-        part |= differs  # both sides of a border
-    row = _ROWS[shown + edge * np.uint8(len(_ROWS) // 2)]
-    return np.asarray(_PALETTE.take(row + _enlarged(canvas, frame), axis=0))
-
-
 def disc_ends(chamber: Chamber) -> Array:
     """Return the ends of a chamber's discs that its outline crosses, from base to apex, (discs, 2 ends, 2), mm."""
     axis = (chamber.apex - chamber.base) / chamber.length
@@ -144,25 +123,11 @@ def disc_ends(chamber: Chamber) -> Array:
     return np.array(ends).reshape(-1, 2, 2)
 
 
-def _enlarged(canvas: Canvas, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def enlarged(canvas: Canvas, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return what may be seen of a frame, of the canvas' size."""
     (height, width), box = canvas.size, canvas.box
     grey = Image.fromarray(np.where(canvas.seen[box], frame[box], 0).astype(np.uint8))
     return np.asarray(grey.resize((width, height), Image.Resampling.BICUBIC))
-
-
-def _palette() -> NDArray[np.uint8]:
-    """Return the colour of every grey value inside each class, and then on its border, (2 (classes + 1) 256, 3)."""
-    grey = np.repeat(np.arange(256.0)[None, :, None], 3, axis=2)
-    colours = 255 * np.array([to_rgb(colour) for colour in COLOURS])[:, None]
-    inside, border = (grey * (1 - opacity) + colours * opacity for opacity in (FILL, 1.0))
-    return np.concatenate([grey, inside, grey, np.broadcast_to(border, inside.shape)]).astype(np.uint8).reshape(-1, 3)
-
-
-_PALETTE = _palette()
-# where in it a class begins, then where its border does; colours are used again from the eighth class on
-_CLASSES = np.arange(128)
-_INSIDE = np.where(_CLASSES > 0, (_CLASSES - 1) % len(COLOURS) + 1, 0)
-_ROWS = 256 * np.concatenate([_INSIDE, _INSIDE + len(COLOURS) + 1])
 
 
 def _outline(canvas: Canvas, mask: NDArray[np.bool_]) -> Line | None:
