@@ -27,9 +27,11 @@ DECODER_DEPENDENCIES = dict.fromkeys(CODECS, ("av",))
 # FFmpeg's names of what it makes of one and three components, as they are stored: no colours are converted
 PACKED = {"gray": ("u1", 1), "gray16le": ("<u2", 1), "bgr24": ("u1", 3), "rgb24": ("u1", 3)}
 ALTERNATING = 2  # code of the interleave mode, ISO 14495-1 C.2.3
-SECONDS = 10  # a frame takes a tenth of a second, most of it to start
+SECONDS = 10  # at most, also where a process cannot limit itself; a frame takes a tenth, most of it to start
 CHARLS = """
-import sys, jpeg_ls, numpy
+import signal, sys, jpeg_ls, numpy
+if hasattr(signal, "setitimer"):
+    signal.setitimer(signal.ITIMER_PROF, 0.5)  # of the processor; then the signal ends this process
 sys.stdout.buffer.write(jpeg_ls.decode(numpy.frombuffer(sys.stdin.buffer.read(), numpy.uint8)).tobytes())
 """
 PLANAR = {"yuv444p": (0, 1, 2), "yuvj444p": (0, 1, 2), "gbrp": (2, 0, 1)}

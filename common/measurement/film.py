@@ -38,7 +38,7 @@ class Film:
         page = np.concatenate([above, np.zeros((height, width, 3), np.uint8), below])
         page = np.pad(page, [(0, side % 2) for side in page.shape[:2]] + [(0, 0)])
         video = av.VideoFrame.from_ndarray(page, format="rgb24").reformat(format="yuv420p")
-        self._page = np.ascontiguousarray(video.to_ndarray())
+        self._page: Bytes = np.ascontiguousarray(video.to_ndarray(), np.uint8)
         self.size = page.shape[:2]
         pixels = page.shape[0] * page.shape[1]
         luma, *chroma = np.split(self._page.reshape(-1), [pixels, pixels + pixels // 4])

@@ -1,6 +1,7 @@
 """DICOM ultrasound as scanners write it: frames, pixel size, box, frame rate and view, and nothing of the patient."""
 
 import io
+import os
 import struct
 import time
 import traceback
@@ -26,6 +27,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from common.datasets import jpeg_lossless
 from common.measurement.dicom_scan import read_dicom_scan
 
 CLIP = np.stack([scan(), scan() + 1, scan() + 2])
@@ -63,10 +65,10 @@ def stream(codec: str, container: str, frames: int = 6, side: int = 64, rate: in
 
 def refusal(path: Path) -> str:
     """Message of refusing a file, which comes soon, names the file and quotes no patient, not even in a traceback."""
-    start = time.perf_counter()
+    start = time.process_time()  # so that other tests beside it do not count
     with at_most(16), pytest.raises(ValueError, match=r"cannot be read as DICOM: ") as caught:
         read_dicom_scan(path)
-    assert time.perf_counter() - start < 3  # a second without the measurement and a busy machine
+    assert time.process_time() - start < 1
     assert path.name in str(caught.value)
     assert "DOE" not in "".join(traceback.format_exception(caught.value))
     return str(caught.value)
@@ -102,7 +104,7 @@ def test_run_lengths_are_read(tmp_path: Path):
     np.testing.assert_array_equal(read_dicom_scan(tmp_path / "clip.dcm").frames, CLIP)
 
 
-def test_jpeg_ls_is_read_in_grey_and_in_colours(tmp_path: Path):
+def test_jpeg_ls_is_read_in_grey_and_in_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     colours = np.stack([scan(3), scan(3)])
     colours[..., 0] += 40
     for name, clip in (("grey", CLIP), ("colour", colours)):
@@ -117,6 +119,12 @@ def test_jpeg_ls_is_read_in_grey_and_in_colours(tmp_path: Path):
     (tmp_path / "damaged.dcm").write_bytes(damaged)
     with pytest.raises(ValueError, match=r"cannot be read as DICOM"):
         read_dicom_scan(tmp_path / "damaged.dcm")
+    endless = jpeg_lossless.CHARLS.replace("sys.stdout", "while True: pass\nsys.stdout")  # as other damage makes it
+    monkeypatch.setattr(jpeg_lossless, "CHARLS", endless)
+    before = os.times()
+    with pytest.raises(ValueError, match=r"cannot be read as DICOM: .*damaged"):
+        read_dicom_scan(tmp_path / "colour.dcm")
+    assert os.times().children_user - before.children_user < 1
 
 
 def test_jpeg_ls_of_twelve_bits_keeps_its_values(tmp_path: Path):

@@ -96,10 +96,10 @@ def test_what_is_no_video_is_refused_and_no_playlist_is_followed(tmp_path: Path,
     write_video(tmp_path / "whole.avi", "mjpeg", "yuvj420p")
     path = (tmp_path / "text").with_suffix(suffix)
     path.write_bytes(content)
-    start = time.perf_counter()
+    start = time.process_time()
     with at_most(8), pytest.raises(ValueError, match=rf"text\{suffix} cannot be read as a video: "):
         read_video_scan(path)
-    assert time.perf_counter() - start < 3  # a second on a machine that does nothing else
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(("limit", "value"), [("MAX_SAMPLES", 5 * 96 * 64), ("MAX_FRAMES", 5)])
