@@ -21,7 +21,7 @@ from common.biomarkers import body_surface_area
 from common.measurement.atomic import whole_file
 from common.measurement.naming import SUFFIX, recognise
 from common.measurement.outputs import measure, write_outputs
-from common.measurement.segmentation import certainty, cleaned, label_maps
+from common.measurement.segmentation import certainty, cleaned, cleaning_flags, label_maps
 from common.measurement.study import COLUMNS, group, measure_study
 
 __all__ = ["Results", "fingerprint"]
@@ -57,7 +57,7 @@ class Results:
         source: str | Path,
         classes: Sequence[str],
         made_by: Mapping[str, Any],
-        smallest_piece: float = 0.2,
+        smallest_piece: float = 0.5,
         pictures: bool = True,
         patient: Mapping[str, Any] | None = None,
     ) -> None:
@@ -121,9 +121,11 @@ class Results:
 
     def _one(self, path: Path, item: Mapping[str, Any], logits: Any) -> dict[str, Any]:
         scan, framing = item["scan"], item["framing"]
-        labels = cleaned(label_maps(logits, framing), len(self.classes), self.smallest_piece)
+        found = label_maps(logits, framing)
+        labels = cleaned(found, len(self.classes), self.smallest_piece)
         study, view, phase = recognise(self._named(path))
         facts, moments = measure(labels, self.classes, scan, framing, phase)
+        facts["flags"] += cleaning_flags(found, labels, self.classes)
         sure = certainty(logits)
         facts["certainty"] = None if math.isnan(sure) else round(sure, 3)
         if sure < UNSURE:

@@ -6,7 +6,7 @@ from drawn_heart import NAMES, heart
 from PIL import Image
 
 from common.measurement.framing import Framing
-from common.measurement.segmentation import cleaned, label_maps, network_images
+from common.measurement.segmentation import cleaned, cleaning_flags, label_maps, network_images
 
 
 def test_the_network_sees_what_the_preparation_of_the_training_images_would_make():
@@ -57,6 +57,16 @@ def test_a_ventricle_that_is_cut_in_two_keeps_both_parts_unless_only_the_largest
     split[0, 90:94] = 0
     np.testing.assert_array_equal(cleaned(split, len(NAMES), 0.2), split)
     assert not (cleaned(split, len(NAMES), 1.0)[0, :90] == 1).any()
+
+
+def test_a_strip_of_atrium_across_the_ventricle_becomes_ventricle():
+    """As reverberations make it: the pieces of the cavity are one again, though the upper one alone is small."""
+    whole = heart()[None]
+    spoilt = whole.copy()
+    spoilt[0, 60:80][whole[0, 60:80] == 1] = 3
+    np.testing.assert_array_equal(cleaned(spoilt, len(NAMES), 0.5), whole)
+    assert cleaning_flags(spoilt, whole, NAMES) == ["left atrium: in frame 0 a piece was removed that is not small"]
+    assert cleaning_flags(whole, whole, NAMES) == []
 
 
 def test_cleaning_keeps_the_cavity_of_a_closed_wall():
