@@ -57,7 +57,7 @@ class Results:
         source: str | Path,
         classes: Sequence[str],
         made_by: Mapping[str, Any],
-        smallest_piece: float = 0.5,
+        smallest_piece: float = 0.2,
         pictures: bool = True,
         patient: Mapping[str, Any] | None = None,
     ) -> None:

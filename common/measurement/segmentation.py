@@ -17,6 +17,9 @@ from common.measurement.framing import Framing
 __all__ = ["certainty", "cleaned", "cleaning_flags", "label_maps", "network_images"]
 
 CHUNK = 4 * 1024 * 1024  # logits that are enlarged at a time; 16 MiB
+MOST_PIECES = 5  # of a structure; more are noise
+SURROUNDED = 0.8  # share of a piece's border along one other structure, within which it lies
+USUALLY = 0.5  # likewise of the largest piece: the cavity always lies within the wall
 NOT_SMALL = 0.1  # of a structure's area
 
 
@@ -76,13 +79,15 @@ def certainty(logits: Tensor) -> float:
 
 
 def cleaned(labels: NDArray[np.uint8], classes: int, smallest_piece: float) -> NDArray[np.uint8]:
-    """Remove small pieces of every class, then fill holes with the class that borders most on them.
+    """Remove small pieces of every class, and larger ones that lie in another structure or cut it in two; fill holes.
+
+    What is removed becomes background, or, where structures enclose it, the one with the longest border on it.
 
     Args:
         labels: (frames, rows, columns).
         classes: their number, the background among them.
         smallest_piece: share of the largest piece of the class in its frame, 0 to 1, that a piece must have to be kept;
-            1 keeps the largest alone. What is removed becomes background, unless it lay inside other structures.
+            1 keeps the largest alone, 0 all.
 
     Example:
         >>> cleaned(np.array([[[1, 1, 0, 1, 0]]], np.uint8), 2, smallest_piece=1.0).tolist()
@@ -92,21 +97,55 @@ def cleaned(labels: NDArray[np.uint8], classes: int, smallest_piece: float) -> N
     somewhere = np.asarray(labels.any(axis=0))
     part = (slice(None), *(_extent(np.any(somewhere, axis=axis)) for axis in (1, 0)))  # less to look at
     for frame in kept[part]:
+        several = [value for value in range(1, classes) if _count(frame == value) > 1]
+        if several and smallest_piece > 0:
+            _close(frame, classes, smallest_piece)
+        for value in several:
+            pieces, sizes = _pieces(frame == value)
+            frame[(sizes < smallest_piece * sizes[1:].max(initial=0))[pieces] & (pieces > 0)] = 0
         _fill(frame)
-        # one class after the other, first the one after which least is left to remove: a strip of atrium across the
-        # ventricle cuts it in two, and is not told from it by size
-        while loose := [value for value in range(1, classes) if _loose(frame == value, smallest_piece).any()]:
-            without = [_without(frame, value, smallest_piece) for value in loose]
-            left = [sum(_loose(one == value, smallest_piece).sum() for value in loose) for one in without]
-            frame[:] = without[int(np.argmin(left))]
     return kept
 
 
-def _without(frame: NDArray[np.uint8], value: int, smallest_piece: float) -> NDArray[np.uint8]:
-    """Return a frame without the small pieces of a class; the other structures close over them."""
-    kept = np.where(_loose(frame == value, smallest_piece), np.uint8(0), frame)
-    _fill(kept)
-    return kept
+def _close(frame: NDArray[np.uint8], classes: int, smallest_piece: float) -> None:
+    """Give pieces that lie in another structure, or cut it in two, to that structure.
+
+    Reverberations in the ventricle look like the roof of an atrium. The largest piece of each class stays, and small
+    ones are none of it.
+    """
+    for value in range(1, classes):
+        pieces, sizes = _pieces(frame == value)
+        large = np.flatnonzero(sizes[1:] >= smallest_piece * sizes[1:].max(initial=1)) + 1
+        if not 1 < len(large) <= MOST_PIECES:
+            continue
+        others = [other for other in range(1, classes) if other != value]
+        *smaller, largest = large[np.argsort(sizes[large])]
+        usual = _beside(frame, pieces == largest, classes)
+        for number in smaller:
+            piece = pieces == number
+            around = _beside(frame, piece, classes)
+            other = int(around[1:].argmax()) + 1
+            closed = np.where(piece, np.uint8(other), frame)
+            joined = any(_count(closed == one) < _count(frame == one) for one in others)
+            if joined or (around[other] >= SURROUNDED and usual[other] < USUALLY):
+                frame[:] = closed
+
+
+def _beside(frame: NDArray[np.uint8], piece: NDArray[np.bool_], classes: int) -> NDArray[np.float64]:
+    """Return the share of each class along the border of a piece, (classes,)."""
+    counts = np.bincount(frame[ndimage.binary_dilation(piece) & ~piece], minlength=classes)
+    shares: NDArray[np.float64] = counts / max(counts.sum(), 1)
+    return shares
+
+
+def _count(mask: NDArray[np.bool_]) -> int:
+    return int(ndimage.label(mask)[1])
+
+
+def _pieces(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
+    """Return the number of the piece of each pixel, from 1, and the size of each piece and, first, of nothing."""
+    pieces = ndimage.label(mask)[0]
+    return pieces, np.bincount(pieces.ravel())
 
 
 def cleaning_flags(before: NDArray[np.uint8], after: NDArray[np.uint8], names: Sequence[str]) -> list[str]:
@@ -131,21 +170,8 @@ def cleaning_flags(before: NDArray[np.uint8], after: NDArray[np.uint8], names: S
     return flags
 
 
-def _loose(mask: NDArray[np.bool_], smallest_piece: float) -> NDArray[np.bool_]:
-    """Return the pieces of a mask that are too small."""
-    pieces, count = ndimage.label(mask)
-    if count < 2:
-        return np.zeros_like(mask)
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    small = sizes < smallest_piece * sizes.max()
-    small[0] = False
-    found: NDArray[np.bool_] = small[pieces]
-    return found
-
-
 def _fill(labels: NDArray[np.uint8]) -> None:
-    """Give background that is enclosed to the class with the longest border on it."""
+    """Give enclosed background to the class with the longest border on it."""
     padded = np.pad(labels, 1)
     pieces, _ = ndimage.label(padded == 0)  # the first holds the padding
     for number, (rows, columns) in enumerate(ndimage.find_objects(pieces)[1:], start=2):

@@ -64,9 +64,19 @@ def test_a_strip_of_atrium_across_the_ventricle_becomes_ventricle():
     whole = heart()[None]
     spoilt = whole.copy()
     spoilt[0, 60:80][whole[0, 60:80] == 1] = 3
-    np.testing.assert_array_equal(cleaned(spoilt, len(NAMES), 0.5), whole)
+    np.testing.assert_array_equal(cleaned(spoilt, len(NAMES), 0.2), whole)
     assert cleaning_flags(spoilt, whole, NAMES) == ["left atrium: in frame 0 a piece was removed that is not small"]
     assert cleaning_flags(whole, whole, NAMES) == []
+
+
+def test_an_atrium_in_the_ventricle_becomes_ventricle_and_a_cavity_in_the_wall_stays():
+    whole = heart()[None]
+    spoilt = whole.copy()
+    spoilt[0, 100:150, 110:140] = 3  # as large as two fifths of the atrium
+    np.testing.assert_array_equal(cleaned(spoilt, len(NAMES), 0.2), whole)
+    split = whole.copy()
+    split[0, 90:94][whole[0, 90:94] == 1] = 2  # cut in two by its wall: which part is the cavity?
+    np.testing.assert_array_equal(cleaned(split, len(NAMES), 0.2), split)
 
 
 def test_cleaning_keeps_the_cavity_of_a_closed_wall():
