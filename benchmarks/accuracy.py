@@ -37,7 +37,7 @@ WAYS = {  # test-time augmentation, smallest piece that is kept
     "network alone": ("never", 0.0),
     "small pieces removed": ("never", 0.2),
     "largest piece only": ("never", 1.0),
-    "five copies, small pieces removed": ("always", 0.2),
+    "nine copies, small pieces removed": ("always", 0.2),
 }
 Labels = NDArray[np.uint8]
 

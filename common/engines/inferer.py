@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import torch
@@ -28,45 +29,38 @@ class BackgroundReferenceInferer(SimpleInferer):
 
 
 class ShiftedInferer(Inferer):
-    """Average the probabilities over rotated and scaled copies of each image (test-time augmentation).
+    """Average the probabilities over nine turned and scaled copies of each square image (test-time augmentation).
 
-    Costs one run of the network a copy. The logarithm of the mean probability is returned, whose most likely class is
-    that of the mean; the copies are bilinear, and turned back.
+    The logarithm of the mean probability is returned, whose most likely class is that of the mean; the copies are
+    bilinear, turned back, and run through the network together.
 
     Args:
         inferer: that runs the network.
-        rotation: degrees; one copy is turned to either side.
-        scale: one copy is so much larger, one so much smaller, as a fraction.
+        rotation: degrees to either side.
+        scale: larger and smaller, as a fraction.
     """
 
-    def __init__(self, inferer: Inferer, rotation: float = 8.0, scale: float = 0.1) -> None:
+    def __init__(self, inferer: Inferer, rotation: float = 12.0, scale: float = 0.15) -> None:
         self.inferer = inferer
-        self.rotation = rotation
-        self.scale = scale
+        self.copies = list(product((0.0, rotation, -rotation), (1.0, 1 + scale, 1 - scale)))
 
     def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """Return log probabilities, (B, C, H, W)."""
-        total = self.inferer(inputs, network, *args, **kwargs).softmax(dim=1)
-        copies = [(self.rotation, 1.0), (-self.rotation, 1.0), (0.0, 1 + self.scale), (0.0, 1 - self.scale)]
-        for rotation, scale in copies:
-            there, back = (_affine(angle, zoom, inputs) for angle, zoom in ((rotation, scale), (-rotation, 1 / scale)))
-            moved = grid_sample(
-                inputs, affine_grid(there, list(inputs.shape), align_corners=False), align_corners=False
-            )
-            probability = self.inferer(moved, network, *args, **kwargs).softmax(dim=1)
-            grid = affine_grid(back, list(probability.shape), align_corners=False)
-            total = total + grid_sample(probability, grid, padding_mode="border", align_corners=False)
-        averaged: Tensor = (total / (1 + len(copies))).log()
+        moved = _moved(inputs.repeat_interleave(len(self.copies), dim=0), self.copies, "zeros")
+        probability = self.inferer(moved, network, *args, **kwargs).softmax(dim=1)
+        back = _moved(probability, [(-rotation, 1 / zoom) for rotation, zoom in self.copies], "border")
+        averaged: Tensor = back.view(len(inputs), len(self.copies), *back.shape[1:]).mean(dim=1).log()
         return averaged
 
 
-def _affine(degrees: float, zoom: float, inputs: Tensor) -> Tensor:
-    """Return the affine maps (B, 2, 3) that turn images and enlarge them `zoom` times."""
-    angle = torch.deg2rad(torch.tensor(degrees, device=inputs.device))
-    cos, sin = angle.cos() / zoom, angle.sin() / zoom
-    zero = torch.zeros_like(cos)
-    one = torch.stack([torch.stack([cos, -sin, zero]), torch.stack([sin, cos, zero])])
-    return one.expand(len(inputs), 2, 3)
+def _moved(images: Tensor, motions: list[tuple[float, float]], padding: str) -> Tensor:
+    """Turn images by degrees and enlarge them so many times, one motion after the other."""
+    degrees, zoom = torch.tensor(motions, device=images.device).T
+    angle = torch.deg2rad(degrees)
+    cos, sin, zero = angle.cos() / zoom, angle.sin() / zoom, torch.zeros_like(angle)
+    affine = torch.stack([torch.stack([cos, -sin, zero], dim=1), torch.stack([sin, cos, zero], dim=1)], dim=1)
+    grid = affine_grid(affine.repeat(len(images) // len(motions), 1, 1), list(images.shape), align_corners=False)
+    return grid_sample(images, grid, padding_mode=padding, align_corners=False)
 
 
 class FramesInferer(Inferer):
@@ -95,8 +89,8 @@ class FramesInferer(Inferer):
     def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """Return the logits of all frames, (frames, C, *spatial); of no frames the inputs."""
         averaged = self.augmented == "always" or (self.augmented == "stills" and len(inputs) == 1)
-        inferer = ShiftedInferer(self.inferer) if averaged else self.inferer
-        parts = [inferer(part, network, *args, **kwargs) for part in torch.split(inputs, self.batch_size) if len(part)]
+        inferer, size = (ShiftedInferer(self.inferer), 1) if averaged else (self.inferer, self.batch_size)
+        parts = [inferer(part, network, *args, **kwargs) for part in torch.split(inputs, size) if len(part)]
         return torch.cat(parts) if parts else inputs
 
 
