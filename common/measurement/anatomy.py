@@ -21,7 +21,7 @@ __all__ = ["COLOURS", "Canvas", "disc_ends", "draw_anatomy", "enlarged"]
 
 # the colours of the classes in all pictures of the project; one a foreground class
 COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#F0E442", "#56B4E9", "#D55E00")
-LEAST, MOST = 400, 800  # pixels: shown height at least (letters stay readable), longer side at most
+LEAST, MOST = 400, 800  # pixels: height of a still at least, longer side of whatever is shown at most
 FILL, UNDER = 0.22, 0.55  # opacity of a class, and of the dark line that sets its outline off from bright tissue
 Array = NDArray[np.float64]
 
@@ -33,10 +33,12 @@ class Canvas:
     Args:
         seen: where the image may be shown, (rows, columns); all else stays black, names burnt into it too.
         spacing: mm per pixel, (row, column); None shows pixels as squares.
+        least: height of the picture at least, pixels.
     """
 
     seen: NDArray[np.bool_]
     spacing: tuple[float, float] | None
+    least: int = LEAST
 
     @cached_property
     def box(self) -> tuple[slice, slice]:
@@ -51,7 +53,7 @@ class Canvas:
         fine = min(row, column)
         rows, columns = self.box
         height, width = (rows.stop - rows.start) * row / fine, (columns.stop - columns.start) * column / fine
-        factor = min(max(1.0, LEAST / height), MOST / max(height, width))
+        factor = min(max(1.0, self.least / height), MOST / max(height, width))
         return max(1, round(height * factor)), max(1, round(width * factor))
 
     def place(self, points: Array) -> Array:

@@ -20,6 +20,7 @@ from common.measurement.film import Film
 __all__ = ["Display", "Moment", "overlay_mp4", "overlay_png"]
 
 FRAME_RATE = 25.0  # where nothing tells one
+FILM_LEAST = 256  # pixels: height of a film at least; players enlarge it
 GAP = 12  # pixels between moments side by side
 
 
@@ -120,7 +121,7 @@ def overlay_mp4(moments: Iterable[Moment], display: Display, frame_rate: float |
     if rate <= 0:
         raise ValueError(f"frame_rate is {frame_rate}, must be positive, frames per second; None plays {FRAME_RATE}.")
     path = out.with_name(f"{out.name}_overlay.mp4")
-    canvas = Canvas(display.seen, display.spacing)
+    canvas = Canvas(display.seen, display.spacing, FILM_LEAST)
     width = canvas.size[1]
     film = Film(canvas, caption_band([""], width), _below(display, canvas, width))
     with whole_file(path) as partial:

@@ -14,7 +14,7 @@ __all__ = ["RandAugmentd"]
 
 
 class RandAugmentd(Randomizable):
-    """Move, blur and change the grey values of each image of a batch on its own (kornia).
+    """Scale, rotate, shift, blur, brighten and change the contrast of each image of a batch on its own (kornia).
 
     Geometry moves the integer annotation with the image, before it is encoded as a label-set map, so what enters at
     the border is annotation value 0 with the sample's own label set. Grey values stay in [0, 1].
@@ -26,11 +26,7 @@ class RandAugmentd(Randomizable):
         blur: largest standard deviation of the Gaussian blur, pixels.
         brightness: largest grey value added, as a fraction of the range.
         contrast: largest change of contrast, as a fraction.
-        prob: of each change of appearance, per image; geometry always varies.
-        stretch: width and height change size each on its own, within `scale`.
-        gamma: largest change of gamma, as a fraction (0.5: 1/1.5 to 1.5).
-        illumination: largest grey value that a wide spot of light or shadow adds or takes, as a fraction of the range.
-        noise: standard deviation of Gaussian noise, as a fraction of the grey range.
+        prob: of each of blur, brightness and contrast, per image; geometry always varies.
 
     Example:
         >>> augment = RandAugmentd(rotation=10.0)
@@ -49,27 +45,16 @@ class RandAugmentd(Randomizable):
         brightness: float = 0.15,
         contrast: float = 0.25,
         prob: float = 0.5,
-        stretch: bool = False,
-        gamma: float = 0.0,
-        illumination: float = 0.0,
-        noise: float = 0.0,
     ) -> None:
+        self.scale, self.rotation, self.shift = scale, rotation, shift
+        self.blur, self.brightness, self.contrast = blur, brightness, contrast
+        self.prob = prob
         kernel = 2 * max(1, round(2 * blur)) + 1  # covers two standard deviations on either side
-        sizes = (1 - scale, 1 + scale)
-        changes = [
-            K.RandomAffine(rotation, translate=(shift, shift), scale=sizes * 2 if stretch else sizes, p=1.0),
+        self._augment = K.AugmentationSequential(
+            K.RandomAffine(rotation, translate=(shift, shift), scale=(1 - scale, 1 + scale), p=1.0),
             K.RandomGaussianBlur((kernel, kernel), (0.1, max(blur, 0.11)), p=prob),  # kornia wants a sigma above 0
             K.RandomBrightness((1 - brightness, 1 + brightness), p=prob),  # kornia adds (factor - 1)
             K.RandomContrast((1 - contrast, 1 + contrast), p=prob),
-        ]
-        if gamma:
-            changes.append(K.RandomGamma((1 / (1 + gamma), 1 + gamma), p=prob))
-        if illumination:
-            changes.append(K.RandomGaussianIllumination((0.01, max(illumination, 0.011)), p=prob))
-        if noise:
-            changes.append(K.RandomGaussianNoise(std=noise, p=prob))
-        self._augment = K.AugmentationSequential(
-            *changes,
             data_keys=["input", "mask"],
             extra_args={DataKey.MASK: {"resample": Resample.NEAREST, "align_corners": False}},
         )
@@ -81,4 +66,4 @@ class RandAugmentd(Randomizable):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(int(self.R.randint(2**31)))
             image, label = self._augment(data["image"], data["label"].float())
-        return {**data, "image": image.clamp(0, 1), "label": label.to(data["label"].dtype)}
+        return {**data, "image": image, "label": label.to(data["label"].dtype)}
