@@ -17,6 +17,8 @@ from common.measurement.anatomy import COLOURS, FILL, Canvas, enlarged
 __all__ = ["Film"]
 
 CHROMA = 128  # of grey, in both planes
+ALL, NO_EDGE = slice(None), np.uint8(255)
+BORDERS = 128  # where the borders of the classes begin in `_STARTS`
 Bytes = NDArray[np.uint8]
 
 
@@ -71,11 +73,14 @@ class Film:
         """Draw into the planes."""
         height, width = self.canvas.size
         shown = np.asarray(Image.fromarray(labels[self.canvas.box]).resize((width, height), Image.Resampling.NEAREST))
-        edge = np.zeros(shown.shape, dtype=bool)
-        below, beside = shown[1:] != shown[:-1], shown[:, 1:] != shown[:, :-1]
-        for part, differs in ((edge[1:], below), (edge[:-1], below), (edge[:, 1:], beside), (edge[:, :-1], beside)):
-            part |= differs  # both sides of a border
-        colour = _STARTS[shown + edge * np.uint8(len(_STARTS) // 2)] + enlarged(self.canvas, frame)
+        # both sides of a border have the colour of its first class, for luma and chroma must be of one class
+        ranked = shown - np.uint8(1)  # the background comes last
+        edge = np.full_like(shown, NO_EDGE)
+        for one, other in (((slice(1, None),), (slice(-1),)), ((ALL, slice(1, None)), (ALL, slice(-1)))):
+            first = np.where(shown[one] != shown[other], np.minimum(ranked[one], ranked[other]), NO_EDGE)
+            for side in (one, other):
+                np.minimum(edge[side], first, out=edge[side])
+        colour = _STARTS[np.where(edge < NO_EDGE, edge + np.uint8(BORDERS + 1), shown)] + enlarged(self.canvas, frame)
         self._luma[:] = _PALETTE[0].take(colour)
         colour = colour[::2, ::2]
         for plane, palette in zip(self._chroma, _PALETTE[1:], strict=True):
@@ -100,6 +105,6 @@ def _palette() -> Bytes:
 
 _PALETTE = _palette()
 # where in it a class begins, then where its border does; colours are used again from the eighth class on
-_CLASSES = np.arange(128)
+_CLASSES = np.arange(BORDERS)
 _INSIDE = np.where(_CLASSES > 0, (_CLASSES - 1) % len(COLOURS) + 1, 0)
 _STARTS = (256 * np.concatenate([_INSIDE, _INSIDE + len(COLOURS) + 1])).astype(np.uint16)

@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.colors import to_rgb
 from PIL import Image
 from scipy.ndimage import binary_dilation
 
@@ -176,6 +177,17 @@ def test_a_clip_plays_in_browsers(tmp_path: Path, bullet: np.ndarray):
     assert 0 < content.find(b"moov") < content.find(b"mdat")  # the index in front: it plays while it loads
     shown = [int(np.median(frame[100:200, 5:15])) for frame in decoded(path)]
     np.testing.assert_allclose(shown, grey, atol=4)
+
+
+def test_borders_in_a_film_have_the_colours_of_their_classes(tmp_path: Path):
+    labels = np.zeros((256, 256), np.uint8)
+    labels[40:200, 60:180], labels[80:160, 100:140] = 2, 1
+    moment = Moment(np.full(labels.shape, 90, np.uint8), labels)
+    (frame,) = decoded(overlay_mp4([moment], Display(NAMES, labels >= 0, None, (1.0, 1.0)), None, tmp_path / "a"))
+    top = len(caption_band([""], 256))
+    for name, column in (("lv_cavity", 100), ("lv_myocardium", 60)):  # the first columns of each
+        colour = 255 * np.array(to_rgb(COLOURS[NAMES.index(name) - 1]))
+        np.testing.assert_allclose(frame[top + 100 : top + 140, column].mean(axis=0), colour, atol=25)
 
 
 def test_a_clip_of_unknown_rate_plays_at_25_frames_a_second(tmp_path: Path, bullet: np.ndarray):
