@@ -8,7 +8,6 @@ import av
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
-from matplotlib.colors import to_rgb
 from PIL import Image
 from scipy.ndimage import binary_dilation
 
@@ -181,11 +180,11 @@ def test_a_clip_plays_in_browsers(tmp_path: Path, bullet: np.ndarray):
 
 def test_borders_in_a_film_have_the_colours_of_their_classes(tmp_path: Path):
     labels = np.zeros((256, 256), np.uint8)
-    labels[40:200, 60:180], labels[80:160, 100:140] = 2, 1
+    labels[40:200, 61:180], labels[80:160, 101:140] = 2, 1  # odd, within a pixel of the chroma
     moment = Moment(np.full(labels.shape, 90, np.uint8), labels)
     (frame,) = decoded(overlay_mp4([moment], Display(NAMES, labels >= 0, None, (1.0, 1.0)), None, tmp_path / "a"))
     top = len(caption_band([""], 256))
-    for name, column in (("lv_cavity", 100), ("lv_myocardium", 60)):  # the first columns of each
+    for name, column in (("lv_cavity", 101), ("lv_myocardium", 61)):  # the first columns of each
         colour = 255 * np.array(to_rgb(COLOURS[NAMES.index(name) - 1]))
         np.testing.assert_allclose(frame[top + 100 : top + 140, column].mean(axis=0), colour, atol=25)
 
