@@ -35,9 +35,9 @@ BUNDLE = Path("bundles/echo_segmentation")
 NAMES = ("LV", "LVM", "LA")
 WAYS = {  # test-time augmentation, smallest piece that is kept
     "network alone": ("never", 0.0),
-    "small pieces removed": ("never", 0.2),
+    "pieces cleaned": ("never", 0.2),
     "largest piece only": ("never", 1.0),
-    "nine copies, small pieces removed": ("always", 0.2),
+    "nine copies, pieces cleaned": ("always", 0.2),
 }
 Labels = NDArray[np.uint8]
 
