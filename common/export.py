@@ -128,7 +128,8 @@ def main() -> None:
             files = publish(bundle, out)
         except OSError as error:
             sys.exit(str(error))
-        print(f"{out}: {len(files)} files of code in scripts; add models/model.pt before sharing it")
+        weights = out / "models" / "model.pt"
+        print(f"{out}: {len(files)} files of code in scripts" + ("" if weights.is_file() else f"; add {weights}"))
         return
     stale = [path for bundle in arguments.paths for path in write_complete(bundle, arguments.check)]
     for path in stale:
