@@ -121,9 +121,8 @@ def stored_frames(path: Path, header: pydicom.Dataset, index: int | None = None)
     except Exception:
         done = -1
     if done < wanted:  # outside of the handler, for its exception quotes the file
-        raise Unreadable(
-            f"pixels stored as {name} are not decoded: damaged, missing or of a rare kind. Export it uncompressed."
-        )
+        cure = "Export it uncompressed." if syntax.is_encapsulated else "Export it again: does the file break off?"
+        raise Unreadable(f"pixels stored as {name} are not decoded: damaged, missing or of a rare kind. {cure}")
 
 
 def encapsulated(path: Path, header: pydicom.Dataset, index: int | None = None) -> Iterator[bytes]:
