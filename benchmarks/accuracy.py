@@ -23,13 +23,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from common.biomarkers import discs_volume, ejection_fraction, ventricle
-from common.datasets.camus import camus
-from common.datasets.cone import ConeFinder
+from common.datasets.files.scan import Scan
+from common.datasets.readers.camus import camus
+from common.datasets.sector.finder import SectorFinder
+from common.datasets.sector.framing import frame
 from common.engines import FramesInferer
-from common.measurement.framing import frame
-from common.measurement.scan import Scan
-from common.measurement.segmentation import cleaned, label_maps, network_images
+from common.heart.biomarkers import discs_volume, ejection_fraction, ventricle
+from common.inference.segmentation import cleaned, label_maps, network_images
 
 BUNDLE = Path("bundles/echo_segmentation")
 NAMES = ("LV", "LVM", "LA")
@@ -73,7 +73,7 @@ def main() -> None:
         image = job.read()
         if image.spacing is None:
             raise ValueError(f"{job.id} has no spacing.")
-        framing = frame(Scan(image.image[None], image.spacing), ConeFinder())
+        framing = frame(Scan(image.image[None], image.spacing), SectorFinder())
         pixels = network_images(framing.cut(image.image[None]), size)
         true_volume = volume(image.label, image.spacing)
         logits = {}

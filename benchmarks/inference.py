@@ -20,6 +20,7 @@ from pathlib import Path
 import itk
 import numpy as np
 import torch
+from layouts.echonet_layout import beat
 from monai.bundle import ConfigParser
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
@@ -38,8 +39,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from common.datasets.phantom import examine
-from common.datasets.phantom_echonet import beat
+from common.datasets.phantom.study import examine
 
 BUNDLE = Path("bundles/echo_segmentation")
 SIDE = 256

@@ -17,9 +17,9 @@ import itk
 import numpy as np
 from PIL import Image
 
-from common.datasets.camus import camus
-from common.datasets.preparation import prepare
-from common.datasets.source import Source
+from common.datasets.prepared.preparation import prepare
+from common.datasets.prepared.source import Source
+from common.datasets.readers.camus import camus
 
 
 def plain_loop(source: Source, out: Path, size: int) -> None:
@@ -46,7 +46,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if arguments.camus is None:
-            from common.datasets.phantom_layouts import LAYOUTS
+            from tests.layouts import LAYOUTS
 
             LAYOUTS["camus"](folder / "source", 50, 0)
         source = camus(arguments.camus or folder / "source", skip_incomplete=True)

@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from common.datasets.source import Frame, Job, Source
+from common.datasets.prepared.source import Frame, Job, Source
 
 
 def ramp(number: int) -> Frame:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.datasets.images import read_grey
+from common.datasets.files.images import read_grey
 
 MEBIBYTE = 1024 * 1024
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from common.datasets.phantom import render
+from common.datasets.phantom.study import render
 
 
 def prepared_item(

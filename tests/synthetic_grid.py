@@ -11,7 +11,7 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 
-from common.experiments.results import Results
+from common.experiments.reports.grid_results import Results
 from common.tracking import connect, experiment_id
 
 CLASSES = ("lv_cavity", "lv_myocardium", "left_atrium")

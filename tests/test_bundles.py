@@ -21,7 +21,7 @@ from monai.bundle import ComponentLocator, ConfigParser, ConfigWorkflow
 from monai.utils import optional_import
 from PIL import Image
 
-from common.export import write_complete
+from common.bundle.complete import write_complete
 
 ROOT = Path(__file__).parents[1]
 BUNDLES = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/bundle.yaml"))

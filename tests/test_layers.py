@@ -1,8 +1,11 @@
 """The house: imports point down, one name a thing, files stay short."""
 
 import ast
+import graphlib
+import re
 import statistics
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -10,23 +13,33 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "common").rglob("*.py"))
 EVERYTHING = sorted(path for folder in ("common", "benchmarks", "tests") for path in (ROOT / folder).rglob("*.py"))
-# from the top: a part imports from the lines below its own, never from its own line
-LAYERS = [
-    {"experiments", "export"},
-    {"published", "settings", "measurement"},
-    {"engines", "tracking", "biomarkers", "metrics", "registration", "transforms", "datasets", "losses", "networks"},
-    {"label_sets", "scanner"},
+# from the ground up: a room imports rooms listed before it, and itself; within `datasets` the same holds
+ROOMS = [
+    *("atomic", "identity", "palette", "contours", "command", "configuration"),  # ground
+    *("label_sets", "losses", "transforms", "networks", "metrics", "engines"),  # library
+    "datasets",  # data
+    *("tracking", "registration", "inference", "heart", "experiments"),  # use
+    *("bundle", "workflows"),
 ]
+DATA_ROOMS = ["files", "sector", "prepared", "readers", "phantom", "checks"]
 DATA_ONLY = {"workflows"}
+MOST_FILES = 15  # in a folder, beside __init__.py
 
 
-def part_of(module: str) -> str:
-    """Return the part of the house that a dotted name lies in: common.losses.marginal -> losses."""
-    return module.split(".")[1] if "." in module else ""
+def room_of(module: str) -> str:
+    """Return the room that a dotted name lies in: common.losses.marginal -> losses."""
+    return [*module.split("."), ""][1]
 
 
 def module_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in SOURCES}
+
+
+def is_package(module: str) -> bool:
+    return module in MODULES and MODULES[module].name == "__init__.py"
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
@@ -35,58 +48,111 @@ def imports(tree: ast.AST) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
-            if node.module == "common":  # from common import losses
-                yield from (f"common.{name.name}" for name in node.names)
-            else:
-                yield "." * node.level + (node.module or "")
+            start = "." * node.level + (node.module or "")
+            names = (f"{start}{'' if start.endswith('.') else '.'}{name.name}" for name in node.names)
+            yield from names if node.level else [start]
 
 
-def upward(module: str, imported: str) -> bool:
-    """Tell whether an import leads up or sideways."""
-    here, there = part_of(module), part_of(imported)
+def resolved(module: str, name: str) -> str:
+    """Return the module of this project that a relative import leads to."""
+    level = len(name) - len(name.lstrip("."))
+    parts = module.split(".")
+    base = parts[: len(parts) - level + is_package(module)]
+    target = ".".join([*base, *name.lstrip(".").split(".")])
+    return target if target in MODULES else target.rpartition(".")[0]
+
+
+def misplaced(module: str, imported: str) -> bool:
+    """Return whether an import leads up or sideways."""
+    here, there = room_of(module), room_of(imported)
+    if here == there == "datasets":
+        inner, other = (".".join(name.split(".")[1:]) for name in (module, imported))
+        ranks = [DATA_ROOMS.index(room) if (room := room_of(name)) in DATA_ROOMS else None for name in (inner, other)]
+        if ranks[0] is None:  # `datasets` itself and its command line open all of them
+            return False
+        return ranks[1] is None or ranks[1] > ranks[0]
     if here == there:
         return False
-    rank = {part: level for level, parts in enumerate(LAYERS) for part in parts}
-    return not here or not there or rank[here] >= rank[there]
+    return not here or not there or ROOMS.index(there) > ROOMS.index(here)
 
 
 def violations(module: str, code: str) -> list[str]:
+    """Return the imports of this project that are absolute or lead up."""
     names = [name for name in imports(ast.parse(code)) if name.split(".")[0] in ("common", "")]
-    return [name for name in names if name.startswith(".") or upward(module, name)]
+    return [name for name in names if not name.startswith(".") or misplaced(module, resolved(module, name))]
+
+
+def circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """Return modules that import each other in a circle, or nothing."""
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
 
 
 def test_there_is_something_to_look_at():
     assert len(SOURCES) > 30
-    assert {"label_sets", "losses", "datasets", "engines", "settings"} <= {part_of(module_of(path)) for path in SOURCES}
+    assert {"label_sets", "losses", "datasets", "engines", "bundle"} <= {room_of(name) for name in MODULES}
 
 
-def test_every_part_of_the_house_has_its_layer():
-    parts = {part_of(module_of(path)) for path in SOURCES} - {""}
-    assert parts - DATA_ONLY <= set().union(*LAYERS)
+def test_every_room_has_its_place():
+    rooms = {room_of(name) for name in MODULES} - {""}
+    assert rooms == set(ROOMS)
+    inner = {path.name for path in (ROOT / "common" / "datasets").iterdir() if (path / "__init__.py").is_file()}
+    assert inner == set(DATA_ROOMS)
     for name in DATA_ONLY:
         assert {path.name for path in (ROOT / "common" / name).rglob("*.py")} <= {"__init__.py"}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_of)
-def test_imports_point_down_and_are_absolute(path: Path):
+def test_imports_are_relative_and_point_down(path: Path):
     assert violations(module_of(path), path.read_text()) == []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = {
+        module: {resolved(module, name) for name in imports(ast.parse(path.read_text())) if name.startswith(".")}
+        - {module}
+        for module, path in MODULES.items()
+    }
+    assert sum(map(len, graph.values())) > 200
+    assert circle(graph) == []
+    assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"a"}})) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_no_file_names_the_package(path: Path):
+    """Copied into a published bundle or installed under another name, `common` keeps its files as they are."""
+    assert re.findall(r"\bcommon\.\w+", path.read_text()) == []
+
+
+def test_no_folder_is_crowded():
+    counts = Counter(path.parent for path in SOURCES if path.name != "__init__.py")
+    assert {str(folder): count for folder, count in counts.items() if count > MOST_FILES} == {}
 
 
 @pytest.mark.parametrize(
     ("module", "code", "wrong"),
     [
-        ("common.losses.marginal", "from common.metrics import annotated_dice", ["common.metrics"]),
-        ("common.losses.marginal", "def f():\n    import common.engines.history", ["common.engines.history"]),
-        ("common.losses.marginal", "from common import tracking", ["common.tracking"]),
-        ("common.losses.marginal", "from .dice import dice", [".dice"]),
-        ("common.losses.marginal", "from . import dice", ["."]),
-        ("common.label_sets", "from common.losses.dice import dice", ["common.losses.dice"]),
-        ("common.tracking.pictures", "import common.settings", ["common.settings"]),
-        ("common.settings", "from common.export import complete", ["common.export"]),
-        ("common", "from common.label_sets import LabelSets", ["common.label_sets"]),
-        ("common.losses.marginal", "from common.losses.dice import dice\nimport torch.common", []),
-        ("common.metrics.dice", "from common.label_sets import annotated", []),
-        ("common.export", "from common.published import publish\nimport common.losses", []),
+        ("common.losses.marginal", "from ..metrics import annotated_dice", ["..metrics.annotated_dice"]),
+        ("common.losses.marginal", "def f():\n    from ..engines import history", ["..engines.history"]),
+        ("common.losses.marginal", "from .. import tracking", ["..tracking"]),
+        ("common.losses.marginal", "from common.losses.dice import dice", ["common.losses.dice"]),
+        ("common.losses.marginal", "import common.label_sets", ["common.label_sets"]),
+        ("common.label_sets", "from .losses.dice import dice", [".losses.dice.dice"]),
+        ("common.tracking.pictures", "from ..bundle import settings", ["..bundle.settings"]),
+        ("common.inference.scan_dataset", "from ..heart.study import group", ["..heart.study.group"]),
+        ("common.bundle.settings", "from ..workflows import nothing", ["..workflows.nothing"]),
+        ("common", "from .label_sets import LabelSets", [".label_sets.LabelSets"]),
+        ("common.datasets.files.scan", "from ..sector.finder import frame", ["..sector.finder.frame"]),
+        ("common.datasets.files.scan", "from .. import read_datalist", ["..read_datalist"]),
+        ("common.datasets", "from .checks.check import check", []),
+        ("common.datasets.sector.framing", "from ..files.scan import Scan", []),
+        ("common.losses.marginal", "from .dice import dice\nimport torch.common", []),
+        ("common.metrics.dice", "from ..label_sets import annotated", []),
+        ("common.heart.results", "from ..inference.segmentation import cleaned", []),
+        ("common.bundle.publish", "from ..command import PACKAGE", []),
     ],
 )
 def test_this_test_sees_what_it_should(module: str, code: str, wrong: list[str]):

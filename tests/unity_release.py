@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from common.datasets.source import Source
-from common.datasets.unity import unity
-from common.datasets.unity_curves import annotation, structures_of
+from common.datasets.prepared.source import Source
+from common.datasets.readers.unity.curves import annotation, structures_of
+from common.datasets.readers.unity.reader import unity
 
 SHAPE = (240, 320)  # rows, columns
 ENDO, EPI, ATRIUM = "curve-lv-endo", "curve-lv-epi", "curve-la-endo"

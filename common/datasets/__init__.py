@@ -1,9 +1,9 @@
 """Datasets: readers, the phantom, the prepared layout, and the resident set that training reads."""
 
-from common.datasets.labels import checksum, coverage_table, labels_of
-from common.datasets.prepared import read_datalist
-from common.datasets.resident import ResidentDataset
-from common.datasets.selection import select
+from .prepared.labels import checksum, coverage_table, labels_of
+from .prepared.layout import read_datalist
+from .prepared.resident import ResidentDataset
+from .prepared.selection import select
 
 __all__ = [
     "ResidentDataset",

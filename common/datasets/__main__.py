@@ -1,11 +1,4 @@
-"""Prepare datasets, draw the phantom, check what was prepared.
-
-python -m common.datasets phantom OUT
-python -m common.datasets {camus,echonet-dynamic,unity} SOURCE OUT
-python -m common.datasets folder SOURCE OUT --description mine.yaml
-python -m common.datasets moved PREPARED OUT
-python -m common.datasets check OUT...
-"""
+"""Prepare datasets, draw the phantom, check prepared folders."""
 
 from __future__ import annotations
 
@@ -13,19 +6,28 @@ import argparse
 import sys
 from pathlib import Path
 
-from common.datasets.prepared import PROVENANCE, read_provenance
-from common.datasets.source import Source
+from ..command import command
+from .prepared.layout import PROVENANCE, read_provenance
+from .prepared.source import Source
 
 __all__ = ["main"]
 
-LAYOUTS = ("camus", "camus-2019", "echonet-dynamic", "unity")
+EXAMPLES = (
+    "phantom OUT",
+    "{camus,echonet-dynamic,unity} SOURCE OUT",
+    "folder SOURCE OUT --description mine.yaml",
+    "moved PREPARED OUT",
+    "check OUT...",
+)
 NOT_CONTENT = {"out", "workers", "strict"}  # arguments that do not decide what is prepared
 SHOWN = 5  # images left out that are printed; provenance.json holds all
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m common.datasets", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=command("datasets"),
+        description="\n".join([str(__doc__), "", *(command(f"datasets {example}") for example in EXAMPLES)]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     names = parser.add_subparsers(dest="name", required=True)
 
@@ -41,32 +43,31 @@ def _arguments() -> argparse.Namespace:
     read = argparse.ArgumentParser(add_help=False)
     read.add_argument("source", type=Path, metavar="SOURCE", help="the folder of the dataset")
     read.add_argument("--strict", action="store_true", help="stop at an image that cannot be read; else it is left out")
-    cone = argparse.ArgumentParser(add_help=False)
-    cone.add_argument(
-        "--cone",
+    sector = argparse.ArgumentParser(add_help=False)
+    sector.add_argument(
+        "--sector",
         choices=("auto", "fit", "off"),
         default="auto",
-        help="blacken what lies outside the ultrasound cone: fit finds it by geometry, auto asks a network where that "
-        "is not confident (auto)",
+        help="blacken what lies outside the ultrasound sector: fit finds it by geometry, auto asks a network where "
+        "that is not confident (auto)",
     )
-    cone.add_argument(
-        "--cone-bundle", type=Path, default=Path("bundles/cone_segmentation"), help="that network (%(default)s)"
+    sector.add_argument(
+        "--sector-bundle", type=Path, default=Path("bundles/sector_segmentation"), help="that network (%(default)s)"
     )
 
     phantom = names.add_parser("phantom", parents=[output, drawn], help="draw the phantom")
     phantom.add_argument("--domain", action="append", help="a scanner domain; can be repeated (all)")
-    screens = names.add_parser("screens", parents=[output, seeded], help="draw phantom screens, for cone_segmentation")
+    screens = names.add_parser(
+        "screens", parents=[output, seeded], help="draw phantom screens, for sector_segmentation"
+    )
     screens.add_argument("--patients", type=int, default=1000, help="screens (%(default)s)")
-    layout = names.add_parser("phantom-layout", parents=[drawn], help="draw the phantom in a public dataset's layout")
-    layout.add_argument("layout", choices=LAYOUTS)
-    layout.add_argument("out", type=Path, metavar="OUT", help="the folder to make")
     camus = names.add_parser("camus", parents=[read, output], help="CAMUS, the NIfTI release or the one of 2019")
     camus.add_argument("--skip-incomplete", action="store_true", help="leave out images whose files are missing")
-    names.add_parser("echonet-dynamic", parents=[read, output, cone], help="EchoNet-Dynamic")
-    unity = names.add_parser("unity", parents=[read, output, cone], help="Unity Imaging")
+    names.add_parser("echonet-dynamic", parents=[read, output, sector], help="EchoNet-Dynamic")
+    unity = names.add_parser("unity", parents=[read, output, sector], help="Unity Imaging")
     unity.add_argument("--view-index", type=Path, help="CSV of views (SOURCE/**/view_index_*.csv)")
     unity.add_argument("--physical", type=Path, help="CSV of pixel sizes (SOURCE/**/*database_physical.csv)")
-    folder = names.add_parser("folder", parents=[read, output, cone], help="anyone's own images and masks")
+    folder = names.add_parser("folder", parents=[read, output, sector], help="anyone's own images and masks")
     folder.add_argument("--description", type=Path, required=True, help="YAML: files, values, licence")
     prepared = argparse.ArgumentParser(add_help=False)
     prepared.add_argument("prepared", type=Path, metavar="PREPARED", help="a prepared folder; it stays as it is")
@@ -85,32 +86,32 @@ def _source(arguments: argparse.Namespace) -> Source:
     # each reader brings its own libraries: import the one that is asked for
     match arguments.name:
         case "phantom":
-            from common.datasets.phantom import DOMAINS
-            from common.datasets.phantom_set import phantom
+            from .phantom.dataset import phantom
+            from .phantom.study import DOMAINS
 
             return phantom(arguments.size, arguments.patients, arguments.domain or tuple(DOMAINS), arguments.seed)
         case "screens":
-            from common.datasets.phantom_screens import phantom_screens
+            from .phantom.screens import phantom_screens
 
             return phantom_screens(arguments.size, arguments.patients, arguments.seed)
         case "camus":
-            from common.datasets.camus import camus
+            from .readers.camus import camus
 
             return camus(arguments.source, skip_incomplete=arguments.skip_incomplete)
         case "echonet-dynamic":
-            from common.datasets.echonet_dynamic import echonet_dynamic
+            from .readers.echonet_dynamic import echonet_dynamic
 
             return echonet_dynamic(arguments.source)
         case "unity":
-            from common.datasets.unity import unity
+            from .readers.unity.reader import unity
 
             return unity(arguments.source, arguments.view_index, arguments.physical)
         case "moved":
-            from common.datasets.moved import moved
+            from .phantom.second_scanner_dataset import moved
 
             return moved(arguments.prepared, arguments.share, arguments.seed)
         case _:
-            from common.datasets.folder import folder
+            from .readers.own_folder.reader import folder
 
             return folder(arguments.source, arguments.description)
 
@@ -126,16 +127,16 @@ def _prepare(arguments: argparse.Namespace) -> None:
         sys.exit(f"{out} exists and was not made by this command ({made}); remove it or choose another folder.")
     if "source" in arguments and not arguments.source.is_dir():
         sys.exit(f"{arguments.source} is no folder: SOURCE is the folder that the dataset was unpacked to.")
-    from common.datasets.preparation import prepare
+    from .prepared.preparation import prepare
 
     source = _source(arguments)
     source.facts["request"] = request
-    choice = getattr(arguments, "cone", "off")
+    choice = getattr(arguments, "sector", "off")
     finder = None
     if choice != "off":
-        from common.datasets.cone import ConeFinder
+        from .sector.finder import SectorFinder
 
-        finder = ConeFinder(arguments.cone_bundle if choice == "auto" else None)
+        finder = SectorFinder(arguments.sector_bundle if choice == "auto" else None)
     strict = getattr(arguments, "strict", False)
     size = source.facts["origin"]["size"] if arguments.size is None else arguments.size
     items = prepare(source, out, size, arguments.workers, strict, finder)
@@ -149,18 +150,11 @@ def _prepare(arguments: argparse.Namespace) -> None:
         print(f"For label_sets in a bundle's bundle.yaml:\n{source.facts['bundle_line']}")
 
 
-def _draw_layout(arguments: argparse.Namespace) -> None:
-    from common.datasets.phantom_layouts import LAYOUTS as WRITERS
-
-    WRITERS[arguments.layout](arguments.out, arguments.patients, arguments.seed)
-    print(f"{arguments.out}: {arguments.patients} phantom patients in the layout of {arguments.layout}")
-
-
 def _check(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from common.datasets.check import check
-    from common.datasets.check_page import terminal_tables, write_page
+    from .checks.check import check
+    from .checks.page import terminal_tables, write_page
 
     report = check(arguments.out)
     for table in terminal_tables(report):
@@ -173,7 +167,7 @@ def _check(arguments: argparse.Namespace) -> None:
 def main() -> None:
     """Do what the command line asks for; the same preparation again finds it done, or goes on with it."""
     arguments = _arguments()
-    work = {"check": _check, "phantom-layout": _draw_layout}.get(arguments.name, _prepare)
+    work = _check if arguments.name == "check" else _prepare
     try:
         work(arguments)
     except (OSError, ValueError, RuntimeError) as error:

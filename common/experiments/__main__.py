@@ -1,9 +1,4 @@
-"""Run the papers' experiments, report them, and check the papers' claims.
-
-python -m common.experiments run bundles/echo_inter_domain --scale demo
-python -m common.experiments report bundles/echo_inter_domain --scale demo
-python -m common.experiments claims --scale demo
-"""
+"""Run the papers' experiments, report them, and check the papers' claims."""
 
 from __future__ import annotations
 
@@ -12,14 +7,23 @@ import os
 import sys
 from pathlib import Path
 
+from ..command import command
+
 __all__ = ["main"]
 
+EXAMPLES = (
+    "run bundles/echo_inter_domain --scale demo",
+    "report bundles/echo_inter_domain --scale demo",
+    "claims --scale demo",
+)
 URI = "sqlite:///runs/mlflow.db"
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m common.experiments", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=command("experiments"),
+        description="\n".join([str(__doc__), "", *(command(f"experiments {example}") for example in EXAMPLES)]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     names = parser.add_subparsers(dest="name", required=True)
     scale = argparse.ArgumentParser(add_help=False)
@@ -39,7 +43,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from common.experiments.run import run_grid
+    from .run import run_grid
 
     outcome = run_grid(arguments.bundle, arguments.scale, arguments.data, arguments.workers, arguments.address)
     print(f"{outcome.finished} results, {outcome.skipped} of them were there before")
@@ -47,19 +51,19 @@ def _run(arguments: argparse.Namespace) -> None:
         print(f"  failed: {name}: {reason}")
     if outcome.failed:
         sys.exit(f"{len(outcome.failed)} trainings failed; the same command tries them again.")
-    print(f"Look at them: python -m common.experiments report {arguments.bundle} --scale {arguments.scale}")
+    print(f"Look at them: {command(f'experiments report {arguments.bundle} --scale {arguments.scale}')}")
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from common.experiments.report import report
-    from common.tracking import tracking_uri
+    from ..tracking import tracking_uri
+    from .reports.report import report
 
     print(report(arguments.bundle, arguments.scale, tracking_uri(URI), arguments.out))
 
 
 def _claims(arguments: argparse.Namespace) -> None:
-    from common.experiments.claims import claims
-    from common.tracking import tracking_uri
+    from ..tracking import tracking_uri
+    from .reports.claims.claims import claims
 
     found = arguments.bundles or sorted(path.parents[1] for path in Path("bundles").glob("*/configs/report.yaml"))
     claims(found, arguments.scale, tracking_uri(URI))

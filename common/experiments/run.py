@@ -17,14 +17,14 @@ from typing import Any
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from common.datasets import checksum
-from common.datasets.phantom_set import phantom
-from common.datasets.preparation import prepare
-from common.experiments.grid import Grid, Run, read_grid
-from common.experiments.store import Store
-from common.experiments.training import Job, carry_out
-from common.settings import resolve
-from common.tracking import tracking_uri
+from ..configuration import resolve
+from ..datasets import checksum
+from ..datasets.phantom.dataset import phantom
+from ..datasets.prepared.preparation import prepare
+from ..tracking import tracking_uri
+from .grid import Grid, Run, read_grid
+from .store import Store
+from .training import Job, carry_out
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when ray is imported
 import ray

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run as TrackedRun
 from mlflow.entities import ViewType
 
-from common.tracking import connect, experiment_id
+from ..tracking import connect, experiment_id
 
 __all__ = ["Store", "mark_evaluated"]
 

@@ -18,8 +18,8 @@ from typing import Any
 import yaml
 from monai.bundle import run as run_bundle
 
-from common.experiments.store import mark_evaluated
-from common.settings import resolve
+from ..configuration import resolve
+from .store import mark_evaluated
 
 __all__ = ["Job", "carry_out"]
 

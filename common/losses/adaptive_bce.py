@@ -4,9 +4,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from common.losses.agreement import check_agreement
-from common.losses.membership import membership
-from common.losses.reduction import reduce
+from .check_shapes import check_agreement
+from .membership import membership
+from .reduction import reduce
 
 __all__ = ["AdaptiveBCELoss"]
 

@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
-from common.losses.agreement import check_agreement
-from common.losses.categorical_cross_entropy import lowest_admitted
-from common.losses.reduction import reduce
-from common.losses.set_cross_entropy import set_cross_entropy
+from .categorical_cross_entropy import lowest_admitted
+from .check_shapes import check_agreement
+from .reduction import reduce
+from .set_cross_entropy import set_cross_entropy
 
 __all__ = ["AdaptiveCrossEntropyLoss"]
 

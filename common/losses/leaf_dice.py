@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
-from common.losses.agreement import check_agreement
-from common.losses.dice import dice
-from common.losses.membership import membership
-from common.losses.reduction import reduce
+from .check_shapes import check_agreement
+from .dice import dice
+from .membership import membership
+from .reduction import reduce
 
 __all__ = ["LeafDiceLoss"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from common.losses.membership import membership
+from .membership import membership
 
 __all__ = ["set_cross_entropy"]
 

@@ -20,7 +20,7 @@ class SumLoss(nn.Module):
         target: label-set map (B, 2, *spatial).
 
     Example:
-        >>> from common.losses import CategoricalCrossEntropyLoss, MarginalLoss
+        >>> from . import CategoricalCrossEntropyLoss, MarginalLoss
         >>> loss = SumLoss([CategoricalCrossEntropyLoss(), MarginalLoss()], [1.0, 2.0])
         >>> loss(torch.zeros(1, 3, 1), torch.tensor([[[5], [2]]]))  # log 3 + 2 log(3 / 2)
         tensor(1.9095)

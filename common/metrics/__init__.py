@@ -1,5 +1,5 @@
 """Metrics on what the annotation tells."""
 
-from common.metrics.dice import DatasetDice, annotated_dice, summarise
+from .dice import DatasetDice, annotated_dice, summarise
 
 __all__ = ["DatasetDice", "annotated_dice", "summarise"]

@@ -11,7 +11,7 @@ from ignite.engine import Engine
 from ignite.metrics import Metric
 from torch import Tensor
 
-from common.label_sets import annotated
+from ..label_sets import annotated
 
 __all__ = ["DatasetDice", "annotated_dice", "summarise"]
 

@@ -1,5 +1,5 @@
 """Networks that MONAI lacks."""
 
-from common.networks.swin_unet import SwinUnet
+from .swin_unet import SwinUnet
 
 __all__ = ["SwinUnet"]

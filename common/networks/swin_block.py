@@ -6,8 +6,8 @@ import torch
 from monai.networks.layers import DropPath
 from torch import nn
 
-from common.networks.tiles import join_tiles, split_tiles
-from common.networks.window_attention import WindowAttention
+from .tiles import join_tiles, split_tiles
+from .window_attention import WindowAttention
 
 __all__ = ["PatchExpanding", "PatchMerging", "SwinBlock"]
 

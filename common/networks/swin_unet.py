@@ -8,8 +8,8 @@ from itertools import count
 import torch
 from torch import nn
 
-from common.networks.swin_block import PatchExpanding, PatchMerging, SwinBlock
-from common.networks.tiles import split_tiles
+from .swin_block import PatchExpanding, PatchMerging, SwinBlock
+from .tiles import split_tiles
 
 __all__ = ["SwinUnet"]
 

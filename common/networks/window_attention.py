@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from common.networks.tiles import join_tiles, split_tiles
+from .tiles import join_tiles, split_tiles
 
 __all__ = ["WindowAttention", "heads_of", "relative_position", "shift_mask"]
 

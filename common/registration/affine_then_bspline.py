@@ -8,9 +8,9 @@ import itk
 import numpy as np
 from numpy.typing import NDArray
 
-from common.registration.image_pair import ImagePair
-from common.registration.itk_images import bspline_grid, composed
-from common.registration.stage import Stage, refusal
+from .image_pair import ImagePair
+from .itk_images import bspline_grid, composed
+from .stage import Stage, refusal
 
 __all__ = ["AffineThenBSpline"]
 
@@ -71,7 +71,7 @@ class AffineThenBSpline:
             target: likewise, (target rows, target columns).
             source_spacing: mm per pixel, (row, column), None if it is not known.
             target_spacing: likewise.
-            scale: of the start, see `align_cones`.
+            scale: of the start, see `align_sectors`.
 
         Returns:
             The stages "start", "affine" and "bspline".

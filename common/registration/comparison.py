@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from common.label_sets import LabelSets
-from common.registration.affine_then_bspline import AffineThenBSpline
-from common.registration.agreement import agreement_dice, class_masks, encode_annotation
-from common.registration.pairing import Item, Pair, read_pixels
-from common.registration.stage import Stage
-from common.registration.warp import carry_image, carry_label
+from ..label_sets import LabelSets
+from .affine_then_bspline import AffineThenBSpline
+from .annotation_dice import agreement_dice, class_masks, encode_annotation
+from .pairing import Item, Pair, read_pixels
+from .stage import Stage
+from .warp import carry_image, carry_label
 
 __all__ = ["Comparison", "View", "compare"]
 

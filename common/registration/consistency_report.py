@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from common.registration.comparison import Comparison
+from .comparison import Comparison
 
 __all__ = ["mean_and_sd", "summarise", "write_report"]
 

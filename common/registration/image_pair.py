@@ -10,10 +10,10 @@ import itk
 import numpy as np
 from numpy.typing import NDArray
 
-from common.registration.cone_alignment import align_cones, cone_mask
-from common.registration.itk_images import FloatImage, affine_of, coordinates_of, image_of, mask_of
-from common.registration.local_contrast import local_contrast
-from common.registration.stage import Stage
+from .itk_images import FloatImage, affine_of, coordinates_of, image_of, mask_of
+from .local_contrast import local_contrast
+from .sector_alignment import align_sectors, sector_mask
+from .stage import Stage
 
 __all__ = ["ImagePair"]
 
@@ -41,14 +41,14 @@ class ImagePair:
         bins: int,
     ) -> None:
         self.source_spacing, self.target_spacing = source_spacing or UNKNOWN, target_spacing or UNKNOWN
-        self.source_mask, self.target_mask = cone_mask(source), cone_mask(target)
+        self.source_mask, self.target_mask = sector_mask(source), sector_mask(target)
         self.source = image_of(local_contrast(source, self.source_mask), self.source_spacing)
         self.target = image_of(local_contrast(target, self.target_mask), self.target_spacing)
         self.bins = bins
 
     def start(self, scale: float) -> Any:
-        """Return the transform that lays the sectors on one another; `scale` as for `align_cones`."""
-        alignment = align_cones(self.source_mask, self.target_mask, scale)
+        """Return the transform that lays the sectors on one another; `scale` as for `align_sectors`."""
+        alignment = align_sectors(self.source_mask, self.target_mask, scale)
         rows, columns = np.nonzero(self.target_mask)
         centre = (float(rows.mean()), float(columns.mean()))
         return affine_of(alignment, self.source_spacing, self.target_spacing, centre)

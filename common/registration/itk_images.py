@@ -8,7 +8,7 @@ import itk
 import numpy as np
 from numpy.typing import NDArray
 
-from common.registration.cone_alignment import Alignment
+from .sector_alignment import Alignment
 
 __all__ = ["FloatImage", "affine_of", "bspline_grid", "composed", "coordinates_of", "image_of", "mask_of"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from common.registration.similarity import similarity
+from .similarity import similarity
 
 __all__ = ["Item", "Pair", "best_first", "read_pixels", "similar_pairs"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, gaussian_filter, map_coordinates
 
-from common.registration.cone_alignment import align_cones, cone_mask
+from .sector_alignment import align_sectors, sector_mask
 
 __all__ = ["SCALES", "gradient_thumbnail", "similarity"]
 
@@ -26,7 +26,7 @@ def gradient_thumbnail(image: NDArray[Any], scales: Sequence[float] = (1.0,)) ->
 
     Args:
         image: grey values, 0 outside the sector, (rows, columns).
-        scales: how much of the image the thumbnail shows, see `align_cones`.
+        scales: how much of the image the thumbnail shows, see `align_sectors`.
 
     Returns:
         Unit vectors, (scales, 2 * 32 * 32), so that their products are correlations; 0 where nothing is to be seen.
@@ -36,13 +36,15 @@ def gradient_thumbnail(image: NDArray[Any], scales: Sequence[float] = (1.0,)) ->
         >>> float((gradient_thumbnail(ramp) @ gradient_thumbnail(2 * ramp).T).round(3)[0, 0])  # contrast is ignored
         1.0
     """
-    mask = cone_mask(image)
-    spread = [step / 2 for step in align_cones(mask, _WINDOW).factor]  # pixels: half of what a thumbnail's pixel covers
+    mask = sector_mask(image)
+    spread = [
+        step / 2 for step in align_sectors(mask, _WINDOW).factor
+    ]  # pixels: half of what a thumbnail's pixel covers
     weight = gaussian_filter(mask.astype(np.float32), spread)
     grey = gaussian_filter(np.where(mask, image, 0).astype(np.float32), spread) / np.maximum(weight, 1e-3)
     rows = []
     for scale in scales:
-        alignment = align_cones(mask, _WINDOW, scale)
+        alignment = align_sectors(mask, _WINDOW, scale)
         pairs = zip(alignment.offset, alignment.factor, strict=True)
         grid = np.meshgrid(*(offset + factor * np.arange(SIDE) for offset, factor in pairs), indexing="ij")
         inner = binary_erosion(map_coordinates(mask.astype(np.float32), grid, order=1) > 0.5)
@@ -62,8 +64,8 @@ def similarity(
         targets: likewise.
 
     Returns:
-        The correlation, -1 to 1, and the scale of the source that gives it (see `align_cones`), both of shape (sources,
-        targets).
+        The correlation, -1 to 1, and the scale of the source that gives it (see `align_sectors`), both of shape
+        (sources, targets).
 
     Example:
         >>> image = np.random.default_rng(0).integers(1, 255, (64, 64))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from common.registration.warp import carry_image, jacobian
+from .warp import carry_image, jacobian
 
 __all__ = ["Stage", "refusal"]
 

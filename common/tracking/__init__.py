@@ -1,17 +1,9 @@
 """MLflow runs, pictures and reports."""
 
-from common.tracking.evaluation_report import EvaluationReport, dice_table
-from common.tracking.finished_run import log_finished_run
-from common.tracking.mlflow_run import MLflowRun, connect, experiment_id, log_to_run, tracking_uri
-from common.tracking.pictures import (
-    Examples,
-    Pictures,
-    colour,
-    draw_curves,
-    draw_examples,
-    draw_overlay,
-    known_classes,
-)
+from .evaluation_report import EvaluationReport, dice_table
+from .finished_run import log_finished_run
+from .mlflow_run import MLflowRun, connect, experiment_id, log_to_run, tracking_uri
+from .pictures import Examples, Pictures, colour, draw_curves, draw_examples, draw_overlay, known_classes
 
 __all__ = [
     "EvaluationReport",

@@ -13,8 +13,8 @@ from ignite.engine import Engine, Events
 from rich.console import Console
 from rich.table import Table
 
-from common.tracking.mlflow_run import log_to_run
-from common.tracking.pictures import Examples
+from .mlflow_run import log_to_run
+from .pictures import Examples
 
 __all__ = ["EvaluationReport", "dice_table"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlflow.entities import Param
 
-from common.tracking.mlflow_run import RUN_FILE, _commit, connect, experiment_id, log_to_run
+from .mlflow_run import RUN_FILE, _commit, connect, experiment_id, log_to_run
 
 __all__ = ["log_finished_run"]
 

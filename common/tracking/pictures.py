@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from common.label_sets import annotated
+from ..label_sets import annotated
 
 __all__ = ["Examples", "Pictures", "colour", "draw_curves", "draw_examples", "draw_overlay", "known_classes"]
 

@@ -1,8 +1,7 @@
-"""Transforms of whole batches, on their device; `SimulateScannerd` alone works on one item."""
+"""Batch-level dictionary transforms, run on the device of the batch."""
 
-from common.transforms.encode_label_sets import EncodeLabelSetsd
-from common.transforms.rand_augment import RandAugmentd
-from common.transforms.rand_label_dropout import RandLabelDropoutd
-from common.transforms.simulate_scanner import SimulateScannerd
+from .encode_label_sets import EncodeLabelSetsd
+from .rand_augment import RandAugmentd
+from .rand_label_dropout import RandLabelDropoutd
 
-__all__ = ["EncodeLabelSetsd", "RandAugmentd", "RandLabelDropoutd", "SimulateScannerd"]
+__all__ = ["EncodeLabelSetsd", "RandAugmentd", "RandLabelDropoutd"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from common.label_sets import LabelSets, drop_classes
+from ..label_sets import LabelSets, drop_classes
 
 __all__ = ["EncodeLabelSetsd"]
 

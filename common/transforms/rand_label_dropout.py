@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from monai.transforms import Randomizable
 
-from common.label_sets import LabelSets, drop_classes
+from ..label_sets import LabelSets, drop_classes
 
 __all__ = ["RandLabelDropoutd"]
 

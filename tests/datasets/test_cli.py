@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.datasets import preparation
 from common.datasets.__main__ import main
-from common.datasets.prepared import read_datalist, read_provenance
-from common.datasets.source import Source
+from common.datasets.prepared import preparation
+from common.datasets.prepared.layout import read_datalist, read_provenance
+from common.datasets.prepared.source import Source
 
 ROOT = Path(__file__).parents[2]
 PHANTOM = ["phantom", "--size", "32", "--patients", "10", "--domain", "camus_like", "--workers", "1"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from synthetic_grid import SyntheticGrid, inter_domain_runs, results_of
 
-from common.experiments.results import Results
+from common.experiments.reports.grid_results import Results
 from common.tracking import connect
 
 

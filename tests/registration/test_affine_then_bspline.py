@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.datasets.phantom import PhantomFrame, render
+from common.datasets.phantom.study import PhantomFrame, render
 from common.registration import AffineThenBSpline, Stage
-from common.registration.cone_alignment import Alignment
 from common.registration.itk_images import affine_of, bspline_grid, composed, coordinates_of, image_of
+from common.registration.sector_alignment import Alignment
 from common.registration.stage import refusal
 from common.registration.warp import carry_image, carry_label, jacobian
 

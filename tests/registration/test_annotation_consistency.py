@@ -11,7 +11,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from common.published import publish
+from common.bundle.publish import publish
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = Path("bundles/annotation_consistency")

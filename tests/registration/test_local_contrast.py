@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from common.datasets.phantom import render
-from common.registration.cone_alignment import cone_mask
+from common.datasets.phantom.study import render
 from common.registration.local_contrast import FLOOR, local_contrast
+from common.registration.sector_alignment import sector_mask
 
 
 def test_a_gain_that_changes_with_depth_hardly_counts():
     frame = render("camus_like", patient=1, phase="ED", size=128)
-    mask, grey = cone_mask(frame.image), frame.image.astype(float)
+    mask, grey = sector_mask(frame.image), frame.image.astype(float)
     gain = np.linspace(0.5, 2.0, 128)[:, None]
     changed, plain = (local_contrast(image, mask)[mask] for image in (grey * gain, grey))
     before = np.corrcoef((grey * gain)[mask], grey[mask])[0, 1]
@@ -18,7 +18,7 @@ def test_a_gain_that_changes_with_depth_hardly_counts():
 
 def test_what_lies_outside_the_sector_changes_nothing():
     frame = render("unity_like", patient=1, phase="ED", size=96)
-    mask = cone_mask(frame.image)
+    mask = sector_mask(frame.image)
     framed = np.where(mask, frame.image, 255)
     np.testing.assert_array_equal(local_contrast(framed, mask), local_contrast(frame.image, mask))
     assert (local_contrast(frame.image, mask)[~mask] == 0).all()

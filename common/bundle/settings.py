@@ -1,0 +1,117 @@
+"""The command line of a bundle run: misspelt settings stop it, and the settings of the run are saved."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import yaml
+from fire.parser import DefaultParseValue
+from monai.bundle import ConfigParser
+from monai.bundle import run as monai_run
+
+from ..configuration import check_overrides
+
+__all__ = ["check_settings", "command_line", "save_settings"]
+
+RUNNER_ARGUMENTS = [name for name in inspect.signature(monai_run).parameters if name != "override"]
+
+
+def command_line(argv: Sequence[str] | None = None) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Split the command line of `python -m monai.bundle run` into the runner's arguments and the overrides.
+
+    Args:
+        argv: the words after the program's name; None takes this process's, if it is such a run.
+
+    Returns:
+        The runner's arguments (config_file, ...) and the overrides, or None if this process is something else.
+
+    Example:
+        >>> command_line(["run", "--config_file", "train.yaml", "--epochs=3", "--resume"])
+        ({'config_file': 'train.yaml'}, {'epochs': 3, 'resume': True})
+    """
+    if argv is None:
+        if Path(sys.argv[0]).parts[-3:] != ("monai", "bundle", "__main__.py"):
+            return None
+        argv = sys.argv[1:]
+    given: dict[str, Any] = {}
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--"):
+            continue  # the sub-command and the run id
+        name, equals, value = word[2:].partition("=")
+        if not equals:
+            value = words.pop(0) if words and not words[0].startswith("--") else "True"
+        given[name.replace("-", "_")] = DefaultParseValue(value)
+    if path := given.get("args_file"):
+        given = {**ConfigParser.load_config_file(path), **given}
+    runner = {name: given.pop(name) for name in RUNNER_ARGUMENTS if name in given}
+    return runner, given
+
+
+def _config_files(runner: Mapping[str, Any]) -> list[str]:
+    files = runner.get("config_file", [])
+    return [part.strip() for part in files.split(",")] if isinstance(files, str) else list(files)
+
+
+def check_settings(choices: Mapping[str, str] | None = None, argv: Sequence[str] | None = None) -> None:
+    """Stop a run whose overrides the configuration does not know, naming the nearest setting.
+
+    From then on an error that this project raises on purpose ends the run with its message instead of the
+    runner's traceback.
+
+    Args:
+        choices: setting that names one of several things -> block of the configuration that lists them.
+        argv: as for `command_line`.
+
+    Raises:
+        SystemExit: for an unknown setting, an unknown choice, or text where the default is a number.
+    """
+    parsed = command_line(argv)
+    if parsed is None:
+        return
+    sys.excepthook = _report
+    runner, overrides = parsed
+    config = ConfigParser.load_config_files(_config_files(runner))
+    try:
+        check_overrides(config, overrides, choices or {})
+    except ValueError as error:
+        sys.exit(str(error))
+
+
+def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print the root of a chain of errors: MONAI wraps it in the names of components."""
+    root = error
+    while root.__cause__ is not None and not _raised_here(root):
+        root = root.__cause__
+    if not _raised_here(root):
+        sys.__excepthook__(kind, error, trace)
+    print(f"\n{type(root).__name__}: {root}", file=sys.stderr)
+
+
+def _raised_here(error: BaseException) -> bool:
+    frames = list(traceback.walk_tb(error.__traceback__))  # empty for a cause that was never raised
+    ours = bool(frames) and frames[-1][0].f_code.co_filename.startswith(str(Path(__file__).parents[1]))
+    return ours and isinstance(error, ValueError | OSError | ArithmeticError)
+
+
+def save_settings(folder: str | Path, argv: Sequence[str] | None = None) -> None:
+    """Write `config.yaml`: the configuration as run, overrides applied, ready to be run again.
+
+    Args:
+        folder: of the run; must exist.
+        argv: as for `command_line`.
+    """
+    parsed = command_line(argv)
+    if parsed is None:
+        return
+    runner, overrides = parsed
+    parser = ConfigParser(ConfigParser.load_config_files(_config_files(runner)))
+    parser.update(pairs=overrides)
+    (Path(folder) / "config.yaml").write_text(yaml.safe_dump(parser.get(), sort_keys=False, width=120))

@@ -1,0 +1,96 @@
+"""Configurations of bundles: check what overrides them, and resolve them as the runner would.
+
+MONAI's runner adds an unknown override to the configuration without a word, so `--epoch 3` would train the default
+number of epochs.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+__all__ = ["check_overrides", "resolve", "switch"]
+
+
+def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any], choices: Mapping[str, str]) -> None:
+    """Refuse overrides that a configuration does not know.
+
+    Args:
+        config: parsed configuration.
+        overrides: setting -> value, as on the command line.
+        choices: setting that names one of several things -> block of the configuration that lists them.
+
+    Raises:
+        ValueError: for an unknown setting, an unknown choice, or text where the default is a number.
+    """
+    for name, value in overrides.items():
+        known, default = _get(config, name)
+        if not known:
+            close = difflib.get_close_matches(name, config, n=1, cutoff=0.5)
+            plain = [key for key, value in config.items() if not isinstance(value, dict | list)]
+            hint = f"did you mean --{close[0]}? " if close else ""
+            raise ValueError(f"--{name} is not a setting of this bundle; {hint}Plain settings: {', '.join(plain)}.")
+        if isinstance(default, bool):
+            try:
+                switch(value)
+            except ValueError as error:
+                raise ValueError(f"--{name}: {error}") from None
+        elif isinstance(default, int | float) and not _is_number(value):
+            raise ValueError(f"--{name} is {value!r}; its default {default!r} is a number.")
+        if name in choices and value not in config[choices[name]]:
+            raise ValueError(f"--{name} is {value!r}; it is one of {', '.join(config[choices[name]])}.")
+
+
+def resolve(config_file: str | Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration as the runner would run it, to be run elsewhere or compared.
+
+    Args:
+        config_file: complete configuration of a workflow.
+        overrides: setting -> value, as on the command line.
+
+    Raises:
+        ValueError: for what `check_overrides` refuses.
+    """
+    config = ConfigParser.load_config_file(str(config_file))
+    choices = {"loss": "losses", "network": "networks"}
+    check_overrides(config, overrides, {name: block for name, block in choices.items() if block in config})
+    parser = ConfigParser(config)
+    parser.update(pairs=dict(overrides))
+    return dict(parser.get())
+
+
+def switch(value: bool | str) -> bool:
+    """Read a switch: on the command line MONAI's runner leaves `true` a string, and "false" would count as true.
+
+    Raises:
+        ValueError: if it is neither true nor false.
+
+    Example:
+        >>> switch("true"), switch("False"), switch(True)
+        (True, False, True)
+    """
+    if str(value).lower() not in ("true", "false"):
+        raise ValueError(f"{value!r} is neither true nor false.")
+    return str(value).lower() == "true"
+
+
+def _get(config: Any, key: str) -> tuple[bool, Any]:
+    """Follow a nested id (a#b#c or a::b::c); an argument that a component does not list yet may be added."""
+    for part in key.replace("#", "::").split("::"):
+        if isinstance(config, list) and part.isdigit() and int(part) < len(config):
+            config = config[int(part)]
+        elif isinstance(config, dict) and part in config:
+            config = config[part]
+        else:
+            return isinstance(config, dict) and "_target_" in config, None
+    return True, config
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.startswith(("$", "@"))  # MONAI computes it
+    return isinstance(value, int | float) and not isinstance(value, bool)  # a flag without a value is True

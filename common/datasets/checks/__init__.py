@@ -1,0 +1,1 @@
+"""Quality of annotations: leaks, damage and implausible structures in prepared folders."""

@@ -1,0 +1,136 @@
+"""What the check of prepared datasets reports: findings of a kind, and how much is annotated where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from .image_facts import ImageFacts
+
+__all__ = ["KINDS", "SEVERITIES", "CheckedImage", "Finding", "Severity", "printable", "structures"]
+
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+AGAIN = "prepare the dataset again"
+LOOK = "look at the annotation"
+KINDS: dict[str, tuple[Severity, str]] = {  # kind: severity and cure, in the order of the report
+    "unusable item": ("error", AGAIN),
+    "unusable file": ("error", AGAIN),
+    "changed content": ("error", f"{AGAIN}, or restore the files that were prepared"),
+    "patient in two folds": ("error", "keep all images of a patient in one fold"),
+    "image in two folds": ("error", "keep one copy, or put its patients into one fold"),
+    "unknown annotation value": ("error", "correct the annotation, or let the reader's label sets name the value"),
+    "values unlike the datalist's": ("error", AGAIN),
+    "image twice in a fold": ("warning", "keep one copy: it counts twice, and the patients may be one person"),
+    "one image for ED and ES": ("warning", "look up the frame numbers of the two phases"),
+    "blank image": ("warning", "look at the source; leave the image out"),
+    "empty annotation": ("warning", "leave the image out, or list its classes under `unlabelled`"),
+    "structure in pieces": ("warning", LOOK),
+    "hole in the LV cavity": ("warning", LOOK),
+    "LV cavity at the image border": ("warning", f"{LOOK}; the LV may be cut off"),
+    "upside down": ("warning", "let the reader flip the image: the transducer belongs at the top"),
+    "annotation outside the sector": ("warning", f"{LOOK} and at the sector: one of them may be misplaced"),
+    "ED smaller than ES": ("warning", "look whether the two phases are exchanged"),
+    "implausible spacing": ("warning", "correct the mm per pixel: every volume depends on it"),
+    "fold missing": ("warning", "if that is not intended, give the dataset a split"),
+    "class missing from a fold": ("warning", "it is not learnt or measured there; move patients between the folds"),
+    "much was left out": ("warning", "mend the source and prepare it again, or make sure that the loss is no bias"),
+    "label sets unknown": ("note", f"its values and structures are not checked; {AGAIN}, which records them"),
+    "image like another patient's": ("note", "look whether one is a copy of the other, or the patients one person"),
+    "structure absent": ("note", "if it is in the picture but not drawn, list it under `unlabelled`"),
+    "unusual LV area": ("note", LOOK),
+    "spacing missing": ("note", "areas and volumes have no unit there; an ejection fraction needs none"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedImage:
+    """An item of a datalist and what was found out about its files.
+
+    Args:
+        folder: the prepared folder.
+        item: of the datalist, with absolute paths.
+        label_sets: what each annotation value may stand for; empty where that is unknown.
+        spacing: mm per pixel, (row, column); None where it is unknown or makes no sense.
+        facts: of image and annotation; None where the files cannot be used.
+    """
+
+    folder: Path
+    item: Mapping[str, Any]
+    label_sets: Sequence[Sequence[str]]
+    spacing: tuple[float, float] | None
+    facts: ImageFacts | None
+
+    @property
+    def name(self) -> str:
+        """Folder and file."""
+        return f"{self.folder.name}/{Path(self.item['image']).stem}"
+
+    @property
+    def patient(self) -> tuple[str, str]:
+        """Dataset and patient: numbers restart in every dataset."""
+        return self.item["dataset"], self.item["patient"]
+
+    @property
+    def annotated(self) -> list[str]:
+        """The structures that this image tells apart."""
+        unlabelled = self.item.get("unlabelled") or ()
+        return [name for name in structures(self.label_sets) if " or " not in name and name not in unlabelled]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found.
+
+    Args:
+        kind: one of `KINDS`, which knows its severity and cure.
+        folder: the prepared folder.
+        text: what was found, and where.
+        images: the images concerned; none if the finding is of a dataset.
+
+    Example:
+        >>> Finding("blank image", Path("out"), "out/patient1 is blank").sentence
+        'out/patient1 is blank: look at the source; leave the image out.'
+    """
+
+    kind: str
+    folder: Path
+    text: str
+    images: Sequence[CheckedImage] = ()
+
+    @property
+    def severity(self) -> Severity:
+        """How bad it is."""
+        return KINDS[self.kind][0]
+
+    @property
+    def sentence(self) -> str:
+        """Culprit and cure."""
+        return f"{printable(self.text)}: {KINDS[self.kind][1]}."
+
+
+def structures(label_sets: Sequence[Sequence[str]]) -> dict[str, list[int]]:
+    """Return the annotation values that stand for a structure, or for one of several.
+
+    Example:
+        >>> structures([["background", "left_atrium"], ["lv_cavity"], ["lv_cavity", "lv_myocardium"]])
+        {'lv_cavity': [1], 'lv_cavity or lv_myocardium': [2]}
+    """
+    found: dict[str, list[int]] = {}
+    for value, names in enumerate(label_sets):
+        if "background" not in names:
+            found.setdefault(" or ".join(dict.fromkeys(names)), []).append(value)
+    return found
+
+
+def printable(text: str) -> str:
+    r"""Return the text with control characters replaced: names come from strangers and terminals obey.
+
+    Example:
+        >>> printable("patient\x1b[2J1") == "patient\ufffd[2J1"
+        True
+    """
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

@@ -1,0 +1,180 @@
+"""What the check of a prepared dataset knows of one image: digests and the geometry of the annotated structures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+from scipy.spatial import ConvexHull
+
+from ...contours import fill
+from ..prepared.layout import digest
+
+__all__ = ["CRUMB", "ImageFacts", "Region", "measure", "read_pixels"]
+
+CRUMB = 0.005  # share of a structure; the resampling leaves components of up to 0.001 in the phantom, none in CAMUS
+EIGHT = np.ones((3, 3))  # pixels that touch at a corner are connected: resampling thins the myocardium
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """One annotated structure of one image.
+
+    Args:
+        area: pixels.
+        height: of the centroid, 0 at the bottom of the image, 1 at the top.
+        pieces: 8-connected components that hold more than 0.5 % of the area.
+        largest: share of the area that the largest component holds.
+        hole: share of the area that is enclosed but not annotated.
+        at_border: it touches the edge of the image.
+        outside: share of the area outside the convex hull of what is not black.
+        length: mm, its longest extent in any direction; NaN without spacing.
+    """
+
+    area: int
+    height: float
+    pieces: int
+    largest: float
+    hole: float
+    at_border: bool
+    outside: float
+    length: float
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """One image and its annotation.
+
+    Args:
+        size: pixels a side.
+        pixels: SHA-256 of the image.
+        content: SHA-256 of image, annotation and item, as the preparation computes it.
+        fingerprint: 16x16 difference hash, uint64 (4,): it survives compression, noise and resizing.
+        blank: all pixels of the image are equal.
+        values: annotation values present, ascending.
+        outside: share of the annotation outside the convex hull of what is not black.
+        regions: the structures that are present.
+    """
+
+    size: int
+    pixels: bytes
+    content: str
+    fingerprint: NDArray[np.uint64]
+    blank: bool
+    values: tuple[int, ...]
+    outside: float
+    regions: dict[str, Region]
+
+
+def read_pixels(path: Path, size: int) -> NDArray[np.uint8]:
+    """Read a PNG of a prepared dataset; nothing is decoded that is not of the promised size.
+
+    Returns:
+        uint8, (size, size).
+
+    Raises:
+        ValueError: if the file cannot be read as that; the message names the file.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            if (image.mode, image.size) == ("L", (size, size)):
+                return np.asarray(image)
+            found = (
+                f"is {image.size[0]}x{image.size[1]} pixels of mode {image.mode!r}, must be {size}x{size} of mode 'L'"
+            )
+    except FileNotFoundError:
+        found = "is missing"
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises
+        found = f"cannot be read ({error})"
+    raise ValueError(f"{path} {found}")
+
+
+def measure(
+    image: NDArray[np.uint8],
+    label: NDArray[np.uint8],
+    item: Mapping[str, Any],
+    structures: Mapping[str, Sequence[int]],
+    spacing: tuple[float, float] | None,
+) -> ImageFacts:
+    """Measure one image.
+
+    Args:
+        image: grey values, uint8, (rows, columns).
+        label: annotation values, uint8, (rows, columns).
+        item: of the datalist.
+        structures: the annotation values of each structure.
+        spacing: mm per pixel, (row, column), or None.
+
+    Example:
+        >>> square = np.zeros((32, 32), np.uint8)
+        >>> square[10:20, 10:20] = 1
+        >>> facts = measure(200 * square, square, {}, {"lv_cavity": [1]}, (1.0, 1.0))
+        >>> facts.regions["lv_cavity"].area, facts.regions["lv_cavity"].height, facts.outside
+        (100, 0.53125, 0.0)
+    """
+    inside = _hull(image > 0)
+    masks = {name: np.logical_or.reduce([label == value for value in values]) for name, values in structures.items()}
+    drawn = np.logical_or.reduce([np.zeros(label.shape, np.bool_), *masks.values()])
+    thumbnail = np.asarray(Image.fromarray(image).resize((17, 16), Image.Resampling.BOX))
+    return ImageFacts(
+        size=len(image),
+        pixels=hashlib.sha256(image.tobytes()).digest(),
+        content=digest(image, label, item),
+        fingerprint=np.packbits(thumbnail[:, 1:] > thumbnail[:, :-1]).view(np.uint64),
+        blank=bool(image.min() == image.max()),
+        values=tuple(np.flatnonzero(np.bincount(label.ravel())).tolist()),
+        outside=_share(drawn & ~inside, drawn),
+        regions={name: _region(mask, inside, spacing) for name, mask in masks.items() if mask.any()},
+    )
+
+
+def _share(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> float:
+    return int(part.sum()) / max(1, int(whole.sum()))
+
+
+def _rim(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the first and last pixel of each row, (points, 2), (row, column); their hull is the mask's."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    first, last = mask[rows].argmax(axis=1), mask.shape[1] - 1 - mask[rows, ::-1].argmax(axis=1)
+    return np.stack([np.tile(rows, 2), np.concatenate([first, last])], axis=1).astype(np.float64)
+
+
+def _hull(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    # cavities can be black up to the edge of the sector, which is convex: its hull is the sector
+    if not mask.any():
+        return mask
+    corners = np.concatenate([_rim(mask) + step for step in ((-0.6, -0.6), (-0.6, 0.6), (0.6, -0.6), (0.6, 0.6))])
+    return fill(corners[ConvexHull(corners).vertices], (mask.shape[0], mask.shape[1]))
+
+
+def _length(mask: NDArray[np.bool_], spacing: tuple[float, float] | None) -> float:
+    if spacing is None:
+        return float("nan")
+    angles = np.linspace(0, np.pi, 36, endpoint=False)  # 5 degrees apart: at most 0.1 % too short
+    along = _rim(mask) * spacing @ np.stack([np.cos(angles), np.sin(angles)])
+    return float(np.ptp(along, axis=0).max())
+
+
+def _region(mask: NDArray[np.bool_], inside: NDArray[np.bool_], spacing: tuple[float, float] | None) -> Region:
+    box = ndimage.find_objects(mask.astype(np.uint8))[0]
+    cut = mask[box]
+    area = int(np.count_nonzero(cut))
+    sizes = np.bincount(ndimage.label(cut, EIGHT)[0].ravel())[1:]
+    (top, bottom), (left, right) = ((side.start, side.stop) for side in box)
+    return Region(
+        area=area,
+        height=float(1 - (cut.sum(axis=1) @ np.arange(top + 0.5, bottom) / area) / len(mask)),
+        pieces=int(np.count_nonzero(sizes > CRUMB * area)),
+        largest=int(sizes.max()) / area,
+        hole=float(np.count_nonzero(ndimage.binary_fill_holes(cut)) / area - 1),
+        at_border=min(top, left) == 0 or bottom == mask.shape[0] or right == mask.shape[1],
+        outside=_share(cut & ~inside[box], cut),
+        length=_length(cut, spacing),
+    )

@@ -1,0 +1,1 @@
+"""Any medical file as pixels, spacing and orientation."""

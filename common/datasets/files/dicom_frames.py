@@ -1,0 +1,168 @@
+"""Stored pixels of DICOM files, frame by frame, each checked before it is decoded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from numpy.typing import NDArray
+from pydicom.datadict import keyword_dict
+from pydicom.dataelem import RawDataElement
+from pydicom.encaps import generate_frames, get_frame
+from pydicom.filereader import read_file_meta_info
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.utils import iter_pixels
+from pydicom.uid import (
+    UID,
+    AllTransferSyntaxes,
+    DeflatedExplicitVRLittleEndian,
+    JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    RLELossless,
+)
+
+from . import jpeg_lossless
+from .encoded_size import encoded_size
+from .jpeg_lossless import CODECS
+from .unreadable import Unreadable
+
+__all__ = ["encapsulated", "frame_count", "read_header", "stored_frames", "syntax_name"]
+
+MAX_SAMPLES = 16 * 1024 * 1024  # in one frame, over all channels: a screen of 1920 x 1080 in colour has 6.2 million
+DEFERRED = 64 * 1024  # bytes; larger elements stay in the file
+REQUIRED = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PhotometricInterpretation")
+IMAGE_TAGS = [tag for tag in keyword_dict.values() if tag >> 16 == 0x0028]  # pixels, palettes, windows
+ULTRASOUND_REGIONS = 0x00186011
+# one decoder a syntax, so that all machines read alike; of those left out see `jpeg_lossless`
+DECODERS = {
+    **dict.fromkeys((JPEGBaseline8Bit, JPEGExtended12Bit, *JPEG2000TransferSyntaxes), "pillow"),
+    **dict.fromkeys(CODECS, "ffmpeg"),
+    RLELossless: "pydicom",
+}
+for _syntax in CODECS:
+    if "ffmpeg" not in get_decoder(_syntax).available_plugins:
+        get_decoder(_syntax).add_plugin("ffmpeg", (jpeg_lossless.__name__, "decode_frame"))
+
+
+def read_header(path: Path, tags: Iterable[int] = ()) -> pydicom.Dataset:
+    """Read what describes the pixels; nothing about the patient is read.
+
+    Args:
+        path: a DICOM file with preamble, under any name.
+        tags: of further elements to read.
+
+    Returns:
+        Group 0028, the ultrasound regions and the elements asked for; Rows and the like are there and allowed.
+
+    Raises:
+        Unreadable: if the file is no image, deflated, or its frames are too large.
+    """
+    if not pydicom.misc.is_dicom(path):
+        raise Unreadable("not an image? Other formats are told by .nii, .nii.gz, .mhd, .mha, .png, .bmp, .tif, .jpg.")
+    if read_file_meta_info(path).TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
+        # its size is not known before all of it is in memory
+        raise Unreadable("the file is deflated as a whole. Convert it to Explicit VR Little Endian.")
+    wanted = [*IMAGE_TAGS, ULTRASOUND_REGIONS, *tags]
+    header = pydicom.dcmread(path, stop_before_pixels=True, defer_size=DEFERRED, specific_tags=wanted)
+    missing = [key for key in REQUIRED if header.get(key) in (None, "")]
+    if missing == list(REQUIRED):
+        raise Unreadable("it holds no image. A report, or the directory of a disc?")
+    if missing:
+        raise Unreadable(f"it lacks {missing}. Is it an image?")
+    shape = (int(header.Rows), int(header.Columns), int(header.SamplesPerPixel))
+    if not 0 < math.prod(shape) <= MAX_SAMPLES:
+        raise Unreadable(f"a frame of {' x '.join(map(str, shape))} samples; allowed are 1 to {MAX_SAMPLES}.")
+    return header
+
+
+def frame_count(header: pydicom.Dataset) -> int:
+    """Return the number of frames that the header promises, 1 where it says nothing."""
+    return int(header.get("NumberOfFrames") or 1)
+
+
+def syntax_name(header: pydicom.Dataset) -> str:
+    """Return in words how the pixels are stored."""
+    syntax = UID(header.file_meta.TransferSyntaxUID)
+    return syntax.name if syntax in AllTransferSyntaxes else "an unknown transfer syntax"  # not the text of the file
+
+
+def stored_frames(path: Path, header: pydicom.Dataset, index: int | None = None) -> Iterator[NDArray[Any]]:
+    """Decode frames one after the other, as they are stored but for YBR, which becomes RGB.
+
+    Args:
+        path: the file.
+        header: by `read_header`.
+        index: 0-based, of the only frame to decode; None decodes every frame.
+
+    Yields:
+        (rows, columns) or (rows, columns, channels).
+
+    Raises:
+        Unreadable: if a frame is missing, damaged, larger than its header says, or compressed in a way that is not
+            known here.
+    """
+    syntax, name = header.file_meta.TransferSyntaxUID, syntax_name(header)
+    decoder = DECODERS.get(syntax, "")
+    if syntax.is_encapsulated:
+        if not decoder:
+            raise Unreadable(f"pixels stored as {name} are not decoded. Export it as JPEG or uncompressed.")
+        _check_encoded(path, header, index)
+    wanted = 1 if index is not None else frame_count(header)
+    done = 0
+    try:
+        frames = iter_pixels(path, indices=None if index is None else [index], decoding_plugin=decoder)
+        for frame in islice(frames, wanted):
+            yield frame
+            done += 1
+    except Exception:
+        done = -1
+    if done < wanted:  # outside of the handler, for its exception quotes the file
+        cure = "Export it uncompressed." if syntax.is_encapsulated else "Export it again: does the file break off?"
+        raise Unreadable(f"pixels stored as {name} are not decoded: damaged, missing or of a rare kind. {cure}")
+
+
+def encapsulated(path: Path, header: pydicom.Dataset, index: int | None = None) -> Iterator[bytes]:
+    """Read compressed frames as they lie in the file.
+
+    Args:
+        path: the file.
+        header: by `read_header`.
+        index: 0-based, of the only frame to read; None reads every frame.
+
+    Raises:
+        Unreadable: if there are no pixels.
+    """
+    only = pydicom.dcmread(path, defer_size=DEFERRED, specific_tags=["PixelData"])
+    pixels = only.get_item("PixelData", keep_deferred=True) if "PixelData" in only else None
+    if not isinstance(pixels, RawDataElement):
+        raise Unreadable("it has no pixels.")
+    with path.open("rb") as file:
+        file.seek(pixels.value_tell)
+        if index is None:
+            yield from islice(generate_frames(file, number_of_frames=frame_count(header)), frame_count(header))
+        else:
+            yield get_frame(file, index, number_of_frames=frame_count(header))
+
+
+def _check_encoded(path: Path, header: pydicom.Dataset, index: int | None) -> None:
+    name, shape = syntax_name(header), (header.Rows, header.Columns, header.SamplesPerPixel)
+    size = math.prod(shape) * header.BitsAllocated // 8
+    count = 0
+    for number, content in enumerate(encapsulated(path, header, index)):
+        frame = number if index is None else index
+        count += 1
+        if header.file_meta.TransferSyntaxUID == RLELossless:
+            # pydicom expands the runs, up to 64-fold, before it compares their length with what the header says
+            if len(content) > size + size // 64 + 1024:  # what does not compress grows by a 128th
+                raise Unreadable(f"frame {frame} takes {len(content)} bytes compressed, {size} uncompressed.")
+        elif (found := encoded_size(content)) is None:
+            raise Unreadable(f"pixels stored as {name} are not decoded: frame {frame} is no such picture.")
+        elif found != shape:
+            raise Unreadable(f"frame {frame}, stored as {name}, has {found} samples; its header says {shape}.")
+    if count < (frame_count(header) if index is None else 1):
+        raise Unreadable(f"it holds {count} of {frame_count(header)} frames. Export it again.")

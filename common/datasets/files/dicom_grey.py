@@ -1,0 +1,111 @@
+"""Frames of DICOM files as grey values, with the spacing that ultrasound machines write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
+
+from .dicom_frames import frame_count, read_header, stored_frames
+from .unreadable import Unreadable, reading
+
+__all__ = ["grey_frames", "read_dicom"]
+
+TWO_DIMENSIONAL, CENTIMETRES = 1, 3  # codes of the ultrasound regions, DICOM PS3.3 C.8.5.5
+
+
+def read_dicom(
+    path: Path, frame: int | None = None, annotation: bool = False
+) -> tuple[NDArray[np.uint8], tuple[float, float] | None]:
+    """Read one frame of a DICOM file; only this frame is decoded.
+
+    Grey values run through the file's rescaling and window; black to white of the stored range becomes 0 to 255.
+    Colours become grey by their luma (ITU-R 601). Spacing is that of the first two-dimensional ultrasound region in
+    centimetres, else PixelSpacing.
+
+    Args:
+        path: a DICOM file with preamble, under any name.
+        frame: 0-based; None expects a file of one frame.
+        annotation: read the stored values as they are, without rescaling and window.
+
+    Returns:
+        Values 0 to 255, (rows, columns), and the spacing, mm per pixel, (row, column), None where not told.
+
+    Raises:
+        ValueError: if the file is no image, truncated or too large, has no such frame, or is compressed in a way
+            that the installed decoders do not know.
+    """
+    with reading(path, "DICOM"):
+        header = read_header(path)
+        count = frame_count(header)
+        if frame is None and count > 1:
+            raise Unreadable(f"it has {count} frames; say which one.")
+        if not 0 <= (frame or 0) < count:
+            raise Unreadable(f"it has the frames 0 to {count - 1}, not {frame}.")
+        stored = next(stored_frames(path, header, frame or 0))
+        return _values(stored, header, annotation), _spacing(header)
+
+
+def grey_frames(path: Path, header: pydicom.Dataset) -> Iterator[NDArray[np.uint8]]:
+    """Decode every frame of a DICOM file, one after the other, to the grey values of `read_dicom`.
+
+    Args:
+        path: the file.
+        header: by `read_header`.
+
+    Yields:
+        Values 0 to 255, (rows, columns).
+
+    Raises:
+        Unreadable: if a frame is missing, damaged or too large; quotes nothing of the file.
+    """
+    for stored in stored_frames(path, header):
+        yield _values(stored, header, annotation=False)
+
+
+def _values(stored: NDArray[Any], header: pydicom.Dataset, annotation: bool) -> NDArray[np.uint8]:
+    if annotation:
+        if stored.ndim != 2 or stored.dtype.kind == "f" or stored.min() < 0 or stored.max() > 255:
+            raise Unreadable("an annotation has one channel of integers 0 to 255.")
+        return stored.astype(np.uint8)
+    if header.PhotometricInterpretation == "PALETTE COLOR":
+        stored = apply_color_lut(stored, header)
+        stored = (stored >> 8).astype(np.uint8) if stored.dtype == np.uint16 else stored
+    if stored.ndim == 3:
+        if stored.dtype != np.uint8:
+            raise Unreadable(f"colours of {stored.dtype}; 8 bit a channel are expected.")
+        return np.asarray(Image.fromarray(stored).convert("L"))
+    bits = int(header.BitsStored)
+    if not 1 <= bits <= 16:
+        raise Unreadable(f"{bits} bits a pixel; allowed are 1 to 16.")
+    low = -(1 << bits - 1) if header.PixelRepresentation else 0
+    every = np.arange(low, low + (1 << bits), dtype=stored.dtype)
+    shown = np.asarray(apply_voi_lut(apply_modality_lut(every, header), header), np.float64)
+    black, white = shown.min(), shown.max()
+    if not white > black:
+        raise Unreadable("its window maps all values to one grey.")
+    table: NDArray[np.uint8] = np.round(255 * (shown - black) / (white - black)).astype(np.uint8)
+    if header.PhotometricInterpretation == "MONOCHROME1":
+        table = 255 - table
+    return table[np.clip(stored.astype(np.int64) - low, 0, len(table) - 1)]
+
+
+def _spacing(header: pydicom.Dataset) -> tuple[float, float] | None:
+    for region in header.get("SequenceOfUltrasoundRegions") or []:
+        units = (region.get("PhysicalUnitsXDirection"), region.get("PhysicalUnitsYDirection"))
+        if region.get("RegionSpatialFormat") == TWO_DIMENSIONAL and units == (CENTIMETRES, CENTIMETRES):
+            row, column = abs(float(region.PhysicalDeltaY)) * 10, abs(float(region.PhysicalDeltaX)) * 10
+            break
+    else:
+        if not header.get("PixelSpacing"):
+            return None
+        row, column = (float(length) for length in header.PixelSpacing)
+    if not (0 < row < np.inf and 0 < column < np.inf):
+        raise Unreadable(f"spacing ({row}, {column}) mm is not positive.")
+    return row, column

@@ -1,0 +1,1 @@
+"""Drawn data: echocardiograms of several scanners, screens, and a second, simulated scanner."""

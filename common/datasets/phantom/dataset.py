@@ -1,0 +1,64 @@
+"""The phantom as a dataset: patients of several scanner domains, ED and ES, in fixed folds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+from ..prepared.source import Frame, Job, Source
+from .study import DOMAINS, render
+
+__all__ = ["phantom"]
+
+# of every ten patients seven train, one validates, two test: small sets keep enough images to test on. All patients of
+# an external domain test.
+FOLD_OF_TEN = ("training",) * 7 + ("validation",) + ("test",) * 2
+
+
+def _read(domain: str, patient: int, phase: Literal["ED", "ES"], size: int, seed: int) -> Frame:
+    frame = render(domain, patient, phase, size, seed)
+    return Frame(frame.image, frame.label, frame.spacing)
+
+
+def phantom(size: int, patients: int = 100, domains: Sequence[str] = tuple(DOMAINS), seed: int = 0) -> Source:
+    """Draw phantom patients in each scanner domain.
+
+    Args:
+        size: pixels a side.
+        patients: in each domain; patient n differs from domain to domain.
+        domains: names among `DOMAINS`.
+        seed: of everything.
+
+    Raises:
+        ValueError: if a domain is unknown or there are fewer than 10 patients, which leave a fold empty.
+    """
+    if unknown := [domain for domain in domains if domain not in DOMAINS]:
+        raise ValueError(f"phantom domains {unknown} are unknown; there are {list(DOMAINS)}.")
+    if patients < 10:
+        raise ValueError(f"{patients} phantom patients leave a fold empty; at least 10 are needed.")
+    phases: tuple[Literal["ED", "ES"], ...] = ("ED", "ES")
+    jobs = [
+        Job(
+            id=f"{domain}_{patient:04d}_4CH_{phase}",
+            item={
+                "dataset": domain,
+                "patient": f"{domain}_{patient:04d}",
+                "view": "4CH",
+                "phase": phase,
+                "fold": "test" if DOMAINS[domain].external else FOLD_OF_TEN[patient % 10],
+            },
+            read=partial(_read, domain, patient, phase, size, seed),
+        )
+        for domain in domains
+        for patient in range(patients)
+        for phase in phases
+    ]
+    return Source(
+        name="phantom",
+        jobs=jobs,
+        licence="Apache-2.0: drawn by this project, shows no person",
+        citation="shape and grey-level statistics after S. Leclerc et al., IEEE TMI 38(9):2198-2210, 2019",
+        label_sets={name: [["background"], ["lv_cavity"], ["lv_myocardium"], ["left_atrium"]] for name in domains},
+        facts={"patients": patients, "domains": list(domains), "seed": seed},
+    )

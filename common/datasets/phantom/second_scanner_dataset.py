@@ -1,0 +1,127 @@
+"""A prepared folder of which a share of the patients is moved to a second, simulated scanner: two domains from one.
+
+The moved patients become the dataset `<name>_moved` (camus -> camus_moved); the others stay as they are. Every patient
+is in one of the two, so that what a training learns of the second scanner it cannot have from the same heart on the
+first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..prepared.layout import RESULTS, read_datalist, read_provenance
+from ..prepared.source import Frame, Job, Source
+from .second_scanner import SecondScanner, rescan
+
+__all__ = ["moved"]
+
+SUFFIX = "_moved"
+STALE = (*RESULTS, "outside_sector")  # keys of an item that the move changes, or the preparation finds again
+RETOLD = ("licence", "citation", "label_sets", "skipped")  # keys of provenance.json with a place of their own
+
+
+def _number(*names: object) -> int:
+    return int(hashlib.sha256("/".join(map(str, names)).encode()).hexdigest(), 16)
+
+
+def _read(
+    image: str, label: str, spacing: tuple[float, float] | None, scanner: SecondScanner | None, seed: int
+) -> Frame:
+    pixels, annotation = np.asarray(Image.open(image)), np.asarray(Image.open(label))
+    if scanner is None:
+        return Frame(pixels, annotation, spacing)
+    try:
+        return Frame(*rescan(pixels, annotation, spacing, scanner, np.random.default_rng(seed)))
+    except ValueError as error:
+        raise ValueError(f"{image}: {error}") from error
+
+
+def _movers(items: Iterable[Mapping[str, Any]], share: float, seed: int) -> set[tuple[str, str]]:
+    """Choose the same share of the patients of each dataset in each fold, by a hash of their names."""
+    groups: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for item in items:
+        groups[item["dataset"], item["fold"]].add(item["patient"])
+    return {
+        (dataset, patient)
+        for (dataset, _), patients in groups.items()
+        for patient in sorted(patients, key=lambda name: _number(seed, dataset, name, SUFFIX))[
+            : round(share * len(patients))
+        ]
+    }
+
+
+def _with_test_fold(items: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Where no patient is for testing: those of validation test, and a tenth of the training patients validates."""
+    refolded = [dict(item) for item in items]
+    if any(item["fold"] == "test" for item in refolded):
+        return refolded
+    training = sorted(
+        {(item["dataset"], item["patient"]) for item in refolded if item["fold"] == "training"},
+        key=lambda patient: _number("validation", *patient),
+    )
+    chosen = set(training[: round(len(training) / 10)])
+    for item in refolded:
+        if item["fold"] == "validation":
+            item["fold"] = "test"
+        elif (item["dataset"], item["patient"]) in chosen:
+            item["fold"] = "validation"
+    return refolded
+
+
+def moved(prepared: Path, share: float = 0.5, seed: int = 0) -> Source:
+    """Read a prepared folder and move a share of its patients to the second scanner.
+
+    A folder without test fold (CAMUS where only its training and validation patients are at hand) gets one: its
+    validation patients; a tenth of its training patients, by a hash of their names, takes their place.
+
+    Args:
+        prepared: the folder; it is left as it is.
+        share: of the patients of each fold, 0 to 1.
+        seed: another seed moves other patients, with other speckle.
+
+    Raises:
+        FileNotFoundError: if `prepared` is no prepared folder.
+        ValueError: if `share` is no share, or the folder was moved before.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share is {share}; it is a share of the patients, 0 to 1.")
+    provenance, items = read_provenance(prepared), _with_test_fold(read_datalist(prepared))
+    sets = provenance["label_sets"]
+    if again := [name for name in sets if name.endswith(SUFFIX)]:
+        raise ValueError(f"{prepared} holds {again}: its patients were moved before.")
+    scanner, movers = SecondScanner(), _movers(items, share, seed)
+    jobs = []
+    for item in items:
+        moves = (item["dataset"], item["patient"]) in movers
+        facts = {key: value for key, value in item.items() if key not in (STALE if moves else RESULTS)}
+        dataset = item["dataset"] + SUFFIX * moves
+        name = Path(item["image"]).stem
+        spacing = None if item["spacing"] is None else (item["spacing"][0], item["spacing"][1])
+        read = partial(
+            _read, item["image"], item["label"], spacing, scanner if moves else None, _number(seed, dataset, name)
+        )
+        jobs.append(Job(name, {**facts, "dataset": dataset}, read))
+    return Source(
+        name=provenance["source"] + SUFFIX,
+        jobs=jobs,
+        licence=provenance["licence"],
+        citation=provenance["citation"],
+        label_sets={name + end: values for name, values in sets.items() for end in ("", SUFFIX)},
+        skipped=provenance["skipped"],
+        facts={
+            "origin": {key: value for key, value in provenance.items() if key not in RETOLD},
+            "changes": f"the images and annotations of the datasets *{SUFFIX} are altered: a simulated scanner",
+            "scanner": asdict(scanner),
+            "share": share,
+            "seed": seed,
+        },
+    )

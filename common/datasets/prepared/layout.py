@@ -1,0 +1,92 @@
+"""The one layout every dataset is prepared into: 8-bit PNG images, integer PNG annotations, a datalist, a provenance.
+
+    OUT/images/<id>.png        8-bit grey values, (size, size)
+    OUT/labels/<id>.png        the dataset's own annotation values, (size, size)
+    OUT/datalist.json          one item an image: image, label, dataset, patient, view, phase, spacing, fold
+    OUT/provenance.json        source, licence, citation, versions, checksum of the content, what was skipped and why
+
+`preparation.py` writes it. An item may hold more: `unlabelled` (classes that this image does not annotate although its
+dataset does), `sector` and `outside_sector` (how the ultrasound sector was found, and the fraction of the annotation
+outside it), `ef` (percent), `edv`, `esv` (ml), `frame_rate` (Hz), `frame`, `quality`, `sex`, `age`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...command import command
+
+__all__ = ["DATALIST", "FOLDS", "PROVENANCE", "digest", "read_datalist", "read_provenance"]
+
+DATALIST = "datalist.json"
+PROVENANCE = "provenance.json"
+FOLDS = ("training", "validation", "test")
+RESULTS = ("image", "label", "spacing", "values")  # keys of an item that follow from the pixels and their place
+
+
+def digest(image: NDArray[np.uint8], label: NDArray[np.uint8], item: Mapping[str, Any]) -> str:
+    """Return one number for the content of a prepared image; a frame that changes its fold is other content.
+
+    Args:
+        image: grey values, (size, size).
+        label: annotation values, (size, size).
+        item: of the datalist; paths, spacing and values do not count.
+    """
+    facts = json.dumps({key: item[key] for key in item if key not in RESULTS}, sort_keys=True).encode()
+    return hashlib.sha256(image.tobytes() + label.tobytes() + facts).hexdigest()
+
+
+def read_provenance(folder: Path) -> dict[str, Any]:
+    """Read provenance.json of a prepared folder.
+
+    Raises:
+        FileNotFoundError: if the folder is not a prepared one.
+    """
+    return dict(_read_json(folder, PROVENANCE))
+
+
+def read_datalist(folders: str | Path | Iterable[str | Path], fold: str | None = None) -> list[dict[str, Any]]:
+    """Read the items of one or more prepared folders, with absolute paths, in a fixed order.
+
+    Args:
+        folders: a prepared folder or several.
+        fold: "training", "validation" or "test"; None keeps all.
+
+    Returns:
+        Items with the keys image, label, dataset, patient, view, phase, spacing, fold, values, and what else is known.
+
+    Raises:
+        FileNotFoundError: if a folder or one of its files is missing.
+        ValueError: if `fold` is unknown or no item is left.
+    """
+    if fold is not None and fold not in FOLDS:
+        raise ValueError(f"fold is {fold!r}; it is one of {list(FOLDS)}.")
+    folders = [folders] if isinstance(folders, str | Path) else list(folders)
+    items = []
+    for folder in map(Path, folders):
+        for item in _read_json(folder, DATALIST):
+            if fold is None or item["fold"] == fold:
+                items.append({**item, **{key: str((folder / item[key]).resolve()) for key in ("image", "label")}})
+    if not items:
+        raise ValueError(f"no item of fold {fold!r} in {[str(folder) for folder in folders]}.")
+    return items
+
+
+def _read_json(folder: Path, name: str) -> Any:
+    path = folder / name
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{folder} is not a prepared dataset: it has no {name}. "
+            f"Create one with '{command('datasets phantom OUT')}' or '{command('datasets camus SOURCE OUT')}'."
+        )
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:  # not JSON, or not even text
+        raise ValueError(f"{path} is not readable JSON ({error}); prepare the dataset again.") from error

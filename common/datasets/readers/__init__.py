@@ -1,0 +1,1 @@
+"""Readers, one public dataset a file."""

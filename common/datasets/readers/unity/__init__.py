@@ -1,0 +1,1 @@
+"""Unity Imaging: labels as curves, tables of views and pixel sizes."""

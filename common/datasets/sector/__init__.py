@@ -1,0 +1,1 @@
+"""The ultrasound sector on a screen with text, ECG and colour bars."""

@@ -1,0 +1,1 @@
+"""Reports of a grid of trainings: figures, tables and claims, read from MLflow."""

@@ -1,0 +1,1 @@
+"""The papers' claims, compared with the results."""

@@ -1,0 +1,120 @@
+"""A bundle's report, from MLflow alone.
+
+The page holds its pictures and needs nothing else; beside it lie each figure as PNG and the numbers in it as CSV.
+"""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from ...command import command
+from .caveats import dataset_words, report_warnings
+from .claims.contrasts import judge_claims
+from .claims.wording import claims_shown
+from .figures.draw import Drawn, draw
+from .figures.style import NothingToDraw, print_style, save_figure, words
+from .grid_results import Results, read_results, run_command
+from .page import Section, render, write_text
+from .report_settings import FigureSettings, ReportSettings, read_settings
+
+__all__ = ["report"]
+
+SCREEN = 130  # pixels of the page an inch of print
+TOLD = 24  # rows of numbers in the text that stands for a picture
+
+
+def report(bundle: Path, scale: str | None, uri: str, out: Path | None = None) -> Path:
+    """Write the report of a bundle's newest grid.
+
+    Args:
+        bundle: folder with configs/bundle.yaml and configs/report.yaml.
+        scale: of the grid; None takes the newest of any scale.
+        uri: of MLflow.
+        out: folder to write; None: `report-<scale>` where the bundle's runs lie. Other files in it stay.
+
+    Returns:
+        The page, `index.html`.
+
+    Raises:
+        NoResults: if there is nothing to report; the message names the command that makes results.
+        ValueError: for a wrong setting in report.yaml.
+    """
+    settings = read_settings(bundle)
+    results = read_results(uri, settings.experiment, scale)
+    folder = out or settings.runs_dir / f"report-{results.scale}"
+    folder.mkdir(parents=True, exist_ok=True)
+    made_by = command(f"experiments report {bundle} --scale {results.scale}")
+    sections = [_section(wanted, results, settings, folder) for wanted in settings.figures]
+    groups = []
+    if settings.claims:
+        table = judge_claims(results, settings)
+        write_text(folder / "claims.csv", table.to_csv(index=False))
+        groups.append(claims_shown(table, settings, results, scale, "claims.csv"))
+    write_text(folder / "runs.csv", results.runs.to_csv(index=False))
+    page = folder / "index.html"
+    write_text(
+        page, render(settings.title, _facts(results, made_by), report_warnings(results), groups, sections, made_by)
+    )
+    return page
+
+
+def _facts(results: Results, command: str) -> list[tuple[str, str]]:
+    planned = "an unknown number" if results.planned is None else str(results.planned)
+    return [
+        ("experiment", results.experiment),
+        ("scale", results.scale),
+        ("runs", f"{len(results.runs)} of {planned}, finished and evaluated (runs.csv)"),
+        ("data", f"{results.data}, checksum {results.checksum}"),
+        ("trained", f"grid started {results.started}"),
+        ("results by", run_command(results.experiment, results.scale)),
+        ("page by", command),
+    ]
+
+
+def _section(wanted: FigureSettings, results: Results, settings: ReportSettings, folder: Path) -> Section:
+    try:
+        with print_style():
+            drawn = draw(wanted, results, settings)
+            write_text(folder / f"{wanted.name}.csv", drawn.numbers.to_csv(index=False))
+            if not isinstance(drawn.shown, Figure):
+                counts = _counts(wanted, drawn, results)
+                return Section(wanted.name, wanted.title, wanted.caption, counts, tables=drawn.shown)
+            picture = folder / f"{wanted.name}.png"
+            save_figure(drawn.shown, picture)
+    except NothingToDraw as error:
+        return Section(wanted.name, wanted.title, wanted.caption, missing=str(error))
+    width, height = (round(inches * SCREEN) for inches in drawn.shown.get_size_inches())
+    return Section(
+        wanted.name,
+        wanted.title,
+        wanted.caption,
+        _counts(wanted, drawn, results),
+        _alt(wanted, drawn),
+        base64.b64encode(picture.read_bytes()).decode(),
+        (width, height),
+    )
+
+
+def _counts(wanted: FigureSettings, drawn: Drawn, results: Results) -> str:
+    patients = f"Test fold of {', '.join(map(dataset_words, drawn.datasets))}: {drawn.patients} patients; " * (
+        wanted.kind != "times"
+    )
+    counts = [f"{count} {word}{'s' * (count != 1)}" for count, word in ((drawn.runs, "run"), (drawn.seeds, "seed"))]
+    return f"{patients}{', '.join(counts)}; {results.origin}."
+
+
+def _alt(wanted: FigureSettings, drawn: Drawn) -> str:
+    """Say in words what the picture shows: the middle of each of its groups, as far as they are few."""
+    numbers = drawn.numbers
+    value = next((name for name in ("median", "seconds") if name in numbers), None)
+    if value is None:
+        return f"{wanted.title}: {', '.join(map(words, dict.fromkeys(numbers['method'])))}."
+    heads = {"boxes": [wanted.panel, wanted.x], "curves": ["method", wanted.x]}.get(wanted.kind, ["method"])
+    middles = numbers.groupby(heads, observed=True)[value].median()
+    keys = [key if isinstance(key, tuple) else (key,) for key in middles.index]
+    told = [f"{', '.join(map(words, key))} {middle:.3f}" for key, middle in zip(keys, middles, strict=True)]
+    rest = f"; and {len(told) - TOLD} more in the CSV file" if len(told) > TOLD else ""
+    return f"{wanted.title}. Median {'seconds' if value == 'seconds' else 'Dice'}: {'; '.join(told[:TOLD])}{rest}."

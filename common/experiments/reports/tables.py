@@ -1,0 +1,107 @@
+"""Tables 2, 3 and 4 of Islam et al., 2026, in their form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from .figures.style import words
+from .run_selection import ordered
+
+__all__ = ["MISSING", "Table", "amounts_tables", "scores_table"]
+
+MISSING = "-"
+NOT_MEASURED = "- not measured yet"
+NUMBERS = ("class", "mean", "sd", "median", "median_sd", "seeds", "metric")  # columns that head no rows
+Order = Mapping[str, Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table to print.
+
+    Args:
+        caption: above it.
+        header: a cell a column.
+        rows: of texts.
+        headings: number of columns at the left that head the rows.
+    """
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    headings: int
+
+
+def amounts_tables(cells: pd.DataFrame, order: Order) -> list[Table]:
+    """Set out the median Dice over the numbers of training images, a table a network, as table 2.
+
+    Args:
+        cells: of `cell_scores`, with the columns network, method, `full` and `partial` (numbers of images).
+        order: column -> its values in the order wanted.
+
+    Returns:
+        Tables of "mean ± standard deviation over seeds" of the median Dice; no deviation with one seed.
+
+    Example:
+        >>> cell = {"network": "unet", "method": "aCCE", "full": 100, "partial": 0, "median": 0.658, "median_sd": 0.06}
+        >>> table = amounts_tables(pd.DataFrame([cell]), {})[0]
+        >>> table.header, table.rows
+        (['partially labelled', 'method', '100 fully labelled'], [['0', 'aCCE', '0.658 ± 0.06']])
+    """
+    fulls, partials = sorted(cells["full"].unique()), sorted(cells["partial"].unique())
+    methods = ordered(cells["method"], order.get("method", ()))
+    tables = []
+    for network in ordered(cells["network"], order.get("network", ())):
+        own = cells[cells["network"] == network].set_index(["partial", "method", "full"])
+        rows = [
+            [f"{partial:g}", words(method), *(_median(own, (partial, method, full)) for full in fulls)]
+            for partial in partials
+            for method in methods
+        ]
+        header = ["partially labelled", "method", *(f"{full:g} fully labelled" for full in fulls)]
+        tables.append(Table(f"Median Dice, {words(network)}", header, rows, headings=2))
+    return tables
+
+
+def _median(cells: pd.DataFrame, key: tuple[Any, ...]) -> str:
+    if key not in cells.index:
+        return MISSING
+    cell = cells.loc[key]
+    return f"{cell['median']:.3f}" + ("" if pd.isna(cell["median_sd"]) else f" ± {cell['median_sd']:.2f}")
+
+
+def scores_table(cells: pd.DataFrame, classes: Sequence[str], order: Order, title: str = "") -> Table:
+    """Set out the mean Dice of each class and their mean, as tables 3 and 4.
+
+    Args:
+        cells: of `cell_scores` by class, perhaps with the column `metric`, a further measurement; other columns head
+            the rows if they vary, network and method first.
+        classes: columns.
+        order: column -> its values in the order wanted.
+        title: of the metric's column, a dash where it was not measured; empty: no such column.
+
+    Example:
+        >>> cells = pd.DataFrame({"method": "aCCE", "network": "unet", "class": ["lv", "la"], "mean": [0.9, 0.7]})
+        >>> table = scores_table(cells, ["lv", "la"], {}, title="EF error")
+        >>> table.header
+        ['network', 'method', 'LV', 'la', 'mean', 'EF error']
+        >>> table.rows
+        [['unet', 'aCCE', '0.900', '0.700', '0.800', '- not measured yet']]
+    """
+    heads = ["network", "method"]
+    heads += [one for one in cells if one not in (*heads, *NUMBERS) and cells[one].nunique(dropna=False) > 1]
+    ranks = {one: ordered(cells[one], order.get(one, ())) for one in heads}
+    found = []
+    for key, own in cells.groupby(heads, dropna=False, observed=True):
+        means = own.set_index("class")["mean"].reindex(list(classes))
+        numbers = [MISSING if pd.isna(value) else f"{value:.3f}" for value in (*means, means.mean())]
+        metric = own["metric"].iloc[0] if "metric" in own else float("nan")
+        numbers += [NOT_MEASURED if pd.isna(metric) else f"{metric:.2f}"] * bool(title)
+        rank = [-1 if pd.isna(value) else ranks[one].index(value) for one, value in zip(heads, key, strict=True)]
+        found.append((rank, [*(MISSING if pd.isna(value) else words(value) for value in key), *numbers]))
+    header = [*map(words, [*heads, *classes]), "mean", *([title] if title else [])]
+    return Table("Mean Dice", header, [row for _, row in sorted(found)], headings=len(heads))

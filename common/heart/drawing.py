@@ -1,0 +1,162 @@
+"""A frame with what was found in it: classes, long axes and discs, drawn smoothly at any size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from contourpy import FillType, contour_generator
+from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.colors import to_rgb
+from matplotlib.path import Path as Line
+from matplotlib.transforms import IdentityTransform
+from numpy.typing import NDArray
+from PIL import Image
+
+from .biomarkers.chamber import DISCS, Chamber
+
+__all__ = ["COLOURS", "Canvas", "disc_ends", "draw_anatomy", "enlarged"]
+
+# the colours of the classes in all pictures of the project; one a foreground class
+COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#F0E442", "#56B4E9", "#D55E00")
+LEAST, MOST = 400, 800  # pixels: height of a still at least, longer side of whatever is shown at most
+FILL, UNDER = 0.22, 0.55  # opacity of a class, and of the dark line that sets its outline off from bright tissue
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """How pixels of the image are placed in the picture: cut to what may be seen, in right proportions, enlarged.
+
+    Args:
+        seen: where the image may be shown, (rows, columns); all else stays black, names burnt into it too.
+        spacing: mm per pixel, (row, column); None shows pixels as squares.
+        least: height of the picture at least, pixels.
+    """
+
+    seen: NDArray[np.bool_]
+    spacing: tuple[float, float] | None
+    least: int = LEAST
+
+    @cached_property
+    def box(self) -> tuple[slice, slice]:
+        """Rows and columns that are shown."""
+        rows, columns = (np.flatnonzero(self.seen.any(axis=axis)) for axis in (1, 0))
+        return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the picture, pixels."""
+        row, column = self.spacing or (1.0, 1.0)
+        fine = min(row, column)
+        rows, columns = self.box
+        height, width = (rows.stop - rows.start) * row / fine, (columns.stop - columns.start) * column / fine
+        factor = min(max(1.0, self.least / height), MOST / max(height, width))
+        return max(1, round(height * factor)), max(1, round(width * factor))
+
+    def place(self, points: Array) -> Array:
+        """Turn (row, column) of the image, pixel centres whole, into (x, y) from the lower left corner, (points, 2)."""
+        (height, width), (rows, columns) = self.size, self.box
+        y = height - (points[:, 0] + 0.5 - rows.start) * height / (rows.stop - rows.start)
+        x = (points[:, 1] + 0.5 - columns.start) * width / (columns.stop - columns.start)
+        return np.stack([x, y], axis=1)
+
+
+def draw_anatomy(
+    canvas: Canvas,
+    frame: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    chambers: Iterable[Chamber],
+    scale: tuple[float, float],
+) -> NDArray[np.uint8]:
+    """Draw a frame, the outlines of its classes, and the long axis and discs of its chambers.
+
+    Args:
+        canvas: where things go.
+        frame: grey values 0 to 255, (rows, columns).
+        labels: class of each pixel, (rows, columns).
+        chambers: one with a reason has no axis.
+        scale: mm per pixel, (row, column), that the chambers were measured with.
+
+    Returns:
+        Colours, (height, width, 3), of the canvas' size.
+
+    Example:
+        >>> canvas = Canvas(np.ones((40, 30), bool), (2.0, 1.0))
+        >>> draw_anatomy(canvas, np.zeros((40, 30), np.uint8), np.zeros((40, 30), np.uint8), [], (2.0, 1.0)).shape
+        (400, 150, 3)
+    """
+    height, width = canvas.size
+    renderer = RendererAgg(width, height, 72)  # so that a point is a pixel
+    buffer = np.asarray(renderer.buffer_rgba())
+    buffer[..., :3], buffer[..., 3] = enlarged(canvas, frame)[..., None], 255
+    for index in range(int(labels.max()), 0, -1):  # the first class, of which volumes are told, lies on top
+        if outline := _outline(canvas, labels == index):
+            colour = to_rgb(COLOURS[(index - 1) % len(COLOURS)])
+            _draw(renderer, outline, (0, 0, 0, UNDER), 3.2)
+            _draw(renderer, outline, (*colour, 1), 1.6, (*colour, FILL))
+    for chamber in chambers:
+        if not chamber.reason:
+            discs = Line.make_compound_path(*(Line(canvas.place(ends / scale)) for ends in disc_ends(chamber)))
+            _draw(renderer, discs, (1, 1, 1, 0.45), 0.8)
+            axis = canvas.place(np.stack([chamber.base, chamber.apex]) / scale)
+            _draw(renderer, Line(axis), (0, 0, 0, UNDER), 3.2)
+            _draw(renderer, Line(axis), (1, 1, 1, 1), 1.6)
+            for end in axis:
+                circle = Line.circle((float(end[0]), float(end[1])), 3.5)
+                _draw(renderer, circle, (0, 0, 0, UNDER), 1.5, (1, 1, 1, 1))
+    return buffer[..., :3]
+
+
+def disc_ends(chamber: Chamber) -> Array:
+    """Return the ends of a chamber's discs that its outline crosses, from base to apex, (discs, 2 ends, 2), mm."""
+    axis = (chamber.apex - chamber.base) / chamber.length
+    normal = np.array([-axis[1], axis[0]])
+    along, across = (chamber.contour - chamber.base) @ axis, (chamber.contour - chamber.base) @ normal
+    ends = []
+    for level in (np.arange(DISCS) + 0.5) / DISCS * chamber.length:
+        (crossed,) = np.nonzero((along[:-1] <= level) != (along[1:] <= level))
+        if len(crossed):
+            share = (level - along[crossed]) / (along[crossed + 1] - along[crossed])
+            found = across[crossed] + share * (across[crossed + 1] - across[crossed])
+            ends.append([chamber.base + level * axis + side * normal for side in (found.min(), found.max())])
+    return np.array(ends).reshape(-1, 2, 2)
+
+
+def enlarged(canvas: Canvas, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return what may be seen of a frame, of the canvas' size."""
+    (height, width), box = canvas.size, canvas.box
+    grey = Image.fromarray(np.where(canvas.seen[box], frame[box], 0).astype(np.uint8))
+    return np.asarray(grey.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _outline(canvas: Canvas, mask: NDArray[np.bool_]) -> Line | None:
+    """Return the borders of a mask in the picture, holes included; the steps between pixels are rounded."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return None
+    part = np.pad(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], 1)
+    generator = contour_generator(z=part.astype(np.float64), fill_type=FillType.ChunkCombinedCode)
+    filled = generator.filled(0.5, np.inf)
+    points, codes = np.asarray(filled[0][0], np.float64), np.asarray(filled[1][0])
+    previous = np.arange(len(codes)) - 1
+    previous[codes == Line.MOVETO] = np.flatnonzero(codes == Line.CLOSEPOLY) - 1  # each ring ends on its first point
+    for _ in range(2):
+        points = (points + points[previous]) / 2
+    return Line(canvas.place(points[:, ::-1] + [rows[0] - 1, columns[0] - 1]), codes)
+
+
+def _draw(
+    renderer: RendererAgg,
+    line: Line,
+    colour: tuple[float, float, float, float],
+    width: float,
+    fill: tuple[float, float, float, float] | None = None,
+) -> None:
+    context = renderer.new_gc()
+    context.set_foreground(colour, isRGBA=True)
+    context.set_linewidth(width)
+    context.set_joinstyle("round")
+    renderer.draw_path(context, line, IdentityTransform(), fill)

@@ -1,0 +1,113 @@
+"""How far the ejection fraction of predicted masks lies from that of the annotation."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from ignite.engine import Engine
+from ignite.metrics import Metric
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from .biomarkers import discs_volume, ejection_fraction, ventricle
+
+__all__ = ["EjectionFractionError"]
+
+PHASES = ("ED", "ES")
+Masks = Mapping[str, NDArray[np.bool_]]
+
+
+class EjectionFractionError(Metric):
+    """Ignite metric: mean absolute error of the monoplane ejection fraction, percentage points, over the datasets.
+
+    Patients whose ED and ES frames of one view are both there count; both fractions are measured by discs, on masks of
+    the network's size. `engine.state.metrics` receives, for each dataset, `ef_mae/<dataset>`, `ef_bias/<dataset>`
+    (predicted less annotated), and `ef_unmeasured/<dataset>`, the share of patients whose annotation gives a fraction
+    and whose prediction does not: they are in no mean. NaN, and nothing for a dataset, where there is nothing to
+    compare.
+
+    Args:
+        classes: names, background first.
+        datasets: names in the order of the batch's `dataset` indices.
+        data: items of the datalist, in the loader's numbering.
+    """
+
+    def __init__(self, classes: Sequence[str], datasets: Sequence[str], data: Sequence[Mapping[str, Any]]) -> None:
+        self.classes = list(classes)
+        self.datasets = list(datasets)
+        self.data = data
+        super().__init__()
+
+    def reset(self) -> None:
+        """Forget all images."""
+        self._volumes: dict[tuple[str, str, str], dict[str, tuple[float, float]]] = defaultdict(dict)
+
+    def update(self, output: Mapping[str, Tensor]) -> None:
+        """Take a batch: `pred` logits (B, C, H, W), `label` label-set maps (B, 2, H, W), `dataset` and `index` (B,)."""
+        if "lv_cavity" not in self.classes:
+            return
+        predicted = output["pred"].argmax(dim=1).cpu().numpy()
+        admitted = output["label"][:, 0].cpu().numpy()
+        for position, index in enumerate(output["index"].tolist()):
+            item = self.data[index]
+            if item.get("phase") not in PHASES or item.get("patient") is None:
+                continue
+            scale = _scale(item, predicted.shape[1])
+            drawn = {name: admitted[position] == 1 << bit for bit, name in enumerate(self.classes)}
+            found = {name: predicted[position] == value for value, name in enumerate(self.classes)}
+            key = self.datasets[int(output["dataset"][position])], str(item["patient"]), str(item.get("view"))
+            self._volumes[key][item["phase"]] = _volume(found, scale), _volume(drawn, scale)
+
+    def compute(self) -> float:
+        """Return the mean of the datasets' errors, NaN without any."""
+        errors = [np.abs(own).mean() for own, _ in self._errors().values() if len(own)]
+        return float(np.mean(errors)) if errors else math.nan
+
+    def iteration_completed(self, engine: Engine) -> None:
+        """Hand an evaluator's batch and output to `update`."""
+        batch: Mapping[str, Any] = engine.state.batch
+        self.update({**engine.state.output, "dataset": batch["dataset"], "index": batch["index"]})
+
+    def completed(self, engine: Engine, name: str) -> None:
+        """Write the mean and the datasets' errors into the engine's state."""
+        super().completed(engine, name)
+        for key in [key for key in engine.state.metrics if key.startswith(("ef_mae/", "ef_bias/", "ef_unmeasured/"))]:
+            del engine.state.metrics[key]  # of an earlier evaluation
+        for dataset, (errors, patients) in self._errors().items():
+            engine.state.metrics[f"ef_unmeasured/{dataset}"] = 1 - len(errors) / patients
+            if len(errors):
+                engine.state.metrics[f"ef_mae/{dataset}"] = float(np.abs(errors).mean())
+                engine.state.metrics[f"ef_bias/{dataset}"] = float(errors.mean())
+
+    def _errors(self) -> dict[str, tuple[NDArray[np.float64], int]]:
+        """Return for each dataset the errors, points, and the number of patients that could have had one."""
+        found: dict[str, list[float]] = defaultdict(list)
+        for (dataset, _, _), volumes in self._volumes.items():
+            if volumes.keys() >= set(PHASES):
+                predicted, drawn = (
+                    ejection_fraction(*(volumes[phase][which] for phase in PHASES)) for which in range(2)
+                )
+                if not math.isnan(drawn):
+                    found[dataset].append(predicted - drawn)
+        return {
+            name: (np.array([own for own in all_ if not math.isnan(own)]), len(all_)) for name, all_ in found.items()
+        }
+
+
+def _scale(item: Mapping[str, Any], side: int) -> tuple[float, float]:
+    """Return mm per pixel of the network's image; without spacing any, since only ratios count."""
+    if item.get("spacing") is None:
+        return (150 / side,) * 2  # about the depth of an apical view
+    with Image.open(item["image"]) as image:  # the header alone
+        columns, rows = image.size
+    row, column = item["spacing"]
+    return row * rows / side, column * columns / side
+
+
+def _volume(masks: Masks, scale: tuple[float, float]) -> float:
+    return discs_volume(ventricle(masks["lv_cavity"], scale, masks.get("lv_myocardium"), masks.get("left_atrium")))

@@ -1,0 +1,165 @@
+"""Pictures and clips that show a reader what was segmented and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..atomic import whole_file
+from .biomarkers.chamber import Chamber
+from .caption import caption_band, legend_band
+from .drawing import Canvas, draw_anatomy
+from .film import Film
+
+__all__ = ["Display", "Moment", "overlay_mp4", "overlay_png"]
+
+FRAME_RATE = 25.0  # where nothing tells one
+FILM_LEAST = 256  # pixels: height of a film at least; players enlarge it
+GAP = 12  # pixels between moments side by side
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One frame and what was found in it.
+
+    Args:
+        frame: grey values 0 to 255, (rows, columns).
+        labels: class of each pixel, (rows, columns).
+        title: one line above the image, such as "end-diastole, frame 12".
+        chambers: name of a class -> its chamber, to show the long axis and discs of.
+    """
+
+    frame: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    title: str = ""
+    chambers: Mapping[str, Chamber] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Display:
+    """What all moments of a recording share.
+
+    Args:
+        names: of the classes, background first.
+        seen: where the image may be shown, (rows, columns); all else of it stays black, names burnt into it too.
+        spacing: mm per pixel, (row, column), for proportions and a scale bar; None shows squares and no bar.
+        scale: mm per pixel, (row, column), that the chambers were measured with: the spacing, or a nominal one.
+        caption: lines below the images: view, volumes, ejection fraction.
+
+    Raises:
+        ValueError: if `seen` marks no pixel.
+    """
+
+    names: Sequence[str]
+    seen: NDArray[np.bool_]
+    spacing: tuple[float, float] | None
+    scale: tuple[float, float]
+    caption: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if not self.seen.any():
+            raise ValueError("seen marks no pixel, so there is nothing to show; mark the ultrasound sector.")
+
+
+def overlay_png(moments: Sequence[Moment], display: Display, out: Path) -> Path:
+    """Write moments side by side, such as end-diastole and end-systole.
+
+    Args:
+        moments: left to right.
+        display: what they share.
+        out: path to write, without suffix.
+
+    Returns:
+        The path written: `out` with `_overlay.png`.
+
+    Raises:
+        ValueError: if there is no moment, or one has another shape than `display.seen`.
+        OSError: if the file cannot be written.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> moment = Moment(np.zeros((112, 112), np.uint8), np.zeros((112, 112), np.uint8), "end-diastole")
+        >>> display = Display(["background"], np.ones((112, 112), bool), None, (1.0, 1.0))
+        >>> with TemporaryDirectory() as folder:
+        ...     overlay_png([moment, moment], display, Path(folder) / "a").name
+        'a_overlay.png'
+    """
+    if not moments:
+        raise ValueError("there is no moment to show; give at least one.")
+    path = out.with_name(f"{out.name}_overlay.png")
+    canvas = Canvas(display.seen, display.spacing)
+    row = _row(moments, display, canvas)
+    picture = np.concatenate([row, _below(display, canvas, row.shape[1])])
+    with whole_file(path) as partial:
+        Image.fromarray(picture).save(partial, compress_level=3)  # as small as 6, in half the time
+    return path
+
+
+def overlay_mp4(moments: Iterable[Moment], display: Display, frame_rate: float | None, out: Path) -> Path:
+    """Write a clip that browsers play: H.264, its index in front; classes only, drawn and encoded one at a time.
+
+    Args:
+        moments: in time; an iterator will do.
+        display: what they share.
+        frame_rate: frames per second; None plays 25.
+        out: path to write, without suffix.
+
+    Returns:
+        The path written: `out` with `_overlay.mp4`.
+
+    Raises:
+        ValueError: if there is no moment, one has another shape than `display.seen`, or the frame rate is not positive.
+        OSError: if the file cannot be written.
+    """
+    rate = Fraction(FRAME_RATE if frame_rate is None else frame_rate).limit_denominator(1000)
+    if rate <= 0:
+        raise ValueError(f"frame_rate is {frame_rate}, must be positive, frames per second; None plays {FRAME_RATE}.")
+    path = out.with_name(f"{out.name}_overlay.mp4")
+    canvas = Canvas(display.seen, display.spacing, FILM_LEAST)
+    width = canvas.size[1]
+    film = Film(canvas, caption_band([""], width), _below(display, canvas, width))
+    with whole_file(path) as partial:
+        film.write(_checked(moments, display), rate, partial)
+    return path
+
+
+def _row(moments: Sequence[Moment], display: Display, canvas: Canvas) -> NDArray[np.uint8]:
+    """Draw moments side by side, each under its title, (height, width, 3)."""
+    parts: list[NDArray[np.uint8]] = []
+    for moment in moments:
+        _check(moment, display)
+        image = draw_anatomy(canvas, moment.frame, moment.labels, moment.chambers.values(), display.scale)
+        column = np.concatenate([caption_band([moment.title], image.shape[1]), image])
+        parts += [np.zeros((len(column), GAP, 3), np.uint8), column]
+    return np.concatenate(parts[1:], axis=1)
+
+
+def _checked(moments: Iterable[Moment], display: Display) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    moment = None
+    for moment in moments:
+        _check(moment, display)
+        yield moment.frame, moment.labels
+    if moment is None:
+        raise ValueError("there is no moment to show; give at least one.")
+
+
+def _check(moment: Moment, display: Display) -> None:
+    if not moment.frame.shape == moment.labels.shape == display.seen.shape:
+        raise ValueError(
+            f"a frame has shape {moment.frame.shape}, its labels {moment.labels.shape} and what may be seen "
+            f"{display.seen.shape}; all are (rows, columns) of one recording."
+        )
+
+
+def _below(display: Display, canvas: Canvas, width: int) -> NDArray[np.uint8]:
+    """Draw what stands under the moments, (height, width, 3)."""
+    mm = None
+    if display.spacing:
+        mm = display.spacing[1] * display.seen[canvas.box].shape[1] / canvas.size[1]
+    return np.concatenate([legend_band(display.names, width, mm), caption_band(display.caption, width)])

@@ -1,0 +1,229 @@
+"""Evaluator handler that writes what every scan shows, and in the end what the studies measure."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+from monai.utils import CommonKeys
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from ..atomic import whole_file
+from ..inference.segmentation import certainty, cleaned, cleaning_flags, label_maps
+from .biomarkers import body_surface_area
+from .file_names import SUFFIX, recognise
+from .outputs import measure, write_outputs
+from .study import COLUMNS, group, measure_study
+
+__all__ = ["Results"]
+
+UNSURE = 0.85  # mean probability of what was segmented
+NOTE = "Research only, not for diagnosis."
+
+
+class Results:
+    """Write label maps, overlays and measurements of scans; scans that an earlier run finished are not done again.
+
+    Beside each other lie, for a scan `a/b.nii.gz` of the input folder, `a/b_seg.nii.gz` (or .png), `a/b_overlay.png`,
+    `a/b_overlay.mp4` of a clip, `a/b_seg.dcm` of a single-frame DICOM file and `a/b.json`; and for all together
+    `measurements.csv` and `measurements.json`, a row a study. File names are kept, so they should not name anyone;
+    nothing else that identifies a patient is written.
+
+    Args:
+        folder: where everything goes.
+        source: file or folder that is read.
+        classes: names, background first.
+        made_by: what decides the results (weights, sizes, options): a scan is done again where it changed.
+        smallest_piece: of a class, as a share of its largest one, that is kept; 1 keeps the largest alone, 0 all.
+        pictures: write overlays.
+        patient: height (cm), weight (kg), sex ("F" or "M"), of the only patient in the input; any may be left out.
+
+    Raises:
+        ValueError: if `patient` holds something else, or `smallest_piece` is no share.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        source: str | Path,
+        classes: Sequence[str],
+        made_by: Mapping[str, Any],
+        smallest_piece: float = 0.2,
+        pictures: bool = True,
+        patient: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        self.source = Path(source)
+        self.classes = list(classes)
+        self.made_by = {**made_by, "smallest_piece": smallest_piece, "pictures": pictures}
+        if not 0 <= smallest_piece <= 1:
+            raise ValueError(f"smallest_piece is {smallest_piece}; it is a share of the largest piece, 0 to 1.")
+        self.smallest_piece = smallest_piece
+        self.pictures = pictures
+        self.patient = dict(patient or {})
+        if unknown := self.patient.keys() - {"height", "weight", "sex"}:
+            raise ValueError(f"patient tells {sorted(unknown)}; it may tell height (cm), weight (kg), sex (F or M).")
+        if ("height" in self.patient) != ("weight" in self.patient):
+            raise ValueError("patient tells height or weight alone; the body surface area needs both.")
+        self._outs: dict[Path, Path] = {}
+        self._records: dict[Path, dict[str, Any]] = {}
+        self._failed: dict[Path, str] = {}
+
+    def plan(self, paths: Sequence[Path]) -> None:
+        """Say what will be read, and see what of it an earlier run finished; the dataset calls it once.
+
+        Raises:
+            ValueError: if they belong to several studies although one patient is described.
+        """
+        stems = [self._relative(path) for path in paths]
+        self._outs = {
+            path: self.folder / (stem if stems.count(stem) == 1 else stem.with_name(path.name))
+            for path, stem in zip(paths, stems, strict=True)
+        }
+        studies = {recognise(path)[0] for path in paths}
+        if self.patient and len(studies) > 1:
+            raise ValueError(f"{self.source} holds {len(studies)} studies, but patient describes one; give one study.")
+        for path in paths:
+            if (record := self._finished(path)) is not None:
+                self._records[path] = record
+
+    def __contains__(self, path: Path) -> bool:
+        return path in self._records
+
+    def attach(self, engine: Engine) -> None:
+        """Register with an evaluator."""
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._scan)
+        engine.add_event_handler(Events.COMPLETED, self._complete)
+
+    def _start(self, engine: Engine) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._bar = tqdm(total=engine.state.epoch_length, unit=" scans", dynamic_ncols=True)
+
+    def _scan(self, engine: Engine) -> None:
+        item, logits = engine.state.batch, engine.state.output[CommonKeys.PRED]
+        path = item["path"]
+        if item["error"]:
+            self._failed[path] = item["error"]
+            tqdm.write(f"left out: {item['error']}")
+        elif path not in self:
+            self._records[path] = self._one(path, item, logits)
+        self._bar.update()
+
+    def _one(self, path: Path, item: Mapping[str, Any], logits: Any) -> dict[str, Any]:
+        scan, framing = item["scan"], item["framing"]
+        found = label_maps(logits, framing)
+        labels = cleaned(found, len(self.classes), self.smallest_piece)
+        study, view, phase = recognise(self._named(path))
+        facts, moments = measure(labels, self.classes, scan, framing, phase)
+        facts["flags"] += cleaning_flags(found, labels, self.classes)
+        sure = certainty(logits)
+        facts["certainty"] = None if math.isnan(sure) else round(sure, 3)
+        if sure < UNSURE:
+            doubt = "is this an apical view of a heart? No overlay: what looks like a sector may be text"
+            facts["flags"].append(f"the network is unsure ({sure:.2f}): {doubt}")
+        record = {"input": str(self._named(path)), "study": study, "view": view or scan.view, "phase": phase, **facts}
+        out = self._outs[path]
+        out.parent.mkdir(parents=True, exist_ok=True)
+        caption = [*self._caption(record), NOTE]
+        pictures = self.pictures and not sure < UNSURE
+        write_outputs(labels, self.classes, scan, framing, moments, path, out, caption, pictures)
+        record["made"] = self._made(path)
+        _write(out.with_name(f"{out.name}.json"), json.dumps(record, indent=1))  # last: it says that all is there
+        return record
+
+    def _caption(self, record: Mapping[str, Any]) -> list[str]:
+        if not (record.get("beats") or record.get("still")):
+            return []
+        found = measure_study([record])
+        told = [
+            f"{words} {found[name]:.0f} {unit}"
+            for name, words, unit in (
+                ("lv_ef", "EF", "%"),
+                ("lv_edv", "EDV", "ml"),
+                ("lv_esv", "ESV", "ml"),
+                ("lv_volume", "LV volume", "ml"),
+                ("la_volume", "LA volume", "ml"),
+            )
+            if found[name] is not None
+        ]
+        return [", ".join([record["view"] or "view not told", *told])]
+
+    def _complete(self, _: Engine) -> None:
+        self._bar.close()
+        records = [self._records[path] for path in self._outs if path in self._records]
+        if not records:
+            raise ValueError("; ".join(self._failed.values()) or f"{self.source} holds nothing to read.")
+        both = {"height", "weight"} <= self.patient.keys()
+        surface = body_surface_area(self.patient["height"], self.patient["weight"]) if both else None
+        studies = {name: measure_study(own, surface, self.patient.get("sex")) for name, own in group(records).items()}
+        failed = {str(self._named(path)): reason for path, reason in self._failed.items()}
+        content = {"note": NOTE, "units": COLUMNS, "studies": studies, "left_out": failed, "made_by": self.made_by}
+        _write(self.folder / "measurements.json", json.dumps(content, indent=1))
+        table = self.folder / "measurements.csv"
+        _write(table, _rows(studies))
+        console = Console()
+        console.print(_shown(studies))
+        console.print(f"{len(records)} scans, {len(studies)} studies: {table}", soft_wrap=True)
+        if failed:
+            raise ValueError(
+                f"{len(failed)} of {len(failed) + len(records)} files were left out, all others are done; "
+                f"{self.folder / 'measurements.json'} says why: {', '.join(sorted(failed)[:5])}"
+            )
+
+    def _named(self, path: Path) -> Path:
+        return path.relative_to(self.source) if self.source.is_dir() else Path(path.name)
+
+    def _relative(self, path: Path) -> Path:
+        named = self._named(path)
+        return named.with_name(SUFFIX.sub("", named.name) or named.name)
+
+    def _made(self, path: Path) -> dict[str, Any]:
+        about = path.stat()
+        return {**self.made_by, "bytes": about.st_size, "changed": about.st_mtime_ns}
+
+    def _finished(self, path: Path) -> dict[str, Any] | None:
+        """Return the record that an earlier run left of a scan, if it would be the same again."""
+        out = self._outs[path]
+        try:
+            record: dict[str, Any] = json.loads(out.with_name(f"{out.name}.json").read_text(encoding="utf-8"))
+            return record if record["made"] == json.loads(json.dumps(self._made(path))) else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+def _write(path: Path, text: str) -> None:
+    with whole_file(path) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
+
+
+def _rows(studies: Mapping[str, Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    named = [f"{name} ({unit})" for name, unit in COLUMNS.items()]
+    writer.writerow(["study", "method", "beats", *named, "spacing_source", "grades", "flags"])
+    for name, study in studies.items():
+        values = ["" if study[column] is None else study[column] for column in COLUMNS]
+        grades = "; ".join(f"{quantity}: {words}" for quantity, words in study["grades"].items())
+        row = [name, study["method"], study["beats"], *values, study["spacing_source"], grades]
+        writer.writerow([*row, "; ".join(study["flags"])])
+    return text.getvalue().rstrip("\n")
+
+
+def _shown(studies: Mapping[str, Mapping[str, Any]], most: int = 20) -> Table:
+    table = Table(title=f"Measurements ({NOTE})" + (f", the first {most}" if len(studies) > most else ""))
+    for title in ("study", "method", "EF %", "EDV ml", "ESV ml", "LA ml", "flags"):
+        table.add_column(title, justify="left" if title in ("study", "method") else "right")
+    for name, study in list(studies.items())[:most]:
+        values = [study[column] for column in ("lv_ef", "lv_edv", "lv_esv", "la_volume")]
+        cells = ["-" if value is None else f"{value:.0f}" for value in values]
+        table.add_row(name, study["method"], *cells, str(len(study["flags"])))
+    return table

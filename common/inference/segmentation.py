@@ -1,0 +1,189 @@
+"""From logits of square network images to label maps in the geometry of the scan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from ..datasets.sector.framing import Framing
+
+__all__ = ["certainty", "cleaned", "cleaning_flags", "label_maps", "network_images"]
+
+CHUNK = 4 * 1024 * 1024  # logits that are enlarged at a time; 16 MiB
+SOME_FRAMES = 16  # evenly spaced
+MOST_PIECES = 5  # of a structure; more are noise
+SURROUNDED = 0.8  # share of a piece's border along one other structure, within which it lies
+USUALLY = 0.5  # likewise of the largest piece: the cavity always lies within the wall
+NOT_SMALL = 0.1  # of a structure's area
+
+
+def network_images(frames: NDArray[np.uint8], size: int) -> Tensor:
+    """Squash frames to squares as the preparation of the training images does.
+
+    Args:
+        frames: grey values, (frames, rows, columns).
+        size: pixels a side.
+
+    Returns:
+        Grey value / 255, float32, (frames, 1, size, size).
+
+    Example:
+        >>> network_images(np.full((2, 30, 40), 51, np.uint8), 16).unique().tolist()
+        [0.20000000298023224]
+    """
+    pixels = torch.from_numpy(np.ascontiguousarray(frames))[:, None]
+    if pixels.shape[2:] != (size, size):  # widens with the scale and rounds, as Pillow's
+        pixels = interpolate(pixels, (size, size), mode="bilinear", antialias=True)
+    return pixels.float().div_(255)
+
+
+def label_maps(logits: Tensor, framing: Framing) -> NDArray[np.uint8]:
+    """Enlarge logits to the part of the screen that they came from; the most likely class of every pixel.
+
+    Args:
+        logits: (frames, classes, size, size), on any device.
+        framing: where they came from. Structures may go on beyond the sector, as readers draw them: in CAMUS up to 4 %
+            of the annotation lies outside, and cutting it off would cost the myocardium 0.03 Dice.
+
+    Returns:
+        Classes, (frames, rows, columns) of the whole image.
+    """
+    top, left, bottom, right = framing.box
+    height, width = bottom - top, right - left
+    labels = np.zeros((len(logits), *framing.seen.shape), np.uint8)
+    each = max(1, CHUNK // (logits.shape[1] * height * width))
+    for start in range(0, len(logits), each):
+        enlarged = interpolate(logits[start : start + each].float(), (height, width), mode="bilinear")
+        labels[start : start + each, top:bottom, left:right] = enlarged.argmax(dim=1).to(torch.uint8).cpu().numpy()
+    return labels
+
+
+def certainty(logits: Tensor) -> float:
+    """Return the mean probability of the chosen class over everything that is not background, NaN if all is.
+
+    Args:
+        logits: (frames, classes, size, size); of many frames some are looked at.
+
+    Example:
+        >>> round(certainty(torch.tensor([[[[0.0, 9.0]], [[np.log(4.0), 0.0]]]])), 3)  # the first pixel is class 1
+        0.8
+    """
+    some = logits[:: -(-len(logits) // SOME_FRAMES)]
+    highest, chosen = some.float().softmax(dim=1).max(dim=1)
+    return float(highest[chosen > 0].mean())
+
+
+def cleaned(labels: NDArray[np.uint8], classes: int, smallest_piece: float) -> NDArray[np.uint8]:
+    """Remove small pieces of every class, and larger ones that lie in another structure or cut it in two; fill holes.
+
+    What is removed becomes background, or, where structures enclose it, the one with the longest border on it.
+
+    Args:
+        labels: (frames, rows, columns).
+        classes: their number, the background among them.
+        smallest_piece: share of the largest piece of the class in its frame, 0 to 1, that a piece must have to be kept;
+            1 keeps the largest alone, 0 all.
+
+    Example:
+        >>> cleaned(np.array([[[1, 1, 0, 1, 0]]], np.uint8), 2, smallest_piece=1.0).tolist()
+        [[[1, 1, 0, 0, 0]]]
+    """
+    kept = labels.copy()
+    somewhere = np.asarray(labels.any(axis=0))
+    part = (slice(None), *(_extent(np.any(somewhere, axis=axis)) for axis in (1, 0)))  # less to look at
+    for frame in kept[part]:
+        several = [value for value in range(1, classes) if _count(frame == value) > 1]
+        if several and smallest_piece > 0:
+            _close(frame, classes, smallest_piece)
+        for value in several:
+            pieces, sizes = _pieces(frame == value)
+            frame[(sizes < smallest_piece * sizes[1:].max(initial=0))[pieces] & (pieces > 0)] = 0
+        _fill(frame)
+    return kept
+
+
+def _close(frame: NDArray[np.uint8], classes: int, smallest_piece: float) -> None:
+    """Give pieces that lie in another structure, or cut it in two, to that structure.
+
+    Reverberations in the ventricle look like the roof of an atrium. The largest piece of each class stays, and small
+    ones are none of it.
+    """
+    for value in range(1, classes):
+        pieces, sizes = _pieces(frame == value)
+        large = np.flatnonzero(sizes[1:] >= smallest_piece * sizes[1:].max(initial=1)) + 1
+        if not 1 < len(large) <= MOST_PIECES:
+            continue
+        others = [other for other in range(1, classes) if other != value]
+        *smaller, largest = large[np.argsort(sizes[large])]
+        usual = _beside(frame, pieces == largest, classes)
+        for number in smaller:
+            piece = pieces == number
+            around = _beside(frame, piece, classes)
+            other = int(around[1:].argmax()) + 1
+            closed = np.where(piece, np.uint8(other), frame)
+            joined = any(_count(closed == one) < _count(frame == one) for one in others)
+            if joined or (around[other] >= SURROUNDED and usual[other] < USUALLY):
+                frame[:] = closed
+
+
+def _beside(frame: NDArray[np.uint8], piece: NDArray[np.bool_], classes: int) -> NDArray[np.float64]:
+    """Return the share of each class along the border of a piece, (classes,)."""
+    counts = np.bincount(frame[ndimage.binary_dilation(piece) & ~piece], minlength=classes)
+    shares: NDArray[np.float64] = counts / max(counts.sum(), 1)
+    return shares
+
+
+def _count(mask: NDArray[np.bool_]) -> int:
+    return int(ndimage.label(mask)[1])
+
+
+def _pieces(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
+    """Return the number of the piece of each pixel, from 1, and the size of each piece and, first, of nothing."""
+    pieces = ndimage.label(mask)[0]
+    return pieces, np.bincount(pieces.ravel())
+
+
+def cleaning_flags(before: NDArray[np.uint8], after: NDArray[np.uint8], names: Sequence[str]) -> list[str]:
+    """Tell where `cleaned` changed much, for what was removed may have been the heart.
+
+    Args:
+        before: (frames, rows, columns).
+        after: of the same shape.
+        names: of the classes, background first.
+
+    Example:
+        >>> cleaning_flags(np.array([[[1, 1, 0, 1]]]), np.array([[[1, 1, 0, 0]]]), ["background", "left_atrium"])
+        ['left atrium: in frame 0 a piece was removed that is not small']
+    """
+    flags = []
+    for value, name in enumerate(names[1:], start=1):
+        old, new = before == value, after == value
+        lost = (old & ~new).sum(axis=(1, 2)) > NOT_SMALL * new.sum(axis=(1, 2))
+        if lost.any():
+            frames = ", ".join(map(str, np.flatnonzero(lost)))
+            flags.append(f"{name.replace('_', ' ')}: in frame {frames} a piece was removed that is not small")
+    return flags
+
+
+def _fill(labels: NDArray[np.uint8]) -> None:
+    """Give enclosed background to the class with the longest border on it."""
+    padded = np.pad(labels, 1)
+    pieces, _ = ndimage.label(padded == 0)  # the first holds the padding
+    for number, (rows, columns) in enumerate(ndimage.find_objects(pieces)[1:], start=2):
+        part = slice(rows.start - 1, rows.stop + 1), slice(columns.start - 1, columns.stop + 1)
+        hole = pieces[part] == number
+        around = padded[part][ndimage.binary_dilation(hole) & ~hole]
+        padded[part][hole] = np.bincount(around).argmax()
+    labels[:] = padded[1:-1, 1:-1]
+
+
+def _extent(marked: Any) -> slice:
+    places = np.flatnonzero(marked)
+    return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 0)

@@ -1,0 +1,288 @@
+"""The command line: what the configuration does not know stops the run, and what was run can be run again."""
+
+import functools
+import inspect
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import fire
+import pytest
+import yaml
+from monai.bundle import ConfigParser
+from monai.bundle import run as monai_run
+
+from common.bundle.settings import _report, check_settings, command_line, save_settings
+from common.configuration import switch
+from common.datasets import read_datalist
+
+CONFIG = """
+epochs: 50
+learning_rate: 0.1
+resume: false
+data: data/phantom
+note: null
+classes: [background, lv]
+withheld: {}
+loss: marginal
+doubled: "$@epochs * 2"
+losses:
+  marginal: {_target_: torch.nn.L1Loss}
+  adaptive_bce: {_target_: torch.nn.MSELoss}
+optimizer: {_target_: torch.optim.SGD, lr: 0.1}
+train:
+  handlers:
+    - {_target_: common.engines.History, folder: runs}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "train.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+def check(config: Path, *words: str, choices: bool = True) -> None:
+    check_settings({"loss": "losses"} if choices else None, ["run", "--config_file", str(config), *words])
+
+
+@pytest.fixture(autouse=True)
+def _restore_hook(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+
+
+@pytest.mark.parametrize(
+    ("words", "runner", "overrides"),
+    [
+        (["run"], {}, {}),
+        (["run", "my_run", "--config_file", "a.yaml"], {"config_file": "a.yaml"}, {}),
+        (["run", "--config_file=a.yaml,b.yaml", "--x=1"], {"config_file": "a.yaml,b.yaml"}, {"x": 1}),
+        (["run", "--lr", "0.01", "--name", "text", "--on", "True"], {}, {"lr": 0.01, "name": "text", "on": True}),
+        (["run", "--resume"], {}, {"resume": True}),
+        (["run", "--resume", "--epochs", "3"], {}, {"resume": True, "epochs": 3}),
+        (["run", "--shift", "-3"], {}, {"shift": -3}),
+        (["run", "--names", "['a','b']"], {}, {"names": ["a", "b"]}),
+        (["run", "--label-dropout", "0.5"], {}, {"label_dropout": 0.5}),
+        (["run", "--optimizer::lr", "0.5", "--a#0", "x=y"], {}, {"optimizer::lr": 0.5, "a#0": "x=y"}),
+        (["run", "--uri", "sqlite:///a=b.db"], {}, {"uri": "sqlite:///a=b.db"}),
+        (
+            ["run", "--logging_file", "l.conf", "--tracking", "mlflow"],
+            {"logging_file": "l.conf", "tracking": "mlflow"},
+            {},
+        ),
+    ],
+)
+def test_the_words_are_read_as_monais_runner_reads_them(words: list[str], runner: dict, overrides: dict):
+    assert command_line(words) == (runner, overrides)
+    received: dict[str, Any] = {}
+
+    @functools.wraps(monai_run)
+    def spy(*positional: Any, **named: Any) -> None:
+        arguments = inspect.signature(monai_run).bind(*positional, **named).arguments
+        received.update(arguments.pop("override", {}), **arguments)
+
+    fire.Fire({"run": spy}, command=words)
+    given = {name: value for name, value in received.items() if value is not None and name != "run_id"}
+    assert given == runner | overrides
+
+
+def test_the_words_of_another_program_are_none_of_our_business(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/pytest", "--epoch", "3"])
+    assert command_line() is None
+    check_settings()
+    monkeypatch.setattr(sys, "argv", ["/lib/monai/bundle/__main__.py", "run", "--epochs", "3"])
+    assert command_line() == ({}, {"epochs": 3})
+
+
+def test_a_file_of_arguments_counts_and_the_command_line_wins(tmp_path: Path, config: Path):
+    arguments = tmp_path / "arguments.yaml"
+    arguments.write_text(yaml.safe_dump({"config_file": str(config), "epochs": 7, "learning_rate": 0.5}))
+    runner, overrides = command_line(["run", "--args_file", str(arguments), "--epochs", "3"])
+    assert runner == {"args_file": str(arguments), "config_file": str(config)}
+    assert overrides == {"epochs": 3, "learning_rate": 0.5}
+    arguments.write_text(yaml.safe_dump({"config_file": str(config), "epoch": 7}))
+    with pytest.raises(SystemExit, match=r"--epoch is not a setting of this bundle; did you mean --epochs\?"):
+        check_settings(argv=["run", "--args_file", str(arguments)])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--epochs", "3", "--learning_rate", "1", "--resume", "true", "--loss", "adaptive_bce"],
+        ["--resume"],
+        ["--resume=False"],
+        ["--data", "['a', 'b']"],
+        ["--note", "anything"],
+        ["--classes", "[background, la]"],
+        ["--doubled", "7"],
+        ["--epochs", "$2 + 1"],
+        ["--learning_rate", "@epochs"],
+        ["--optimizer::lr", "0.5"],
+        ["--optimizer#lr", "0.5"],
+        ["--optimizer::momentum", "0.9"],  # an argument that the component has but the configuration does not list
+        ["--train::handlers::0::folder", "elsewhere"],
+        ["--losses::marginal::_target_", "torch.nn.HuberLoss"],
+    ],
+)
+def test_what_the_configuration_knows_may_be_set(config: Path, words: list[str]):
+    check(config, *words)
+    parsed = command_line(["run", *words])
+    assert parsed is not None
+    assert parsed[1], "the words were seen, and let pass"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["--epoch", "3"],
+            r"--epoch is not a setting of this bundle; did you mean --epochs\? Plain settings: epochs, ",
+        ),
+        (["--epoch=3"], r"--epoch is not a setting of this bundle; did you mean --epochs\?"),
+        (["--learningrate", "3"], r"--learningrate is not a setting .*did you mean --learning_rate\?"),
+        (["--zzzzzz", "3"], r"--zzzzzz is not a setting of this bundle; Plain settings: epochs, learning_rate, resume"),
+        (["--resumed"], r"--resumed is not a setting of this bundle; did you mean --resume\?"),
+        # MONAI merges "+" in files only: on the command line it would add a setting of that name, and nobody reads it
+        (["--+withheld", "{'a': ['lv']}"], r"--\+withheld is not a setting of this bundle; did you mean --withheld\?"),
+        (["--optimiser::lr", "0.5"], r"--optimiser::lr is not a setting of this bundle; did you mean --optimizer\?"),
+        (["--losses::margnal::weight", "0.5"], r"--losses::margnal::weight is not a setting"),
+        (["--train::handlers::1::folder", "x"], r"--train::handlers::1::folder is not a setting"),
+        (["--epochs::first", "3"], r"--epochs::first is not a setting"),
+        (["--loss", "margnal"], r"--loss is 'margnal'; it is one of marginal, adaptive_bce\."),
+        (["--loss", "3"], r"--loss is 3; it is one of marginal, adaptive_bce\."),
+        (["--epochs", "three"], r"--epochs is 'three'; its default 50 is a number\."),
+        (["--epochs"], r"--epochs is True; its default 50 is a number\."),
+        (["--learning_rate", "1e-3x"], r"--learning_rate is '1e-3x'; its default 0\.1 is a number\."),
+        (["--optimizer::lr", "fast"], r"--optimizer::lr is 'fast'; its default 0\.1 is a number\."),
+        (["--resume", "maybe"], r"--resume: 'maybe' is neither true nor false\."),
+        (["--resume", "1"], r"--resume: 1 is neither true nor false\."),
+    ],
+)
+def test_what_it_does_not_know_stops_the_run(config: Path, words: list[str], message: str):
+    with pytest.raises(SystemExit, match=message):
+        check(config, *words)
+
+
+def test_choices_are_those_of_all_configuration_files_together(config: Path, tmp_path: Path):
+    more = tmp_path / "more.yaml"
+    more.write_text("+losses: {mine: {_target_: torch.nn.L1Loss}}\nnew_setting: 1\n")
+    check_settings(
+        {"loss": "losses"}, ["run", "--config_file", f"{config},{more}", "--loss", "mine", "--new_setting=2"]
+    )
+    check_settings({"loss": "losses"}, ["run", "--config_file", f"['{config}','{more}']", "--loss", "mine"])
+    with pytest.raises(SystemExit, match=r"--loss is 'mine'; it is one of marginal, adaptive_bce"):
+        check(config, "--loss", "mine")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(True, True), (False, False), ("true", True), ("False", False), ("TRUE", True)]
+)
+def test_a_switch_is_read_from_text(value: bool | str, expected: bool):
+    assert switch(value) is expected
+
+
+@pytest.mark.parametrize("value", ["yes", "", "0", "None"])
+def test_what_is_neither_true_nor_false_is_refused(value: str):
+    with pytest.raises(ValueError, match=rf"'{value}' is neither true nor false"):
+        switch(value)
+
+
+def saved(folder: Path, config: Path, words: Sequence[str]) -> ConfigParser:
+    save_settings(folder, ["run", "--config_file", str(config), "--bundle_root", "bundles/b", *words])
+    parser = ConfigParser()
+    parser.read_config(folder / "config.yaml")
+    return parser
+
+
+def test_the_saved_configuration_runs_as_it_was_run(tmp_path: Path, config: Path):
+    words = [
+        "--epochs",
+        "3",
+        "--loss=adaptive_bce",
+        "--optimizer::lr",
+        "0.5",
+        "--withheld",
+        "{'a': ['lv']}",
+        "--data",
+        "a,b",
+    ]
+    parser = saved(tmp_path, config, words)
+    assert parser.get_parsed_content("doubled") == 6, "an expression stays one"
+    assert type(parser.get_parsed_content("losses::adaptive_bce")).__name__ == "MSELoss"
+    original = yaml.safe_load(CONFIG)
+    expected = original | {
+        "epochs": 3,
+        "loss": "adaptive_bce",
+        "optimizer": original["optimizer"] | {"lr": 0.5},
+        "withheld": {"a": ["lv"]},
+        "data": ["a", "b"],
+        "bundle_root": "bundles/b",
+    }
+    stored = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert stored == expected
+    assert list(stored)[:3] == ["epochs", "learning_rate", "resume"], "in the order of the original"
+
+
+def test_the_saved_configuration_passes_its_own_check(tmp_path: Path, config: Path):
+    saved(tmp_path, config, ["--optimizer::momentum", "0.9"])
+    check_settings({"loss": "losses"}, ["run", "--config_file", str(tmp_path / "config.yaml"), "--epochs", "4"])
+
+
+def test_nothing_is_saved_outside_a_bundle_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/pytest"])
+    save_settings(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def wrapped(tmp_path: Path, cause: BaseException | None = None) -> BaseException:
+    """Return an error as MONAI passes it on: wrapped in the names of components."""
+    try:
+        try:
+            if cause is not None:
+                raise cause
+            read_datalist(tmp_path / "nowhere")
+        except Exception as error:
+            raise RuntimeError("Failed to instantiate component 'train::dataset'") from error
+    except RuntimeError as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def report(error: BaseException, capsys: pytest.CaptureFixture[str]) -> str:
+    _report(type(error), error, error.__traceback__)
+    return capsys.readouterr().err
+
+
+def test_an_error_raised_on_purpose_is_its_message_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    lines = report(wrapped(tmp_path), capsys).strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("FileNotFoundError: ")
+    assert "nowhere is not a prepared dataset" in lines[0]
+
+
+def test_an_error_of_others_keeps_its_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    output = report(wrapped(tmp_path, ValueError("raised in a library")), capsys)
+    assert "Traceback" in output
+    assert "Failed to instantiate component" in output
+    assert output.strip().endswith("ValueError: raised in a library")
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(TypeError) as raised:
+        read_datalist(3)  # type: ignore[arg-type]
+    assert "Traceback" in report(raised.value, capsys)
+
+
+def test_a_cause_that_was_never_raised_is_reported(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(RuntimeError) as raised:
+        raise RuntimeError("outer") from ValueError("never raised")
+    output = report(raised.value, capsys)
+    assert "outer" in output
+    assert "never raised" in output
+
+
+def test_from_the_check_on_errors_are_reported_so(config: Path):
+    check(config)
+    assert sys.excepthook is _report

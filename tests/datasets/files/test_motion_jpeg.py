@@ -1,0 +1,172 @@
+"""Frames of motion-JPEG clips: as stored, with the movement, and from damaged or hostile files."""
+
+import io
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from common.datasets.files import motion_jpeg as video
+from common.datasets.files.motion_jpeg import read_frames
+
+
+def clip(frames: int = 40, shape: tuple[int, int] = (48, 64)) -> np.ndarray:
+    """Grey values, (frames, rows, columns): no two frames are equal; columns 40 and up never move."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    moving = 100 + 80 * np.sin(rows / 7 + columns / 11 + np.arange(frames)[:, None, None] * 0.3)
+    return np.where(columns < 40, moving, 50 + 2 * rows).astype(np.uint8)
+
+
+def write_avi(path: Path, frames: np.ndarray, codec: str = "mjpeg", pixels: str = "yuvj420p") -> None:
+    with av.open(str(path), "w", format="avi") as container:
+        stream = container.add_stream(codec, rate=50)
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:], pixels
+        stream.codec_context.options = {"qmin": "1", "qmax": "1"}
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="gray").reformat(format=pixels)))
+        container.mux(stream.encode())
+
+
+def packets(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+
+
+@pytest.fixture(scope="module")
+def avi(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("video") / "clip.avi"
+    write_avi(path, clip())
+    return path
+
+
+def test_frames_come_back_in_the_order_asked_for(avi: Path):
+    read = read_frames(avi, [39, 0, 17, 0])
+    assert read.frames.dtype == np.uint8
+    assert (read.count, read.frame_rate) == (40, 50.0)
+    error = read.frames.astype(int) - clip()[[39, 0, 17, 0]]
+    assert np.abs(error).max() <= 4  # neighbouring frames differ by up to 24
+    np.testing.assert_array_equal(read.frames[1], read.frames[3])
+
+
+def test_grey_values_are_those_another_decoder_finds_in_the_file(avi: Path):
+    stored = [np.asarray(Image.open(io.BytesIO(packet)).convert("L")).astype(int) for packet in packets(avi)]
+    read = read_frames(avi, range(40)).frames
+    assert np.abs(read - np.stack(stored)).max() <= 1  # the decoders' cosine transforms round differently
+
+
+def test_black_and_white_stay_black_and_white(tmp_path: Path):
+    board = np.kron([[0, 255], [255, 0]], np.ones((16, 16))).astype(np.uint8)
+    write_avi(tmp_path / "board.avi", board[None])
+    np.testing.assert_array_equal(read_frames(tmp_path / "board.avi", [0]).frames[0], board)
+
+
+@pytest.mark.parametrize("frames", [1, 20, 40])
+def test_motion_is_the_standard_deviation_of_evenly_spaced_frames(tmp_path: Path, frames: int):
+    write_avi(tmp_path / "clip.avi", clip(frames))
+    read = read_frames(tmp_path / "clip.avi", range(frames))
+    step = 2 if frames == 40 else 1  # at most 32 frames are looked at
+    np.testing.assert_allclose(read.motion, read.frames[::step].std(axis=0), rtol=1e-5, atol=1e-6)
+    assert read.motion.dtype == np.float32
+
+
+def test_what_stands_still_has_no_motion(avi: Path):
+    motion = read_frames(avi, [3]).motion
+    assert motion[:, 48:].max() < 1 < 40 < motion[:, :32].min()
+
+
+@pytest.mark.parametrize("index", [40, -1, 10**12])
+def test_a_frame_outside_the_clip_is_refused(avi: Path, index: int):
+    with pytest.raises(ValueError, match=rf"clip\.avi has no frame {index}: it has 40 frames, counted from 0"):
+        read_frames(avi, [0, index])
+
+
+def test_a_missing_file_is_named(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"gone\.avi is missing"):
+        read_frames(tmp_path / "gone.avi", [0])
+
+
+@pytest.mark.parametrize("share", [0.5, 0.97])
+def test_a_file_that_breaks_off_is_refused_even_if_the_frame_is_there(avi: Path, tmp_path: Path, share: float):
+    content = avi.read_bytes()
+    start = content.rindex(packets(avi)[-1])
+    (tmp_path / "half.avi").write_bytes(content[: int(start * share)])
+    with pytest.raises(ValueError, match=r"half\.avi cannot be read as a video: it holds \d+ of 40 frames. Download"):
+        read_frames(tmp_path / "half.avi", [1])
+
+
+@pytest.mark.parametrize("content", ["", "a picture of a heart\n" * 50, "ffconcat version 1.0\nfile whole.avi\n"])
+def test_what_is_no_avi_file_is_refused_and_no_playlist_is_followed(avi: Path, tmp_path: Path, content: str):
+    (tmp_path / "whole.avi").write_bytes(avi.read_bytes())
+    (tmp_path / "text.avi").write_text(content)
+    with pytest.raises(ValueError, match=r"text\.avi cannot be read as a video: .* Download it again"):
+        read_frames(tmp_path / "text.avi", [0])
+
+
+@pytest.mark.parametrize(("number", "asked"), [(0, 0), (5, 5)])
+@pytest.mark.parametrize("size", [(65000, 65000), (3000, 3000), (0, 64)])
+def test_a_frame_that_claims_another_size_is_refused(
+    avi: Path, tmp_path: Path, number: int, asked: int, size: tuple[int, int]
+):
+    content, packet = bytearray(avi.read_bytes()), packets(avi)[number]
+    place = content.index(packet) + packet.index(b"\xff\xc0") + 5  # the size in the JPEG's start of frame
+    content[place : place + 4] = size[0].to_bytes(2, "big") + size[1].to_bytes(2, "big")
+    (tmp_path / "bomb.avi").write_bytes(content)
+    with pytest.raises(ValueError, match=r"bomb\.avi cannot be read as a video"):
+        read_frames(tmp_path / "bomb.avi", [asked])
+
+
+def test_a_damaged_frame_is_refused(avi: Path, tmp_path: Path):
+    content, packet = avi.read_bytes(), packets(avi)[5]
+    scan = (packet.index(b"\xff\xda") + len(packet)) // 2  # the header stays whole
+    damaged = packet[:scan] + bytes(len(packet) - scan)
+    (tmp_path / "damaged.avi").write_bytes(content.replace(packet, damaged))
+    with pytest.raises(ValueError, match=r"damaged\.avi cannot be read as a video"):
+        read_frames(tmp_path / "damaged.avi", [5])
+
+
+def test_a_frame_of_another_size_than_the_clip_is_refused(avi: Path, tmp_path: Path):
+    content, packet, small = avi.read_bytes(), packets(avi)[5], io.BytesIO()
+    Image.fromarray(clip()[5, :16, :16]).save(small, "JPEG")
+    (tmp_path / "small.avi").write_bytes(content.replace(packet, small.getvalue().ljust(len(packet), b"\0")))
+    with pytest.raises(ValueError, match=r"small\.avi cannot be read as a video: a frame is not of \(48, 64\) pixels"):
+        read_frames(tmp_path / "small.avi", [5])
+
+
+@pytest.mark.parametrize("frames", [0, 10**6])
+def test_an_absurd_number_of_frames_is_refused(avi: Path, tmp_path: Path, frames: int):
+    content = bytearray(avi.read_bytes())
+    place = content.index(b"strh") + 8 + 32  # the stream's length
+    content[place : place + 4] = frames.to_bytes(4, "little")
+    (tmp_path / "long.avi").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"long\.avi has {frames} frames of 64 x 48 pixels; 1 to 100000 frames"):
+        read_frames(tmp_path / "long.avi", [0])
+
+
+@pytest.mark.parametrize("limit", ["MAX_BYTES", "MAX_PIXELS"])
+def test_large_files_and_frames_are_refused(avi: Path, monkeypatch: pytest.MonkeyPatch, limit: str):
+    monkeypatch.setattr(video, limit, 3000)  # a frame has 3072 pixels
+    with pytest.raises(ValueError, match=r"clip\.avi has (more than 3000 bytes|.* of at most 3000 pixels)"):
+        read_frames(avi, [0])
+
+
+def test_another_codec_is_refused(tmp_path: Path):
+    write_avi(tmp_path / "other.avi", clip(2), "mpeg4", "yuv420p")
+    with pytest.raises(ValueError, match=r"other\.avi holds mpeg4 video; motion JPEG is expected"):
+        read_frames(tmp_path / "other.avi", [0])
+
+
+@pytest.mark.slow
+def test_bytes_changed_at_random_never_do_more_than_raise(avi: Path, tmp_path: Path):
+    content, rng, refused = avi.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(50):
+        damaged = bytearray(content)
+        for place in rng.integers(0, 4000, 12):
+            damaged[place] = rng.integers(0, 256)
+        (tmp_path / "random.avi").write_bytes(damaged)
+        try:
+            assert read_frames(tmp_path / "random.avi", [1]).frames.shape[0] == 1
+        except ValueError as error:
+            refused += "random.avi" in str(error)
+    assert 5 < refused < 50

@@ -1,0 +1,39 @@
+"""The prepared layout as it is read."""
+
+from pathlib import Path
+
+import pytest
+from clinic import job, source
+
+from common.datasets.prepared.layout import read_datalist, read_provenance
+from common.datasets.prepared.preparation import prepare
+
+
+def test_a_datalist_is_read_by_fold_with_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    prepare(source(job(1), job(2, "test"), job(3)), tmp_path / "a", size=32, workers=1)
+    prepare(source(job(4), job(5, "validation")), tmp_path / "b", size=32, workers=1)
+    monkeypatch.chdir(tmp_path)
+    training = read_datalist(["a", "b"], "training")
+    assert [item["patient"] for item in training] == ["patient1", "patient3", "patient4"]
+    monkeypatch.chdir("/")
+    assert all(Path(item[key]).is_file() for item in training for key in ("image", "label"))
+    assert [item["patient"] for item in read_datalist(tmp_path / "a")] == ["patient1", "patient2", "patient3"]
+    assert [item["patient"] for item in read_datalist(str(tmp_path / "b"), "validation")] == ["patient5"]
+    with pytest.raises(ValueError, match=r"no item of fold 'test' in \['.*b'\]"):
+        read_datalist(tmp_path / "b", "test")
+    with pytest.raises(ValueError, match=r"fold is 'train'; it is one of \['training', 'validation', 'test'\]"):
+        read_datalist(tmp_path / "b", "train")
+
+
+def test_a_folder_that_is_not_prepared_says_how_to_prepare_one(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"it has no datalist\.json.*python -m common\.datasets phantom"):
+        read_datalist(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"nowhere is not a prepared dataset: it has no provenance\.json"):
+        read_provenance(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("content", [b'[{"image": ', b"\x89PNG\xff\xfe"])
+def test_an_unreadable_datalist_is_named(tmp_path: Path, content: bytes):
+    (tmp_path / "datalist.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"datalist\.json is not readable JSON .*prepare the dataset again"):
+        read_datalist(tmp_path)

@@ -1,0 +1,85 @@
+"""A teacher fills in what is left open, and nothing else."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from clinic import job, source
+from hypothesis import given
+from hypothesis import strategies as st
+from monai.inferers import SimpleInferer
+from PIL import Image
+from torch import nn
+
+from common.datasets import ResidentDataset, labels_of, read_datalist, select
+from common.datasets.prepared.layout import read_provenance
+from common.datasets.prepared.preparation import prepare
+from common.datasets.prepared.pseudo_labels import filled, write_pseudo_labels
+from common.label_sets import LabelSets
+
+CLASSES = ["background", "lv_cavity", "lv_myocardium"]
+SETS = {"clinic": [["background"], ["lv_cavity"], ["lv_myocardium"]]}
+
+
+class Bright(nn.Module):
+    """Finds class 1 in dark pixels and class 2 in bright ones, whatever its single weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return torch.cat([torch.zeros_like(image), 1 + self.weight - image, image], dim=1)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4))
+def test_annotated_pixels_stay_and_open_ones_take_what_is_admitted(seed: int, known: int):
+    random = np.random.default_rng(seed)
+    full = [["background"], ["a"], ["b"], ["c"], ["d"]]
+    labels = LabelSets(["background", *"abcd"], {"full": full, "some": full}).withhold({"some": list("abcd"[known:])})
+    values = torch.from_numpy(random.integers(0, 5, (1, 6, 6)))
+    target = labels.encode(values, "some")[None]
+    chosen = filled(torch.from_numpy(random.normal(size=(1, 5, 6, 6))), target)[0]
+    told = torch.isin(values[0], torch.arange(1, known + 1))
+    assert (chosen[told] == values[0][told]).all()
+    assert torch.isin(chosen[~told], torch.tensor([0, *range(known + 1, 5)])).all()
+
+
+@pytest.fixture
+def clinic(tmp_path: Path) -> Path:
+    """Six training patients and two of validation; annotation values 0 and 2."""
+    jobs = [job(number, "validation" if number >= 6 else "training") for number in range(8)]
+    prepare(source(*jobs), tmp_path / "clinic", size=32, workers=1)
+    return tmp_path / "clinic"
+
+
+def test_what_is_written_is_a_complete_dataset(clinic: Path, tmp_path: Path):
+    torch.save(Bright().state_dict(), tmp_path / "model.pt")
+    items = select(read_datalist(clinic), SETS, withheld={"clinic": ["lv_cavity"]})
+    # half of the patients lose the myocardium too
+    items = select(items, SETS, withheld={"clinic": ["lv_myocardium"]}, share=0.5)
+    labels = LabelSets(CLASSES, {**SETS, "other": SETS["clinic"]})
+    dataset = ResidentDataset(items, labels, image_size=32)
+    write_pseudo_labels(dataset, Bright(), SimpleInferer(), tmp_path / "model.pt", clinic, tmp_path / "out")
+    written = {item["patient"]: item for item in read_datalist(tmp_path / "out")}
+    before = {item["patient"]: item for item in items}
+    assert {name: item["fold"] for name, item in written.items()} == {n: item["fold"] for n, item in before.items()}
+    for patient, item in written.items():
+        image, label, truth = (
+            np.asarray(Image.open(path)) for path in (item["image"], item["label"], before[patient]["label"])
+        )
+        np.testing.assert_array_equal(image, np.asarray(Image.open(before[patient]["image"])))
+        teacher = np.where(image / 255 > 0.5, 2, 1)
+        if "lv_myocardium" in before[patient]["unlabelled"]:
+            np.testing.assert_array_equal(label, teacher)
+        else:
+            np.testing.assert_array_equal(label, np.where(truth == 2, 2, 1))
+        assert item["spacing"] == before[patient]["spacing"]
+        assert "unlabelled" not in item
+    provenance = read_provenance(tmp_path / "out")
+    assert provenance["licence"] == "none"
+    assert provenance["label_sets"] == {"clinic": [[name] for name in CLASSES], "other": [[name] for name in CLASSES]}
+    assert provenance["teacher"].endswith("model.pt")
+    complete = labels_of(CLASSES, {"clinic": [[name] for name in CLASSES]}, read_datalist(tmp_path / "out"))
+    assert complete.annotated("clinic") == CLASSES

@@ -1,0 +1,247 @@
+"""A folder of one's own, described by a naming pattern or by a table."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from own_folder import COLUMNS, ROWS, describe, mask, picture, scan, tabulate, write_clinic
+
+from common.datasets.prepared.layout import read_datalist, read_provenance
+from common.datasets.prepared.preparation import prepare
+from common.datasets.prepared.source import Source
+from common.datasets.prepared.splits import fold_of
+from common.datasets.readers.own_folder.reader import folder
+
+
+def metaimage(path: Path, pixels: np.ndarray, *spacing: float) -> None:
+    sizes, lengths = (" ".join(map(str, axes[::-1])) for axes in (pixels.shape, spacing))
+    header = f"NDims = {pixels.ndim}\nDimSize = {sizes}\nElementSpacing = {lengths}\nElementType = MET_UCHAR\n"
+    path.write_bytes(header.encode() + b"ElementDataFile = LOCAL\n" + pixels.tobytes())
+
+
+@pytest.fixture
+def clinic(tmp_path: Path) -> Path:
+    return write_clinic(tmp_path / "clinic")
+
+
+def items(source: Source) -> dict[str, dict[str, Any]]:
+    return {job.id: dict(job.item) for job in source.jobs}
+
+
+def test_a_naming_pattern_finds_images_masks_and_what_names_tell(clinic: Path):
+    found = folder(clinic, describe(clinic))
+    assert items(found) == {
+        f"images_{patient}_4CH_{phase}": {
+            "dataset": "clinic",
+            "patient": patient,
+            "view": "4CH",
+            "phase": phase,
+            "fold": fold_of("clinic", patient),
+        }
+        for patient in ("p_1", "p_2")
+        for phase in ("ED", "ES")
+    }
+    assert (found.name, found.licence, found.citation, found.skipped) == ("clinic", "private", "", {})
+    frame = found.jobs[2].read()
+    np.testing.assert_array_equal(frame.image, scan(2))
+    np.testing.assert_array_equal(frame.label, mask(0, 1, 2))
+    assert frame.spacing is None
+
+
+def test_the_line_for_the_bundle_says_what_the_values_stand_for(clinic: Path):
+    found = folder(clinic, describe(clinic))
+    expected = {"clinic": [["background", "left_atrium"], ["lv_cavity"], ["lv_myocardium"]]}
+    assert found.label_sets == expected
+    assert found.facts["bundle_line"].startswith("  clinic: ")
+    assert yaml.safe_load(found.facts["bundle_line"]) == expected
+
+
+def test_what_is_found_is_prepared(clinic: Path, tmp_path: Path):
+    prepare(folder(clinic, describe(clinic, spacing=[0.3, 0.15])), tmp_path / "out", size=16, workers=1)
+    prepared = read_datalist(tmp_path / "out")
+    assert [item["patient"] for item in prepared] == ["p_1", "p_1", "p_2", "p_2"]
+    assert prepared[0]["spacing"] == pytest.approx([0.3 * ROWS / 16, 0.15 * COLUMNS / 16])
+    assert prepared[0]["values"] == [0, 1, 2]
+    provenance = read_provenance(tmp_path / "out")
+    assert provenance["annotation_values"] == {"0": 0, "1": 1, "2": 2}
+    assert str(clinic) not in json.dumps(provenance)
+
+
+def test_values_with_gaps_are_renumbered_in_their_order(clinic: Path):
+    picture(clinic / "masks" / "p_1_4CH_ED_mask.png", mask(255, 0, 7))
+    found = folder(clinic, describe(clinic, values={255: "left_atrium", 0: "background", 7: "lv_cavity"}))
+    np.testing.assert_array_equal(found.jobs[0].read().label, mask(2, 0, 1))
+    assert found.facts["annotation_values"] == {"0": 0, "7": 1, "255": 2}
+    assert found.label_sets == {"clinic": [["background"], ["lv_cavity"], ["left_atrium"]]}
+
+
+def test_a_name_may_stand_in_folders_and_more_than_once(clinic: Path):
+    picture(clinic / "site_a" / "x" / "x.png", scan())
+    picture(clinic / "site_a" / "x" / "y.png", scan())
+    picture(clinic / "site_a" / "x" / "x_seg.png", mask(0, 1))
+    files = {"image": "{site}/{patient}/{patient}.png", "label": "{site}/{patient}/{patient}_seg.png"}
+    found = folder(clinic, describe(clinic, files=files))
+    ((name, item),) = items(found).items()
+    assert name == "site_a_x_x"
+    assert (item["site"], item["patient"], item["view"], item["phase"]) == ("site_a", "x", None, None)
+
+
+def test_a_mask_beside_its_image_is_no_image(clinic: Path):
+    for name in ("a.png", "b.png"):
+        picture(clinic / name, scan())
+    picture(clinic / "a_mask.png", mask(0, 1))
+    found = folder(clinic, describe(clinic, files={"image": "{patient}.png", "label": "{patient}_mask.png"}))
+    assert list(items(found)) == ["a"]
+    assert found.skipped == {"b.png": "label b_mask.png is missing"}
+
+
+def test_the_frame_in_the_name_of_a_still_is_told(clinic: Path):
+    picture(clinic / "x_017.png", scan())
+    picture(clinic / "x_017_mask.png", mask(0, 1))
+    files = {"image": "{patient}_{frame}.png", "label": "{patient}_{frame}_mask.png"}
+    (job,) = folder(clinic, describe(clinic, files=files)).jobs
+    assert job.item["frame"] == 17
+    np.testing.assert_array_equal(job.read().image, scan())
+
+
+def test_an_unknown_view_is_left_out(clinic: Path):
+    (clinic / "images" / "p_1_4CH_ED.png").rename(clinic / "images" / "p_1_PLAX_ED.png")
+    (clinic / "masks" / "p_1_4CH_ED_mask.png").rename(clinic / "masks" / "p_1_PLAX_ED_mask.png")
+    found = folder(clinic, describe(clinic))
+    assert len(found.jobs) == 3
+    assert found.skipped == {"images/p_1_PLAX_ED.png": "view 'PLAX' is not among ['2CH', 'A2C', '4CH', 'A4C']"}
+
+
+def test_a_table_tells_what_names_do_not(clinic: Path):
+    description = tabulate(
+        clinic,
+        "image,label,patient,view,phase,fold,ef,age,sex,unlabelled,born,device",
+        "images/p_1_4CH_ED.png,masks/p_1_4CH_ED_mask.png,one,a4c,ed,test,55.5,61,F,lv_myocardium left_atrium,1950,S5",
+        "images/p_2_4CH_ED.png,masks/p_2_4CH_ED_mask.png,two,,,training,,,,,1960,",
+        keep=["device"],
+    )
+    found = folder(clinic, description)
+    assert items(found) == {
+        "images_p_1_4CH_ED": {
+            "dataset": "clinic",
+            "patient": "one",
+            "view": "4CH",
+            "phase": "ED",
+            "fold": "test",
+            "ef": 55.5,
+            "age": 61.0,
+            "sex": "F",
+            "unlabelled": ["lv_myocardium", "left_atrium"],
+            "device": "S5",
+        },
+        "images_p_2_4CH_ED": {"dataset": "clinic", "patient": "two", "view": None, "phase": None, "fold": "training"},
+    }
+    assert found.facts["columns_left_out"] == ["born"]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_table_is_read_as_spreadsheets_write_it(clinic: Path, delimiter: str, encoding: str):
+    (clinic / "images" / "p_1_4CH_ED.png").rename(clinic / "images" / "Bücher, alt; neu.png")
+    line = f'"images/Bücher, alt; neu.png"{delimiter}masks/p_1_4CH_ED_mask.png\r\n\r\n'
+    found = folder(clinic, tabulate(clinic, f"image{delimiter}label\r", line, encoding=encoding))
+    assert [job.id for job in found.jobs] == ["images_B_cher_alt_neu"]
+    np.testing.assert_array_equal(found.jobs[0].read().image, scan())
+
+
+def test_frames_of_one_clip_are_told_apart(clinic: Path):
+    clip = np.stack([scan(0), scan(50), scan(100)])
+    metaimage(clinic / "clip.mha", clip, 1.0, 0.3, 0.15)
+    metaimage(clinic / "masks.mha", np.stack([mask(0, 1), mask(0, 2)]), 1.0, 0.3, 0.15)
+    description = tabulate(
+        clinic,
+        "image,label,patient,phase,frame,label_frame",
+        "clip.mha,masks.mha,one,ED,0,0",
+        "clip.mha,masks.mha,one,ES,2,1",
+    )
+    first, second = folder(clinic, description).jobs
+    assert (first.id, second.id) == ("clip_0", "clip_2")
+    assert (first.item["frame"], second.item["frame"]) == (0, 2)
+    np.testing.assert_array_equal(second.read().image, clip[2])
+    np.testing.assert_array_equal(second.read().label, mask(0, 2))
+    assert second.read().spacing == pytest.approx((0.3, 0.15))
+
+
+def test_an_image_without_patient_is_its_own_and_that_is_said(clinic: Path):
+    line = "images/p_1_4CH_ED.png,masks/p_1_4CH_ED_mask.png"
+    found = folder(clinic, tabulate(clinic, "image,label", line))
+    assert found.jobs[0].item["patient"] == found.jobs[0].id
+    assert "count as patients of their own" in found.facts["patients"]
+    assert "patients" not in folder(clinic, describe(clinic)).facts
+
+
+@pytest.mark.parametrize(
+    ("image", "label", "reason"),
+    [
+        ("../secret.png", "masks/p_1_4CH_ED_mask.png", "image ../secret.png leaves SOURCE"),
+        ("images/p_1_4CH_ED.png", "{root}/secret.png", "label {root}/secret.png leaves SOURCE"),
+        ("link.png", "masks/p_1_4CH_ED_mask.png", "image link.png leaves SOURCE"),
+        ("outside/secret.png", "masks/p_1_4CH_ED_mask.png", "image outside/secret.png leaves SOURCE"),
+        ("loop.png", "masks/p_1_4CH_ED_mask.png", "image loop.png is missing"),
+        ("images", "masks/p_1_4CH_ED_mask.png", "image images is missing"),
+        ("images/p_9.png", "masks/p_1_4CH_ED_mask.png", "image images/p_9.png is missing"),
+        ("images/p_1_4CH_ED.png", "", "no label is named"),
+    ],
+)
+def test_what_is_missing_or_outside_is_left_out_with_its_reason(clinic: Path, image: str, label: str, reason: str):
+    root = clinic.parent
+    picture(root / "secret.png", scan())
+    (clinic / "link.png").symlink_to(root / "secret.png")
+    (clinic / "outside").symlink_to(root)
+    (clinic / "loop.png").symlink_to(clinic / "loop.png")
+    good = "images/p_2_4CH_ED.png,masks/p_2_4CH_ED_mask.png"
+    found = folder(clinic, tabulate(clinic, "image,label", f"{image},{label}".format(root=root), good))
+    assert len(found.jobs) == 1
+    assert found.skipped == {"cases.csv, line 2": reason.format(root=root)}
+
+
+def test_a_folder_that_is_linked_into_the_source_is_not_searched(clinic: Path):
+    picture(clinic.parent / "elsewhere" / "p_3_4CH_ED.png", scan())
+    (clinic / "more").symlink_to(clinic.parent / "elsewhere")
+    files = {"image": "{part}/{patient}_{view}_{phase}.png", "label": "masks/{patient}_{view}_{phase}_mask.png"}
+    assert all("p_3" not in job.id for job in folder(clinic, describe(clinic, files=files)).jobs)
+
+
+def read_first(clinic: Path, **changes: Any) -> None:
+    folder(clinic, describe(clinic, **changes)).jobs[0].read()
+
+
+def test_a_value_that_the_description_does_not_name_is_told(clinic: Path):
+    picture(clinic / "masks" / "p_1_4CH_ED_mask.png", mask(0, 1, 3, 9))
+    message = r"p_1_4CH_ED_mask\.png holds the annotation values \[3, 9\]; the description names \[0, 1, 2\]"
+    with pytest.raises(ValueError, match=message):
+        read_first(clinic)
+
+
+def test_a_mask_of_another_shape_is_told(clinic: Path):
+    picture(clinic / "masks" / "p_1_4CH_ED_mask.png", mask(0, 1)[:-1])
+    with pytest.raises(ValueError, match=r"p_1_4CH_ED_mask\.png has shape \(23, 32\), its image \(24, 32\)"):
+        read_first(clinic)
+
+
+def test_spacings_that_contradict_are_told(clinic: Path):
+    metaimage(clinic / "a.mha", scan(), 0.3, 0.15)
+    metaimage(clinic / "a_mask.mha", mask(0, 1), 0.3, 0.3)
+    files = {"image": "{patient}.mha", "label": "{patient}_mask.mha"}
+    with pytest.raises(ValueError, match=r"a\.mha has spacing \(0\.3.*\) mm, .*a_mask\.mha \(0\.3.*\) mm\. Correct"):
+        read_first(clinic, files=files)
+    metaimage(clinic / "a_mask.mha", mask(0, 1), 0.3, 0.15)
+    with pytest.raises(ValueError, match=r"a\.mha has spacing .* mm, the description \(0\.4, 0\.15\) mm\."):
+        read_first(clinic, files=files, spacing=[0.4, 0.15])
+    read_first(clinic, files=files, spacing=[0.3, 0.15])
+
+
+def test_the_spacing_of_a_row_comes_before_that_of_the_description(clinic: Path):
+    lines = [f"images/p_{n}_4CH_ED.png,masks/p_{n}_4CH_ED_mask.png,{cells}" for n, cells in ((1, "0.1,0.2"), (2, ","))]
+    header = "image,label,spacing_row,spacing_column"
+    first, second = folder(clinic, tabulate(clinic, header, *lines, spacing=[0.5, 0.6])).jobs
+    assert first.read().spacing == (0.1, 0.2)
+    assert second.read().spacing == (0.5, 0.6)

@@ -1,0 +1,95 @@
+"""Error of the ejection fraction of predicted masks."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from drawn_heart import MM, NAMES, SIDE, heart, volume
+from ignite.engine import Engine
+from PIL import Image
+from torch.nn.functional import one_hot
+
+from common.heart import EjectionFractionError
+from common.label_sets import LabelSets
+
+SETS = {"full": [[name] for name in NAMES], "cavity": [["background", *NAMES[2:]], ["lv_cavity"]]}
+LABELS = LabelSets(NAMES, SETS)
+DRAWN = {"ED": heart(), "ES": heart(50, 16)}
+EF = 100 * (1 - volume(50, 16) / volume())
+
+
+@pytest.fixture
+def image(tmp_path) -> str:
+    Image.new("L", (SIDE, SIDE)).save(tmp_path / "a.png")
+    return str(tmp_path / "a.png")
+
+
+def items(image: str, dataset: str = "full", spacing: list | None = None) -> list[dict]:
+    shared = {"image": image, "dataset": dataset, "patient": "p", "view": "4CH", "spacing": spacing or [MM, MM]}
+    return [{**shared, "phase": phase} for phase in DRAWN]
+
+
+def batch(predicted: list[np.ndarray], dataset: str = "full") -> dict[str, torch.Tensor]:
+    drawn = [DRAWN["ED"], DRAWN["ES"]]
+    if dataset == "cavity":
+        drawn = [(labels == 1).astype(np.uint8) for labels in drawn]
+    return {
+        "pred": one_hot(torch.from_numpy(np.stack(predicted)).long(), 4).movedim(-1, 1).float(),
+        "label": torch.stack([LABELS.encode(torch.from_numpy(labels)[None], dataset) for labels in drawn]),
+        "dataset": torch.full((2,), list(SETS).index(dataset)),
+        "index": torch.arange(2),
+    }
+
+
+def test_the_error_is_the_difference_of_the_fractions(image: str):
+    metric = EjectionFractionError(NAMES, list(SETS), items(image))
+    metric.update(batch([heart(), heart(50, 16)]))
+    assert metric.compute() == 0
+    metric.reset()
+    metric.update(batch([heart(), heart(50, 18)]))
+    wrong = 100 * (1 - volume(50, 18) / volume())
+    assert metric.compute() == pytest.approx(EF - wrong, abs=1.0)
+
+
+def test_an_annotation_of_the_cavity_alone_is_enough(image: str):
+    metric = EjectionFractionError(NAMES, list(SETS), items(image, "cavity"))
+    metric.update(batch([heart(), heart(50, 16)], "cavity"))
+    assert metric.compute() < 3  # by another axis
+
+
+def test_the_engine_receives_the_datasets_and_the_share_that_could_not_be_measured(image: str):
+    data = [*items(image), *({**item, "patient": "q"} for item in items(image))]
+    metric = EjectionFractionError(NAMES, list(SETS), data)
+    metric.update(batch([heart(), heart(50, 18)]))
+    nothing = batch([np.zeros((SIDE, SIDE), np.uint8)] * 2)
+    metric.update({**nothing, "index": torch.tensor([2, 3])})
+    engine = Engine(lambda *_: None)
+    engine.state.metrics = {"ef_mae/former": 3.0, "dice/full/lv_cavity": 0.5}
+    metric.completed(engine, "ef_mae")
+    found = engine.state.metrics
+    assert found["ef_unmeasured/full"] == 0.5
+    assert found["ef_bias/full"] == -found["ef_mae/full"] < 0
+    assert found["ef_mae"] == found["ef_mae/full"]
+    assert "ef_mae/former" not in found
+    assert found["dice/full/lv_cavity"] == 0.5
+
+
+def test_frames_without_phase_or_partner_and_other_anatomies_count_for_nothing(image: str):
+    single = items(image)
+    single[1]["phase"] = None
+    metric = EjectionFractionError(NAMES, list(SETS), single)
+    metric.update(batch([heart(), heart(50, 16)]))
+    assert math.isnan(metric.compute())
+    other = EjectionFractionError(["background", "sector"], ["full"], items(image))
+    other.update(batch([heart(), heart(50, 16)]))
+    assert math.isnan(other.compute())
+
+
+def test_the_images_own_spacing_decides_where_pixels_are_not_square(image: str):
+    """An oblique axis changes its length when pixels are taken for squares; an upright one scales with the rows."""
+    metric = EjectionFractionError(NAMES, list(SETS), items(image, spacing=[2 * MM, MM]))
+    metric.update(batch([heart(), heart(50, 18)]))
+    square = EjectionFractionError(NAMES, list(SETS), items(image))
+    square.update(batch([heart(), heart(50, 18)]))
+    assert metric.compute() == pytest.approx(square.compute(), abs=0.5)  # ratios of ellipsoids do not care
