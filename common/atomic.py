@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["whole_file"]
+__all__ = ["whole_file", "write_text"]
 
 
 @contextmanager
@@ -46,3 +46,13 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         if partial.parent.is_dir():
             partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file (UTF-8), whole or not at all.
+
+    Raises:
+        OSError: as for `whole_file`.
+    """
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -6,12 +6,13 @@ number of epochs.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser
+
+from .spelling import nearest
 
 __all__ = ["check_overrides", "resolve", "switch"]
 
@@ -30,10 +31,9 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any], cho
     for name, value in overrides.items():
         known, default = _get(config, name)
         if not known:
-            close = difflib.get_close_matches(name, config, n=1, cutoff=0.5)
             plain = [key for key, value in config.items() if not isinstance(value, dict | list)]
-            hint = f"did you mean --{close[0]}? " if close else ""
-            raise ValueError(f"--{name} is not a setting of this bundle; {hint}Plain settings: {', '.join(plain)}.")
+            hint = f" Did you mean --{close}?" if (close := nearest(name, config, cutoff=0.5)) else ""
+            raise ValueError(f"--{name} is not a setting of this bundle.{hint} Plain settings: {', '.join(plain)}.")
         if isinstance(default, bool):
             try:
                 switch(value)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
-__all__ = ["LabelSets", "admitted", "annotated", "describe", "drop_classes"]
+__all__ = ["LabelSets", "admitted", "annotated", "describe", "drop_classes", "known_classes", "known_masks"]
 
 MOST_CLASSES = 63  # bits of an int64 besides its sign
 _BITS = {8: torch.uint8, 15: torch.int16, 31: torch.int32, MOST_CLASSES: torch.int64}  # classes that fit: dtype
@@ -245,6 +245,34 @@ def annotated(target: torch.Tensor, num_classes: int) -> torch.Tensor:
         [[[False], [True], [False]]]
     """
     return _unpack(target[:, 1:], num_classes)
+
+
+def known_masks(target: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """Unpack where the annotation says that a pixel belongs to a class.
+
+    Args:
+        target: label-set map (B, 2, *spatial).
+        num_classes: number of classes C.
+
+    Returns:
+        Boolean (B, C, *spatial): the class alone is admitted, and the annotation decides it.
+
+    Example:
+        >>> known_masks(torch.tensor([[[1, 2, 3], [3, 3, 0]]]), 2).tolist()  # background, class 1, either
+        [[[True, False, False], [False, True, False]]]
+    """
+    codes = (1 << torch.arange(num_classes, device=target.device)).view(1, -1, *[1] * (target.ndim - 2))
+    return (target[:, :1].to(torch.int64) == codes) & annotated(target, num_classes)
+
+
+def known_classes(target: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """Return the class index of each pixel that the annotation decides, 0 elsewhere; int64 (B, *spatial).
+
+    Example:
+        >>> known_classes(torch.tensor([[[2, 5], [2, 2]]]), num_classes=3)
+        tensor([[1, 0]])
+    """
+    return known_masks(target, num_classes).to(torch.uint8).argmax(dim=1)
 
 
 def drop_classes(target: torch.Tensor, drop: torch.Tensor) -> torch.Tensor:

@@ -192,7 +192,7 @@ def test_a_second_training_sets_the_first_aside(folder: Path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"epoch": 3}, r"--epoch is not a setting of this bundle; did you mean --epochs\?"),
+        ({"epoch": 3}, r"--epoch is not a setting of this bundle. Did you mean --epochs\?"),
         ({"loss": "margnal"}, r"--loss is 'margnal'; it is one of categorical_ce, .*marginal"),
         ({"epochs": "three"}, r"--epochs is 'three'; its default \d+ is a number"),
         ({"data": "data/nowhere"}, r"data/nowhere is not a prepared dataset: it has no datalist.json"),

@@ -15,7 +15,6 @@ scales:
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -23,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from ..spelling import did_you_mean
 
 __all__ = ["Grid", "Run", "merged", "read_grid"]
 
@@ -143,9 +144,7 @@ def _unfold(
 
 def _named(values: Mapping[Any, Any], value: Any, axis: str, path: Path) -> Mapping[str, Any]:
     if value not in values:
-        close = difflib.get_close_matches(str(value), map(str, values), n=1)
-        hint = f" did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"{path}: axis {axis!r} has no {value!r};{hint} there are {list(values)}.")
+        raise ValueError(f"{path}: axis {axis!r} has no {value!r}.{did_you_mean(value, values)} It has {list(values)}.")
     named: Mapping[str, Any] = values[value]
     return named
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from .drawing import COLOURS
+from ..palette import COLOURS
 
 __all__ = ["caption_band", "legend_band"]
 

@@ -15,12 +15,11 @@ from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..palette import colour as colour_of
 from .biomarkers.chamber import DISCS, Chamber
 
-__all__ = ["COLOURS", "Canvas", "disc_ends", "draw_anatomy", "enlarged"]
+__all__ = ["Canvas", "disc_ends", "draw_anatomy", "enlarged"]
 
-# the colours of the classes in all pictures of the project; one a foreground class
-COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#F0E442", "#56B4E9", "#D55E00")
 LEAST, MOST = 400, 800  # pixels: height of a still at least, longer side of whatever is shown at most
 FILL, UNDER = 0.22, 0.55  # opacity of a class, and of the dark line that sets its outline off from bright tissue
 Array = NDArray[np.float64]
@@ -94,7 +93,7 @@ def draw_anatomy(
     buffer[..., :3], buffer[..., 3] = enlarged(canvas, frame)[..., None], 255
     for index in range(int(labels.max()), 0, -1):  # the first class, of which volumes are told, lies on top
         if outline := _outline(canvas, labels == index):
-            colour = to_rgb(COLOURS[(index - 1) % len(COLOURS)])
+            colour = to_rgb(colour_of(index))
             _draw(renderer, outline, (0, 0, 0, UNDER), 3.2)
             _draw(renderer, outline, (*colour, 1), 1.6, (*colour, FILL))
     for chamber in chambers:

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from ..datasets.views import PHASES
+from ..label_sets import known_masks
 from .biomarkers import discs_volume, ejection_fraction, ventricle
 
 __all__ = ["EjectionFractionError"]
 
-PHASES = ("ED", "ES")
 Masks = Mapping[str, NDArray[np.bool_]]
 
 
@@ -52,13 +53,13 @@ class EjectionFractionError(Metric):
         if "lv_cavity" not in self.classes:
             return
         predicted = output["pred"].argmax(dim=1).cpu().numpy()
-        admitted = output["label"][:, 0].cpu().numpy()
+        known = known_masks(output["label"], len(self.classes)).cpu().numpy()
         for position, index in enumerate(output["index"].tolist()):
             item = self.data[index]
             if item.get("phase") not in PHASES or item.get("patient") is None:
                 continue
             scale = _scale(item, predicted.shape[1])
-            drawn = {name: admitted[position] == 1 << bit for bit, name in enumerate(self.classes)}
+            drawn = {name: known[position, value] for value, name in enumerate(self.classes)}
             found = {name: predicted[position] == value for value, name in enumerate(self.classes)}
             key = self.datasets[int(output["dataset"][position])], str(item["patient"]), str(item.get("view"))
             self._volumes[key][item["phase"]] = _volume(found, scale), _volume(drawn, scale)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
+from ..datasets.views import PHASES, VIEW_WORDS
+
 __all__ = ["recognise"]
 
 SUFFIX = re.compile(r"\.(nii\.gz|[a-z0-9]{2,5})$", re.IGNORECASE)
-VIEWS = {"2CH": "2CH", "A2C": "2CH", "AP2": "2CH", "4CH": "4CH", "A4C": "4CH", "AP4": "4CH"}
-PHASES = ("ED", "ES")
 
 
 def recognise(path: PurePath) -> tuple[str, str, str]:
@@ -33,8 +33,8 @@ def recognise(path: PurePath) -> tuple[str, str, str]:
     kept = []
     for word in words:
         told = word.upper()
-        if told in VIEWS:
-            found["view"] = VIEWS[told]
+        if told in VIEW_WORDS:
+            found["view"] = VIEW_WORDS[told]
         elif told in PHASES:
             found["phase"] = told
         else:

@@ -12,7 +12,8 @@ from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 from PIL import Image
 
-from .drawing import COLOURS, FILL, Canvas, enlarged
+from ..palette import COLOURS
+from .drawing import FILL, Canvas, enlarged
 
 __all__ = ["Film"]
 

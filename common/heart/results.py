@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from ..atomic import whole_file
+from ..atomic import write_text
 from ..inference.segmentation import certainty, cleaned, cleaning_flags, label_maps
 from .biomarkers import body_surface_area
 from .file_names import SUFFIX, recognise
@@ -137,7 +137,8 @@ class Results:
         pictures = self.pictures and not sure < UNSURE
         write_outputs(labels, self.classes, scan, framing, moments, path, out, caption, pictures)
         record["made"] = self._made(path)
-        _write(out.with_name(f"{out.name}.json"), json.dumps(record, indent=1))  # last: it says that all is there
+        # last: it marks the scan as complete
+        write_text(out.with_name(f"{out.name}.json"), json.dumps(record, indent=1) + "\n")
         return record
 
     def _caption(self, record: Mapping[str, Any]) -> list[str]:
@@ -167,9 +168,9 @@ class Results:
         studies = {name: measure_study(own, surface, self.patient.get("sex")) for name, own in group(records).items()}
         failed = {str(self._named(path)): reason for path, reason in self._failed.items()}
         content = {"note": NOTE, "units": COLUMNS, "studies": studies, "left_out": failed, "made_by": self.made_by}
-        _write(self.folder / "measurements.json", json.dumps(content, indent=1))
+        write_text(self.folder / "measurements.json", json.dumps(content, indent=1) + "\n")
         table = self.folder / "measurements.csv"
-        _write(table, _rows(studies))
+        write_text(table, _rows(studies))
         console = Console()
         console.print(_shown(studies))
         console.print(f"{len(records)} scans, {len(studies)} studies: {table}", soft_wrap=True)
@@ -200,11 +201,6 @@ class Results:
             return None
 
 
-def _write(path: Path, text: str) -> None:
-    with whole_file(path) as partial:
-        partial.write_text(text + "\n", encoding="utf-8")
-
-
 def _rows(studies: Mapping[str, Mapping[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -215,7 +211,7 @@ def _rows(studies: Mapping[str, Mapping[str, Any]]) -> str:
         grades = "; ".join(f"{quantity}: {words}" for quantity, words in study["grades"].items())
         row = [name, study["method"], study["beats"], *values, study["spacing_source"], grades]
         writer.writerow([*row, "; ".join(study["flags"])])
-    return text.getvalue().rstrip("\n")
+    return text.getvalue()
 
 
 def _shown(studies: Mapping[str, Mapping[str, Any]], most: int = 20) -> Table:

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..label_sets import LabelSets, annotated, drop_classes
+from ..label_sets import LabelSets, annotated, drop_classes, known_masks
 
-__all__ = ["agreement_dice", "class_masks", "encode_annotation"]
+__all__ = ["agreement_dice", "encode_annotation"]
 
 
 def encode_annotation(values: NDArray[Any], labels: LabelSets, dataset: str, unlabelled: Sequence[str] = ()) -> Tensor:
@@ -35,24 +35,6 @@ def encode_annotation(values: NDArray[Any], labels: LabelSets, dataset: str, unl
     return drop_classes(encoded[None], drop)[0]
 
 
-def class_masks(target: Tensor, num_classes: int) -> Tensor:
-    """Mark the pixels that surely belong to each class.
-
-    Args:
-        target: label-set map, (2, rows, columns).
-        num_classes: C.
-
-    Returns:
-        Boolean (C, rows, columns).
-
-    Example:
-        >>> class_masks(torch.tensor([[[0b01, 0b10, 0b11]], [[0b11, 0b11, 0b00]]]), 2).tolist()
-        [[[True, False, False]], [[False, True, False]]]
-    """
-    alone = target[:1].to(torch.int64) == (1 << torch.arange(num_classes)).view(-1, 1, 1)
-    return alone & annotated(target[None], num_classes)[0]
-
-
 def agreement_dice(first: Tensor, second: Tensor, num_classes: int) -> list[float]:
     """Dice of every class between two annotations; neither of them counts as the truth.
 
@@ -72,6 +54,6 @@ def agreement_dice(first: Tensor, second: Tensor, num_classes: int) -> list[floa
         [0.8, 0.667]
     """
     told = (annotated(first[None], num_classes) & annotated(second[None], num_classes))[0]
-    here, there = (class_masks(each, num_classes) & told for each in (first, second))
+    here, there = (known_masks(each[None], num_classes)[0] & told for each in (first, second))
     both, total = ((mask.sum(dim=(1, 2))).tolist() for mask in (here & there, here.int() + there.int()))
     return [2 * shared / size if size else math.nan for shared, size in zip(both, total, strict=True)]

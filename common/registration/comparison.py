@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ..label_sets import LabelSets
+from ..datasets.prepared.layout import read_pixels
+from ..label_sets import LabelSets, known_classes
 from .affine_then_bspline import AffineThenBSpline
-from .annotation_dice import agreement_dice, class_masks, encode_annotation
-from .pairing import Item, Pair, read_pixels
+from .annotation_dice import agreement_dice, encode_annotation
+from .pairing import Item, Pair
 from .stage import Stage
 from .warp import carry_image, carry_label
 
@@ -75,7 +76,7 @@ def compare(pairs: Sequence[Pair], labels: LabelSets, registration: AffineThenBS
     num_classes = len(labels.classes)
 
     def view(image: NDArray[Any], label: Any) -> View:
-        return View(image, class_masks(label, num_classes).int().argmax(dim=0).numpy())
+        return View(image, known_classes(label[None], num_classes)[0].numpy())
 
     results = []
     for pair in tqdm(pairs, "register", unit=" pairs", file=sys.stdout, dynamic_ncols=True):

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from tqdm import tqdm
 
+from ..datasets.prepared.layout import read_pixels
 from .similarity import similarity
 
-__all__ = ["Item", "Pair", "best_first", "read_pixels", "similar_pairs"]
+__all__ = ["Item", "Pair", "best_first", "similar_pairs"]
 
 Item = Mapping[str, Any]
 
@@ -34,22 +34,6 @@ class Pair:
     target: Item
     similarity: float
     scale: float
-
-
-def read_pixels(path: str) -> NDArray[np.uint8]:
-    """Read a prepared image or annotation, (rows, columns).
-
-    Raises:
-        ValueError: if there is no such image; the message names the file.
-    """
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except (OSError, SyntaxError) as error:  # what Pillow raises for a broken file
-        raise ValueError(f"{path} cannot be read as an image ({error}); prepare the dataset again.") from error
-    if image.mode != "L":
-        raise ValueError(f"{path} has Pillow mode {image.mode!r}; prepared images are 8-bit grey ('L').")
-    return np.array(image)
 
 
 def _may_be_compared(source: Item, target: Item) -> bool:

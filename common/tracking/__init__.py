@@ -3,21 +3,19 @@
 from .evaluation_report import EvaluationReport, dice_table
 from .finished_run import log_finished_run
 from .mlflow_run import MLflowRun, connect, experiment_id, log_to_run, tracking_uri
-from .pictures import Examples, Pictures, colour, draw_curves, draw_examples, draw_overlay, known_classes
+from .pictures import Examples, Pictures, draw_curves, draw_examples, draw_overlay
 
 __all__ = [
     "EvaluationReport",
     "Examples",
     "MLflowRun",
     "Pictures",
-    "colour",
     "connect",
     "dice_table",
     "draw_curves",
     "draw_examples",
     "draw_overlay",
     "experiment_id",
-    "known_classes",
     "log_finished_run",
     "log_to_run",
     "tracking_uri",

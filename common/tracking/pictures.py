@@ -8,50 +8,24 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import torch
 from ignite.engine import Engine, Events
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ..label_sets import annotated
+from ..atomic import whole_file
+from ..label_sets import annotated, known_classes
+from ..palette import colour
 
-__all__ = ["Examples", "Pictures", "colour", "draw_curves", "draw_examples", "draw_overlay", "known_classes"]
-
-# Okabe and Ito's palette, told apart by colour-blind readers; one colour a foreground class
-COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#F0E442", "#56B4E9", "#D55E00")
-
-
-def colour(index: int) -> str:
-    """Return the colour of foreground class `index` (from 1)."""
-    return COLOURS[(index - 1) % len(COLOURS)]
-
-
-def known_classes(target: Tensor, num_classes: int) -> Tensor:
-    """Return the class of each pixel that a label-set map tells, 0 elsewhere.
-
-    Args:
-        target: label-set map, (B, 2, *spatial).
-        num_classes: C.
-
-    Example:
-        >>> known_classes(torch.tensor([[[0b010, 0b101], [0b010, 0b010]]]), num_classes=3)
-        tensor([[1, 0]])
-    """
-    alone = target[:, :1].to(torch.int64) == (1 << torch.arange(num_classes, device=target.device)).view(
-        1, -1, *[1] * (target.ndim - 2)
-    )
-    return (alone & annotated(target, num_classes)).to(torch.uint8).argmax(dim=1)
+__all__ = ["Examples", "Pictures", "draw_curves", "draw_examples", "draw_overlay"]
 
 
 def _save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     FigureCanvasAgg(figure)  # no display, and no pyplot state shared between threads
-    partial = path.with_name(f"{path.name}.partial")
-    figure.savefig(partial, format="png", dpi=110, bbox_inches="tight")
-    partial.replace(path)
+    with whole_file(path) as partial:
+        figure.savefig(partial, format="png", dpi=110, bbox_inches="tight")
 
 
 def draw_curves(rows: Sequence[Mapping[str, float]], classes: Sequence[str], path: str | Path) -> None:

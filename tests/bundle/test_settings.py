@@ -103,7 +103,7 @@ def test_a_file_of_arguments_counts_and_the_command_line_wins(tmp_path: Path, co
     assert runner == {"args_file": str(arguments), "config_file": str(config)}
     assert overrides == {"epochs": 3, "learning_rate": 0.5}
     arguments.write_text(yaml.safe_dump({"config_file": str(config), "epoch": 7}))
-    with pytest.raises(SystemExit, match=r"--epoch is not a setting of this bundle; did you mean --epochs\?"):
+    with pytest.raises(SystemExit, match=r"--epoch is not a setting of this bundle. Did you mean --epochs\?"):
         check_settings(argv=["run", "--args_file", str(arguments)])
 
 
@@ -138,15 +138,15 @@ def test_what_the_configuration_knows_may_be_set(config: Path, words: list[str])
     [
         (
             ["--epoch", "3"],
-            r"--epoch is not a setting of this bundle; did you mean --epochs\? Plain settings: epochs, ",
+            r"--epoch is not a setting of this bundle. Did you mean --epochs\? Plain settings: epochs, ",
         ),
-        (["--epoch=3"], r"--epoch is not a setting of this bundle; did you mean --epochs\?"),
-        (["--learningrate", "3"], r"--learningrate is not a setting .*did you mean --learning_rate\?"),
-        (["--zzzzzz", "3"], r"--zzzzzz is not a setting of this bundle; Plain settings: epochs, learning_rate, resume"),
-        (["--resumed"], r"--resumed is not a setting of this bundle; did you mean --resume\?"),
+        (["--epoch=3"], r"--epoch is not a setting of this bundle. Did you mean --epochs\?"),
+        (["--learningrate", "3"], r"--learningrate is not a setting .*Did you mean --learning_rate\?"),
+        (["--zzzzzz", "3"], r"--zzzzzz is not a setting of this bundle. Plain settings: epochs, learning_rate, resume"),
+        (["--resumed"], r"--resumed is not a setting of this bundle. Did you mean --resume\?"),
         # MONAI merges "+" in files only: on the command line it would add a setting of that name, and nobody reads it
-        (["--+withheld", "{'a': ['lv']}"], r"--\+withheld is not a setting of this bundle; did you mean --withheld\?"),
-        (["--optimiser::lr", "0.5"], r"--optimiser::lr is not a setting of this bundle; did you mean --optimizer\?"),
+        (["--+withheld", "{'a': ['lv']}"], r"--\+withheld is not a setting of this bundle. Did you mean --withheld\?"),
+        (["--optimiser::lr", "0.5"], r"--optimiser::lr is not a setting of this bundle. Did you mean --optimizer\?"),
         (["--losses::margnal::weight", "0.5"], r"--losses::margnal::weight is not a setting"),
         (["--train::handlers::1::folder", "x"], r"--train::handlers::1::folder is not a setting"),
         (["--epochs::first", "3"], r"--epochs::first is not a setting"),

@@ -77,7 +77,7 @@ def test_a_search_tries_every_combination_with_the_first_seed(tmp_path: Path):
     ("scale", "change", "message"),
     [
         ("huge", {"grid": []}, r"there is no scale 'huge'; there are \['tiny'\]"),
-        ("tiny", {"grid": [{"method": ["margnal"]}]}, r"axis 'method' has no 'margnal'; did you mean 'marginal'\?"),
+        ("tiny", {"grid": [{"method": ["margnal"]}]}, r"axis 'method' has no 'margnal'. Did you mean 'marginal'\?"),
         ("tiny", {"grid": [], "patients": 3}, r"scale 'tiny' has the unknown keys \['patients'\]; known are"),
     ],
 )

@@ -11,13 +11,13 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from scipy.ndimage import binary_dilation
 
-import common.tracking.pictures
 from common.datasets.readers.camus import camus
 from common.heart.biomarkers.chamber import Chamber, ventricle
 from common.heart.biomarkers.volumes import discs_volume
 from common.heart.caption import caption_band, legend_band
-from common.heart.drawing import COLOURS, LEAST, MOST, Canvas, disc_ends, draw_anatomy
+from common.heart.drawing import LEAST, MOST, Canvas, disc_ends, draw_anatomy
 from common.heart.overlay import Display, Moment, overlay_mp4, overlay_png
+from common.palette import COLOURS
 
 NAMES = ["background", "lv_cavity", "lv_myocardium", "left_atrium"]
 
@@ -35,10 +35,6 @@ def display(bullet: np.ndarray, **others) -> Display:
 def decoded(path: Path) -> list[np.ndarray]:
     with av.open(path) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-
-
-def test_classes_have_the_colours_of_all_pictures_of_the_project():
-    assert common.tracking.pictures.COLOURS == COLOURS
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from prepared_item import prepared_item
 
-from common.registration.pairing import best_first, read_pixels, similar_pairs
+from common.registration.pairing import best_first, similar_pairs
 from common.registration.similarity import similarity
 
 
@@ -98,12 +98,6 @@ def test_too_few_patients_are_told(prepare):
         similar_pairs(data, "a", "c", count=1, seed=0)
     with pytest.raises(ValueError, match=r"only 0 pairs of patients"):
         similar_pairs([prepare("a", 0), prepare("b", 1, view="2CH")], "a", "b", count=1, seed=0)
-
-
-def test_a_broken_image_is_named(tmp_path: Path):
-    (tmp_path / "broken.png").write_bytes(b"\x89PNG")
-    with pytest.raises(ValueError, match=r"broken\.png cannot be read as an image"):
-        read_pixels(str(tmp_path / "broken.png"))
 
 
 @given(arrays(np.float64, (4, 6), elements=st.floats(-1, 1)), st.lists(st.integers(0, 3), min_size=6, max_size=6))

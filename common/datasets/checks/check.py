@@ -23,9 +23,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..prepared.layout import DATALIST, FOLDS, PROVENANCE, read_datalist, read_provenance
+from ..prepared.layout import DATALIST, FOLDS, PROVENANCE, read_datalist, read_pixels, read_provenance
 from .finding import KINDS, SEVERITIES, CheckedImage, Finding, structures
-from .image_facts import measure, read_pixels
+from .image_facts import measure
 from .rules import RULES
 
 __all__ = ["Coverage", "Report", "check"]
@@ -170,8 +170,8 @@ def _checked(
 ) -> tuple[CheckedImage, str]:
     sets, spacing = label_sets.get(item["dataset"], ()), _spacing(item.get("spacing"))
     try:
-        image, label = (read_pixels(Path(item[key]), size) for key in ("image", "label"))
-    except ValueError as error:
+        image, label = (read_pixels(item[key], size) for key in ("image", "label"))
+    except (ValueError, OSError) as error:
         return CheckedImage(folder, item, sets, spacing, None), str(error)
     return CheckedImage(folder, item, sets, spacing, measure(image, label, item, structures(sets), spacing)), ""
 

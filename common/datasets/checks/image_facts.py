@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from scipy.spatial import ConvexHull
 from ...contours import fill
 from ..prepared.layout import digest
 
-__all__ = ["CRUMB", "ImageFacts", "Region", "measure", "read_pixels"]
+__all__ = ["CRUMB", "ImageFacts", "Region", "measure"]
 
 CRUMB = 0.005  # share of a structure; the resampling leaves components of up to 0.001 in the phantom, none in CAMUS
 EIGHT = np.ones((3, 3))  # pixels that touch at a corner are connected: resampling thins the myocardium
@@ -71,29 +70,6 @@ class ImageFacts:
     values: tuple[int, ...]
     outside: float
     regions: dict[str, Region]
-
-
-def read_pixels(path: Path, size: int) -> NDArray[np.uint8]:
-    """Read a PNG of a prepared dataset; nothing is decoded that is not of the promised size.
-
-    Returns:
-        uint8, (size, size).
-
-    Raises:
-        ValueError: if the file cannot be read as that; the message names the file.
-    """
-    try:
-        with Image.open(path, formats=["PNG"]) as image:
-            if (image.mode, image.size) == ("L", (size, size)):
-                return np.asarray(image)
-            found = (
-                f"is {image.size[0]}x{image.size[1]} pixels of mode {image.mode!r}, must be {size}x{size} of mode 'L'"
-            )
-    except FileNotFoundError:
-        found = "is missing"
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises
-        found = f"cannot be read ({error})"
-    raise ValueError(f"{path} {found}")
 
 
 def measure(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -19,14 +18,15 @@ from rich.markup import escape as literal
 from rich.table import Table
 from scipy.ndimage import binary_erosion
 
+from ...atomic import whole_file
+from ...palette import COLOURS
+from ..prepared.layout import read_pixels
 from .check import Coverage, Report
 from .finding import KINDS, SEVERITIES, CheckedImage, Finding, printable, structures
-from .image_facts import read_pixels
 
-__all__ = ["COLOURS", "terminal_tables", "write_page"]
+__all__ = ["terminal_tables", "write_page"]
 
 # Okabe and Ito's palette, told apart by colour-blind readers; one colour a structure
-COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#F0E442", "#56B4E9", "#D55E00")
 TERMINAL_STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 EXAMPLES = 3  # of a kind in the terminal
 MOST = 60  # findings of a kind, and thumbnails, on the page
@@ -85,13 +85,8 @@ def write_page(report: Report, path: Path) -> None:
         OSError: if the page cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in _page(report))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in _page(report))
 
 
 def _summary(report: Report) -> str:
@@ -179,9 +174,9 @@ def _colours(report: Report) -> dict[str, int]:
 def _picture(image: CheckedImage, colours: dict[str, int]) -> str:
     try:
         grey, label = (
-            read_pixels(Path(image.item[key]), image.facts.size if image.facts else 0) for key in ("image", "label")
+            read_pixels(image.item[key], image.facts.size if image.facts else None) for key in ("image", "label")
         )
-    except ValueError:  # it was readable a moment ago
+    except (ValueError, OSError):  # it was readable a moment ago
         return ""
     small = Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     pixels = np.asarray(small) // (256 // GREYS)

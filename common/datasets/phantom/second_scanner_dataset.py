@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from ..prepared.layout import RESULTS, read_datalist, read_provenance
+from ..prepared.layout import RESULTS, read_datalist, read_pixels, read_provenance
 from ..prepared.source import Frame, Job, Source
 from .second_scanner import SecondScanner, rescan
 
@@ -36,7 +35,7 @@ def _number(*names: object) -> int:
 def _read(
     image: str, label: str, spacing: tuple[float, float] | None, scanner: SecondScanner | None, seed: int
 ) -> Frame:
-    pixels, annotation = np.asarray(Image.open(image)), np.asarray(Image.open(label))
+    pixels, annotation = read_pixels(image), read_pixels(label)
     if scanner is None:
         return Frame(pixels, annotation, spacing)
     try:

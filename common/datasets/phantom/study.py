@@ -16,7 +16,6 @@ import zlib
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Literal
 
@@ -26,12 +25,13 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter1d
 
 from ...contours import fill
+from ...spelling import did_you_mean
+from ..views import PHASES
 from .heart import Heart, echogenicity, offset, sample_heart
 from .ultrasound import Artefacts, Grey, Polar, Speckle, View, beamform, compress, depth_gain, noise, scan_convert
 
 __all__ = ["DOMAINS", "Geometry", "PhantomFrame", "Protocol", "Scanner", "Study", "examine", "render"]
 
-PHASES = ("ED", "ES")
 SIZES = (32, 1024)  # pixels along a side
 
 
@@ -261,9 +261,7 @@ def examine(domain: str, patient: int, seed: int = 0) -> Study:
         ['ED', 'ES']
     """
     if domain not in DOMAINS:
-        close = get_close_matches(domain, DOMAINS, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"domain is {domain!r}; the phantom has {list(DOMAINS)}.{hint}")
+        raise ValueError(f"domain is {domain!r}; the phantom has {list(DOMAINS)}.{did_you_mean(domain, DOMAINS)}")
     if patient < 0 or seed < 0:
         raise ValueError(f"patient is {patient} and seed is {seed}; both are 0 or more.")
     entropy = (seed, zlib.crc32(domain.encode()), patient)

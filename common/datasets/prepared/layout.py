@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ...command import command
 
-__all__ = ["DATALIST", "FOLDS", "PROVENANCE", "digest", "read_datalist", "read_provenance"]
+__all__ = ["DATALIST", "FOLDS", "PROVENANCE", "digest", "read_datalist", "read_pixels", "read_provenance"]
 
 DATALIST = "datalist.json"
 PROVENANCE = "provenance.json"
@@ -77,6 +78,33 @@ def read_datalist(folders: str | Path | Iterable[str | Path], fold: str | None =
     if not items:
         raise ValueError(f"no item of fold {fold!r} in {[str(folder) for folder in folders]}.")
     return items
+
+
+def read_pixels(path: str | Path, size: int | None = None) -> NDArray[np.uint8]:
+    """Read an image or annotation of a prepared folder; nothing of an unexpected mode or size is decoded.
+
+    Args:
+        path: 8-bit grey PNG.
+        size: expected pixels a side; None accepts any.
+
+    Returns:
+        uint8, (rows, columns).
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file cannot be read as that; the message names the file.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            if image.mode == "L" and image.size == (size or image.width, size or image.height):
+                return np.array(image)
+            expected = f"{size}x{size} of mode 'L'" if size else "mode 'L' (8-bit grey)"
+            found = f"is {image.width}x{image.height} pixels of mode {image.mode!r}, expected {expected}"
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{path} is missing; prepare the dataset again.") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises
+        found = f"cannot be read ({error})"
+    raise ValueError(f"{path} {found}; prepare the dataset again.")
 
 
 def _read_json(folder: Path, name: str) -> Any:

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ...label_sets import LabelSets, admitted, drop_classes
-from .layout import read_provenance
+from .layout import read_pixels, read_provenance
 from .preparation import prepare
 from .resident import ResidentDataset
 from .source import Frame, Job, Source
@@ -77,12 +77,8 @@ def write_pseudo_labels(
         classes = filled(inferer(batch["image"], network), target).to(torch.uint8).cpu().numpy()
         items = dataset.data[start : start + 32]
         jobs += [_job(item, label) for item, label in zip(items, classes, strict=True)]
-    prepare(_source(label_sets, jobs, folders, checkpoint), Path(out), _read(dataset.data[0]["image"]).shape[0], 1)
-
-
-def _read(path: str) -> NDArray[np.uint8]:
-    with Image.open(path) as image:
-        return np.asarray(image, np.uint8)
+    size = len(read_pixels(dataset.data[0]["image"]))
+    prepare(_source(label_sets, jobs, folders, checkpoint), Path(out), size, workers=1)
 
 
 def _job(item: Mapping[str, Any], label: NDArray[np.uint8]) -> Job:
@@ -93,7 +89,7 @@ def _job(item: Mapping[str, Any], label: NDArray[np.uint8]) -> Job:
 
 
 def _frame(item: Mapping[str, Any], label: NDArray[np.uint8]) -> Frame:
-    image = _read(item["image"])
+    image = read_pixels(item["image"])
     own = Image.fromarray(label).resize(image.shape[::-1], Image.Resampling.NEAREST)
     return Frame(image, np.asarray(own), item["spacing"] and tuple(item["spacing"]))
 

@@ -13,20 +13,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ...label_sets import LabelSets
+from .layout import read_pixels
 
 __all__ = ["ResidentDataset"]
 
 
 def _read(path: str, image_size: int, resample: Image.Resampling) -> Tensor:
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path} is in the datalist but not on disk; prepare the dataset again.") from error
-    except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises for a broken file
-        raise ValueError(f"{path} cannot be read as an image ({error}); prepare the dataset again.") from error
-    if image.mode != "L":
-        raise ValueError(f"{path} has Pillow mode {image.mode!r}; prepared images are 8-bit grey ('L').")
+    image = Image.fromarray(read_pixels(path))
     square = image if image.size == (image_size, image_size) else image.resize((image_size,) * 2, resample)
     return torch.from_numpy(np.array(square)).unsqueeze(0)
 

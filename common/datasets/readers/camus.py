@@ -23,12 +23,11 @@ import numpy as np
 from ..files.images import read_metaimage, read_nifti
 from ..prepared.source import Frame, Job, Source
 from ..prepared.splits import fold_of
+from ..views import PHASES, VIEWS
 
 __all__ = ["camus"]
 
 LABEL_SETS = [["background"], ["lv_cavity"], ["lv_myocardium"], ["left_atrium"]]
-VIEWS = ("2CH", "4CH")
-PHASES = ("ED", "ES")
 SPLIT_FILES = {"training": "training", "validation": "validation", "testing": "test"}  # official name -> our fold
 LARGEST_TEXT = 65536  # characters: an Info file has a dozen lines, a list of the split 400
 # key in Info_2CH.cfg or Info_4CH.cfg -> field of the item: percent, ml, ml, and what describes patient and image

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from .claims import statistics, verdicts
 from .tables import Table
 
-__all__ = ["ClaimShown", "ClaimsShown", "Section", "render", "write_text"]
+__all__ = ["ClaimShown", "ClaimsShown", "Section", "render"]
 
 
 @dataclass(frozen=True)
@@ -118,16 +117,6 @@ def render(
     return template.render(
         title=title, facts=facts, warnings=warnings, groups=groups, sections=sections, command=command, rules=rules
     )
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file; what was there stays until the new one is complete."""
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _blocks(module: object) -> list[str | list[str]]:

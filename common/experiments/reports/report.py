@@ -10,6 +10,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from ...atomic import write_text
 from ...command import command
 from .caveats import dataset_words, report_warnings
 from .claims.contrasts import judge_claims
@@ -17,7 +18,7 @@ from .claims.wording import claims_shown
 from .figures.draw import Drawn, draw
 from .figures.style import NothingToDraw, print_style, save_figure, words
 from .grid_results import Results, read_results, run_command
-from .page import Section, render, write_text
+from .page import Section, render
 from .report_settings import FigureSettings, ReportSettings, read_settings
 
 __all__ = ["report"]

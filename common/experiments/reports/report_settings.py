@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from ...spelling import did_you_mean
 from .claims.verdicts import EXPECTATIONS
 
 __all__ = ["Claim", "Contrast", "FigureSettings", "ReportSettings", "read_settings"]
@@ -166,9 +166,7 @@ def _made(kind: type[T], given: Mapping[str, Any], culprit: str) -> T:
     known = {one.name for one in fields(kind)}  # type: ignore[arg-type]
     for name in given:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean '{close[0]}'?" if close else f"; there are {sorted(known)}."
-            raise ValueError(f"{culprit} has no setting '{name}'{hint}")
+            raise ValueError(f"{culprit} has no setting '{name}'.{did_you_mean(name, known)} It has {sorted(known)}.")
     try:
         return kind(**given)
     except TypeError as error:

@@ -316,11 +316,11 @@ def test_files_that_differ_from_the_promise_are_named(tmp_path: Path):
     report = check([folder])
     assert list(found(report)) == ["unusable file"]
     endings = [
-        r"images/p0_ED\.png is missing$",
-        r"labels/p1_ED\.png cannot be read \(.+\)$",
-        r"images/p2_ED\.png is 64x65 pixels of mode 'L', must be 64x64 of mode 'L'$",
-        r"images/p3_ED\.png is 64x64 pixels of mode 'RGB', must be 64x64 of mode 'L'$",
-        r"images/p4_ED\.png cannot be read \(.+\)$",
+        r"images/p0_ED\.png is missing; prepare the dataset again\.$",
+        r"labels/p1_ED\.png cannot be read \(.+\); prepare the dataset again\.$",
+        r"images/p2_ED\.png is 64x65 pixels of mode 'L', expected 64x64 of mode 'L'; prepare the dataset again\.$",
+        r"images/p3_ED\.png is 64x64 pixels of mode 'RGB', expected 64x64 of mode 'L'; prepare the dataset again\.$",
+        r"images/p4_ED\.png cannot be read \(.+\); prepare the dataset again\.$",
     ]
     for text, ending in zip(found(report)["unusable file"], endings, strict=True):
         assert re.search(ending, text), text

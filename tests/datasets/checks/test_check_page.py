@@ -14,8 +14,8 @@ from common.datasets.checks import page as check_page
 from common.datasets.checks.check import Coverage, Report
 from common.datasets.checks.finding import KINDS, CheckedImage, Finding, structures
 from common.datasets.checks.image_facts import measure
-from common.datasets.checks.page import COLOURS, terminal_tables, write_page
-from common.tracking.pictures import COLOURS as PICTURES
+from common.datasets.checks.page import terminal_tables, write_page
+from common.palette import COLOURS
 
 SIZE = 32  # pixels a side
 FULL = [["background"], ["lv_cavity"], ["left_atrium"]]
@@ -134,10 +134,6 @@ def test_a_thumbnail_shows_each_structure_in_the_colour_of_the_legend(tmp_path: 
     ground = thumbnails[0][0, 0]
     assert ground[0] == ground[1] == ground[2]
     assert abs(int(ground[0]) - 100) <= 4
-
-
-def test_the_palette_is_that_of_all_pictures():
-    assert COLOURS == PICTURES
 
 
 def test_many_findings_leave_page_and_terminal_readable(tmp_path: Path):

@@ -1,11 +1,15 @@
 """The prepared layout as it is read."""
 
+import io
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
 from clinic import job, source
+from PIL import Image
 
-from common.datasets.prepared.layout import read_datalist, read_provenance
+from common.datasets.prepared.layout import read_datalist, read_pixels, read_provenance
 from common.datasets.prepared.preparation import prepare
 
 
@@ -37,3 +41,22 @@ def test_an_unreadable_datalist_is_named(tmp_path: Path, content: bytes):
     (tmp_path / "datalist.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"datalist\.json is not readable JSON .*prepare the dataset again"):
         read_datalist(tmp_path)
+
+
+@pytest.mark.parametrize("side", [1_000, 9_000, 60_000])
+def test_a_large_image_is_refused_before_it_is_decoded(tmp_path: Path, side: int):
+    buffer = io.BytesIO()
+    Image.new("L", (64, 64)).save(buffer, "PNG")
+    header = b"IHDR" + struct.pack(">2I5B", side, side, 8, 0, 0, 0, 0)  # bits, grey, compression, filter, interlace
+    path = tmp_path / "bomb.png"
+    path.write_bytes(buffer.getvalue()[:12] + header + struct.pack(">I", zlib.crc32(header)) + buffer.getvalue()[33:])
+    with pytest.raises(ValueError, match=rf"bomb\.png (is {side}x{side} pixels|cannot be read \(.*bomb)"):
+        read_pixels(path, 64)
+
+
+def test_a_broken_or_missing_image_is_named(tmp_path: Path):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG")
+    with pytest.raises(ValueError, match=r"broken\.png cannot be read \(.+\); prepare the dataset again"):
+        read_pixels(str(tmp_path / "broken.png"))
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.png is missing; prepare the dataset again"):
+        read_pixels(tmp_path / "nowhere.png")

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from common.atomic import write_text
 from common.experiments.reports.grid_results import NoResults
-from common.experiments.reports.page import ClaimShown, ClaimsShown, Section, render, write_text
+from common.experiments.reports.page import ClaimShown, ClaimsShown, Section, render
 from common.experiments.reports.report import report
 from common.experiments.reports.report_settings import read_settings
 from common.experiments.reports.tables import Table

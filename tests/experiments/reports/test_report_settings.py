@@ -39,8 +39,8 @@ def test_contrasts_inherit_from_their_claim_and_may_differ(tmp_path: Path):
 @pytest.mark.parametrize(
     ("report", "message"),
     [
-        ({"figure": []}, r"report.yaml has no setting 'figure'; did you mean 'figures'\?"),
-        ({"figures": [{**FIGURE, "hues": "x"}]}, r"a figure of .*no setting 'hues'; did you mean 'hue'\?"),
+        ({"figure": []}, r"report.yaml has no setting 'figure'. Did you mean 'figures'\?"),
+        ({"figures": [{**FIGURE, "hues": "x"}]}, r"a figure of .*no setting 'hues'. Did you mean 'hue'\?"),
         ({"figures": [{"kind": "boxes", "name": "a"}]}, r"a figure of .* missing 1 required .* 'title'"),
         ({"figures": [{**FIGURE, "kind": "pie"}]}, r"figure 'a' of .* has kind 'pie', must be one of \('boxes'"),
         ({"figures": [FIGURE, FIGURE]}, r"uses a name twice: \['a', 'a'\]"),

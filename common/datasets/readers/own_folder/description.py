@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-__all__ = ["Description", "nearest", "read_description", "spacing_of"]
+from ....spelling import did_you_mean
+
+__all__ = ["Description", "read_description", "spacing_of"]
 
 MAX_BYTES = 1024 * 1024  # a description has a dozen lines
 KEYS = ("dataset", "licence", "citation", "values", "files", "table", "spacing", "keep")
@@ -65,17 +66,6 @@ def read_description(path: Path) -> Description:
         raise ValueError(f"{path}: {error}") from error
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Find the name that was meant.
-
-    Example:
-        >>> nearest("Pateint", ["patient", "phase"])
-        'patient'
-        >>> nearest("site", ["patient", "phase"])
-    """
-    return next(iter(difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.77)), None)
-
-
 def spacing_of(lengths: Sequence[Any]) -> tuple[float, float]:
     """Check a spacing as users write it.
 
@@ -100,10 +90,8 @@ def _described(content: Any) -> Description:
         raise ValueError(f"'key: value' is expected, with the keys {list(KEYS)}.")
     for key in content:
         if key not in KEYS:
-            meant = nearest(str(key)[:50], KEYS)
-            raise ValueError(
-                f"unknown key {str(key)[:50]!r}{f'; did you mean {meant!r}?' if meant else ''} Known are {list(KEYS)}."
-            )
+            hint = did_you_mean(key, KEYS, cutoff=0.77)
+            raise ValueError(f"unknown key {str(key)[:50]!r}.{hint} Known are {list(KEYS)}.")
     if ("files" in content) == ("table" in content):
         raise ValueError("it needs either 'files', a naming pattern, or 'table', a CSV.")
     dataset = _text(content, "dataset")

@@ -26,19 +26,19 @@ from typing import Any
 
 import numpy as np
 
+from ....spelling import nearest
 from ...files.images import read_annotation, read_grey
 from ...prepared.layout import FOLDS
 from ...prepared.source import Frame, Job, Source
 from ...prepared.splits import fold_of
-from .description import Description, nearest, read_description, spacing_of
+from ...views import PHASE_WORDS, VIEW_WORDS
+from .description import Description, read_description, spacing_of
 
 __all__ = ["folder"]
 
 MAX_TABLE = 64 * 1024 * 1024  # bytes; half a million rows
 SUFFIX = re.compile(r"\.(nii\.gz|nii|mhd|mha|png|jpe?g|bmp|tiff?|dcm)$", re.IGNORECASE)
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-VIEWS = {"2CH": "2CH", "A2C": "2CH", "4CH": "4CH", "A4C": "4CH"}
-PHASES = {"ED": "ED", "ES": "ES"}
 # column or placeholder -> what the item tells
 FIELDS: dict[str, Callable[[str], Any]] = {
     "ef": float,
@@ -152,7 +152,10 @@ def _job(source: Path, told: Description, record: Record) -> Job:
     lengths = [record[name] for name in ("spacing_row", "spacing_column") if name in record]
     spacing = spacing_of(lengths) if lengths else told.spacing
     item |= {"dataset": told.dataset, "patient": patient, "fold": fold}
-    item |= {"view": _known(record, "view", VIEWS), "phase": _known(record, "phase", PHASES)}
+    item |= {
+        "view": _known(record, "view", VIEW_WORDS),
+        "phase": _known(record, "phase", PHASE_WORDS),
+    }
     return Job(identity, item, partial(_read, image, label, frame, label_frame, spacing, tuple(told.values)))
 
 
@@ -265,10 +268,10 @@ def _rows(source: Path, told: Description) -> tuple[dict[str, Record], list[str]
 
 def _check_names(names: Collection[str], keep: Collection[str]) -> None:
     for name in names:
-        meant = None if name in (*COLUMNS, *keep) else nearest(name, set(COLUMNS) - set(names))
+        meant = None if name in (*COLUMNS, *keep) else nearest(name, set(COLUMNS) - set(names), cutoff=0.77)
         if meant:
             raise ValueError(
-                f"{name!r} is unknown; did you mean {meant!r}? Rename it (a column may also be listed under 'keep')."
+                f"{name!r} is unknown. Did you mean {meant!r}? Rename it (a column may also be listed under 'keep')."
             )
     if taken := sorted(set(keep) & set(WRITTEN)):
         raise ValueError(f"{taken} cannot be kept, for the prepared set has fields of that name. Rename them.")

@@ -27,12 +27,11 @@ from typing import Any
 
 from ...files.images import read_grey
 from ...prepared.source import Frame, Job, Source
+from ...views import VIEWS
 from .curves import ENDOCARDIUM, LEFT_ATRIUM, Structure, annotation, structures_of, unlabelled
 from .tables import find, read_entries, read_spacings, read_views, view_of
 
 __all__ = ["unity"]
-
-VIEWS = ("2CH", "4CH")
 
 
 def unity(

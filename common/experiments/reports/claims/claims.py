@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ....atomic import write_text
 from ....command import command
 from ..caveats import report_warnings
 from ..grid_results import NoResults, read_results
-from ..page import ClaimsShown, render, write_text
+from ..page import ClaimsShown, render
 from ..report_settings import read_settings
 from .contrasts import judge_claims
 from .wording import claims_shown

@@ -9,8 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from ....palette import COLOURS
 from ..run_selection import ordered
-from .style import COLOURS, HATCHES, PAGE, legend_above, look, places, words
+from .style import HATCHES, PAGE, legend_above, look, places, words
 
 __all__ = ["draw_boxes"]
 

@@ -11,7 +11,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from ....tracking import colour, draw_overlay
+from ....palette import colour
+from ....tracking import draw_overlay
 from .style import PAGE, NothingToDraw, words
 
 __all__ = ["draw_predictions"]

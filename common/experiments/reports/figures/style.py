@@ -12,8 +12,9 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ....atomic import whole_file
+
 __all__ = [
-    "COLOURS",
     "HATCHES",
     "MARKERS",
     "PAGE",
@@ -28,8 +29,6 @@ __all__ = [
 
 PAGE = 7.2  # inches, two columns of a journal
 DPI = 300
-# Okabe and Ito's palette, told apart by colour-blind readers; yellow, which is faint as a line, late
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
 HATCHES = ("", "////", "....", "xxxx", "----", "\\\\\\\\", "++++", "oooo")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 STYLE: dict[Any, Any] = {
@@ -85,9 +84,8 @@ def legend_above(figure: Figure, handles: Mapping[str, Any], **more: Any) -> Non
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG at 300 dpi, at its own size; what was there stays until the new one is complete."""
     FigureCanvasAgg(figure)  # no display, and no pyplot state shared between threads
-    partial = path.with_name(f"{path.name}.partial")
-    figure.savefig(partial, format="png", dpi=DPI)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        figure.savefig(partial, format="png", dpi=DPI)
 
 
 def words(name: Any) -> str:

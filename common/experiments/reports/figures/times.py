@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ....palette import COLOURS
 from ..run_selection import ordered
-from .style import COLOURS, MARKERS, PAGE, NothingToDraw, look, places, words
+from .style import MARKERS, PAGE, NothingToDraw, look, places, words
 
 __all__ = ["draw_times"]
 

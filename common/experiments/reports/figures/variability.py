@@ -9,8 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ....palette import COLOURS
 from ..run_selection import ordered
-from .style import COLOURS, MARKERS, PAGE, NothingToDraw, legend_above, look, places, words
+from .style import MARKERS, PAGE, NothingToDraw, legend_above, look, places, words
 
 __all__ = ["draw_variability"]
 

@@ -19,8 +19,8 @@ def clinic(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"lisence": "x"}, r"unknown key 'lisence'; did you mean 'licence'\? Known are \["),
-        ({"colour": "x"}, r"unknown key 'colour' Known are \["),
+        ({"lisence": "x"}, r"unknown key 'lisence'. Did you mean 'licence'\? Known are \["),
+        ({"colour": "x"}, r"unknown key 'colour'. Known are \["),
         ({"dataset": None}, "'dataset' is missing or no text"),
         ({"dataset": "my data"}, r"dataset is 'my data'; a name has letters"),
         ({"licence": None}, "'licence' is missing or no text"),
@@ -36,7 +36,7 @@ def clinic(tmp_path: Path) -> Path:
         ({"files": "images"}, "'files' holds two naming patterns, 'image' and 'label'"),
         ({"files": {"image": "x"}}, "'files' holds two naming patterns, 'image' and 'label'"),
         ({"files": {"image": "{a}", "label": "{b}"}}, r"the pattern of 'label' has \['b'\], which that of 'image' has"),
-        ({"files": {"image": "{pateint}", "label": "x"}}, r"'pateint' is unknown; did you mean 'patient'\?"),
+        ({"files": {"image": "{pateint}", "label": "x"}}, r"'pateint' is unknown. Did you mean 'patient'\?"),
         ({"files": {"image": "{label}", "label": "x"}}, r"the pattern of 'image' has \['label'\], which have another"),
         ({"spacing": 0.3}, "the spacing is two positive numbers"),
         ({"spacing": [0.3, 0]}, "the spacing is two positive numbers"),
@@ -78,7 +78,7 @@ ES = "images/p_1_4CH_ES.png,masks/p_1_4CH_ES_mask.png"
         (["image"], r"clinic\.yaml: .*cases\.csv: columns \['image'\]; .* \['image', 'label'\] are needed"),
         ([], r"clinic\.yaml: .*cases\.csv: columns \[\];"),
         (["image,label,label", f"{ED},x"], "each has a name of its own"),
-        (["image,label,Pateint", f"{ED},x"], r"cases\.csv: 'Pateint' is unknown; did you mean 'patient'\?"),
+        (["image,label,Pateint", f"{ED},x"], r"cases\.csv: 'Pateint' is unknown. Did you mean 'patient'\?"),
         (["image,label", f"{ED},x"], r"cases\.csv: line 2 has 3 cells, the header 2"),
         (["image,label,ef", f"{ED},high"], r"cases\.csv, line 2: ef is 'high', a number is expected"),
         (["image,label,ef", f"{ED},nan"], r"cases\.csv, line 2: ef is 'nan', a number is expected"),

@@ -112,7 +112,9 @@ def test_an_unknown_view_is_left_out(clinic: Path):
     (clinic / "masks" / "p_1_4CH_ED_mask.png").rename(clinic / "masks" / "p_1_PLAX_ED_mask.png")
     found = folder(clinic, describe(clinic))
     assert len(found.jobs) == 3
-    assert found.skipped == {"images/p_1_PLAX_ED.png": "view 'PLAX' is not among ['2CH', 'A2C', '4CH', 'A4C']"}
+    assert found.skipped == {
+        "images/p_1_PLAX_ED.png": "view 'PLAX' is not among ['2CH', 'A2C', 'AP2', '4CH', 'A4C', 'AP4']"
+    }
 
 
 def test_a_table_tells_what_names_do_not(clinic: Path):

@@ -1,0 +1,36 @@
+"""Suggestions for misspelt names."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["did_you_mean", "nearest"]
+
+
+def nearest(name: object, known: Iterable[object], cutoff: float = 0.6) -> str | None:
+    """Return the known name that was probably meant, regardless of case.
+
+    Args:
+        name: as given.
+        known: allowed names.
+        cutoff: least similarity, 0 to 1 (`difflib`).
+
+    Example:
+        >>> nearest("Pateint", ["patient", "phase"]), nearest("site", ["patient", "phase"])
+        ('patient', None)
+    """
+    folded = {str(one).casefold(): str(one) for one in known}
+    close = difflib.get_close_matches(str(name)[:100].casefold(), folded, n=1, cutoff=cutoff)
+    return folded[close[0]] if close else None
+
+
+def did_you_mean(name: object, known: Iterable[object], cutoff: float = 0.6) -> str:
+    """Return a question to append to an error message, empty where nothing is similar.
+
+    Example:
+        >>> did_you_mean("margnal", ["marginal", "adaptive_bce"])
+        " Did you mean 'marginal'?"
+    """
+    close = nearest(name, known, cutoff)
+    return f" Did you mean {close!r}?" if close else ""
