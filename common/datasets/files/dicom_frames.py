@@ -1,4 +1,4 @@
-"""Stored pixels of DICOM files, frame by frame, each checked before it is decoded."""
+"""Stored pixels of DICOM files; each frame is checked before it is decoded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.datadict import keyword_dict
 from pydicom.dataelem import RawDataElement
-from pydicom.encaps import generate_frames, get_frame
+from pydicom.encaps import generate_frames
 from pydicom.filereader import read_file_meta_info
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import iter_pixels
@@ -27,7 +27,7 @@ from pydicom.uid import (
 )
 
 from . import jpeg_lossless
-from .encoded_size import encoded_size
+from .encoded_shape import encoded_shape
 from .jpeg_lossless import CODECS
 from .unreadable import Unreadable
 
@@ -38,7 +38,7 @@ DEFERRED = 64 * 1024  # bytes; larger elements stay in the file
 REQUIRED = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PhotometricInterpretation")
 IMAGE_TAGS = [tag for tag in keyword_dict.values() if tag >> 16 == 0x0028]  # pixels, palettes, windows
 ULTRASOUND_REGIONS = 0x00186011
-# one decoder a syntax, so that all machines read alike; of those left out see `jpeg_lossless`
+# one decoder per syntax, so that all machines read alike; `jpeg_lossless` says why others are left out
 DECODERS = {
     **dict.fromkeys((JPEGBaseline8Bit, JPEGExtended12Bit, *JPEG2000TransferSyntaxes), "pillow"),
     **dict.fromkeys(CODECS, "ffmpeg"),
@@ -50,20 +50,20 @@ for _syntax in CODECS:
 
 
 def read_header(path: Path, tags: Iterable[int] = ()) -> pydicom.Dataset:
-    """Read what describes the pixels; nothing about the patient is read.
+    """Read the elements that describe the pixels, and nothing about the patient.
 
     Args:
         path: a DICOM file with preamble, under any name.
-        tags: of further elements to read.
+        tags: further elements to read.
 
     Returns:
-        Group 0028, the ultrasound regions and the elements asked for; Rows and the like are there and allowed.
+        Group 0028, the ultrasound regions and the requested elements; `REQUIRED` are present and of allowed size.
 
     Raises:
-        Unreadable: if the file is no image, deflated, or its frames are too large.
+        Unreadable: if the file is not an image, deflated, or its frames are too large.
     """
     if not pydicom.misc.is_dicom(path):
-        raise Unreadable("not an image? Other formats are told by .nii, .nii.gz, .mhd, .mha, .png, .bmp, .tif, .jpg.")
+        raise Unreadable("not an image? Other formats are known by .nii, .nii.gz, .mhd, .mha, .png, .bmp, .tif, .jpg.")
     if read_file_meta_info(path).TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
         # its size is not known before all of it is in memory
         raise Unreadable("the file is deflated as a whole. Convert it to Explicit VR Little Endian.")
@@ -81,58 +81,56 @@ def read_header(path: Path, tags: Iterable[int] = ()) -> pydicom.Dataset:
 
 
 def frame_count(header: pydicom.Dataset) -> int:
-    """Return the number of frames that the header promises, 1 where it says nothing."""
+    """Return the number of frames that the header states, 1 by default."""
     return int(header.get("NumberOfFrames") or 1)
 
 
 def syntax_name(header: pydicom.Dataset) -> str:
-    """Return in words how the pixels are stored."""
+    """Return how the pixels are stored, in words."""
     syntax = UID(header.file_meta.TransferSyntaxUID)
     return syntax.name if syntax in AllTransferSyntaxes else "an unknown transfer syntax"  # not the text of the file
 
 
-def stored_frames(path: Path, header: pydicom.Dataset, index: int | None = None) -> Iterator[NDArray[Any]]:
-    """Decode frames one after the other, as they are stored but for YBR, which becomes RGB.
+def stored_frames(path: Path, header: pydicom.Dataset, numbers: range | None = None) -> Iterator[NDArray[Any]]:
+    """Decode frames one by one, as they are stored except that YBR becomes RGB.
 
     Args:
         path: the file.
         header: by `read_header`.
-        index: 0-based, of the only frame to decode; None decodes every frame.
+        numbers: of the frames to decode, 0-based; None decodes every frame.
 
     Yields:
         (rows, columns) or (rows, columns, channels).
 
     Raises:
-        Unreadable: if a frame is missing, damaged, larger than its header says, or compressed in a way that is not
-            known here.
+        Unreadable: if a frame is missing, damaged, larger than its header says, or compressed in an unknown way.
     """
     syntax, name = header.file_meta.TransferSyntaxUID, syntax_name(header)
+    numbers = range(frame_count(header)) if numbers is None else numbers
     decoder = DECODERS.get(syntax, "")
     if syntax.is_encapsulated:
         if not decoder:
             raise Unreadable(f"pixels stored as {name} are not decoded. Export it as JPEG or uncompressed.")
-        _check_encoded(path, header, index)
-    wanted = 1 if index is not None else frame_count(header)
+        _check_encoded(path, header, numbers)
     done = 0
     try:
-        frames = iter_pixels(path, indices=None if index is None else [index], decoding_plugin=decoder)
-        for frame in islice(frames, wanted):
+        for frame in islice(iter_pixels(path, indices=numbers, decoding_plugin=decoder), len(numbers)):
             yield frame
             done += 1
     except Exception:
         done = -1
-    if done < wanted:  # outside of the handler, for its exception quotes the file
-        cure = "Export it uncompressed." if syntax.is_encapsulated else "Export it again: does the file break off?"
-        raise Unreadable(f"pixels stored as {name} are not decoded: damaged, missing or of a rare kind. {cure}")
+    if done < len(numbers):  # outside of the handler, for its exception quotes the file
+        remedy = "Export it uncompressed." if syntax.is_encapsulated else "Export it again: does the file break off?"
+        raise Unreadable(f"pixels stored as {name} are not decoded: damaged, missing or of a rare kind. {remedy}")
 
 
-def encapsulated(path: Path, header: pydicom.Dataset, index: int | None = None) -> Iterator[bytes]:
-    """Read compressed frames as they lie in the file.
+def encapsulated(path: Path, header: pydicom.Dataset, numbers: range) -> Iterator[bytes]:
+    """Read compressed frames as they are in the file.
 
     Args:
         path: the file.
         header: by `read_header`.
-        index: 0-based, of the only frame to read; None reads every frame.
+        numbers: of the frames, 0-based.
 
     Raises:
         Unreadable: if there are no pixels.
@@ -143,26 +141,23 @@ def encapsulated(path: Path, header: pydicom.Dataset, index: int | None = None) 
         raise Unreadable("it has no pixels.")
     with path.open("rb") as file:
         file.seek(pixels.value_tell)
-        if index is None:
-            yield from islice(generate_frames(file, number_of_frames=frame_count(header)), frame_count(header))
-        else:
-            yield get_frame(file, index, number_of_frames=frame_count(header))
+        frames = generate_frames(file, number_of_frames=frame_count(header))
+        yield from islice(frames, numbers.start, numbers.stop, numbers.step)
 
 
-def _check_encoded(path: Path, header: pydicom.Dataset, index: int | None) -> None:
+def _check_encoded(path: Path, header: pydicom.Dataset, numbers: range) -> None:
     name, shape = syntax_name(header), (header.Rows, header.Columns, header.SamplesPerPixel)
     size = math.prod(shape) * header.BitsAllocated // 8
     count = 0
-    for number, content in enumerate(encapsulated(path, header, index)):
-        frame = number if index is None else index
+    for frame, content in zip(numbers, encapsulated(path, header, numbers), strict=False):
         count += 1
         if header.file_meta.TransferSyntaxUID == RLELossless:
             # pydicom expands the runs, up to 64-fold, before it compares their length with what the header says
             if len(content) > size + size // 64 + 1024:  # what does not compress grows by a 128th
                 raise Unreadable(f"frame {frame} takes {len(content)} bytes compressed, {size} uncompressed.")
-        elif (found := encoded_size(content)) is None:
-            raise Unreadable(f"pixels stored as {name} are not decoded: frame {frame} is no such picture.")
-        elif found != shape:
-            raise Unreadable(f"frame {frame}, stored as {name}, has {found} samples; its header says {shape}.")
-    if count < (frame_count(header) if index is None else 1):
-        raise Unreadable(f"it holds {count} of {frame_count(header)} frames. Export it again.")
+        elif (found := encoded_shape(content)) is None:
+            raise Unreadable(f"pixels stored as {name} are not decoded: frame {frame} is not such a picture.")
+        elif found[:3] != shape:
+            raise Unreadable(f"frame {frame}, stored as {name}, has {found[:3]} samples; its header says {shape}.")
+    if count < len(numbers):
+        raise Unreadable(f"it holds {count} of {len(numbers)} frames. Export it again.")

@@ -1,4 +1,4 @@
-"""Frames of DICOM files as grey values, with the spacing that ultrasound machines write."""
+"""Frames of DICOM files as grey values, with their spacing."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from PIL import Image
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
 
 from .dicom_frames import frame_count, read_header, stored_frames
+from .motion import sampled
+from .scan import collect
+from .ultrasound_regions import find_tissue
 from .unreadable import Unreadable, reading
 
 __all__ = ["grey_frames", "read_dicom"]
-
-TWO_DIMENSIONAL, CENTIMETRES = 1, 3  # codes of the ultrasound regions, DICOM PS3.3 C.8.5.5
 
 
 def read_dicom(
     path: Path, frame: int | None = None, annotation: bool = False
 ) -> tuple[NDArray[np.uint8], tuple[float, float] | None]:
-    """Read one frame of a DICOM file; only this frame is decoded.
+    """Read one frame of a DICOM file; no other is decoded unless the spacing depends on the motion of the clip.
 
     Grey values run through the file's rescaling and window; black to white of the stored range becomes 0 to 255.
-    Colours become grey by their luma (ITU-R 601). Spacing is that of the first two-dimensional ultrasound region in
-    centimetres, else PixelSpacing.
+    Colours become grey by their luma (ITU-R 601). The spacing is that of `find_tissue`.
 
     Args:
         path: a DICOM file with preamble, under any name.
@@ -35,11 +35,11 @@ def read_dicom(
         annotation: read the stored values as they are, without rescaling and window.
 
     Returns:
-        Values 0 to 255, (rows, columns), and the spacing, mm per pixel, (row, column), None where not told.
+        Values 0 to 255, (rows, columns), and the spacing, mm per pixel, (row, column), None if unknown.
 
     Raises:
-        ValueError: if the file is no image, truncated or too large, has no such frame, or is compressed in a way
-            that the installed decoders do not know.
+        ValueError: if the file holds no image, is truncated or too large, has no such frame, is compressed in a way
+            that the installed decoders do not know, or has a spacing that is not positive.
     """
     with reading(path, "DICOM"):
         header = read_header(path)
@@ -48,16 +48,21 @@ def read_dicom(
             raise Unreadable(f"it has {count} frames; say which one.")
         if not 0 <= (frame or 0) < count:
             raise Unreadable(f"it has the frames 0 to {count - 1}, not {frame}.")
-        stored = next(stored_frames(path, header, frame or 0))
-        return _values(stored, header, annotation), _spacing(header)
+        only = range(frame or 0, (frame or 0) + 1)
+        values = _values(next(stored_frames(path, header, only)), header, annotation)
+        spacing = find_tissue(header, lambda: collect(grey_frames(path, header, sampled(count)))).spacing
+        if spacing and not (0 < spacing[0] < np.inf and 0 < spacing[1] < np.inf):
+            raise Unreadable(f"spacing {spacing} mm is not positive.")
+        return values, spacing
 
 
-def grey_frames(path: Path, header: pydicom.Dataset) -> Iterator[NDArray[np.uint8]]:
-    """Decode every frame of a DICOM file, one after the other, to the grey values of `read_dicom`.
+def grey_frames(path: Path, header: pydicom.Dataset, numbers: range | None = None) -> Iterator[NDArray[np.uint8]]:
+    """Decode frames of a DICOM file, one by one, to the grey values of `read_dicom`.
 
     Args:
         path: the file.
         header: by `read_header`.
+        numbers: of the frames to decode, 0-based; None decodes every frame.
 
     Yields:
         Values 0 to 255, (rows, columns).
@@ -65,7 +70,7 @@ def grey_frames(path: Path, header: pydicom.Dataset) -> Iterator[NDArray[np.uint
     Raises:
         Unreadable: if a frame is missing, damaged or too large; quotes nothing of the file.
     """
-    for stored in stored_frames(path, header):
+    for stored in stored_frames(path, header, numbers):
         yield _values(stored, header, annotation=False)
 
 
@@ -79,11 +84,11 @@ def _values(stored: NDArray[Any], header: pydicom.Dataset, annotation: bool) -> 
         stored = (stored >> 8).astype(np.uint8) if stored.dtype == np.uint16 else stored
     if stored.ndim == 3:
         if stored.dtype != np.uint8:
-            raise Unreadable(f"colours of {stored.dtype}; 8 bit a channel are expected.")
+            raise Unreadable(f"colours of {stored.dtype}; expected 8 bits per channel.")
         return np.asarray(Image.fromarray(stored).convert("L"))
     bits = int(header.BitsStored)
     if not 1 <= bits <= 16:
-        raise Unreadable(f"{bits} bits a pixel; allowed are 1 to 16.")
+        raise Unreadable(f"{bits} bits per pixel; allowed are 1 to 16.")
     low = -(1 << bits - 1) if header.PixelRepresentation else 0
     every = np.arange(low, low + (1 << bits), dtype=stored.dtype)
     shown = np.asarray(apply_voi_lut(apply_modality_lut(every, header), header), np.float64)
@@ -94,18 +99,3 @@ def _values(stored: NDArray[Any], header: pydicom.Dataset, annotation: bool) -> 
     if header.PhotometricInterpretation == "MONOCHROME1":
         table = 255 - table
     return table[np.clip(stored.astype(np.int64) - low, 0, len(table) - 1)]
-
-
-def _spacing(header: pydicom.Dataset) -> tuple[float, float] | None:
-    for region in header.get("SequenceOfUltrasoundRegions") or []:
-        units = (region.get("PhysicalUnitsXDirection"), region.get("PhysicalUnitsYDirection"))
-        if region.get("RegionSpatialFormat") == TWO_DIMENSIONAL and units == (CENTIMETRES, CENTIMETRES):
-            row, column = abs(float(region.PhysicalDeltaY)) * 10, abs(float(region.PhysicalDeltaX)) * 10
-            break
-    else:
-        if not header.get("PixelSpacing"):
-            return None
-        row, column = (float(length) for length in header.PixelSpacing)
-    if not (0 < row < np.inf and 0 < column < np.inf):
-        raise Unreadable(f"spacing ({row}, {column}) mm is not positive.")
-    return row, column

@@ -1,15 +1,15 @@
-"""Lossless JPEG and JPEG-LS, which ultrasound machines write, through FFmpeg: a decoding plugin for pydicom.
+"""Decode lossless JPEG and JPEG-LS, which ultrasound machines write, with FFmpeg: a plugin for pydicom.
 
-FFmpeg lives with files of strangers. Of the decoders that pydicom knows for these syntaxes, GDCM ends the whole process
-on some damaged files, CharLS does not return from others, and libjpeg stands under the GPL. FFmpeg cannot do colour
-JPEG-LS whose channels alternate from pixel to pixel; CharLS decodes it, in a process of its own that is ended in time.
+FFmpeg withstands untrusted files. Of the decoders that pydicom knows for these syntaxes, GDCM ends the whole process on
+some damaged files, CharLS does not return from others, and libjpeg is under the GPL. Colour JPEG-LS whose channels
+alternate from pixel to pixel is decoded by CharLS, which FFmpeg cannot, in a process of its own with a time limit.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from typing import cast
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -17,28 +17,25 @@ from numpy.typing import NDArray
 from pydicom.pixels.decoders.base import DecodeRunner
 from pydicom.uid import JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless
 
-from .encoded_size import encoded_bits
+from .encoded_shape import encoded_shape
 from .unreadable import Unreadable
 
 __all__ = ["CODECS", "DECODER_DEPENDENCIES", "decode_frame", "is_available"]
 
 CODECS = {JPEGLossless: "mjpeg", JPEGLosslessSV1: "mjpeg", JPEGLSLossless: "jpegls", JPEGLSNearLossless: "jpegls"}
 DECODER_DEPENDENCIES = dict.fromkeys(CODECS, ("av",))
-# FFmpeg's names of what it makes of one and three components, as they are stored: no colours are converted
-PACKED = {"gray": ("u1", 1), "gray16le": ("<u2", 1), "bgr24": ("u1", 3), "rgb24": ("u1", 3)}
 ALTERNATING = 2  # code of the interleave mode, ISO 14495-1 C.2.3
-SECONDS = 10  # at most, also where a process cannot limit itself; a frame takes a tenth, most of it to start
+SECONDS = 10  # limit where a process cannot limit itself; a frame takes 0.1 s, most of it to start
 CHARLS = """
 import signal, sys, jpeg_ls, numpy
 if hasattr(signal, "setitimer"):
-    signal.setitimer(signal.ITIMER_PROF, 0.5)  # of the processor; then the signal ends this process
+    signal.setitimer(signal.ITIMER_PROF, 0.5)  # of processor time; then the signal ends this process
 sys.stdout.buffer.write(jpeg_ls.decode(numpy.frombuffer(sys.stdin.buffer.read(), numpy.uint8)).tobytes())
 """
-PLANAR = {"yuv444p": (0, 1, 2), "yuvj444p": (0, 1, 2), "gbrp": (2, 0, 1)}
 
 
 def is_available(uid: str) -> bool:
-    """Tell pydicom whether a transfer syntax is decoded here."""
+    """Return whether a transfer syntax is decoded here."""
     return uid in CODECS
 
 
@@ -47,17 +44,19 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
 
     Args:
         source: one JPEG picture.
-        runner: pydicom's description of the frame; told that colours come pixel by pixel.
+        runner: pydicom's description of the frame; set to colours pixel by pixel.
 
     Raises:
         Unreadable: if the picture is damaged, or not what the description says.
     """
-    name = CODECS[runner.transfer_syntax]
+    name, bits = CODECS[runner.transfer_syntax], (encoded_shape(source) or (0, 0, 0, 8))[3]
     shape = (runner.rows, runner.columns, runner.samples_per_pixel)
     alternating = name == "jpegls" and shape[2] > 1 and _interleave(source) == ALTERNATING
+    if alternating and bits != 8:
+        raise Unreadable("colours of other than 8 bits per channel.")
     values = _by_charls(source, shape) if alternating else _decoded(source, name)
     if name == "jpegls" and not alternating:  # there FFmpeg moves 12 bits to the upper end of 16
-        values = np.right_shift(values, values.itemsize * 8 - encoded_bits(source), dtype=values.dtype)
+        values = np.right_shift(values, values.itemsize * 8 - bits, dtype=values.dtype)
     if values.shape != shape:
         raise Unreadable(f"a frame of {values.shape} values.")
     if runner.bits_allocated not in (8, 16) or values.itemsize * 8 > runner.bits_allocated:
@@ -75,8 +74,6 @@ def _interleave(source: bytes) -> int:
 
 
 def _by_charls(source: bytes, shape: tuple[int, int, int]) -> NDArray[np.unsignedinteger]:
-    if encoded_bits(source) != 8:
-        raise Unreadable("colours of other than 8 bit a channel.")
     try:
         child = [sys.executable, "-I", "-c", CHARLS]
         content = subprocess.run(child, input=source, capture_output=True, timeout=SECONDS, check=True).stdout
@@ -94,14 +91,14 @@ def _decoded(source: bytes, name: str) -> NDArray[np.unsignedinteger]:
     frames = codec.decode(av.Packet(source))
     if len(frames) != 1:
         raise Unreadable(f"{len(frames)} pictures in a frame.")
-    frame = frames[0]
-    layout = frame.format.name
-    if layout in PACKED:
-        dtype, channels = PACKED[layout]
-        lines = np.frombuffer(memoryview(frame.planes[0]), dtype).reshape(frame.height, -1)
-        pixels: NDArray[np.unsignedinteger] = lines[:, : frame.width * channels].reshape(*lines.shape[:1], -1, channels)
-        return pixels[..., ::-1] if layout == "bgr24" else pixels
-    if layout in PLANAR:
-        planes = [np.frombuffer(memoryview(plane), np.uint8).reshape(frame.height, -1) for plane in frame.planes]
-        return np.stack([planes[index][:, : frame.width] for index in PLANAR[layout]], axis=-1)
+    values: NDArray[Any] = frames[0].to_ndarray()
+    match frames[0].format.name:  # FFmpeg converts no colours: these are its names of one and of three components
+        case "gray" | "gray16le":
+            return values[..., np.newaxis]
+        case "rgb24" | "gbrp":
+            return values
+        case "bgr24":
+            return values[..., ::-1]
+        case "yuv444p" | "yuvj444p":
+            return values.transpose(1, 2, 0)
     raise Unreadable("neither grey nor three full channels.")

@@ -1,4 +1,4 @@
-"""What is said of files that cannot be read: what is wrong and what helps, and nothing of what stands in them."""
+"""Errors of files that cannot be read: the reason and the remedy, without quoting the file."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Unreadable(ValueError):
 
 @contextmanager
 def reading(path: Path, kind: str) -> Iterator[None]:
-    """Name the file in every error that comes up while it is read.
+    """Name the file in every error raised while it is read.
 
-    Libraries quote what they stumble over, which may be a patient's name. So their messages, warnings and logs are
-    dropped with their tracebacks; only an `Unreadable` is passed on in full.
+    Libraries quote what they fail on, which may be a patient's name. So their messages, warnings and logs are dropped
+    with their tracebacks; only an `Unreadable` is passed on in full.
 
     Args:
         path: the file.
@@ -41,11 +41,9 @@ def reading(path: Path, kind: str) -> Iterator[None]:
         ValueError: ...unreadable.py cannot be read as DICOM: it is a module.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing or no file.")
+        raise FileNotFoundError(f"{path} is missing or not a file.")
     if path.stat().st_size > MAX_BYTES:
-        raise ValueError(
-            f"{path} has {path.stat().st_size} bytes; at most {MAX_BYTES} are read. Export a shorter clip."
-        )
+        raise ValueError(f"{path} has {path.stat().st_size} bytes; at most {MAX_BYTES} are read. Export less of it.")
     logger = logging.getLogger("pydicom")
     level = logger.level
     try:
@@ -58,6 +56,8 @@ def reading(path: Path, kind: str) -> Iterator[None]:
         raise ValueError(f"{path} cannot be read as {kind}: {error}") from None
     except Exception as error:  # broken and hostile files make libraries raise nearly anything
         what = type(error).__name__
-        raise ValueError(f"{path} cannot be read as {kind}: it is damaged ({what}). Export it again.") from None
+        raise ValueError(
+            f"{path} cannot be read as {kind}: it is truncated, damaged or not {kind} ({what}). Export it again."
+        ) from None
     finally:
         logger.setLevel(level)

@@ -1,24 +1,25 @@
-"""Clips as video files, and as the video streams inside DICOM files, decoded once and as a whole.
+"""Clips in video files and in the video streams of DICOM files.
 
-Files come from strangers: only known containers and codecs are tried, and none that names other files.
+Files are untrusted: only known containers and codecs are tried, and none that names other files.
 """
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
-from .gathering import MAX_SAMPLES, check_size, gathered
-from .scan import Scan
+from .motion import motion, sampled
+from .scan import MAX_SAMPLES, Scan, check_size, collect
 from .unreadable import Unreadable, reading
 
-__all__ = ["VIDEO_SUFFIXES", "decode_video", "plausible_rate", "read_video_scan"]
+__all__ = ["VIDEO_SUFFIXES", "decode_video", "plausible_rate", "read_motion_jpeg", "read_video_scan"]
 
 VIDEO_SUFFIXES = (".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".wmv", ".asf", ".mpg", ".mpeg")
 CONTAINERS = "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,mpeg,mpegts,mpegvideo,h264,hevc,m4v"
@@ -31,60 +32,96 @@ FASTEST = 1000.0  # Hz; ultrafast research scanners reach more, clips of an apic
 
 
 def read_video_scan(path: Path) -> Scan:
-    """Read every frame of a video file; it tells no spacing.
+    """Read every frame of a video file; the spacing is unknown.
 
     Args:
         path: an AVI, MP4, MOV, MKV, WMV or MPEG file.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is no video, too large, damaged, or of a codec or container that is not tried.
+        ValueError: if the file holds no video, or is too large, damaged, or of a codec or container that is not tried.
     """
     with reading(path, "a video"):
-        frames, rate, notes = decode_video(path)
-        return Scan(frames, frame_rate=rate if len(frames) > 1 else None, notes=notes)
+        return decode_video(path)
 
 
-def decode_video(source: Path | io.BytesIO) -> tuple[NDArray[np.uint8], float | None, tuple[str, ...]]:
-    """Decode every frame of a video to grey values, full range.
+def read_motion_jpeg(path: Path, frame: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Read one frame of a motion-JPEG AVI file, and the motion of the clip.
+
+    Each frame of motion JPEG stands alone, so only this one and those that show motion are decoded.
+
+    Args:
+        path: an AVI file.
+        frame: 0-based.
+
+    Returns:
+        Grey values as they are stored and motion as by `motion`, (rows, columns) each.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is not motion JPEG, damaged, too large or cut short, or has no such frame.
+    """
+    with reading(path, "a video"), _opened(path, "avi", "mjpeg") as (container, stream):
+        count = stream.frames
+        if not 0 <= frame < count:
+            raise Unreadable(f"it has no frame {frame}: it has {count} frames, counted from 0.")
+        wanted = sorted({frame, *sampled(count), count - 1})
+        frames = collect(_frames(container, stream, wanted))
+        if len(frames) < len(wanted):
+            raise Unreadable(f"it breaks off before frame {wanted[len(frames)]} of {count}. Download it again.")
+        places = [wanted.index(number) for number in sampled(count)]
+        return frames[wanted.index(frame)], motion(frames[places])
+
+
+def decode_video(source: Path | io.BytesIO) -> Scan:
+    """Decode every frame of a video, full range; a still has no frame rate.
 
     Args:
         source: a file, or a stream in memory.
 
-    Returns:
-        Grey values, (frames, rows, columns); frames per second, None where not told; and notes for a reader.
-
     Raises:
-        Unreadable: if it is no video, too large or damaged.
+        Unreadable: if it holds no video, or is too large or damaged.
     """
-    limits = {"max_pixels": str(MAX_PIXELS), "codec_whitelist": CODECS}
-    files = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
+    with _opened(source, CONTAINERS, CODECS) as (container, stream):
+        promised = stream.frames
+        frames = collect(_frames(container, stream))
+        rate = plausible_rate(stream.average_rate) if len(frames) > 1 else None
+    missing = (f"The file breaks off: {len(frames)} of {promised} frames are there.",) if len(frames) < promised else ()
+    return Scan(frames, frame_rate=rate, notes=missing)
+
+
+@contextmanager
+def _opened(
+    source: Path | io.BytesIO, containers: str, codecs: str
+) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    limits = {"max_pixels": str(MAX_PIXELS), "codec_whitelist": codecs}
+    files = {"protocol_whitelist": "file", "format_whitelist": containers}
     file = f"file:{source}" if isinstance(source, Path) else source
     try:
         with av.open(file, "r", options=limits | files, metadata_errors="replace") as container:
             if not container.streams.video:
                 raise Unreadable("it holds no video.")
             stream = container.streams.video[0]
-            if stream.codec_context is None:
-                raise Unreadable("its codec is not read. Convert it to H.264.")
-            promised = stream.frames
-            check_size(max(promised, 1), stream.codec_context.height, stream.codec_context.width)
+            codec = stream.codec_context.name if stream.codec_context else "unknown"
+            if codec not in codecs.split(","):
+                raise Unreadable(f"its codec is {codec}, allowed are {codecs}. Convert it.")
+            check_size(max(stream.frames, 1), stream.codec_context.height, stream.codec_context.width)
             stream.codec_context.options = limits | {"err_detect": "explode"}  # else damage is painted over in grey
-            stream.codec_context.thread_count = 1
-            frames = gathered(_frames(container, stream))
-            rate = plausible_rate(stream.average_rate)
+            stream.codec_context.thread_count = 1  # preparation runs one process per core
+            yield container, stream
     except av.FFmpegError as error:
         raise Unreadable(f"{error.strerror}. Export it again.") from None
-    missing = (f"The file breaks off: {len(frames)} of {promised} frames are there.",) if len(frames) < promised else ()
-    return frames, rate, missing
 
 
-def _frames(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[NDArray[np.uint8]]:
-    for packet in container.demux(stream):  # ends with an empty packet, which brings out the last frames
+def _frames(
+    container: av.container.InputContainer, stream: av.VideoStream, only: Collection[int] | None = None
+) -> Iterator[NDArray[np.uint8]]:
+    for number, packet in enumerate(container.demux(stream)):
         if packet.is_corrupt:  # the file ends within
             yield from map(_grey, stream.codec_context.decode(None))
             return
-        yield from map(_grey, stream.codec_context.decode(packet))
+        if only is None or number in only or not packet.size:  # the last packet is empty and brings out the last frames
+            yield from map(_grey, stream.codec_context.decode(packet))
 
 
 def _grey(frame: av.VideoFrame) -> NDArray[np.uint8]:
@@ -94,17 +131,17 @@ def _grey(frame: av.VideoFrame) -> NDArray[np.uint8]:
 
 
 def plausible_rate(rate: object) -> float | None:
-    """Return frames per second as a number, None where they cannot be.
+    """Return frames per second as a number; None where that is impossible.
 
     Args:
-        rate: whatever a file tells: a number, a fraction, text or nothing.
+        rate: whatever a file holds: a number, a fraction, text or nothing.
 
     Example:
         >>> plausible_rate("50"), plausible_rate(0), plausible_rate("fast"), plausible_rate(90000)
         (50.0, None, None, None)
     """
     try:
-        number = float(rate)  # type: ignore[arg-type]  # whatever fails is no rate
+        number = float(rate)  # type: ignore[arg-type]  # whatever fails is None
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):
         return None
     return number if math.isfinite(number) and 0 < number <= FASTEST else None

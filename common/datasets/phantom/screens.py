@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from ..files.motion import motion
 from ..prepared.source import Frame, Job, Source
 from .dataset import FOLD_OF_TEN
 from .heart import echogenicity, sample_heart
@@ -168,8 +169,7 @@ def draw_screen(domain: str, number: int, rows: int, frames: int = 1, seed: int 
             screen.save(buffer, "JPEG", quality=quality)
             screen = Image.open(buffer)
         shown.append(np.asarray(screen.convert("L")))
-    motion = np.std(shown, axis=0, dtype=np.float32) if frames > 1 else None
-    return Frame(shown[0], sector.astype(np.uint8), None, motion)
+    return Frame(shown[0], sector.astype(np.uint8), None, motion(np.stack(shown)) if frames > 1 else None)
 
 
 def _scan(shade: Array, polar: Polar, smoothing: float, layout: Layout) -> NDArray[np.uint8]:

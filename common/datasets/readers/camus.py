@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files.images import read_metaimage, read_nifti
+from ..files.images import read_annotation, read_grey
 from ..prepared.source import Frame, Job, Source
 from ..prepared.splits import fold_of
 from ..views import PHASES, VIEWS
@@ -44,10 +44,9 @@ INFO: dict[str, tuple[str, Callable[[str], Any]]] = {
 
 
 def _read(image: Path, label: Path) -> Frame:
-    read = read_metaimage if image.suffix == ".mhd" else read_nifti
-    values, spacing = read(image)
-    annotation, annotation_spacing = read(label)
-    if not np.allclose(spacing, annotation_spacing, rtol=1e-3):
+    values, spacing = read_grey(image)
+    annotation, annotation_spacing = read_annotation(label)
+    if spacing and annotation_spacing and not np.allclose(spacing, annotation_spacing, rtol=1e-3):
         raise ValueError(f"{label} has spacing {annotation_spacing} mm, its image {spacing} mm.")
     if values.shape != annotation.shape:
         raise ValueError(f"{label} has shape {annotation.shape}, its image {values.shape}.")

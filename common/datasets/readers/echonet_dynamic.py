@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...contours import fill
-from ..files.motion_jpeg import read_frames
+from ..files.video_scan import read_motion_jpeg
 from ..prepared.source import Frame, Job, Source
 
 __all__ = ["echonet_dynamic"]
@@ -162,10 +162,10 @@ def _area(outline: NDArray[np.float64]) -> float:
 
 
 def _read(path: Path, frame: int, outline: NDArray[np.float64]) -> Frame:
-    video = read_frames(path, [frame])
-    if video.frames.shape[1:] != (SIDE, SIDE):
-        raise ValueError(f"{path} has frames of {video.frames.shape[1:]} pixels; its tracing is for {(SIDE, SIDE)}.")
-    return Frame(video.frames[0], fill(outline, (SIDE, SIDE)).astype(np.uint8), None, video.motion)
+    image, motion = read_motion_jpeg(path, frame)
+    if image.shape != (SIDE, SIDE):
+        raise ValueError(f"{path} has frames of {image.shape} pixels; its tracing is for {(SIDE, SIDE)}.")
+    return Frame(image, fill(outline, (SIDE, SIDE)).astype(np.uint8), None, motion)
 
 
 def _number(text: str) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files.motion import motion
 from ..files.scan import Scan
 from .finder import FoundSector
 
@@ -15,7 +16,6 @@ __all__ = ["Framing", "frame"]
 
 TIGHT = 0.97  # of both sides; a sector that fills the image so far is not cut out
 FILLED = 0.9  # of its box; a sector of 75 degrees fills half, one cut at both sides four fifths
-STILLS = 32  # frames of a clip that motion is measured on
 
 Finder = Callable[[NDArray[np.uint8], NDArray[np.float32] | None], FoundSector | None]
 
@@ -58,7 +58,8 @@ def frame(scan: Scan, finder: Finder | None) -> Framing:
     seen = np.zeros(shape, dtype=bool)
     seen[top:bottom, left:right] = True
     region = scan.frames[:, top:bottom, left:right]
-    sector = None if finder is None else finder(np.ascontiguousarray(region[0]), _motion(region))
+    moved = motion(region) if len(region) > 1 and finder is not None else None
+    sector = None if finder is None else finder(np.ascontiguousarray(region[0]), moved)
     if sector is None or not sector.mask.any() or _rectangular(sector.mask):
         return Framing(box, seen, sector=False)
     seen[top:bottom, left:right] = sector.mask
@@ -72,16 +73,3 @@ def _rectangular(mask: NDArray[np.bool_]) -> bool:
     """Tell whether a region fills its box as no sector does; it may hold what is written on the screen."""
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     return bool(mask.sum() > FILLED * (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1))
-
-
-def _motion(frames: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-    """Return the standard deviation of each pixel over a clip, (rows, columns); None for a still."""
-    if len(frames) < 2:
-        return None
-    sampled = frames[:: -(-len(frames) // STILLS)]
-    total, squares = (np.zeros(frames.shape[1:], np.float32) for _ in range(2))
-    for each in sampled:
-        total += each
-        squares += np.square(each, dtype=np.float32)
-    variance = squares / len(sampled) - np.square(total / len(sampled))
-    return np.asarray(np.sqrt(np.maximum(variance, 0)))

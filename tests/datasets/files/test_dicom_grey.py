@@ -1,4 +1,4 @@
-"""DICOM as pydicom writes it and as its own test files come."""
+"""DICOM files that pydicom writes, and those it comes with, as grey values."""
 
 import struct
 from pathlib import Path
@@ -21,6 +21,12 @@ from pydicom.uid import (
 from common.datasets.files.dicom_frames import MAX_SAMPLES
 from common.datasets.files.dicom_grey import read_dicom
 from common.datasets.files.images import read_annotation, read_grey
+from common.datasets.files.scan_reader import read_scan
+
+SMALL, LARGE = (
+    {f"RegionLocation{edge}": place for edge, place in zip(("MinX0", "MinY0", "MaxX1", "MaxY1"), places, strict=True)}
+    for places in ((0, 0, 9, 9), (10, 2, 29, 19))
+)
 
 
 @pytest.mark.parametrize("name", ["scan.dcm", "scan", "IM_0001.1.2.840"])
@@ -82,15 +88,34 @@ def test_one_frame_of_a_clip_is_read(tmp_path: Path):
     ("regions", "expected"),
     [
         ([region()], (0.15, 0.3)),
-        ([region(RegionSpatialFormat=3), region(PhysicalDeltaX=0.02)], (0.15, 0.2)),  # first an M-mode
+        ([region(RegionSpatialFormat=3), region(PhysicalDeltaX=0.02)], (0.15, 0.2)),  # first a Doppler spectrum
         ([region(PhysicalUnitsXDirection=4), region(PhysicalDeltaY=0.02)], (0.2, 0.3)),  # first one in seconds
-        ([region(RegionSpatialFormat=3)], (0.7, 0.8)),
+        ([region(**SMALL, PhysicalDeltaX=0.1, PhysicalDeltaY=0.1), region(**LARGE)], (0.15, 0.3)),
+        ([region(**LARGE), region(**SMALL, PhysicalDeltaX=0.1, PhysicalDeltaY=0.1)], (0.15, 0.3)),
+        ([region(**LARGE, PhysicalUnitsXDirection=0), region(**SMALL)], (0.15, 0.3)),  # the largest in centimetres
+        ([region(PhysicalUnitsXDirection=0)], None),
+        ([Dataset()], None),
         ([], (0.7, 0.8)),
     ],
 )
-def test_the_spacing_is_that_of_the_first_fitting_region(tmp_path: Path, regions: list[Dataset], expected: tuple):
-    path = write(tmp_path / "scan.dcm", scan(), SequenceOfUltrasoundRegions=regions, PixelSpacing=[0.7, 0.8])
-    assert read_grey(path)[1] == pytest.approx(expected)
+def test_preparation_and_use_take_the_spacing_of_the_largest_region(
+    tmp_path: Path, regions: list[Dataset], expected: tuple[float, float] | None
+):
+    fields = {"SequenceOfUltrasoundRegions": regions, "PixelSpacing": [0.7, 0.8], "Modality": "US"}
+    path = write(tmp_path / "scan.dcm", scan(), **fields)
+    assert read_grey(path)[1] == read_annotation(path)[1] == read_scan(path).spacing == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", ["examples_ybr_color.dcm", "examples_palette.dcm"])  # screens shrunk and cut off
+def test_preparation_and_use_agree_on_real_screens(name: str):
+    path = bundled(name)
+    found = read_scan(path)
+    assert read_dicom(path, frame=len(found.frames) - 1)[1] == found.spacing is not None
+
+
+def test_a_doppler_spectrum_has_no_spacing_in_millimetres(tmp_path: Path):
+    fields = {"SequenceOfUltrasoundRegions": [region(RegionSpatialFormat=3)], "PixelSpacing": [0.7, 0.8]}
+    assert read_grey(write(tmp_path / "scan.dcm", scan(), **fields))[1] is None
 
 
 @pytest.mark.parametrize(
@@ -122,7 +147,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, kept: float):
         ({"BitsStored": 0}, 0, "pixels stored as Explicit VR Little Endian are not decoded"),
     ],
 )
-def test_a_header_that_cannot_be_is_refused_without_memory(
+def test_an_impossible_header_is_refused_without_memory(
     tmp_path: Path, fields: dict[str, Any], frame: int, message: str
 ):
     path = write(tmp_path / "scan.dcm", scan(), **fields)
@@ -171,7 +196,7 @@ def test_a_compression_without_decoder_is_named(tmp_path: Path):
         read_grey(path)
 
 
-def test_what_is_no_dicom_is_refused(tmp_path: Path):
+def test_other_files_are_refused(tmp_path: Path):
     (tmp_path / "notes.txt").write_text("x" * 1000)
     with pytest.raises(ValueError, match=r"notes\.txt cannot be read as DICOM: not an image\? Other formats are"):
         read_grey(tmp_path / "notes.txt")
@@ -182,9 +207,8 @@ def test_the_ultrasound_that_pydicom_brings_is_read():
     values, spacing = read_dicom(path, frame=29)
     luma = pydicom.pixels.pixel_array(path, index=29, raw=True)[..., 0]  # the Y of YBR, PS3.3 C.7.6.3.1.2
     assert np.abs(values.astype(int) - luma).mean() < 0.05  # colours outside RGB are clipped
-    dataset = pydicom.dcmread(path)
-    area = dataset.SequenceOfUltrasoundRegions[0]
-    assert spacing == (area.PhysicalDeltaY * 10, area.PhysicalDeltaX * 10)
+    area = pydicom.dcmread(path).SequenceOfUltrasoundRegions[0]
+    assert spacing == (area.PhysicalDeltaY * 20, area.PhysicalDeltaX * 20)  # mm; the screen was shrunk to half its size
     rgb, _ = read_dicom(bundled("examples_rgb_color.dcm"))
     luma = pydicom.dcmread(bundled("examples_rgb_color.dcm")).pixel_array @ np.array([0.299, 0.587, 0.114])
     np.testing.assert_allclose(rgb, luma, atol=0.6)

@@ -219,11 +219,11 @@ def test_colour_flow_and_a_region_without_centimetres_are_noted(tmp_path: Path):
     assert "no pixel size in centimetres" in read.notes[0]
 
 
-def test_empty_regions_are_no_doppler(tmp_path: Path):
+def test_empty_regions_are_not_doppler(tmp_path: Path):
     path = write_us(tmp_path / "converted.dcm", SequenceOfUltrasoundRegions=[Dataset()], PixelSpacing=[0.7, 0.8])
     read = read_dicom_scan(path)
     assert (read.spacing, read.box) == (None, None)
-    assert read.notes == ("Its ultrasound regions do not tell where tissue is.",)
+    assert read.notes == ("Its ultrasound regions do not say where tissue is.",)
 
 
 def test_pixel_spacing_stands_in_with_a_warning(tmp_path: Path):
@@ -254,7 +254,7 @@ def test_the_frame_rate_is_the_first_plausible_one(tmp_path: Path, fields: dict[
     ("scheme", "code", "view"),
     [("SCT", "399214001", "4CH"), ("SRT", "G-A19B", "2CH"), ("SNM3", "G-A19C", "4CH"), ("99GE", "G-A19C", "")],
 )
-def test_the_view_is_told_by_its_code(tmp_path: Path, scheme: str, code: str, view: str):
+def test_the_view_is_read_from_its_code(tmp_path: Path, scheme: str, code: str, view: str):
     item = Dataset()
     item.CodingSchemeDesignator, item.CodeValue = scheme, code
     assert read_dicom_scan(write_us(tmp_path / "clip.dcm", ViewCodeSequence=[item])).view == view
@@ -310,7 +310,7 @@ def test_other_objects_are_refused_in_words(tmp_path: Path):
         {"PixelData": b""},
     ],
 )
-def test_headers_that_cannot_be_are_refused(tmp_path: Path, fields: dict[str, Any]):
+def test_impossible_headers_are_refused(tmp_path: Path, fields: dict[str, Any]):
     refusal(write_us(tmp_path / "wrong.dcm", **fields))
 
 
@@ -330,8 +330,8 @@ def test_pictures_of_another_size_than_the_header_says_are_refused(tmp_path: Pat
 
 def test_truncated_and_endlessly_nested_files_are_refused(tmp_path: Path):
     content = write_us(tmp_path / "clip.dcm").read_bytes()
-    for share in (0.0, 0.01, 0.1, 0.5, 0.99):
-        (tmp_path / "cut.dcm").write_bytes(content[: int(len(content) * share)])
+    for kept in (0.0, 0.01, 0.1, 0.5, 0.99):
+        (tmp_path / "cut.dcm").write_bytes(content[: int(len(content) * kept)])
         refusal(tmp_path / "cut.dcm")
     place = content.index(b"\x28\x00\x02\x00US")  # before the first element of the image
     deeper = bytes.fromhex("0800 2011 5351 0000 ffffffff feff 00e0 ffffffff")  # a sequence with an item without end

@@ -1,4 +1,4 @@
-"""Image files as other libraries write them, and as nobody should."""
+"""Image files as other libraries write them, and damaged or hostile ones."""
 
 import gzip
 import struct
@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from image_files import MEBIBYTE, peak_of_refusing, scan
 
-from common.datasets.files.images import MAX_PIXELS, read_annotation, read_grey, read_metaimage, read_nifti
+from common.datasets.files.images import MAX_PIXELS, read_annotation, read_grey
 
 SPACING = (0.154, 0.308)  # mm, (row, column)
 
@@ -78,7 +78,7 @@ def test_what_itk_writes_is_read_upright_with_its_spacing(
 
 
 @pytest.mark.parametrize("name", ["scan.nii.gz", "scan.mha"])
-def test_a_clip_needs_to_be_told_which_frame(tmp_path: Path, name: str):
+def test_a_clip_needs_a_frame_number(tmp_path: Path, name: str):
     clip = np.stack([scan(), scan() + 1, scan() + 2])
     path = write(tmp_path / name, clip, (1.54, *SPACING))
     np.testing.assert_array_equal(read_grey(path, frame=2)[0], clip[2])
@@ -92,8 +92,8 @@ def test_a_clip_needs_to_be_told_which_frame(tmp_path: Path, name: str):
 
 def test_a_third_dimension_of_one_is_a_still(tmp_path: Path):
     path = write(tmp_path / "scan.nii.gz", scan()[None], (1.54, *SPACING))
-    np.testing.assert_array_equal(read_nifti(path)[0], scan())
-    np.testing.assert_array_equal(read_nifti(path, frame=0)[0], scan())
+    np.testing.assert_array_equal(read_grey(path)[0], scan())
+    np.testing.assert_array_equal(read_grey(path, frame=0)[0], scan())
 
 
 def test_big_endian_files_are_read(tmp_path: Path):
@@ -103,34 +103,34 @@ def test_big_endian_files_are_read(tmp_path: Path):
         struct.pack_into(">" + form, content, place, *struct.unpack_from("<" + form, content, place))
     (tmp_path / "scan.nii").write_bytes(bytes(content[:352]) + pixels.tobytes())
     assert (itk.array_from_image(itk.imread(str(tmp_path / "scan.nii"))) == scan()).all()
-    np.testing.assert_array_equal(read_nifti(tmp_path / "scan.nii")[0], scan())
-    assert read_nifti(tmp_path / "scan.nii")[1] == pytest.approx(SPACING)
+    np.testing.assert_array_equal(read_grey(tmp_path / "scan.nii")[0], scan())
+    assert read_grey(tmp_path / "scan.nii")[1] == pytest.approx(SPACING)
     path = mhd(tmp_path / "scan.mhd", scan(3, 4).astype(">i2").tobytes(), ElementType="MET_SHORT")
     path.write_text(path.read_text().replace("MSB = False", "MSB = True"))
-    np.testing.assert_array_equal(read_metaimage(path)[0], scan(3, 4))
+    np.testing.assert_array_equal(read_grey(path)[0], scan(3, 4))
 
 
 def test_a_nifti_file_is_scaled_as_its_header_says(tmp_path: Path):
     path = tmp_path / "scan.nii"
     for slope, intercept in ((2.0, 5.0), (1.0, 0.0), (1.0, 3.0)):
         path.write_bytes(nifti(scan() // 2, scl=(112, "<2f", (slope, intercept))))
-        np.testing.assert_array_equal(read_nifti(path)[0], slope * (scan() // 2) + intercept)
-        np.testing.assert_array_equal(read_nifti(path)[0], itk.array_from_image(itk.imread(str(path))))
+        np.testing.assert_array_equal(read_grey(path)[0], slope * (scan() // 2) + intercept)
+        np.testing.assert_array_equal(read_grey(path)[0], itk.array_from_image(itk.imread(str(path))))
     for slope in (0.0, float("nan")):  # no scaling, says nifti1.h
         path.write_bytes(nifti(scan(), scl=(112, "<2f", (slope, 7.0))))
-        np.testing.assert_array_equal(read_nifti(path)[0], scan())
+        np.testing.assert_array_equal(read_grey(path)[0], scan())
 
 
 @pytest.mark.parametrize(("code", "factor"), [(0, 1), (1, 1000), (2, 1), (3, 0.001)])
 def test_the_spacing_of_a_nifti_file_is_in_millimetres(tmp_path: Path, code: int, factor: float):
     path = tmp_path / "scan.nii"
     path.write_bytes(nifti(scan(), units=(123, "<B", (code | 8,))))  # 8: seconds, of the time
-    assert read_nifti(path)[1] == pytest.approx([factor * length for length in SPACING])
+    assert read_grey(path)[1] == pytest.approx([factor * length for length in SPACING])
 
 
 @pytest.mark.parametrize("value", [-1.0, 256.0, 1.5, float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("name", ["scan.nii.gz", "scan.mha"])
-def test_values_that_are_no_8_bit_integers_are_refused(tmp_path: Path, name: str, value: float):
+def test_values_other_than_8_bit_integers_are_refused(tmp_path: Path, name: str, value: float):
     pixels = scan().astype(np.float32)
     pixels[3, 4] = value
     path = write(tmp_path / name, pixels)
@@ -145,29 +145,31 @@ def test_a_truncated_file_is_refused(tmp_path: Path, name: str, kept: float):
     noise = np.random.default_rng(0).integers(0, 256, (48, 64)).astype(np.float32)  # hard to compress
     content = write(tmp_path / name, noise).read_bytes()
     (tmp_path / name).write_bytes(content[: int(len(content) * kept)])
-    with pytest.raises(ValueError, match=rf"{name} cannot be read as \w+: .*(truncated or not|Is it a MetaImage\?)"):
+    with pytest.raises(
+        ValueError, match=rf"{name} cannot be read as \w+: .*(truncated,? or|truncated, damaged|Is it a MetaImage\?)"
+    ):
         read_grey(tmp_path / name)
 
 
 def test_a_file_that_was_truncated_before_it_was_compressed_is_refused(tmp_path: Path):
     (tmp_path / "scan.nii.gz").write_bytes(gzip.compress(nifti(scan())[:-1]))
-    with pytest.raises(ValueError, match=r"scan\.nii\.gz cannot be read as NIfTI: truncated"):
-        read_nifti(tmp_path / "scan.nii.gz")
+    with pytest.raises(ValueError, match=r"scan\.nii\.gz cannot be read as NIfTI: it is truncated, damaged"):
+        read_grey(tmp_path / "scan.nii.gz")
 
 
 def test_a_compressed_file_with_a_wrong_checksum_is_refused(tmp_path: Path):
     content = bytearray(gzip.compress(nifti(scan())))
     content[-5] ^= 1
     (tmp_path / "scan.nii.gz").write_bytes(content)
-    with pytest.raises(ValueError, match=r"scan\.nii\.gz cannot be read as NIfTI: .*(CRC|length)"):
-        read_nifti(tmp_path / "scan.nii.gz")
+    with pytest.raises(ValueError, match=r"scan\.nii\.gz cannot be read as NIfTI: .* \(BadGzipFile\)"):
+        read_grey(tmp_path / "scan.nii.gz")
 
 
 @pytest.mark.parametrize(
     ("field", "message"),
     [
-        ((0, "<i", (540,)), "A single file of NIfTI-1 is expected"),
-        ((344, "4s", (b"ni1\0",)), "A single file of NIfTI-1 is expected"),
+        ((0, "<i", (540,)), "Expected a single file of NIfTI-1"),
+        ((344, "4s", (b"ni1\0",)), "Expected a single file of NIfTI-1"),
         ((40, "<h", (0,)), "0 dimensions"),
         ((40, "<h", (1,)), "1 dimensions"),
         ((40, "<h", (-2,)), "-2 dimensions"),
@@ -190,11 +192,11 @@ def test_a_compressed_file_with_a_wrong_checksum_is_refused(tmp_path: Path):
     ],
 )
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
-def test_a_nifti_header_that_cannot_be_is_refused(tmp_path: Path, suffix: str, field: tuple, message: str):
+def test_an_impossible_nifti_header_is_refused(tmp_path: Path, suffix: str, field: tuple, message: str):
     path, content = tmp_path / f"scan{suffix}", nifti(scan(), wrong=field)
     path.write_bytes(gzip.compress(content) if suffix == ".nii.gz" else content)
     with pytest.raises(ValueError, match=rf"scan\{suffix} cannot be read as NIfTI: .*{message}"):
-        read_nifti(path)
+        read_grey(path)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
@@ -205,7 +207,7 @@ def test_a_spoilt_nifti_header_is_read_or_refused(tmp_path: Path, place: int, by
     (tmp_path / "scan.nii").write_bytes(content)
     message = ""
     try:
-        read_nifti(tmp_path / "scan.nii")
+        read_grey(tmp_path / "scan.nii")
     except ValueError as error:
         message = str(error)
     assert message == "" or message.startswith(f"{tmp_path / 'scan.nii'} cannot be read as NIfTI: ")
@@ -238,7 +240,7 @@ def test_an_endless_metaimage_header_is_not_read_to_its_end(tmp_path: Path):
 
 
 def test_the_metaimage_of_camus_is_read(tmp_path: Path):
-    values, spacing = read_metaimage(mhd(tmp_path / "scan.mhd", scan(3, 4).tobytes()))
+    values, spacing = read_grey(mhd(tmp_path / "scan.mhd", scan(3, 4).tobytes()))
     np.testing.assert_array_equal(values, scan(3, 4))
     assert spacing == (0.154, 0.308)
 
@@ -246,25 +248,25 @@ def test_the_metaimage_of_camus_is_read(tmp_path: Path):
 @pytest.mark.parametrize(("size", "skipped"), [("5", 5), ("-1", 9)])
 def test_a_header_in_the_raw_file_is_skipped(tmp_path: Path, size: str, skipped: int):
     path = mhd(tmp_path / "scan.mhd", bytes(skipped) + scan(3, 4).tobytes(), HeaderSize=size)
-    np.testing.assert_array_equal(read_metaimage(path)[0], scan(3, 4))
+    np.testing.assert_array_equal(read_grey(path)[0], scan(3, 4))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"DimSize": "4 4 1"}, "truncated or not an image"),
+        ({"DimSize": "4 4 1"}, "truncated, damaged or not MetaImage"),
         ({"DimSize": "0 3 1"}, "size 0 x 3 x 1"),
         ({"DimSize": "-4 -3 1"}, "size -4 x -3 x 1"),
         ({"DimSize": "4"}, "size 4;"),
-        ({"DimSize": "four 3 1"}, "invalid literal"),
-        ({"DimSize": None}, "its header lacks 'DimSize'"),
+        ({"DimSize": "four 3 1"}, "damaged or not MetaImage"),
+        ({"DimSize": None}, r"its header lacks \['DimSize'\]"),
         ({"ElementSpacing": "0 0.154 1"}, r"spacing \(0\.154, 0\.0\) mm is not positive"),
         ({"ElementSpacing": "nan 0.154 1"}, r"spacing \(0\.154, nan\) mm is not positive"),
-        ({"ElementSpacing": None}, "its header lacks 'ElementSpacing'"),
+        ({"ElementSpacing": None}, r"its header lacks \['ElementSpacing'\]"),
         ({"ElementType": "MET_UCHAR_ARRAY"}, "ElementType is MET_UCHAR_ARRAY"),
         ({"BinaryData": "False"}, "text and several channels are not read"),
         ({"ElementNumberOfChannels": "3"}, "text and several channels are not read"),
-        ({"CompressedData": "True"}, "decompressing"),
+        ({"CompressedData": "True"}, "truncated, damaged or not MetaImage"),
         ({"ElementDataFile": "other.raw"}, r"its pixels other\.raw are missing"),
         ({"ElementDataFile": "LIST"}, "its pixels LIST are missing"),
         ({"ElementDataFile": "scan%02d.raw 1 2 1"}, "are missing"),
@@ -272,24 +274,27 @@ def test_a_header_in_the_raw_file_is_skipped(tmp_path: Path, size: str, skipped:
         ({"ElementDataFile": "."}, r"ElementDataFile is '\.'"),
         ({"ElementDataFile": ".."}, r"ElementDataFile is '\.\.'"),
         ({"ElementDataFile": "scan.mhd"}, r"ElementDataFile is 'scan\.mhd'"),
-        ({"ElementDataFile": "../secret.raw"}, r"ElementDataFile is '\.\./secret\.raw'; a file in the same folder"),
+        (
+            {"ElementDataFile": "../secret.raw"},
+            r"ElementDataFile is '\.\./secret\.raw'; expected a file in the same",
+        ),
         ({"ElementDataFile": "/etc/passwd"}, "ElementDataFile is '/etc/passwd'"),
         ({"ElementDataFile": "link.raw"}, r"ElementDataFile is 'link\.raw'"),
         ({"ElementDataFile": None}, "no ElementDataFile"),
     ],
 )
-def test_a_metaimage_header_that_cannot_be_is_refused(tmp_path: Path, change: dict[str, str | None], message: str):
+def test_an_impossible_metaimage_header_is_refused(tmp_path: Path, change: dict[str, str | None], message: str):
     (tmp_path / "secret.raw").write_bytes(bytes(100))
     folder = tmp_path / "source"
     folder.mkdir()
     (folder / "link.raw").symlink_to(tmp_path / "secret.raw")
     with pytest.raises(ValueError, match=rf"scan\.mhd cannot be read as MetaImage: .*{message}"):
-        read_metaimage(mhd(folder / "scan.mhd", **change))
+        read_grey(mhd(folder / "scan.mhd", **change))
 
 
 @pytest.mark.parametrize("name", ["scan.nii", "scan.mhd", "scan.png", "scan.dcm"])
 def test_a_missing_file_is_missing(tmp_path: Path, name: str):
-    with pytest.raises(FileNotFoundError, match=rf"{name} is missing or no file"):
+    with pytest.raises(FileNotFoundError, match=rf"{name} is missing or not a file"):
         read_grey(tmp_path / name)
 
 

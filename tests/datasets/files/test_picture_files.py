@@ -21,7 +21,7 @@ def test_a_picture_has_no_spacing(tmp_path: Path, name: str):
         assert spacing is None
 
 
-def test_jpeg_is_good_for_images_only(tmp_path: Path):
+def test_jpeg_is_read_as_image_but_not_as_annotation(tmp_path: Path):
     Image.fromarray(scan()).save(tmp_path / "scan.jpg", quality=95)
     assert np.abs(read_grey(tmp_path / "scan.jpg")[0].astype(int) - scan())[:, :-20].mean() < 5
     with pytest.raises(
@@ -36,7 +36,7 @@ def test_colours_become_grey_by_their_luma(tmp_path: Path):
     for mode in ("RGB", "RGBA"):
         Image.fromarray(colours).convert(mode).save(tmp_path / "scan.png")
         np.testing.assert_allclose(read_grey(tmp_path / "scan.png")[0], luma, atol=0.6)
-    with pytest.raises(ValueError, match=r"scan\.png cannot be read as PNG: colours are no annotation values"):
+    with pytest.raises(ValueError, match=r"scan\.png cannot be read as PNG: colours are not annotation values"):
         read_annotation(tmp_path / "scan.png")
 
 
@@ -69,7 +69,7 @@ def test_sixteen_bits_are_read_where_eight_would_do(tmp_path: Path):
             read_grey(tmp_path / name)
 
 
-def test_a_tiff_of_several_pages_needs_to_be_told_which(tmp_path: Path):
+def test_a_tiff_of_several_pages_needs_a_frame_number(tmp_path: Path):
     first, second = Image.fromarray(scan()), Image.fromarray(scan() + 1)
     first.save(tmp_path / "scan.tif", save_all=True, append_images=[second])
     np.testing.assert_array_equal(read_grey(tmp_path / "scan.tif", frame=1)[0], scan() + 1)
@@ -84,7 +84,7 @@ def test_a_picture_that_claims_too_much_is_refused(tmp_path: Path, side: int):
     content[16:24] = struct.pack(">2I", side, side)
     content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
     (tmp_path / "scan.png").write_bytes(content)
-    with pytest.raises(ValueError, match=r"scan\.png cannot be read as PNG: .*(allowed are|decompression bomb)"):
+    with pytest.raises(ValueError, match=r"scan\.png cannot be read as PNG: .*(allowed are|DecompressionBomb)"):
         read_grey(tmp_path / "scan.png")
     assert peak_of_refusing(tmp_path / "scan.png") < MEBIBYTE
 
@@ -102,5 +102,5 @@ def test_a_truncated_picture_is_refused(tmp_path: Path, kept: float):
 def test_a_picture_of_another_format_than_its_name_is_refused(tmp_path: Path):
     Image.fromarray(scan()).save(tmp_path / "scan.gif")
     (tmp_path / "scan.gif").rename(tmp_path / "scan.png")
-    with pytest.raises(ValueError, match=r"scan\.png cannot be read as PNG: cannot identify image"):
+    with pytest.raises(ValueError, match=r"scan\.png cannot be read as PNG: .*damaged or not PNG"):
         read_grey(tmp_path / "scan.png")

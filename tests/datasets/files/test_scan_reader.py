@@ -1,4 +1,4 @@
-"""Any file to a scan: by its name, with what is given in place of what it tells, and which files a folder offers."""
+"""Any file as a scan, with given values in place of its own, and the files that a folder offers."""
 
 import struct
 from pathlib import Path
@@ -54,16 +54,14 @@ def test_pages_are_frames_if_they_are_of_one_size(tmp_path: Path):
         read_scan(tmp_path / "mixed.tif")
 
 
-def test_what_is_given_replaces_what_the_file_tells(tmp_path: Path):
+def test_given_values_replace_those_of_the_file(tmp_path: Path):
     path = write_itk(tmp_path / "clip.nii", CLIP, (1, 0.15, 0.3))
     read = read_scan(path, spacing=(0.5, 0.6), frame_rate=40)
     assert (read.spacing, read.spacing_source, read.frame_rate) == ((0.5, 0.6), "given", 40)
 
 
 @pytest.mark.parametrize("spacing", [(0.019, 1), (1, 5.1), (float("nan"), 1), (0, 0), (-1, 1)])
-def test_a_spacing_that_cannot_be_is_refused_where_given_and_dropped_where_found(
-    tmp_path: Path, spacing: tuple[float, float]
-):
+def test_an_impossible_spacing_is_refused_if_given_and_dropped_if_found(tmp_path: Path, spacing: tuple[float, float]):
     path = write(tmp_path / "scan.dcm", scan())
     with pytest.raises(ValueError, match=r"spacing is \(.*\) mm per pixel; allowed are two numbers from 0\.02 to 5\.0"):
         read_scan(path, spacing=spacing)
@@ -74,7 +72,7 @@ def test_a_spacing_that_cannot_be_is_refused_where_given_and_dropped_where_found
 
 
 @pytest.mark.parametrize("rate", [0, -1, 1001, float("inf")])
-def test_a_frame_rate_that_cannot_be_is_refused(tmp_path: Path, rate: float):
+def test_an_impossible_frame_rate_is_refused(tmp_path: Path, rate: float):
     path = write(tmp_path / "scan.dcm", scan())
     with pytest.raises(ValueError, match=rf"frame_rate is {rate} frames per second; allowed"):
         read_scan(path, frame_rate=rate)
@@ -95,7 +93,7 @@ def test_garbage_is_refused_by_name(tmp_path: Path, name: str, content: bytes):
         read_scan(tmp_path / f"gone_{name}")
 
 
-def test_a_header_that_promises_too_much_is_refused(tmp_path: Path):
+def test_a_header_that_claims_too_many_pixels_is_refused(tmp_path: Path):
     path = write_itk(tmp_path / "clip.nii", CLIP, (1, 0.15, 0.3))
     content = bytearray(path.read_bytes())
     struct.pack_into("<3h", content, 42, 32767, 32767, 1000)

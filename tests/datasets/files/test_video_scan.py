@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from dicom_files import at_most
 
-from common.datasets.files import gathering
+from common.datasets.files import scan
 from common.datasets.files.video_scan import read_video_scan
 
 BOARD = np.kron([[0, 255], [255, 0], [40, 200]], np.ones((32, 32))).astype(np.uint8)  # upside down it is another
@@ -49,7 +49,7 @@ def test_every_frame_is_upright_from_black_to_white(tmp_path: Path, name: str, c
     written = write_video(tmp_path / name.lower(), codec, pixels).rename(tmp_path / name)
     read = read_video_scan(written)
     assert read.frames.shape == (6, 96, 64)
-    assert read.frame_rate == pytest.approx(30, rel=0.01)  # Windows Media tells times in whole milliseconds
+    assert read.frame_rate == pytest.approx(30, rel=0.01)  # Windows Media states times in whole milliseconds
     assert (read.spacing, read.box, read.notes) == (None, None, ())
     for row, column in ((16, 16), (16, 48), (48, 16), (48, 48)):
         np.testing.assert_allclose(read.frames[:, row, column].astype(int), int(BOARD[row, column]), atol=6)
@@ -73,8 +73,8 @@ def test_a_clip_that_breaks_off_is_noted_or_refused(tmp_path: Path):
 
 def test_a_damaged_frame_is_refused(tmp_path: Path):
     content = bytearray(write_video(tmp_path / "clip.avi", "mjpeg", "yuvj420p").read_bytes())
-    scan = content.index(b"\xff\xda", len(content) // 2) + 14
-    content[scan : scan + 200] = bytes(200)
+    start = content.index(b"\xff\xda", len(content) // 2) + 14
+    content[start : start + 200] = bytes(200)
     (tmp_path / "damaged.avi").write_bytes(content)
     with pytest.raises(ValueError, match=r"damaged\.avi cannot be read as a video: .*Export it again"):
         read_video_scan(tmp_path / "damaged.avi")
@@ -92,7 +92,7 @@ def test_a_damaged_frame_is_refused(tmp_path: Path):
     ],
 )
 @pytest.mark.parametrize("suffix", [".avi", ".mp4", ".mkv"])
-def test_what_is_no_video_is_refused_and_no_playlist_is_followed(tmp_path: Path, content: bytes, suffix: str):
+def test_other_files_are_refused_and_playlists_are_not_followed(tmp_path: Path, content: bytes, suffix: str):
     write_video(tmp_path / "whole.avi", "mjpeg", "yuvj420p")
     path = (tmp_path / "text").with_suffix(suffix)
     path.write_bytes(content)
@@ -103,11 +103,11 @@ def test_what_is_no_video_is_refused_and_no_playlist_is_followed(tmp_path: Path,
 
 
 @pytest.mark.parametrize(("limit", "value"), [("MAX_SAMPLES", 5 * 96 * 64), ("MAX_FRAMES", 5)])
-@pytest.mark.parametrize("name", ["long.avi", "long.mkv"])  # only AVI tells the number of frames in front
+@pytest.mark.parametrize("name", ["long.avi", "long.mkv"])  # only AVI states the number of frames in front
 def test_a_clip_beyond_the_limits_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, name: str
 ):
-    monkeypatch.setattr(gathering, limit, value)
+    monkeypatch.setattr(scan, limit, value)
     path = write_video(tmp_path / name, "mjpeg", "yuvj420p")
     with pytest.raises(ValueError, match=r"long\.\w+ cannot be read as a video: 6 frames of 64 x 96 pixels; allowed"):
         read_video_scan(path)
