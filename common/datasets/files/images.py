@@ -59,7 +59,7 @@ def read_grey(path: Path, frame: int | None = None) -> Read:
         Grey values 0 to 255, (rows, columns), and the spacing, mm per pixel, (row, column), None if unknown.
 
     Raises:
-        FileNotFoundError: if there is no such file, or no file with the pixels of an .mhd file.
+        FileNotFoundError: if there is no such file.
         ValueError: if the file is unreadable, truncated or too large, has no such frame, holds anything but the
             integers 0 to 255 (in whatever type), or names pixels in another folder.
     """

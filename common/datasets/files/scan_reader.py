@@ -1,4 +1,4 @@
-"""One reader for whatever holds an echocardiogram: DICOM, video, NIfTI, MetaImage and pictures."""
+"""Read scans from DICOM, video, NIfTI, MetaImage and picture files."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from pathlib import Path
 from .dicom_scan import read_dicom_scan
 from .images import PICTURES, read_clip
 from .scan import Scan
-from .video_scan import VIDEO_SUFFIXES, plausible_rate, read_video_scan
+from .unreadable import reading
+from .video_scan import VIDEO_SUFFIXES, decode_video, plausible_rate
 
 __all__ = ["SUFFIXES", "read_scan", "scan_files"]
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".mhd", ".mha", *PICTURES)
 SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, ".dcm", ".dicom")
-MEDIA_DIRECTORY = "DICOMDIR"  # lists what lies on a disc; holds no image
+MEDIA_DIRECTORY = "DICOMDIR"  # lists the files of a disc and holds no image
 FINEST, COARSEST = 0.02, 5.0  # mm per pixel; echocardiograms have 0.1 to 1.5
 
 
 def read_scan(path: Path, spacing: tuple[float, float] | None = None, frame_rate: float | None = None) -> Scan:
-    """Read every frame of a still or clip as upright grey values, with what the file tells about them.
+    """Read every frame of a still or clip as upright grey values, with its spacing, frame rate and view.
 
     Args:
         path: .nii, .nii.gz, .mhd, .mha, a picture or a video; any other name must be DICOM.
-        spacing: mm per pixel, (row, column), in place of what the file tells.
-        frame_rate: frames per second, in place of what the file tells.
+        spacing: mm per pixel, (row, column), in place of that of the file.
+        frame_rate: frames per second, in place of that of the file.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file cannot be read, or spacing or frame rate cannot be.
+        ValueError: if the file cannot be read, or a given spacing or frame rate is impossible.
 
     Example:
         >>> from pydicom.data import get_testdata_file
@@ -46,7 +47,7 @@ def read_scan(path: Path, spacing: tuple[float, float] | None = None, frame_rate
         scan = replace(scan, spacing=spacing, spacing_source="given")
     elif scan.spacing is not None and not _plausible(scan.spacing):
         row, column = scan.spacing
-        note = f"Its spacing of {row:.3g} x {column:.3g} mm cannot be and is not used: give the spacing for ml."
+        note = f"Its spacing of {row:.3g} x {column:.3g} mm is impossible and not used: give the spacing for ml."
         scan = replace(scan, spacing=None, spacing_source="", notes=(*scan.notes, note))
     return scan if frame_rate is None else replace(scan, frame_rate=frame_rate)
 
@@ -55,11 +56,11 @@ def scan_files(path: Path, leave_out: Path | None = None) -> list[Path]:
     """List the files that may be scans.
 
     Args:
-        path: a file, which is listed whatever it is, or a folder, which is searched with all folders in it.
+        path: a file, which is always listed, or a folder, which is searched with all folders in it.
         leave_out: folder that is not searched, such as one for results.
 
     Returns:
-        Sorted files of a known suffix or with DICOM's mark, without hidden ones and annotations (`*_gt`).
+        Sorted files of a known suffix or with DICOM's preamble, without hidden files and annotations (`*_gt`).
 
     Raises:
         FileNotFoundError: if there is no such file or folder.
@@ -82,7 +83,8 @@ def scan_files(path: Path, leave_out: Path | None = None) -> list[Path]:
 def _read(path: Path) -> Scan:
     name = path.name.lower()
     if name.endswith(VIDEO_SUFFIXES):
-        return read_video_scan(path)
+        with reading(path, "a video"):
+            return decode_video(path)
     if name.endswith(IMAGE_SUFFIXES):
         frames, spacing = read_clip(path)
         return Scan(frames, spacing, "file header" if spacing else "")

@@ -19,7 +19,7 @@ from .motion import motion, sampled
 from .scan import MAX_SAMPLES, Scan, check_size, collect
 from .unreadable import Unreadable, reading
 
-__all__ = ["VIDEO_SUFFIXES", "decode_video", "plausible_rate", "read_motion_jpeg", "read_video_scan"]
+__all__ = ["VIDEO_SUFFIXES", "decode_video", "plausible_rate", "read_motion_jpeg"]
 
 VIDEO_SUFFIXES = (".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".wmv", ".asf", ".mpg", ".mpeg")
 CONTAINERS = "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,mpeg,mpegts,mpegvideo,h264,hevc,m4v"
@@ -29,20 +29,6 @@ CODECS = (
 )
 MAX_PIXELS = 16_000_000  # in a frame
 FASTEST = 1000.0  # Hz; ultrafast research scanners reach more, clips of an apical view do not
-
-
-def read_video_scan(path: Path) -> Scan:
-    """Read every frame of a video file; the spacing is unknown.
-
-    Args:
-        path: an AVI, MP4, MOV, MKV, WMV or MPEG file.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file holds no video, or is too large, damaged, or of a codec or container that is not tried.
-    """
-    with reading(path, "a video"):
-        return decode_video(path)
 
 
 def read_motion_jpeg(path: Path, frame: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -74,13 +60,13 @@ def read_motion_jpeg(path: Path, frame: int) -> tuple[NDArray[np.uint8], NDArray
 
 
 def decode_video(source: Path | io.BytesIO) -> Scan:
-    """Decode every frame of a video, full range; a still has no frame rate.
+    """Decode every frame of a video, full range; the spacing is unknown, and a still has no frame rate.
 
     Args:
-        source: a file, or a stream in memory.
+        source: an AVI, MP4, MOV, MKV, WMV or MPEG file, or a stream in memory.
 
     Raises:
-        Unreadable: if it holds no video, or is too large or damaged.
+        Unreadable: if it holds no video, or is too large, damaged, or of a codec or container that is not tried.
     """
     with _opened(source, CONTAINERS, CODECS) as (container, stream):
         promised = stream.frames

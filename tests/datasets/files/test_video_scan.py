@@ -9,7 +9,7 @@ import pytest
 from dicom_files import at_most
 
 from common.datasets.files import scan
-from common.datasets.files.video_scan import read_video_scan
+from common.datasets.files.scan_reader import read_scan
 
 BOARD = np.kron([[0, 255], [255, 0], [40, 200]], np.ones((32, 32))).astype(np.uint8)  # upside down it is another
 
@@ -47,7 +47,7 @@ def write_video(path: Path, codec: str, pixels: str, frames: int = 6, rate: int 
 )
 def test_every_frame_is_upright_from_black_to_white(tmp_path: Path, name: str, codec: str, pixels: str):
     written = write_video(tmp_path / name.lower(), codec, pixels).rename(tmp_path / name)
-    read = read_video_scan(written)
+    read = read_scan(written)
     assert read.frames.shape == (6, 96, 64)
     assert read.frame_rate == pytest.approx(30, rel=0.01)  # Windows Media states times in whole milliseconds
     assert (read.spacing, read.box, read.notes) == (None, None, ())
@@ -57,18 +57,18 @@ def test_every_frame_is_upright_from_black_to_white(tmp_path: Path, name: str, c
 
 
 def test_a_still_has_no_frame_rate(tmp_path: Path):
-    assert read_video_scan(write_video(tmp_path / "still.avi", "mjpeg", "yuvj420p", 1)).frame_rate is None
+    assert read_scan(write_video(tmp_path / "still.avi", "mjpeg", "yuvj420p", 1)).frame_rate is None
 
 
 def test_a_clip_that_breaks_off_is_noted_or_refused(tmp_path: Path):
     content = write_video(tmp_path / "clip.avi", "mjpeg", "yuvj420p").read_bytes()
     (tmp_path / "cut.avi").write_bytes(content[: content.index(b"movi") + (len(content) - 6000) // 2])
-    read = read_video_scan(tmp_path / "cut.avi")
+    read = read_scan(tmp_path / "cut.avi")
     assert 0 < len(read.frames) < 6
     assert read.notes == (f"The file breaks off: {len(read.frames)} of 6 frames are there.",)
     (tmp_path / "empty.avi").write_bytes(content[: content.index(b"movi") + 4])
     with pytest.raises(ValueError, match=r"empty\.avi cannot be read as a video: .*Export it again"):
-        read_video_scan(tmp_path / "empty.avi")
+        read_scan(tmp_path / "empty.avi")
 
 
 def test_a_damaged_frame_is_refused(tmp_path: Path):
@@ -77,7 +77,7 @@ def test_a_damaged_frame_is_refused(tmp_path: Path):
     content[start : start + 200] = bytes(200)
     (tmp_path / "damaged.avi").write_bytes(content)
     with pytest.raises(ValueError, match=r"damaged\.avi cannot be read as a video: .*Export it again"):
-        read_video_scan(tmp_path / "damaged.avi")
+        read_scan(tmp_path / "damaged.avi")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_other_files_are_refused_and_playlists_are_not_followed(tmp_path: Path, 
     path.write_bytes(content)
     start = time.process_time()
     with at_most(8), pytest.raises(ValueError, match=rf"text\{suffix} cannot be read as a video: "):
-        read_video_scan(path)
+        read_scan(path)
     assert time.process_time() - start < 1
 
 
@@ -110,22 +110,22 @@ def test_a_clip_beyond_the_limits_is_refused(
     monkeypatch.setattr(scan, limit, value)
     path = write_video(tmp_path / name, "mjpeg", "yuvj420p")
     with pytest.raises(ValueError, match=r"long\.\w+ cannot be read as a video: 6 frames of 64 x 96 pixels; allowed"):
-        read_video_scan(path)
+        read_scan(path)
 
 
 def test_sound_alone_and_codecs_that_are_not_tried_are_refused(tmp_path: Path):
     write_video(tmp_path / "odd.avi", "cinepak", "rgb24", 2)
     with pytest.raises(ValueError, match=r"odd\.avi cannot be read as a video"):
-        read_video_scan(tmp_path / "odd.avi")
+        read_scan(tmp_path / "odd.avi")
     with av.open(str(tmp_path / "sound.avi"), "w") as file:
         stream = file.add_stream("pcm_s16le", rate=8000, layout="mono")
         sound = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), "s16", "mono")
         sound.sample_rate = 8000
         file.mux(stream.encode(sound))
     with pytest.raises(ValueError, match=r"sound\.avi cannot be read as a video: it holds no video"):
-        read_video_scan(tmp_path / "sound.avi")
+        read_scan(tmp_path / "sound.avi")
 
 
 def test_a_missing_file_is_named(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"gone\.avi is missing"):
-        read_video_scan(tmp_path / "gone.avi")
+        read_scan(tmp_path / "gone.avi")

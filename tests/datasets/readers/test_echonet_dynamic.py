@@ -217,7 +217,7 @@ def test_what_is_no_frame_number_is_left_out(tmp_path: Path, frame: str):
 @pytest.mark.parametrize("frame", ["8", "1e12", "1e300"])
 def test_a_frame_beyond_the_end_is_refused_when_it_is_read(tmp_path: Path, frame: str):
     source = extra(tmp_path, tracing("0XEXTRA", 1, ventricle()) + tracing("0XEXTRA", frame, ventricle(0.8)))
-    with pytest.raises(ValueError, match=r"0XEXTRA\.avi has no frame \d+: it has 8 frames, counted from 0"):
+    with pytest.raises(ValueError, match=r"0XEXTRA\.avi .*: it has no frame \d+: it has 8 frames, counted from 0"):
         job_of(source, "0XEXTRA_4CH_ES").read()
     assert job_of(source, "0XEXTRA_4CH_ED").read().label.any()
 
