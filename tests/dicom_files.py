@@ -1,4 +1,4 @@
-"""DICOM files for tests, written by the letter of the standard or against it."""
+"""Write valid and invalid DICOM files for tests."""
 
 import tracemalloc
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian, UltrasoundMultiFrameImageStorage
 
 
 def scan(*channels: int) -> np.ndarray:
-    """Grey values that no transposition or flip maps onto themselves, (row, column)."""
+    """Draw grey values that no transposition or flip maps onto themselves, (row, column)."""
     grey = np.add.outer(np.arange(20) * 3, np.arange(30)) % 200
     return np.repeat(grey[..., None], 3, axis=2).astype(np.uint8) if channels else grey.astype(np.uint8)
 
@@ -54,7 +54,7 @@ def region(**fields: Any) -> Dataset:
 
 @contextmanager
 def at_most(mebibytes: int) -> Iterator[None]:
-    """Expect that no more memory is allocated at any time."""
+    """Fail if more memory is allocated at any time."""
     tracemalloc.start()
     try:
         yield
@@ -66,5 +66,5 @@ def at_most(mebibytes: int) -> Iterator[None]:
 def bundled(name: str) -> Path:
     path = get_testdata_file(name, download=False)
     if path is None:
-        pytest.skip(f"pydicom does not bring {name}")
+        pytest.skip(f"pydicom comes without {name}")
     return Path(str(path))

@@ -1,4 +1,4 @@
-"""Pixels and a measurement for tests of image files."""
+"""Pixels for tests of image files, and the memory that a refusal takes."""
 
 import tracemalloc
 from pathlib import Path
@@ -12,12 +12,12 @@ MEBIBYTE = 1024 * 1024
 
 
 def scan(rows: int = 48, columns: int = 64) -> np.ndarray:
-    """Grey values that no transposition or flip maps onto themselves, (row, column)."""
+    """Draw grey values that no transposition or flip maps onto themselves, (row, column)."""
     return (np.add.outer(np.arange(rows) * 3, np.arange(columns)) % 200).astype(np.uint8)
 
 
 def peak_of_refusing(path: Path) -> int:
-    """Bytes allocated at most while the file is refused."""
+    """Return the peak of allocated bytes while the file is refused."""
     tracemalloc.start()
     try:
         with pytest.raises(ValueError, match=r"cannot be read as"):

@@ -106,20 +106,20 @@ def stored_frames(path: Path, header: pydicom.Dataset, numbers: range | None = N
         Unreadable: if a frame is missing, damaged, larger than its header says, or compressed in an unknown way.
     """
     syntax, name = header.file_meta.TransferSyntaxUID, syntax_name(header)
-    numbers = range(frame_count(header)) if numbers is None else numbers
+    wanted = range(frame_count(header)) if numbers is None else numbers
     decoder = DECODERS.get(syntax, "")
     if syntax.is_encapsulated:
         if not decoder:
             raise Unreadable(f"pixels stored as {name} are not decoded. Export it as JPEG or uncompressed.")
-        _check_encoded(path, header, numbers)
+        _check_encoded(path, header, wanted)
     done = 0
     try:
-        for frame in islice(iter_pixels(path, indices=numbers, decoding_plugin=decoder), len(numbers)):
+        for frame in islice(iter_pixels(path, indices=numbers, decoding_plugin=decoder), len(wanted)):
             yield frame
             done += 1
     except Exception:
         done = -1
-    if done < len(numbers):  # outside of the handler, for its exception quotes the file
+    if done < len(wanted):  # outside of the handler, for its exception quotes the file
         remedy = "Export it uncompressed." if syntax.is_encapsulated else "Export it again: does the file break off?"
         raise Unreadable(f"pixels stored as {name} are not decoded: damaged, missing or of a rare kind. {remedy}")
 

@@ -43,7 +43,7 @@ __all__ = ["prepare"]
 SIZES = (16, 4096)  # pixels a side
 SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 LOCK_TIMEOUT = 5  # seconds: workers of a process that was killed need a moment to leave
-LIBRARIES = ("pillow", "numpy", "scipy", "itk", "av", "pydicom")  # what the pixels can depend on
+LIBRARIES = ("pillow", "numpy", "scipy", "itk", "nibabel", "av", "pydicom")  # what the pixels can depend on
 
 SectorFinder: TypeAlias = "Callable[[NDArray[np.uint8], NDArray[np.float32] | None], FoundSector | None]"
 

@@ -70,6 +70,6 @@ def frame(scan: Scan, finder: Finder | None) -> Framing:
 
 
 def _rectangular(mask: NDArray[np.bool_]) -> bool:
-    """Tell whether a region fills its box as no sector does; it may hold what is written on the screen."""
+    """Return whether a region fills its box as no sector does; it may include text of the screen."""
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     return bool(mask.sum() > FILLED * (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1))

@@ -190,7 +190,7 @@ def test_a_jpeg_larger_than_its_header_is_refused(tmp_path: Path, side: int):
         read_grey(path)
 
 
-def test_a_compression_without_decoder_is_named(tmp_path: Path):
+def test_a_compression_without_decoder_is_refused_by_name(tmp_path: Path):
     path = write(tmp_path / "scan.dcm", scan(), JPEGLSLossless, PixelData=encapsulate([bytes(100)]))
     with pytest.raises(ValueError, match=r"scan\.dcm cannot be read as DICOM: pixels stored as JPEG-LS Lossless"):
         read_grey(path)
@@ -202,7 +202,7 @@ def test_other_files_are_refused(tmp_path: Path):
         read_grey(tmp_path / "notes.txt")
 
 
-def test_the_ultrasound_that_pydicom_brings_is_read():
+def test_the_ultrasound_files_of_pydicom_are_read():
     path = bundled("examples_ybr_color.dcm")
     values, spacing = read_dicom(path, frame=29)
     luma = pydicom.pixels.pixel_array(path, index=29, raw=True)[..., 0]  # the Y of YBR, PS3.3 C.7.6.3.1.2

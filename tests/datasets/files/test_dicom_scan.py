@@ -1,4 +1,4 @@
-"""DICOM ultrasound as scanners write it: frames, pixel size, box, frame rate and view, and nothing of the patient."""
+"""DICOM ultrasound as scanners write it: frames, pixel size, box, frame rate and view, but nothing of the patient."""
 
 import io
 import os
@@ -40,7 +40,7 @@ def write_us(path: Path, clip: np.ndarray = CLIP, *syntax: str, **fields: Any) -
 
 
 def pictures(kind: str, clip: np.ndarray = CLIP, **options: Any) -> bytes:
-    """Frames as pictures in DICOM's capsules."""
+    """Encode frames as pictures and encapsulate them for DICOM."""
     contents = []
     for frame in clip:
         buffer = io.BytesIO()
@@ -50,7 +50,7 @@ def pictures(kind: str, clip: np.ndarray = CLIP, **options: Any) -> bytes:
 
 
 def stream(codec: str, container: str, frames: int = 6, side: int = 64, rate: int = 25) -> bytes:
-    """A video whose frames grow brighter, dark on top."""
+    """Encode a video whose frames grow brighter and are dark on top."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as video:
         track = video.add_stream(codec, rate=rate, options={"x265-params": "log-level=none"})
@@ -64,8 +64,8 @@ def stream(codec: str, container: str, frames: int = 6, side: int = 64, rate: in
 
 
 def refusal(path: Path) -> str:
-    """Message of refusing a file, which comes soon, names the file and quotes no patient, not even in a traceback."""
-    start = time.process_time()  # so that other tests beside it do not count
+    """Return why a file is refused: soon, with its name, and without the patient, even in the traceback."""
+    start = time.process_time()  # does not count other processes
     with at_most(16), pytest.raises(ValueError, match=r"cannot be read as DICOM: ") as caught:
         read_dicom_scan(path)
     assert time.process_time() - start < 1
@@ -119,7 +119,7 @@ def test_jpeg_ls_is_read_in_grey_and_in_colours(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "damaged.dcm").write_bytes(damaged)
     with pytest.raises(ValueError, match=r"cannot be read as DICOM"):
         read_dicom_scan(tmp_path / "damaged.dcm")
-    endless = jpeg_lossless.CHARLS.replace("sys.stdout", "while True: pass\nsys.stdout")  # as other damage makes it
+    endless = jpeg_lossless.CHARLS.replace("sys.stdout", "while True: pass\nsys.stdout")  # as some damage makes it
     monkeypatch.setattr(jpeg_lossless, "CHARLS", endless)
     before = os.times()
     with pytest.raises(ValueError, match=r"cannot be read as DICOM: .*damaged"):
@@ -226,7 +226,7 @@ def test_empty_regions_are_not_doppler(tmp_path: Path):
     assert read.notes == ("Its ultrasound regions do not say where tissue is.",)
 
 
-def test_pixel_spacing_stands_in_with_a_warning(tmp_path: Path):
+def test_without_regions_pixel_spacing_is_used_with_a_note(tmp_path: Path):
     read = read_dicom_scan(write_us(tmp_path / "clip.dcm", PixelSpacing=[0.7, 0.8]))
     assert (read.spacing, read.spacing_source) == ((0.7, 0.8), "PixelSpacing")
     assert "often wrong" in read.notes[0]
@@ -261,7 +261,7 @@ def test_the_view_is_read_from_its_code(tmp_path: Path, scheme: str, code: str, 
 
 
 def test_a_screen_stored_at_half_size_has_pixels_of_twice_the_size():
-    # the ruler in the picture has its 5 cm marks at rows 20.5, 69.5 and 118.5: 1.02 mm a row
+    # the ruler in the picture has its 5 cm marks at rows 20.5, 69.5 and 118.5: 1.02 mm per row
     read = read_dicom_scan(bundled("examples_ybr_color.dcm"))
     assert read.frames.shape == (30, 240, 320)
     assert read.spacing == pytest.approx((50 / 49, 50 / 49), rel=0.01)
@@ -271,7 +271,7 @@ def test_a_screen_stored_at_half_size_has_pixels_of_twice_the_size():
 
 
 def test_a_screen_cut_off_below_keeps_its_pixel_size():
-    # the ruler has a mark a centimetre, every 38 rows
+    # the ruler has one mark per centimetre, every 38 rows
     read = read_dicom_scan(bundled("examples_palette.dcm"))
     assert read.spacing == pytest.approx((10 / 38, 10 / 38), rel=0.01)
     assert read.box == (60, 120, 350, 800)

@@ -18,7 +18,7 @@ SPACING = (0.154, 0.308)  # mm, (row, column)
 
 
 def write(path: Path, pixels: np.ndarray, spacing: tuple[float, ...] = SPACING, compressed: bool = False) -> Path:
-    """Let ITK write: spacing as the array's axes."""
+    """Write with ITK; the spacing is in the order of the array's axes."""
     image = itk.image_view_from_array(np.ascontiguousarray(pixels))
     image.SetSpacing(spacing[::-1])  # ITK: (x, y)
     itk.imwrite(image, str(path), compression=compressed)
@@ -26,7 +26,7 @@ def write(path: Path, pixels: np.ndarray, spacing: tuple[float, ...] = SPACING, 
 
 
 def nifti(pixels: np.ndarray, **fields: tuple[int, str, tuple]) -> bytes:
-    """A NIfTI file by the letter of the standard; a field is its place, format and value."""
+    """Build a NIfTI file by the standard; a field is its place, format and value."""
     code = {"uint8": 2, "int16": 4, "float32": 16}[pixels.dtype.name]
     sizes = (pixels.ndim, *pixels.shape[::-1], *[1] * (7 - pixels.ndim))
     header = bytearray(352)
@@ -45,7 +45,7 @@ def nifti(pixels: np.ndarray, **fields: tuple[int, str, tuple]) -> bytes:
 
 
 def mhd(path: Path, pixels: bytes = bytes(12), **changes: str | None) -> Path:
-    """The header of CAMUS as released in 2019, of an image of 3 rows and 4 columns."""
+    """Write a header as in CAMUS of 2019, for an image of 3 rows and 4 columns."""
     fields = {
         "NDims": "3",
         "BinaryData": "True",
@@ -124,7 +124,7 @@ def test_a_nifti_file_is_scaled_as_its_header_says(tmp_path: Path):
 @pytest.mark.parametrize(("code", "factor"), [(0, 1), (1, 1000), (2, 1), (3, 0.001)])
 def test_the_spacing_of_a_nifti_file_is_in_millimetres(tmp_path: Path, code: int, factor: float):
     path = tmp_path / "scan.nii"
-    path.write_bytes(nifti(scan(), units=(123, "<B", (code | 8,))))  # 8: seconds, of the time
+    path.write_bytes(nifti(scan(), units=(123, "<B", (code | 8,))))  # 8: seconds, the unit of time
     assert read_grey(path)[1] == pytest.approx([factor * length for length in SPACING])
 
 
@@ -201,7 +201,7 @@ def test_an_impossible_nifti_header_is_refused(tmp_path: Path, suffix: str, fiel
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 @given(place=st.integers(0, 351), byte=st.integers(0, 255))
-def test_a_spoilt_nifti_header_is_read_or_refused(tmp_path: Path, place: int, byte: int):
+def test_a_damaged_nifti_header_is_read_or_refused(tmp_path: Path, place: int, byte: int):
     content = bytearray(nifti(scan(6, 5)))
     content[place] = byte
     (tmp_path / "scan.nii").write_bytes(content)
@@ -221,7 +221,7 @@ def test_a_claim_of_ten_gigabytes_costs_no_memory(tmp_path: Path):
         assert peak_of_refusing(tmp_path / name) < MEBIBYTE
 
 
-def test_what_expands_beyond_its_header_is_read_no_further(tmp_path: Path):
+def test_a_bomb_is_read_no_further_than_its_header_promises(tmp_path: Path):
     zeros = bytes(64 * MEBIBYTE)
     (tmp_path / "scan.nii.gz").write_bytes(gzip.compress(nifti(scan(), wrong=(84, "<f", (-1.0,))) + zeros, 1))
     fields = {"CompressedData": "True", "DimSize": "200 200 1", "ElementSpacing": "0 0 0"}

@@ -14,7 +14,7 @@ from common.datasets.files.video_scan import read_motion_jpeg
 
 
 def clip(frames: int = 40, shape: tuple[int, int] = (48, 64)) -> np.ndarray:
-    """Grey values, (frames, rows, columns): no two frames are equal; columns 40 and up never move."""
+    """Draw (frames, rows, columns): no two frames are equal; columns 40 and up never move."""
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     moving = 100 + 80 * np.sin(rows / 7 + columns / 11 + np.arange(frames)[:, None, None] * 0.3)
     return np.where(columns < 40, moving, 50 + 2 * rows).astype(np.uint8)
@@ -74,7 +74,7 @@ def test_motion_is_the_standard_deviation_of_evenly_spaced_frames(tmp_path: Path
     assert motion.dtype == np.float32
 
 
-def test_what_stands_still_has_no_motion(avi: Path):
+def test_still_pixels_have_no_motion(avi: Path):
     motion = read_motion_jpeg(avi, 3)[1]
     assert motion[:, 48:].max() < 1 < 40 < motion[:, :32].min()
 

@@ -60,7 +60,7 @@ def test_a_bilevel_annotation_is_zero_and_one(tmp_path: Path):
     np.testing.assert_array_equal(read_grey(tmp_path / "mask.png")[0], 255 * (scan() > 100))
 
 
-def test_sixteen_bits_are_read_where_eight_would_do(tmp_path: Path):
+def test_sixteen_bits_are_read_if_the_values_fit_eight(tmp_path: Path):
     for name in ("scan.png", "scan.tif"):
         Image.fromarray(scan().astype(np.uint16)).save(tmp_path / name)
         np.testing.assert_array_equal(read_grey(tmp_path / name)[0], scan())

@@ -1,4 +1,4 @@
-"""Video files of many codecs, upright and in their grey values, and files that only look like videos."""
+"""Video files of many codecs, and other files with the suffix of a video."""
 
 import time
 from pathlib import Path
@@ -15,7 +15,7 @@ BOARD = np.kron([[0, 255], [255, 0], [40, 200]], np.ones((32, 32))).astype(np.ui
 
 
 def write_video(path: Path, codec: str, pixels: str, frames: int = 6, rate: int = 30) -> Path:
-    """The board on black, its last third brighter from frame to frame."""
+    """Write the board, its last third brighter from frame to frame."""
     container = {".mkv": "matroska", ".wmv": "asf", ".mpg": "mpeg"}.get(path.suffix, path.suffix[1:])
     with av.open(str(path), "w", format=container) as file:
         stream = file.add_stream(codec, rate=rate, options={"x265-params": "log-level=none"})
