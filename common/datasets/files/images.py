@@ -1,8 +1,8 @@
 """Images and annotations from untrusted NIfTI, MetaImage, PNG, JPEG, BMP, TIFF and DICOM files.
 
 Header sizes are checked before memory is allocated; a compressed file is read only as far as its header promises.
-MetaImage is parsed here and not by ITK, which opens files in other folders and returns uninitialised memory where pixels
-cannot be decompressed; the tests compare both on sound files.
+MetaImage is parsed here and not by ITK, which opens files in other folders and returns uninitialised memory for pixels
+that it cannot decompress; the tests compare both on sound files.
 All arrays are upright: rows run downwards from the transducer, columns to the right.
 """
 

@@ -109,7 +109,7 @@ def _in_picture(found: Tissue, box: Box, header: Dataset, frames: Frames) -> Tis
     rows, columns = header.Rows, header.Columns
     scale = screen_scale((rows, columns), box, frames)
     if scale is None:
-        note = "Its ultrasound region lies beyond the image, so the pixel size is unknown: give the spacing for ml."
+        note = "Its ultrasound region extends beyond the image, so the pixel size is unknown: give the spacing for ml."
         return Tissue(notes=(*found.notes, note))
     top, left, bottom, right = (round(edge / scale) for edge in box)
     inside = max(top, 0), max(left, 0), min(bottom, rows), min(right, columns)
