@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 BUNDLES := $(wildcard bundles/*)
 RUN := $(BIN)/python -m monai.bundle run --bundle_root bundles/echo_segmentation
 CONFIGS := bundles/echo_segmentation/configs
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 # the size of the demo
 EPOCHS := 36
 PATIENTS := 60
@@ -12,7 +13,7 @@ SIZE := 128
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
-.PHONY: demo test test-fast lint bundles ui clean
+.PHONY: demo test test-fast check-robust lint bundles ui clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m common.datasets phantom data/demo --size $(SIZE) --patients $(PATIENTS)
@@ -21,10 +22,14 @@ demo: $(VENV)/installed
 	@echo "Learning curves and overlays: runs/echo_segmentation/demo. The run in MLflow: make ui"
 
 test: $(VENV)/installed-dev lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST) -m "not robust"
 
 test-fast: $(VENV)/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(PYTEST) -m "not slow and not robust"
+
+# before a release; ROBUST="-k WORDS" runs a sample
+check-robust: $(VENV)/installed-dev
+	$(PYTEST) -m robust $(ROBUST)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

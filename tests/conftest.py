@@ -1,10 +1,9 @@
 """Fixtures that several test files share."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 import torch
@@ -31,10 +30,10 @@ def echo_data() -> Path:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working directory that sees the project but keeps what the runs write; holds a tiny prepared phantom."""
     folder = tmp_path_factory.mktemp("project")
-    for name in ("common", "bundles", "benchmarks", "Makefile", "requirements.txt", "requirements-dev.txt"):
+    for name in ("common", "bundles", "benchmarks", "tests", "Makefile", "requirements.txt", "requirements-dev.txt"):
         (folder / name).symlink_to(ROOT / name)
-    command = [sys.executable, "-m", "common.datasets", "phantom", "data/phantom", "--patients", "10", "--size", "32"]
-    subprocess.run(command, cwd=folder, check=True)
+    drawn = forked.run(["common.datasets", "phantom", "data/phantom", "--patients", "10", "--size", "32"], cwd=folder)
+    assert drawn.returncode == 0, drawn.stderr
     return folder
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import forked
 import itk
 import numpy as np
 import pytest
@@ -41,14 +42,13 @@ def test_there_are_bundles():
     assert ROOT / "bundles/annotation_consistency" in BY_HAND
 
 
-def command(workflow: str, bundle: Path = ECHO, run_id: str | None = None, **settings: object) -> list[str]:
-    words = [sys.executable, "-m", "monai.bundle", "run", *([run_id] if run_id else [])]
-    words += ["--config_file", str(bundle / "configs" / workflow), "--bundle_root", str(bundle)]
+def command(workflow: str, **settings: object) -> list[str]:
+    words = ["monai.bundle", "run", "--config_file", str(ECHO / "configs" / workflow), "--bundle_root", str(ECHO)]
     return words + [word for name, value in settings.items() for word in (f"--{name}", str(value))]
 
 
 def run(folder: Path, workflow: str, ok: bool = True, **settings: object) -> str:
-    result = subprocess.run(command(workflow, **settings), cwd=folder, capture_output=True, text=True)
+    result = forked.run(command(workflow, **settings), cwd=folder)
     assert (result.returncode == 0) == ok, result.stdout + result.stderr
     return result.stdout + result.stderr
 
@@ -156,10 +156,12 @@ def test_evaluation_scores_labels_that_training_lacked(folder: Path, trained: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.robust
 def test_a_killed_training_resumes_to_the_weights_of_an_uninterrupted_one(folder: Path, trained: Path):
     settings = {**TINY, "epochs": 4, "output_dir": "runs/killed"}
     killed = folder / "runs" / "killed"
-    with subprocess.Popen(command("train.yaml", **settings), cwd=folder, stdout=subprocess.DEVNULL) as process:
+    words = [sys.executable, "-m", *command("train.yaml", **settings)]
+    with subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 120
         while not (killed / "last.pt").is_file():
             assert process.poll() is None, "the training ended before it could be killed"

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 import yaml
@@ -48,14 +49,16 @@ def project(folder: Path) -> Path:
     return folder
 
 
-def words(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "common.experiments", *arguments]
+def words(scale: str, *more: str) -> list[str]:
+    return ["common.experiments", "run", "bundles/tiny", "--scale", scale, "--data", "data/phantom", *more]
+
+
+def logged_to(runs: str) -> dict[str, str]:
+    return os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{runs}.db"}
 
 
 def run(project: Path, scale: str, runs: str, *more: str) -> "subprocess.CompletedProcess[str]":
-    environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{runs}.db"}
-    command = words("run", "bundles/tiny", "--scale", scale, *more)
-    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+    return forked.run(words(scale, *more), cwd=project, env=logged_to(runs))
 
 
 def results(project: Path, runs: str) -> dict[str, str]:
@@ -81,10 +84,10 @@ def apart(project: Path, name: str) -> None:
 @pytest.fixture(scope="module")
 def whole(project: Path) -> dict[str, str]:
     """The results of the grid in one go."""
-    done = run(project, "tiny", "whole", "--data", "data/phantom", "--workers", "2")
+    done = run(project, "tiny", "whole", "--workers", "2")
     assert done.returncode == 0, done.stderr[-3000:]
     assert "3 results, 0 of them were there before" in done.stdout
-    again = run(project, "tiny", "whole", "--data", "data/phantom", "--workers", "2")
+    again = run(project, "tiny", "whole", "--workers", "2")
     assert "3 results, 3 of them were there before" in again.stdout, again.stderr[-3000:]
     found = results(project, "whole")
     apart(project, "whole")
@@ -98,10 +101,12 @@ def test_every_cell_has_its_result(whole: dict[str, str]):
     assert len({weights for cell, weights in whole.items() if "pseudo" not in cell}) == 3, "no two are the same"
 
 
+@pytest.mark.robust
 def test_a_grid_that_was_killed_goes_on_and_ends_the_same(project: Path, whole: dict[str, str]):
-    environment = os.environ | {"MLFLOW_TRACKING_URI": "sqlite:///killed.db"}
-    command = words("run", "bundles/tiny", "--scale", "tiny", "--data", "data/phantom", "--workers", "1")
-    process = subprocess.Popen(command, cwd=project, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", *words("tiny", "--workers", "1")]
+    process = subprocess.Popen(
+        command, cwd=project, env=logged_to("killed"), start_new_session=True, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 300
     while not list(project.glob("runs/**/test_dice.csv")):  # one of them is finished
         assert process.poll() is None
@@ -110,19 +115,20 @@ def test_a_grid_that_was_killed_goes_on_and_ends_the_same(project: Path, whole: 
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     time.sleep(3)  # Ray's own processes notice
-    done = run(project, "tiny", "killed", "--data", "data/phantom", "--workers", "2")
+    done = run(project, "tiny", "killed", "--workers", "2")
     assert done.returncode == 0, done.stderr[-3000:]
     assert results(project, "killed") == whole
     apart(project, "killed")
 
 
+@pytest.mark.robust
 def test_two_nodes_give_the_results_of_one(project: Path, whole: dict[str, str]):
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
         cluster.add_node(num_cpus=1)
-        done = run(project, "tiny", "nodes", "--data", "data/phantom", "--address", cluster.address)
+        done = run(project, "tiny", "nodes", "--address", cluster.address)
         assert done.returncode == 0, done.stderr[-3000:]
     finally:
         cluster.shutdown()
@@ -130,15 +136,16 @@ def test_two_nodes_give_the_results_of_one(project: Path, whole: dict[str, str])
     apart(project, "nodes")
 
 
+@pytest.mark.robust
 def test_a_cluster_that_does_not_answer_is_named(project: Path):
-    done = run(project, "failing", "nowhere", "--data", "data/phantom", "--address", "ray://127.0.0.1:1")
+    done = run(project, "failing", "nowhere", "--address", "ray://127.0.0.1:1")
     assert done.returncode != 0
     assert "run: no Ray cluster answers at ray://127.0.0.1:1 (" in done.stderr
     assert "set RAY_AUTH_MODE=token" in done.stderr
 
 
 def test_what_fails_is_reported_and_does_not_stop_the_rest(project: Path):
-    done = run(project, "failing", "failing", "--data", "data/phantom", "--workers", "2")
+    done = run(project, "failing", "failing", "--workers", "1")
     assert done.returncode != 0
     assert "1 results, 0 of them were there before" in done.stdout
     assert "CCE_learning_rate1e+30_unet_seed0" in done.stdout
@@ -148,7 +155,7 @@ def test_what_fails_is_reported_and_does_not_stop_the_rest(project: Path):
 
 def test_a_search_decides_for_every_seed_and_its_best_is_a_result(project: Path):
     for before in ("0", "2"):
-        done = run(project, "searching", "searching", "--data", "data/phantom", "--workers", "2")
+        done = run(project, "searching", "searching", "--workers", "1")
         assert done.returncode == 0, done.stderr[-3000:]
         assert f"2 results, {before} of them were there before" in done.stdout
     client = MlflowClient(f"sqlite:///{project}/searching.db")
@@ -172,7 +179,7 @@ def test_a_search_decides_for_every_seed_and_its_best_is_a_result(project: Path)
 def test_a_grid_runs_once_at_a_time(project: Path):
     (project / "runs/echo_inter_domain/failing").mkdir(parents=True, exist_ok=True)
     with FileLock(project / "runs/echo_inter_domain/failing/grid.lock"):
-        done = run(project, "failing", "locked", "--data", "data/phantom")
+        done = run(project, "failing", "locked")
     assert done.returncode != 0
     assert "another process runs this grid" in done.stderr
 
@@ -190,7 +197,7 @@ def test_a_grid_runs_once_at_a_time(project: Path):
     ],
 )
 def test_wrong_requests_end_in_one_line(project: Path, arguments: list[str], message: str):
-    done = subprocess.run(words(*arguments), cwd=project, capture_output=True, text=True)
+    done = forked.run(["common.experiments", *arguments], cwd=project)
     assert done.returncode != 0
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -198,9 +205,8 @@ def test_wrong_requests_end_in_one_line(project: Path, arguments: list[str], mes
 
 @pytest.mark.usefixtures("whole")
 def test_the_results_are_reported(project: Path):
-    environment = os.environ | {"MLFLOW_TRACKING_URI": "sqlite:///whole.db"}
-    command = words("report", "bundles/tiny", "--scale", "tiny", "--out", "page")
-    shown = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+    report = ["common.experiments", "report", "bundles/tiny", "--scale", "tiny", "--out", "page"]
+    shown = forked.run(report, cwd=project, env=logged_to("whole"))
     assert shown.returncode == 0, shown.stderr[-3000:]
     page = project / shown.stdout.strip().splitlines()[-1]
     assert "<img" in page.read_text()

@@ -260,6 +260,7 @@ def test_parallel_trainings_of_one_name_are_two_runs(uri: str, client: MlflowCli
 
 
 @pytest.mark.slow
+@pytest.mark.robust
 def test_ctrl_c_kills_the_run_and_keeps_what_it_did(uri: str, client: MlflowClient, tmp_path: Path):
     process = start(tmp_path, uri, EXPERIMENT, 100_000)
     deadline = time.monotonic() + 120
