@@ -1,7 +1,7 @@
 """Run `python -m MODULE` in a fork of a process that has imported the libraries, which takes a new one six seconds.
 
-The fork runs the module as Python does: its own working directory, environment, output, `sys.argv` and exit code. Not for
-commands that must not see this repository: `common` is imported before the fork.
+The fork has its own working directory, environment, output, `sys.argv` and exit code, as a new process has. It cannot
+test what must not see this repository: `common` is imported before the fork.
 """
 
 import atexit
@@ -67,8 +67,7 @@ def run(
 
 @cache
 def _server() -> "subprocess.Popen[str]":
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
     server = subprocess.Popen(
         [sys.executable, "-m", "forked"], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 import yaml
@@ -48,18 +49,21 @@ def test_both_forms_train_to_the_same_weights_and_load_by_name(folder: Path, tmp
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     shared = ["--data", str(folder / "data/phantom"), "--image_size", "32", "--batch_size", "8", "--epochs", "2"]
+    shared += ["--output_dir", "runs/form"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    weights = []
-    for cwd, config, root in (
-        (folder, ECHO / "configs" / "train.yaml", ECHO),
-        (elsewhere, out / "configs" / "train.json", out),
-    ):
-        words = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(config), "--bundle_root", str(root)]
-        result = subprocess.run(
-            [*words, *shared, "--output_dir", "runs/form"], cwd=cwd, env=environment, capture_output=True, text=True
-        )
+
+    def words(bundle: Path, name: str) -> list[str]:
+        run = ["monai.bundle", "run", "--config_file", str(bundle / "configs" / name), "--bundle_root", str(bundle)]
+        return [*run, *shared]
+
+    complete = forked.run(words(ECHO, "train.yaml"), cwd=folder, env=environment)
+    published = subprocess.run(
+        [sys.executable, "-m", *words(out, "train.json")],
+        cwd=elsewhere, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    for result in (complete, published):
         assert result.returncode == 0, result.stdout + result.stderr
-        weights.append(torch.load(cwd / "runs/form/model.pt", weights_only=True))
+    weights = (torch.load(cwd / "runs/form/model.pt", weights_only=True) for cwd in (folder, elsewhere))
     torch.testing.assert_close(*weights, rtol=0, atol=0)
 
     shutil.copyfile(elsewhere / "runs/form/model.pt", out / "models" / "model.pt")

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 
@@ -114,8 +115,7 @@ def test_the_command_line_tells_what_it_did_and_what_is_missing(tmp_path: Path):
     (split / "subgroup_training.txt").write_text("patient0001\npatient0002\n")
 
     def command(*words: str) -> subprocess.CompletedProcess[str]:
-        call = [sys.executable, "-m", "common.datasets", "camus", str(tmp_path / "release"), str(tmp_path / "out")]
-        return subprocess.run([*call, *words], cwd=ROOT, capture_output=True, text=True)
+        return forked.run(["common.datasets", "camus", f"{tmp_path}/release", f"{tmp_path}/out", *words], cwd=ROOT)
 
     stopped = command("--size", "16", "--workers", "1")
     assert stopped.returncode != 0

@@ -245,6 +245,7 @@ def start(folder: Path, uri: str, experiment: str, epochs: int) -> "subprocess.P
 
 
 @pytest.mark.slow
+@pytest.mark.robust
 def test_parallel_trainings_of_one_name_are_two_runs(uri: str, client: MlflowClient, tmp_path: Path):
     folders = [tmp_path / name for name in ("a", "b")]
     processes = [start(folder, uri, "parallel", 3) for folder in folders]  # a new experiment: both try to make it

@@ -12,6 +12,7 @@ BUNDLE = Path(__file__).parents[3] / "bundles" / "echo_inter_domain"
 
 
 @pytest.mark.slow
+@pytest.mark.robust
 @pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs /usr/bin/chromium")
 @pytest.mark.parametrize("width", [1200, 390])
 def test_the_page_loads_without_a_complaint_and_fits_the_window(width: int, inter_domain_store: str, tmp_path: Path):
