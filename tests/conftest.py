@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).parents[1]
 
 torch.set_num_threads(1)  # the tensors are tiny: waiting for each other makes threads 20 times slower on a busy machine
+os.environ.setdefault("RAY_worker_niceness", "0")  # 15 by default: on a busy machine its workers hardly run
 settings.register_profile("local", deadline=None)
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable" if os.environ.get("CI") else "local")

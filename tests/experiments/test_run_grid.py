@@ -179,7 +179,7 @@ def test_a_search_decides_for_every_seed_and_its_best_is_a_result(project: Path)
 def test_a_grid_runs_once_at_a_time(project: Path):
     (project / "runs/echo_inter_domain/failing").mkdir(parents=True, exist_ok=True)
     with FileLock(project / "runs/echo_inter_domain/failing/grid.lock"):
-        done = run(project, "failing", "locked")
+        done = run(project, "failing", "failing")
     assert done.returncode != 0
     assert "another process runs this grid" in done.stderr
 
