@@ -35,7 +35,7 @@ def small(command: str, echo_data: str | None) -> list[str] | None:
     if {"CAMUS_public", "data/camus"} & set(words) and echo_data is None:
         return None
     if words[2] == "tests.layouts":
-        return [*words, "--patients", "4"]
+        return [*words, "--patients", "10"]
     if words[2] == "common.datasets":
         words = [f"{echo_data}/camus" if word == "CAMUS_public" else word for word in words]
         drawn = ["--patients", "10"] if words[3] in ("phantom", "screens") else []
