@@ -27,7 +27,7 @@ test: $(VENV)/installed-dev lint
 test-fast: $(VENV)/installed-dev
 	$(PYTEST) -m "not slow and not robust"
 
-# before a release; ROBUST="-k WORDS" runs a sample
+# before a release; ROBUST="-k WORD" runs a sample
 check-robust: $(VENV)/installed-dev
 	$(PYTEST) -m robust $(ROBUST)
 

@@ -166,10 +166,10 @@ def test_a_search_decides_for_every_seed_and_its_best_is_a_result(project: Path)
         first, key=lambda one: max(score.value for score in client.get_metric_history(one.info.run_id, "mean_dice"))
     )
     rate = best.data.params["learning_rate"]
-    told = sorted((one.data.tags["role"], one.data.tags["cell"], one.data.params["learning_rate"]) for one in found)
+    logged = sorted((one.data.tags["role"], one.data.tags["cell"], one.data.params["learning_rate"]) for one in found)
     cells = [{"method": "CCE", "network": "unet", "seed": seed} for seed in (0, 1)]
     loser = 0.1 if float(rate) < 0.1 else 1e-6
-    assert told == [
+    assert logged == [
         ("result", json.dumps(cells[0]), rate),
         ("result", json.dumps(cells[1]), rate),
         ("search", json.dumps({**cells[0], "learning_rate": loser}), str(loser)),
