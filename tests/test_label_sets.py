@@ -25,7 +25,7 @@ HEART = LabelSets(
 
 @st.composite
 def label_sets(draw, most_classes=12):
-    """Draw a vocabulary with one complete dataset and one whose values stand for any sets at all."""
+    """Draw a vocabulary with a complete dataset and one whose values have arbitrary label sets."""
     classes = ["background", *(f"class_{c}" for c in range(1, draw(st.integers(2, most_classes))))]
     one_set = st.lists(st.sampled_from(classes), min_size=1, unique=True)
     partial = draw(st.lists(one_set, min_size=1, max_size=6))
@@ -46,7 +46,7 @@ def test_a_partial_dataset_admits_the_missing_classes_in_its_background():
     assert torch.equal(encoded, codes([1 + 4 + 8, 2], [2, 2]))
 
 
-def test_a_superclass_annotates_what_lies_beside_it():
+def test_a_superclass_annotates_the_other_classes_only():
     encoded = HEART.encode(torch.tensor([[0, 1, 2]]), "whole_ventricle")
     assert torch.equal(encoded, codes([1, 2 + 4, 8], [1 + 8, 1 + 8, 1 + 8]))
 
@@ -128,7 +128,7 @@ def test_the_arguments_are_kept_under_their_names():
     assert LabelSets(CLASSES, sets).classes is CLASSES
 
 
-def test_coverage_tells_who_annotates_what():
+def test_coverage_lists_the_annotated_classes_of_each_dataset():
     assert HEART.annotated("echonet_dynamic") == ["lv_cavity"]
     assert HEART.annotated("whole_ventricle") == ["background", "left_atrium"]
     assert HEART.coverage()["echonet_dynamic"] == {
@@ -140,7 +140,7 @@ def test_coverage_tells_who_annotates_what():
     assert list(HEART.coverage()) == list(HEART.label_sets)
 
 
-def test_the_description_has_a_row_a_dataset_and_the_counts_last():
+def test_the_description_has_a_row_per_dataset_and_the_counts_last():
     lines = describe(HEART, dict.fromkeys(HEART.label_sets, 7)).splitlines()
     assert [line.split()[0] for line in lines] == ["dataset", *HEART.label_sets]
     assert lines[2].split()[1:] == ["-", "✓", "-", "-", "7"]
@@ -151,13 +151,13 @@ def test_the_description_has_a_row_a_dataset_and_the_counts_last():
 # Dropping and withholding
 
 
-def plainly_dropped(truth, told, dropped, num_classes):
-    """The rule for one pixel, with sets: what the pixel admits and what is told apart afterwards."""
+def plainly_dropped(truth, decided, dropped, num_classes):
+    """Apply the rule to one pixel with sets: return the admitted and the annotated classes after dropping."""
     if not dropped:
-        return truth, told
-    told = told - dropped - {0}
-    ambiguous = {0} | (set(range(num_classes)) - told)
-    return (truth | ambiguous if truth & ambiguous else truth), told
+        return truth, decided
+    decided = decided - dropped - {0}
+    ambiguous = {0} | (set(range(num_classes)) - decided)
+    return (truth | ambiguous if truth & ambiguous else truth), decided
 
 
 def as_sets(encoded, num_classes):
@@ -246,11 +246,15 @@ def test_each_sample_loses_its_own_classes_only():
 @pytest.mark.parametrize(
     ("classes", "sets", "message"),
     [
-        (["lv", "background"], {"a": [["lv"]]}, r"classes are \['lv', 'background'\], must be 'background' followed"),
-        (["background"], {"a": [["background"]]}, r"must be 'background' followed by at least one structure"),
+        (["lv", "background"], {"a": [["lv"]]}, r"expected 'background' followed .* got \['lv', 'background'\]"),
+        (
+            ["background"],
+            {"a": [["background"]]},
+            r"followed by at least one structure .* got \['background'\]",
+        ),
         (["background", "lv", "lv"], {"a": [["lv"]]}, r"classes name \['lv'\] more than once"),
-        (["background", *map(str, range(63))], {"a": [["0"]]}, r"64 classes do not fit .* at most 63"),
-        (["background", "lv"], {}, r"label sets name no dataset"),
+        (["background", *map(str, range(63))], {"a": [["0"]]}, r"expected at most 63 classes, .* got 64"),
+        (["background", "lv"], {}, r"label sets of at least one dataset, got none"),
         (["background", "lv"], {"a": []}, r"label sets of 'a' are empty"),
         (["background", "lv"], {"a": [["background"], []]}, r"label set of value 1 in 'a' is empty"),
         (
@@ -271,7 +275,7 @@ def test_wrong_vocabularies_are_refused(classes, sets, message):
 
 
 def test_a_label_set_written_as_one_string_is_refused():
-    with pytest.raises(TypeError, match=r"value 0 in 'a' is the string 'background', must be a list"):
+    with pytest.raises(TypeError, match=r"value 0 in 'a' is the string 'background'; expected a list"):
         LabelSets(["background", "lv"], {"a": ["background", "lv"]})
 
 
@@ -283,24 +287,24 @@ def test_unknown_annotation_values_are_named(value):
 
 def test_annotations_that_are_not_integers_are_refused():
     for label in (torch.zeros(1, 2), torch.zeros(1, 2, dtype=torch.bool)):
-        with pytest.raises(TypeError, match=rf"dtype {label.dtype}, must be an integer dtype"):
+        with pytest.raises(TypeError, match=rf"of an integer dtype, got {label.dtype}"):
             HEART.encode(label, "camus")
-        with pytest.raises(TypeError, match=rf"dtype {label.dtype}, must be an integer dtype"):
+        with pytest.raises(TypeError, match=rf"of an integer dtype, got {label.dtype}"):
             HEART.encode_batch(label[None], torch.tensor([0]))
 
 
 def test_wrong_shapes_are_refused():
-    with pytest.raises(ValueError, match=r"shape \(2, 3\), must be \(1, \*spatial\)"):
+    with pytest.raises(ValueError, match=r"expected an annotation of shape \(1, \*spatial\), got \(2, 3\)"):
         HEART.encode(torch.zeros(2, 3, dtype=torch.uint8), "camus")
-    with pytest.raises(ValueError, match=r"\(2, 1, 3\) and \(1,\), must be \(B, 1, \*spatial\) and \(B,\)"):
+    with pytest.raises(ValueError, match=r"\(B, 1, \*spatial\) and dataset indices \(B,\), got \(2, 1, 3\) and \(1,\)"):
         HEART.encode_batch(torch.zeros(2, 1, 3, dtype=torch.uint8), torch.tensor([0]))
-    with pytest.raises(ValueError, match=r"\(1, 1, 3\) and torch.bool \(1, 4\), must be \(B, 2, \*spatial\)"):
+    with pytest.raises(ValueError, match=r"map \(B, 2, \*spatial\) and .*, got \(1, 1, 3\) and torch.bool \(1, 4\)"):
         drop_classes(torch.zeros(1, 1, 3, dtype=torch.uint8), torch.zeros(1, 4, dtype=torch.bool))
 
 
 def test_unknown_datasets_are_named():
     for call in (lambda: HEART.encode(torch.zeros(1, 1, dtype=torch.uint8), "unity"), lambda: HEART.annotated("unity")):
-        with pytest.raises(ValueError, match=r"dataset 'unity' has no label sets, must be among \['camus', "):
+        with pytest.raises(ValueError, match=r"dataset 'unity' has no label sets; expected one of \['camus', "):
             call()
 
 
@@ -308,14 +312,14 @@ def test_background_cannot_be_dropped_or_withheld():
     with pytest.raises(ValueError, match="class 0, background, cannot be dropped"):
         drop_classes(torch.ones(1, 2, 3, dtype=torch.uint8), torch.tensor([[True, False]]))
     for wrong in ("background", "lv_wall"):
-        with pytest.raises(ValueError, match=rf"withhold in 'camus' are \['{wrong}'\], must be .* among \['lv_cavity'"):
+        with pytest.raises(ValueError, match=rf"withhold in 'camus' as .* among \['lv_cavity', .* got \['{wrong}'\]"):
             HEART.withhold({"camus": [wrong]})
-    with pytest.raises(ValueError, match="withhold in 'camus' are 'lv_cavity', must be a list"):
+    with pytest.raises(ValueError, match=r"withhold in 'camus' as a list .* got 'lv_cavity'"):
         HEART.withhold({"camus": "lv_cavity"})
     with pytest.raises(ValueError, match="dataset 'unity' has no label sets"):
         HEART.withhold({"unity": ["lv_cavity"]})
 
 
-def test_a_class_cannot_be_withheld_from_everyone():
+def test_a_class_cannot_be_withheld_from_every_dataset():
     with pytest.raises(ValueError, match=r"no dataset annotates \['lv_myocardium'\]"):
         HEART.withhold({"camus": ["lv_myocardium"], "with_ignored": ["lv_myocardium"]})

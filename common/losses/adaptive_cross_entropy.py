@@ -14,17 +14,17 @@ __all__ = ["AdaptiveCrossEntropyLoss"]
 class AdaptiveCrossEntropyLoss(nn.Module):
     """Cross entropy among background and the annotated classes (aCCE).
 
-    The published equation drops the terms of classes that are missing from the annotation. Taken literally nothing
-    changes, because those terms are zero anyway; so there are three readings:
+    The published equation drops the terms of unannotated classes. Taken literally this changes nothing, because those
+    terms are zero anyway, so there are three readings:
 
-    - "masked_softmax": the logits of the missing classes leave the softmax of that pixel. It fits the published
+    - "masked_softmax": the logits of unannotated classes leave the softmax of that pixel. It agrees with the published
       results.
-    - "annotated_foreground": where the labels are incomplete, background pixels are dropped too (they count in the
-      mean).
+    - "annotated_foreground": where the labels are incomplete, background pixels are dropped too (they still count in
+      the mean).
     - "literal": the categorical cross entropy.
 
-    The members of a super-class compete and are admitted together. Any other class that is not annotated never moves
-    under the first reading, neither up nor down.
+    The members of a super-class compete and are admitted together. The logits of other unannotated classes have no
+    gradient under the first reading.
 
     Args:
         reading: "masked_softmax", "annotated_foreground" or "literal".
@@ -68,6 +68,6 @@ class AdaptiveCrossEntropyLoss(nn.Module):
             loss = set_cross_entropy(input, torch.where(dropped, every, admitted))
         else:
             raise ValueError(
-                f"reading is '{self.reading}', must be 'masked_softmax', 'annotated_foreground' or 'literal'."
+                f"expected reading 'masked_softmax', 'annotated_foreground' or 'literal', got '{self.reading}'."
             )
         return reduce(loss, self.reduction)
