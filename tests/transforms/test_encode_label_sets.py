@@ -42,7 +42,7 @@ def test_a_batch_without_its_datasets_is_refused():
         EncodeLabelSetsd(LABELS)({"label": torch.zeros(1, 1, 2, 2, dtype=torch.uint8)})
 
 
-def test_what_an_image_leaves_unlabelled_is_encoded_as_withheld():
+def test_unlabelled_classes_of_an_image_are_encoded_as_withheld():
     label = torch.randint(4, (2, 1, 5, 5), generator=torch.Generator().manual_seed(0))
     unlabelled = torch.tensor([[False, False, True, True], [False] * 4])
     data = {"label": label, "dataset": torch.tensor([0, 0]), "unlabelled": unlabelled}

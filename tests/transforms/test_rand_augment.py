@@ -1,4 +1,4 @@
-"""Augmentation moves image and annotation together, changes each image on its own, and keeps its draws to itself."""
+"""Augmentation moves image and annotation together, draws for each image separately, and uses its own random state."""
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ def test_successive_batches_differ():
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_global_generator_is_left_as_it_was_and_decides_nothing(seed: int):
+def test_the_global_generator_is_restored_and_has_no_effect(seed: int):
     torch.manual_seed(seed)
     before = torch.get_rng_state()
     result = augmented(5)
@@ -125,7 +125,7 @@ def test_without_any_change_the_batch_comes_back():
     assert (result["label"] != batch()["label"]).float().mean() < 0.001
 
 
-def test_appearance_changes_the_share_of_images_it_is_told_to():
+def test_appearance_changes_the_given_fraction_of_images():
     data = batch(200, 16)
     data["image"] = torch.full_like(data["image"], 0.5)
     image = augmented(0, data, scale=0.0, rotation=0.0, shift=0.0, blur=0.0, contrast=0.0, prob=0.3)["image"]
