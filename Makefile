@@ -12,7 +12,7 @@ SIZE := 128
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
-.PHONY: demo test test-fast lint bundles ui clean
+.PHONY: demo test test-fast mutation lint bundles ui clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m common.datasets phantom data/demo --size $(SIZE) --patients $(PATIENTS)
@@ -25,6 +25,11 @@ test: $(VENV)/installed-dev lint
 
 test-fast: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+# which fraction of small changes of losses, label sets and metrics the tests detect: docs/mutation.md
+mutation: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-mutation.txt
+	$(BIN)/python -m benchmarks.mutation
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

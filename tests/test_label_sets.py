@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.label_sets import LabelSets, admitted, annotated, describe, drop_classes
+from common.label_sets import LabelSets, admitted, annotated, describe, drop_classes, known_classes, known_masks
 
 CLASSES = ["background", "lv_cavity", "lv_myocardium", "left_atrium"]
 FULL = [["background"], ["lv_cavity"], ["lv_myocardium"], ["left_atrium"]]
@@ -148,6 +148,62 @@ def test_the_description_has_a_row_per_dataset_and_the_counts_last():
     assert "images" not in describe(HEART)
 
 
+def test_the_description_aligns_its_columns_and_marks_classes_that_some_images_annotate():
+    sets = {"everything": FULL, "one": [["background", "lv_myocardium", "left_atrium"], ["lv_cavity"]]}
+    heart = LabelSets(CLASSES, sets, partly={"everything": ["left_atrium"]})
+    assert describe(heart, {"everything": 12345678, "one": 9}).splitlines() == [
+        "dataset     background  lv_cavity  lv_myocardium  left_atrium    images",
+        "everything  ✓           ✓          ✓              some         12345678",
+        "one         -           ✓          -              -                   9",
+    ]
+    assert describe(heart).splitlines()[1:] == [
+        "everything  ✓           ✓          ✓              some",
+        "one         -           ✓          -              -",
+    ]
+
+
+def test_a_name_given_twice_in_a_label_set_counts_once():
+    sets = LabelSets(["background", "lv"], {"a": [["background"], ["lv", "lv"], ["lv", "background"]]})
+    assert sets.annotated("a") == ["background", "lv"]
+    assert torch.equal(sets.encode(torch.tensor([[0, 1, 2]]), "a"), codes([1, 2, 3], [3, 3, 0]))
+
+
+def test_background_needs_no_dataset_that_annotates_it():
+    sets = LabelSets(
+        ["background", "lv", "la"], {"a": [["background", "la"], ["lv"]], "b": [["background", "lv"], ["la"]]}
+    )
+    assert sets.partially_labelled() == ["lv", "la"]
+    assert HEART.partially_labelled() == ["lv_cavity", "lv_myocardium", "left_atrium"]
+    assert LabelSets(CLASSES, {"camus": FULL}).partially_labelled() == []
+
+
+def test_maps_are_encoded_on_the_device_of_the_annotation():
+    label = torch.zeros(2, 1, 3, 4, dtype=torch.uint8, device="meta")
+    heart = copy.deepcopy(HEART)
+    for _ in range(2):
+        encoded = heart.encode_batch(label, torch.tensor([0, 1]))
+        assert (encoded.device.type, encoded.dtype, encoded.shape) == ("meta", torch.uint8, (2, 2, 3, 4))
+    assert heart.encode(torch.zeros(1, 2, dtype=torch.uint8), "camus").device.type == "cpu"
+
+
+def test_an_empty_annotation_has_an_empty_map():
+    assert HEART.encode(torch.zeros(1, 0, 5, dtype=torch.uint8), "camus").shape == (2, 0, 5)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_known_classes_are_those_that_are_admitted_alone_and_annotated(data):
+    sets = data.draw(label_sets())
+    num_classes = len(sets.classes)
+    encoded = sets.encode(torch.arange(len(sets.label_sets["partial"])).view(1, 1, -1), "partial")[None]
+    truth = [
+        known for known, _ in ((t if len(t) == 1 and t <= a else set(), a) for t, a in as_sets(encoded, num_classes)[0])
+    ]
+    masks = known_masks(encoded, num_classes)
+    assert [set(pixel.nonzero().flatten().tolist()) for pixel in masks[0, :, 0].T] == truth
+    assert known_classes(encoded, num_classes)[0, 0].tolist() == [sum(known) for known in truth]
+
+
 # Dropping and withholding
 
 
@@ -232,6 +288,12 @@ def test_dropping_every_class_leaves_nothing_to_learn():
     assert torch.equal(dropped[0], codes([15] * 4, [0] * 4))
 
 
+def test_withholding_keeps_what_only_some_images_annotate():
+    partly = {"camus": ["left_atrium"]}
+    sets = LabelSets(CLASSES, {"camus": FULL, "other": FULL}, partly)
+    assert sets.withhold({"other": ["lv_cavity"]}).partly == partly
+
+
 def test_each_sample_loses_its_own_classes_only():
     encoded = HEART.encode(torch.tensor([[0, 1, 2, 3]]), "camus").expand(3, -1, -1)
     drop = torch.tensor([[False] * 4, [False, True, False, False], [False, False, False, True]])
@@ -279,6 +341,11 @@ def test_a_label_set_written_as_one_string_is_refused():
         LabelSets(["background", "lv"], {"a": ["background", "lv"]})
 
 
+def test_all_unknown_annotation_values_are_named_in_order():
+    with pytest.raises(ValueError, match=r"'echonet_dynamic' holds the values \[-1, 2, 7\], .* among \[0, 1\]"):
+        HEART.encode(torch.tensor([[7, 0, 2, 7, -1, 1]]), "echonet_dynamic")
+
+
 @pytest.mark.parametrize("value", [-1, 2, 255])
 def test_unknown_annotation_values_are_named(value):
     with pytest.raises(ValueError, match=rf"'echonet_dynamic' holds the values \[{value}\], .* among \[0, 1\]"):
@@ -286,7 +353,7 @@ def test_unknown_annotation_values_are_named(value):
 
 
 def test_annotations_that_are_not_integers_are_refused():
-    for label in (torch.zeros(1, 2), torch.zeros(1, 2, dtype=torch.bool)):
+    for label in (torch.zeros(1, 2), torch.zeros(1, 2, dtype=torch.bool), torch.zeros(1, 2, dtype=torch.complex64)):
         with pytest.raises(TypeError, match=rf"of an integer dtype, got {label.dtype}"):
             HEART.encode(label, "camus")
         with pytest.raises(TypeError, match=rf"of an integer dtype, got {label.dtype}"):
@@ -296,10 +363,19 @@ def test_annotations_that_are_not_integers_are_refused():
 def test_wrong_shapes_are_refused():
     with pytest.raises(ValueError, match=r"expected an annotation of shape \(1, \*spatial\), got \(2, 3\)"):
         HEART.encode(torch.zeros(2, 3, dtype=torch.uint8), "camus")
+    with pytest.raises(ValueError, match=r"expected an annotation of shape \(1, \*spatial\), got \(1,\)"):
+        HEART.encode(torch.zeros(1, dtype=torch.uint8), "camus")
     with pytest.raises(ValueError, match=r"\(B, 1, \*spatial\) and dataset indices \(B,\), got \(2, 1, 3\) and \(1,\)"):
         HEART.encode_batch(torch.zeros(2, 1, 3, dtype=torch.uint8), torch.tensor([0]))
-    with pytest.raises(ValueError, match=r"map \(B, 2, \*spatial\) and .*, got \(1, 1, 3\) and torch.bool \(1, 4\)"):
-        drop_classes(torch.zeros(1, 1, 3, dtype=torch.uint8), torch.zeros(1, 4, dtype=torch.bool))
+    for shape in ((1, 2, 3), (1, 1)):
+        with pytest.raises(ValueError, match=rf"expected annotations .*, got \({', '.join(map(str, shape))}\) and"):
+            HEART.encode_batch(torch.zeros(shape, dtype=torch.uint8), torch.tensor([0]))
+    for target, drop in (((1, 1, 3), (1, 4)), ((2, 2, 3), (1, 4)), ((1, 2), (1, 4)), ((4, 2, 3), (4,))):
+        shapes = r"\(" + r",? .*\(".join(", ".join(map(str, shape)) for shape in (target, drop))
+        with pytest.raises(ValueError, match=rf"map \(B, 2, \*spatial\) and .*, got {shapes}"):
+            drop_classes(torch.zeros(target, dtype=torch.uint8), torch.zeros(drop, dtype=torch.bool))
+    with pytest.raises(ValueError, match=r"and boolean classes to drop \(B, C\), got .* torch.int64"):
+        drop_classes(torch.zeros(1, 2, 3, dtype=torch.uint8), torch.zeros(1, 4, dtype=torch.int64))
 
 
 def test_unknown_datasets_are_named():

@@ -55,7 +55,7 @@ class AdaptiveCrossEntropyLoss(nn.Module):
         """Compute the loss of logits (B, C, *spatial) for a label-set map (B, 2, *spatial)."""
         input, target = check_agreement(input, target)
         admitted, annotated = target.unbind(dim=1)
-        may_be_background = (admitted & 1) != 0
+        may_be_background = (admitted & 1).bool()
         if self.reading == "literal":
             loss = set_cross_entropy(input, lowest_admitted(admitted))
         elif self.reading == "masked_softmax":

@@ -47,6 +47,6 @@ class LeafDiceLoss(nn.Module):
         admitted, annotated = target.unbind(dim=1)
         annotated = torch.where((admitted & (admitted - 1)) == 0, annotated, 0)
         decided = membership(annotated, probability)
-        counted = decided.flatten(start_dim=2).amax(dim=2) > 0
+        counted = decided.flatten(start_dim=2).amax(dim=2).bool()
         loss = (1 - dice(probability * decided, membership(admitted & annotated, probability))) * counted
         return reduce(loss, self.reduction, counted)

@@ -52,12 +52,12 @@ class MarginalDiceLoss(nn.Module):
         admitted, annotated = target.unbind(dim=1)
         decided, truth = membership(annotated, probability), membership(admitted & annotated, probability)
         predicted = probability * decided
-        counted = decided.flatten(start_dim=2).amax(dim=2) > 0
+        counted = decided.flatten(start_dim=2).amax(dim=2).bool()
         if self.include_background:
             merged, merged_truth = _merge_background(probability, decided, admitted, annotated)
             predicted = torch.cat([merged, predicted[:, 1:]], dim=1)
             truth = torch.cat([merged_truth, truth[:, 1:]], dim=1)
-            counted = torch.cat([(annotated != 0).flatten(start_dim=1).any(dim=1, keepdim=True), counted[:, 1:]], dim=1)
+            counted = torch.cat([annotated.bool().flatten(start_dim=1).any(dim=1, keepdim=True), counted[:, 1:]], dim=1)
         else:
             counted = counted & (torch.arange(counted.shape[1], device=counted.device) > 0)
         return reduce((1 - dice(predicted, truth)) * counted, self.reduction, counted)
@@ -77,8 +77,8 @@ def _merge_background(
     Returns:
         Probability and truth of the merged background (B, 1, *spatial), zero where nothing is annotated.
     """
-    alone, labelled = (annotated & 1) != 0, annotated != 0
+    alone, labelled = (annotated & 1).bool(), annotated.bool()
     unannotated = (probability * (1 - decided)).sum(dim=1)
     merged = torch.where(alone, probability[:, 0], unannotated) * labelled
-    truth = torch.where(alone, admitted == 1, (admitted & ~annotated) != 0) & labelled
+    truth = torch.where(alone, admitted == 1, (admitted & ~annotated).bool()) & labelled
     return merged.unsqueeze(1), truth.unsqueeze(1).to(probability)

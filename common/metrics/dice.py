@@ -11,7 +11,7 @@ from ignite.engine import Engine
 from ignite.metrics import Metric
 from torch import Tensor
 
-from ..label_sets import annotated
+from ..label_sets import annotated, known_masks
 
 __all__ = ["DatasetDice", "annotated_dice", "summarise"]
 
@@ -38,10 +38,8 @@ def annotated_dice(prediction: Tensor, target: Tensor, num_classes: int) -> Tens
         tensor([[0.0000, 0.6667,    nan]], dtype=torch.float64)
     """
     classes = torch.arange(num_classes, device=prediction.device).view(1, -1, *[1] * (prediction.ndim - 1))
-    decided = annotated(target, num_classes)
+    decided, true = annotated(target, num_classes), known_masks(target, num_classes)
     predicted = (prediction.unsqueeze(1) == classes) & decided
-    # a pixel belongs to class c if it admits c alone
-    true = (target[:, :1].to(torch.int64) == (1 << classes)) & decided
 
     def size(mask: Tensor) -> Tensor:
         return mask.flatten(start_dim=2).sum(dim=2).double()

@@ -1,5 +1,7 @@
 """Wrong use raises an error that names the culprit."""
 
+import math
+
 import pytest
 import torch
 
@@ -34,13 +36,38 @@ def test_logits_and_label_set_map_must_agree(logits, target, error, message):
 
 
 def test_an_unknown_reduction_is_refused():
-    with pytest.raises(ValueError, match="expected reduction 'mean', 'sum' or 'none', got 'average'"):
-        MarginalLoss("average")(LOGITS, TARGET)
+    for word in ("average", "mode", "no", "zzz"):
+        with pytest.raises(ValueError, match=f"expected reduction 'mean', 'sum' or 'none', got '{word}'"):
+            MarginalLoss(word)(LOGITS, TARGET)
 
 
 def test_an_unknown_reading_is_refused():
-    with pytest.raises(ValueError, match="'annotated_foreground' or 'literal', got 'masked'"):
-        AdaptiveCrossEntropyLoss("masked")(LOGITS, TARGET)
+    for word in ("masked", "aaa", "lit", "m", "zzz"):
+        with pytest.raises(ValueError, match=f"'annotated_foreground' or 'literal', got '{word}'"):
+            AdaptiveCrossEntropyLoss(word)(LOGITS, TARGET)
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "dtype"), [(8, torch.uint8), (15, torch.int16), (31, torch.int32), (63, torch.int64)]
+)
+def test_as_many_classes_as_the_target_has_bits_are_accepted(num_classes, dtype):
+    logits = torch.zeros(1, num_classes, 1)
+    target = torch.tensor([[[2 ** (num_classes - 1)], [2**num_classes - 1]]]).to(dtype)  # the last class, all annotated
+    torch.testing.assert_close(MarginalLoss()(logits, target), torch.tensor(float(num_classes)).log())
+
+
+def test_options_are_compared_by_value():
+    """A word from a configuration file is another object than the literal in the code."""
+    zeros, logits = LOGITS[:1, :1].sum(dim=1), LOGITS[:1]
+    words = {word: "".join(list(word)) for word in ("mean", "sum", "none", "masked_softmax", "annotated_foreground")}
+    assert MarginalLoss(words["mean"])(logits, TARGET[:1]).item() == pytest.approx(math.log(3))
+    assert MarginalLoss(words["sum"])(logits, TARGET[:1]).item() == pytest.approx(20 * math.log(3))
+    torch.testing.assert_close(MarginalLoss(words["none"])(logits, TARGET[:1]), zeros + math.log(3))
+    # annotated 1: background only, so the other classes leave the softmax, or the pixel is dropped
+    for reading in ("masked_softmax", "annotated_foreground"):
+        assert AdaptiveCrossEntropyLoss(words[reading])(logits, TARGET[:1]).item() == 0
+    literal = AdaptiveCrossEntropyLoss("".join(list("literal")))
+    assert literal(logits, TARGET[:1]).item() == pytest.approx(math.log(3))
 
 
 def test_a_sum_needs_a_weight_for_each_loss():
