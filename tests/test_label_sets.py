@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 
 import pytest
 import torch
@@ -196,9 +197,8 @@ def test_known_classes_are_those_that_are_admitted_alone_and_annotated(data):
     sets = data.draw(label_sets())
     num_classes = len(sets.classes)
     encoded = sets.encode(torch.arange(len(sets.label_sets["partial"])).view(1, 1, -1), "partial")[None]
-    truth = [
-        known for known, _ in ((t if len(t) == 1 and t <= a else set(), a) for t, a in as_sets(encoded, num_classes)[0])
-    ]
+    pixels = as_sets(encoded, num_classes)[0]
+    truth = [known if len(known) == 1 and known <= decided else set() for known, decided in pixels]
     masks = known_masks(encoded, num_classes)
     assert [set(pixel.nonzero().flatten().tolist()) for pixel in masks[0, :, 0].T] == truth
     assert known_classes(encoded, num_classes)[0, 0].tolist() == [sum(known) for known in truth]
@@ -309,6 +309,7 @@ def test_each_sample_loses_its_own_classes_only():
     ("classes", "sets", "message"),
     [
         (["lv", "background"], {"a": [["lv"]]}, r"expected 'background' followed .* got \['lv', 'background'\]"),
+        (["atrium", "background"], {"a": [["atrium"]]}, r"expected 'background' followed .* got \['atrium', "),
         (
             ["background"],
             {"a": [["background"]]},
@@ -336,6 +337,14 @@ def test_wrong_vocabularies_are_refused(classes, sets, message):
         LabelSets(classes, sets)
 
 
+def test_names_are_compared_by_value():
+    """A name from a configuration file is another object than the literal in the code."""
+    names = ["".join(list(name)) for name in ("background", "lv")]
+    sets = LabelSets(["background", "lv"], {"a": [[names[0]], [names[1]]]})
+    assert LabelSets(names, sets.label_sets).withhold({}).classes == ["background", "lv"]
+    assert torch.equal(sets.encode(torch.tensor([[0, 1]]), "a"), codes([1, 2], [3, 3]))
+
+
 def test_a_label_set_written_as_one_string_is_refused():
     with pytest.raises(TypeError, match=r"value 0 in 'a' is the string 'background'; expected a list"):
         LabelSets(["background", "lv"], {"a": ["background", "lv"]})
@@ -360,21 +369,38 @@ def test_annotations_that_are_not_integers_are_refused():
             HEART.encode_batch(label[None], torch.tensor([0]))
 
 
-def test_wrong_shapes_are_refused():
-    with pytest.raises(ValueError, match=r"expected an annotation of shape \(1, \*spatial\), got \(2, 3\)"):
-        HEART.encode(torch.zeros(2, 3, dtype=torch.uint8), "camus")
-    with pytest.raises(ValueError, match=r"expected an annotation of shape \(1, \*spatial\), got \(1,\)"):
-        HEART.encode(torch.zeros(1, dtype=torch.uint8), "camus")
-    with pytest.raises(ValueError, match=r"\(B, 1, \*spatial\) and dataset indices \(B,\), got \(2, 1, 3\) and \(1,\)"):
-        HEART.encode_batch(torch.zeros(2, 1, 3, dtype=torch.uint8), torch.tensor([0]))
-    for shape in ((1, 2, 3), (1, 1)):
-        with pytest.raises(ValueError, match=rf"expected annotations .*, got \({', '.join(map(str, shape))}\) and"):
-            HEART.encode_batch(torch.zeros(shape, dtype=torch.uint8), torch.tensor([0]))
-    for target, drop in (((1, 1, 3), (1, 4)), ((2, 2, 3), (1, 4)), ((1, 2), (1, 4)), ((4, 2, 3), (4,))):
-        shapes = r"\(" + r",? .*\(".join(", ".join(map(str, shape)) for shape in (target, drop))
-        with pytest.raises(ValueError, match=rf"map \(B, 2, \*spatial\) and .*, got {shapes}"):
-            drop_classes(torch.zeros(target, dtype=torch.uint8), torch.zeros(drop, dtype=torch.bool))
-    with pytest.raises(ValueError, match=r"and boolean classes to drop \(B, C\), got .* torch.int64"):
+@pytest.mark.parametrize("shape", [(2, 3), (0, 3), (1,)])
+def test_annotations_of_another_shape_are_refused(shape):
+    with pytest.raises(ValueError, match=rf"expected .* shape \(1, \*spatial\), got {re.escape(str(shape))}"):
+        HEART.encode(torch.zeros(shape, dtype=torch.uint8), "camus")
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 3), (3, 1, 3), (1, 2, 3), (1, 0, 3), (1, 1)])
+def test_batches_of_another_shape_are_refused(shape):
+    message = rf"\(B, 1, \*spatial\) and dataset indices \(B,\), got {re.escape(str(shape))} and \(1,\)"
+    with pytest.raises(ValueError, match=message):
+        HEART.encode_batch(torch.zeros(shape, dtype=torch.uint8), torch.tensor([0]))
+
+
+@pytest.mark.parametrize(
+    ("target", "drop"),
+    [
+        ((1, 1, 3), (1, 4)),
+        ((1, 3, 3), (1, 4)),
+        ((2, 2, 3), (1, 4)),
+        ((1, 2), (1, 4)),
+        ((4, 2, 3), (4,)),
+        ((1, 2, 3), (1, 4, 1)),
+    ],
+)
+def test_classes_to_drop_must_match_the_map(target, drop):
+    message = re.escape(f"(B, 2, *spatial) and boolean classes to drop (B, C), got {target} and torch.bool {drop}")
+    with pytest.raises(ValueError, match=message):
+        drop_classes(torch.zeros(target, dtype=torch.uint8), torch.zeros(drop, dtype=torch.bool))
+
+
+def test_classes_to_drop_must_be_boolean():
+    with pytest.raises(ValueError, match=r"boolean classes to drop \(B, C\), got .* torch.int64"):
         drop_classes(torch.zeros(1, 2, 3, dtype=torch.uint8), torch.zeros(1, 4, dtype=torch.int64))
 
 

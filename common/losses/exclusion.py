@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from .check_shapes import check_agreement
 from .dice import dice
@@ -48,5 +49,5 @@ class ExclusionLoss(nn.Module):
         impossible = membership(~target[:, 0], probability)
         loss = dice(probability[:, 1:], impossible[:, 1:])
         if self.reduction == "none":
-            loss = torch.cat([torch.zeros_like(loss[:, :1]), loss], dim=1)
+            loss = functional.pad(loss, (1, 0))
         return reduce(loss, self.reduction)

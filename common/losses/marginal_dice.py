@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from .check_shapes import check_agreement
 from .dice import dice
@@ -54,31 +55,28 @@ class MarginalDiceLoss(nn.Module):
         predicted = probability * decided
         counted = decided.flatten(start_dim=2).amax(dim=2).bool()
         if self.include_background:
-            merged, merged_truth = _merge_background(probability, decided, admitted, annotated)
+            merged, merged_truth = _merge_background(probability, admitted, annotated)
             predicted = torch.cat([merged, predicted[:, 1:]], dim=1)
             truth = torch.cat([merged_truth, truth[:, 1:]], dim=1)
             counted = torch.cat([annotated.bool().flatten(start_dim=1).any(dim=1, keepdim=True), counted[:, 1:]], dim=1)
         else:
-            counted = counted & (torch.arange(counted.shape[1], device=counted.device) > 0)
+            counted = functional.pad(counted[:, 1:], (1, 0))
         return reduce((1 - dice(predicted, truth)) * counted, self.reduction, counted)
 
 
 def _merge_background(
-    probability: torch.Tensor, decided: torch.Tensor, admitted: torch.Tensor, annotated: torch.Tensor
+    probability: torch.Tensor, admitted: torch.Tensor, annotated: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Merge background with the unannotated classes where the annotation does not decide background itself.
 
     Args:
         probability: of all classes (B, C, *spatial).
-        decided: 1 where the annotation decides a class, (B, C, *spatial).
         admitted: bit masks (B, *spatial).
         annotated: bit masks (B, *spatial).
 
     Returns:
         Probability and truth of the merged background (B, 1, *spatial), zero where nothing is annotated.
     """
-    alone, labelled = (annotated & 1).bool(), annotated.bool()
-    unannotated = (probability * (1 - decided)).sum(dim=1)
-    merged = torch.where(alone, probability[:, 0], unannotated) * labelled
-    truth = torch.where(alone, admitted == 1, (admitted & ~annotated).bool()) & labelled
-    return merged.unsqueeze(1), truth.unsqueeze(1).to(probability)
+    merged = torch.where((annotated & 1).bool(), 1, ~annotated) * annotated.bool()  # bit masks of the merged classes
+    predicted = (probability * membership(merged, probability)).sum(dim=1, keepdim=True)
+    return predicted, (admitted & merged).bool().unsqueeze(1).to(probability)

@@ -26,6 +26,8 @@ TARGET = torch.ones(2, 2, 4, 5, dtype=torch.uint8)
         ),
         (LOGITS, TARGET[:1], ValueError, r"got a target of \(1, 2, 4, 5\)"),
         (LOGITS, TARGET[..., :4], ValueError, r"got a target of \(2, 2, 4, 4\)"),
+        (LOGITS, TARGET.repeat(1, 2, 1, 1), ValueError, r"got a target of \(2, 4, 4, 5\)"),
+        (LOGITS, TARGET[..., None], ValueError, r"got a target of \(2, 2, 4, 5, 1\)"),
         (torch.zeros(2, 9, 4, 5), TARGET, ValueError, r"torch.uint8 holds 8 classes, but the logits have 9"),
         (torch.zeros(2, 16, 4, 5), TARGET.short(), ValueError, r"torch.int16 holds 15 classes, but the logits have 16"),
     ],
@@ -73,5 +75,7 @@ def test_options_are_compared_by_value():
 def test_a_sum_needs_a_weight_for_each_loss():
     with pytest.raises(ValueError, match="expected one weight per loss, got 1 losses and 2 weights"):
         SumLoss([MarginalLoss()], [1.0, 1.0])
+    with pytest.raises(ValueError, match="got 2 losses and 1 weights"):
+        SumLoss([MarginalLoss(), MarginalLoss()], [1.0])
     with pytest.raises(ValueError, match="got 0 losses and 0 weights"):
         SumLoss([], [])
