@@ -320,12 +320,12 @@ def drop_classes(target: torch.Tensor, drop: torch.Tensor) -> torch.Tensor:
         raise ValueError("class 0, background, cannot be dropped: dropped classes are hidden in it.")
     num_classes = drop.shape[1]
     every = (1 << num_classes) - 1
+    drop = torch.cat([drop.any(dim=1, keepdim=True), drop[:, 1:]], dim=1)  # and with them background, which hides them
     classes = torch.arange(num_classes, device=drop.device)
     bits = (drop.to(torch.int64) << classes).sum(dim=1).to(target, non_blocking=True)
     bits = bits.reshape(-1, *[1] * (target.ndim - 2))
-    affected = bits.clamp(max=1)
-    still_annotated = target[:, 1] & ~(bits | affected)
-    ambiguous = (~still_annotated & every) * affected
+    still_annotated = target[:, 1] & ~bits
+    ambiguous = (~still_annotated & every) * (bits & 1)
     truth = target[:, 0]
     # clamp and multiply instead of `torch.where`, which takes 40 times as long on 8-bit integers on a CPU
     truth = truth | (truth & ambiguous).clamp(max=1) * ambiguous
