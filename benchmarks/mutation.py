@@ -35,7 +35,7 @@ TESTS += ["tests/test_label_sets.py", "tests/losses", "tests/metrics", "tests/te
 OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-k", "not compiled and not compiles", "--rootdir", "."]
 PRELOADED = ("pytest", "hypothesis.strategies", "hypothesis.extra", "monai.engines", "monai.losses", "monai.metrics")
 NEEDED = 0.95  # fraction of mutants that must be killed
-SLOWER = 10  # a mutant that takes so many times as long as the unchanged code hangs
+SLOWER = 10  # a mutant that takes this many times as long as the original code hangs, and is killed
 
 
 class Mutant(NamedTuple):
@@ -52,10 +52,10 @@ class Mutant(NamedTuple):
 
 
 class Behaviour(ast.NodeTransformer):
-    """Remove from a syntax tree what no test of behaviour looks at."""
+    """Remove the parts of a syntax tree that tests of behaviour ignore."""
 
     def visit(self, node: ast.AST) -> ast.AST:
-        """Remove annotations, docstrings, messages of errors and `__all__`."""
+        """Remove annotations, docstrings, error messages and `__all__`."""
         self.generic_visit(node)
         for field in ("annotation", "returns"):
             if hasattr(node, field):
@@ -69,7 +69,7 @@ class Behaviour(ast.NodeTransformer):
 
 
 def behaviour(code: str) -> str | None:
-    """Return what of the code counts, in a form to compare, or None if it is not Python."""
+    """Return the behaviour of code in a form to compare, or None if it is not valid Python."""
     try:
         return ast.dump(Behaviour().visit(ast.parse(code)))
     except SyntaxError:
@@ -77,7 +77,7 @@ def behaviour(code: str) -> str | None:
 
 
 def mutants() -> Iterator[Mutant]:
-    """Yield every mutant of every file that behaves differently, in a fixed order."""
+    """Yield all mutants with another behaviour, in a fixed order."""
     names = [name for name in operator_names() if not get_operator(name).arguments()]
     for path in sorted(path for pattern in MUTATED for path in Path().glob(pattern)):
         code = path.read_text(encoding="utf-8")
@@ -92,7 +92,7 @@ def mutants() -> Iterator[Mutant]:
 
 
 def test() -> None:
-    """Run the tests of the working directory, silently; exit with their status."""
+    """Run the tests of the working directory without output, and exit with their status."""
     import pytest
 
     with open(os.devnull, "w") as nothing:

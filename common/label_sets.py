@@ -17,7 +17,7 @@ import torch
 
 __all__ = ["LabelSets", "admitted", "annotated", "describe", "drop_classes", "known_classes", "known_masks", "members"]
 
-MOST_CLASSES = 63  # bits of an int64 besides its sign
+MOST_CLASSES = 63  # bits of an int64 without its sign
 _BITS = {8: torch.uint8, 15: torch.int16, 31: torch.int32, MOST_CLASSES: torch.int64}  # number of classes: dtype
 
 
@@ -371,7 +371,7 @@ def _check(classes: Sequence[str], label_sets: Mapping[str, Sequence[Sequence[st
         raise ValueError(f"expected 'background' followed by at least one structure as classes, got {list(classes)}.")
     if len(classes) > MOST_CLASSES:
         raise ValueError(
-            f"expected at most {MOST_CLASSES} classes, the bits of an int64 besides its sign, got {len(classes)}."
+            f"expected at most {MOST_CLASSES} classes, the bits of an int64 without its sign, got {len(classes)}."
         )
     repeated = sorted({name for name in classes if list(classes).count(name) > 1})
     if repeated:

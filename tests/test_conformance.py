@@ -177,7 +177,7 @@ def test_law_4_the_splitting_of_a_batch_changes_nothing(case):
 @settings(deadline=None, max_examples=10)
 @given(seed=st.integers(0, 1000), drop=st.lists(st.booleans(), min_size=3, max_size=3))
 @law()
-def test_law_5_what_is_stored_among_classes_that_are_not_annotated_changes_nothing(case, seed, drop):
+def test_law_5_the_stored_value_among_unannotated_classes_changes_nothing(case, seed, drop):
     logits, target, label = example("full", "full", seed=seed)
     dropped = torch.tensor([[False, *drop]]).expand(2, -1)
     ambiguous = torch.tensor([True, *drop])
@@ -242,7 +242,7 @@ def test_law_8_gradients_sum_to_zero_over_the_classes(case):
         "ExclusionLoss": "a Dice is flat where the softmax is saturated",
     }
 )
-def test_law_8_a_logit_gap_of_200_still_teaches(case):
+def test_law_8_a_logit_gap_of_200_still_has_a_gradient(case):
     logits = torch.zeros(1, 4, 1, 1)
     logits[0, 1], logits[0, 2] = -100.0, 100.0
     _, gradient = value_and_gradient(build(case, "sum"), logits, SETS.encode(torch.tensor([[[1]]]), "full")[None])

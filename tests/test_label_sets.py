@@ -251,7 +251,7 @@ def test_dropping_follows_the_rule_pixel_by_pixel(data):
 
 @settings(deadline=None, max_examples=60)
 @given(st.data())
-def test_withholding_a_class_is_encoding_and_then_dropping_it(data):
+def test_withholding_a_class_equals_dropping_it_after_encoding(data):
     sets = data.draw(label_sets())
     withheld = data.draw(st.lists(st.sampled_from(sets.classes[1:]), unique=True))
     values = torch.arange(len(sets.label_sets["partial"]))[None]
@@ -277,7 +277,7 @@ def test_dropping_twice_or_in_another_order_changes_nothing(data):
     assert torch.equal(drop_classes(once, other), drop_classes(encoded, one | other))
 
 
-def test_dropping_a_class_that_background_hides_already_changes_nothing():
+def test_dropping_a_hidden_class_changes_nothing():
     encoded = HEART.encode(torch.tensor([[0, 1]]), "echonet_dynamic")[None]
     assert torch.equal(drop_classes(encoded, torch.tensor([[False, False, True, True]])), encoded)
 

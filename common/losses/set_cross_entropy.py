@@ -64,7 +64,7 @@ class _SetCrossEntropy(torch.autograd.Function):
         relative = torch.sub(logits, shift.unsqueeze(1), out=buffer).addcmul_(inside, gap.unsqueeze(1))
         exponential = relative.clamp_(min=-reach).exp_()
         if competing is not None:
-            torch.threshold_(exponential, 2 * math.exp(-reach), 0)  # exactly zero for what does not compete
+            torch.threshold_(exponential, 2 * math.exp(-reach), 0)  # exactly zero for others
         of_admitted = inside.mul_(exponential)
         of_others = exponential.sub_(of_admitted)
         sum_admitted = of_admitted.sum(dim=1)

@@ -70,7 +70,7 @@ def test_the_old_file_stands_until_the_new_one_is_on_disk(tmp_path: Path, monkey
     assert load(tmp_path / "old") == {"epoch": 1}, "the new file takes the name, it is not written over the old one"
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path):
+def test_a_missing_folder_is_named(tmp_path: Path):
     with pytest.raises(OSError, match=r"gone/last\.pt could not be written"):
         save_checkpoint({}, tmp_path / "gone" / "last.pt")
 
@@ -123,7 +123,7 @@ def test_two_epochs_and_two_resumed_equal_four(tmp_path: Path):
     assert rows(tmp_path / "whole")[0]["loss"] != rows(tmp_path / "whole")[1]["loss"], "the network learns"
 
 
-def test_resuming_restores_everything_that_the_training_was(tmp_path: Path):
+def test_resuming_restores_the_whole_training(tmp_path: Path):
     first = Tiny(tmp_path, epochs=2).run()
     checkpoint = load(tmp_path / "last.pt")
     checkpoint |= {"best_metric": 0.98, "best_metric_epoch": 1}

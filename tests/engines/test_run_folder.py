@@ -61,7 +61,7 @@ def test_weights_are_used_with_the_settings_of_their_training(weights: Path):
         require_checkpoint(weights, {"loss": "adaptive_bce", "network": "big"})
 
 
-def test_weights_without_a_training_beside_them_are_trusted(weights: Path):
+def test_weights_without_a_configuration_are_accepted(weights: Path):
     with pytest.raises(ValueError, match=r"was trained with --loss marginal"):
         require_checkpoint(weights, {"loss": "adaptive_bce"})
     weights.with_name("config.yaml").unlink()

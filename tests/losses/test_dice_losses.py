@@ -87,7 +87,7 @@ def test_leaf_dice_counts_only_pixels_of_a_single_class():
     torch.testing.assert_close(LeafDiceLoss()(changed, target), expected)
 
 
-def test_exclusion_is_the_overlap_with_the_impossible():
+def test_exclusion_is_the_dice_with_impossible_pixels():
     logits, target, _ = example("full", "lv")
     impossible = ~admitted(target, 4)[:, 1:]
     expected = 1 - monai_dice(logits.softmax(dim=1)[:, 1:], impossible.float())

@@ -113,14 +113,14 @@ def test_skip_connections_carry_the_image_past_the_bottleneck():
         assert not torch.allclose(one, other)
 
 
-def test_the_images_of_a_batch_do_not_see_each_other():
+def test_the_images_of_a_batch_are_independent():
     network = small().eval()
     batch = images(3)
     alone = torch.cat([network(image[None]) for image in batch])
     torch.testing.assert_close(network(batch), alone, atol=1e-5, rtol=1e-5)  # BLAS sums in another order
 
 
-def test_drop_path_follows_torchs_seed_and_rests_outside_of_training():
+def test_drop_path_follows_the_seed_of_torch_and_is_off_in_evaluation():
     network, image = small(drop_path=0.5), images(8)
     runs = []
     for seed in (1, 1, 2):

@@ -133,7 +133,7 @@ def test_expanding_arranges_the_parts_of_a_token_row_by_row():
 
 
 @given(batch=st.integers(1, 2), rows=st.integers(1, 3), columns=st.integers(1, 3), side=st.integers(1, 4))
-def test_tiles_joined_are_the_grid_again(batch: int, rows: int, columns: int, side: int):
+def test_joining_tiles_restores_the_grid(batch: int, rows: int, columns: int, side: int):
     grid = torch.arange(batch * rows * columns * side**2 * 2).reshape(batch, rows * side, columns * side, 2)
     tiles = split_tiles(grid, side)
     assert tiles.shape == (batch, rows, columns, side**2, 2)

@@ -18,7 +18,7 @@ LABELS = LabelSets(CLASSES, SETS)
 
 
 @given(dataset=st.lists(st.sampled_from(range(3)), min_size=1, max_size=5), seed=st.integers(0, 100))
-def test_a_batch_is_encoded_as_its_images_are(dataset: list[int], seed: int):
+def test_a_batch_is_encoded_image_by_image(dataset: list[int], seed: int):
     generator = torch.Generator().manual_seed(seed)
     names = [list(SETS)[index] for index in dataset]
     label = torch.stack([torch.randint(len(SETS[name]), (1, 3, 5), generator=generator) for name in names])

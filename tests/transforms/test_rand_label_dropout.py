@@ -26,7 +26,7 @@ def dropped(prob: float, data: dict[str, torch.Tensor], labels: LabelSets = LABE
     return dropout(data)["label"]
 
 
-def test_without_dropout_the_batch_comes_back():
+def test_without_dropout_the_batch_is_unchanged():
     data = batch()
     assert dropped(0.0, data) is data["label"]
 
@@ -37,7 +37,7 @@ def test_certain_dropout_equals_withholding_the_partial_classes_everywhere():
     assert torch.equal(dropped(1.0, batch()), batch(labels=withheld)["label"])
 
 
-def test_only_what_some_dataset_lacks_is_dropped():
+def test_only_classes_that_some_dataset_lacks_are_dropped():
     result = dropped(1.0, batch())
     remaining = annotated(result, 4).flatten(start_dim=2).any(dim=2)
     assert remaining[:, 1].all(), "every dataset annotates the left ventricle"
