@@ -23,10 +23,6 @@ class AdaptiveBCELoss(nn.Module):
             admit, annotated or not; only ambiguous pixels are left out (Petit's ambiguity map).
         reduction: "mean" over all pixels, "sum", or "none" for the loss per pixel (B, *spatial).
 
-    Shapes:
-        input: logits (B, C, *spatial); channel 0 is not used.
-        target: label-set map (B, 2, *spatial).
-
     References:
         Petit et al. (2018), Handling missing annotations for semantic segmentation with deep ConvNets.
         Islam et al. (2026), Comparison of loss functions for robust deep learning-based echocardiography segmentation

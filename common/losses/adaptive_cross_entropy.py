@@ -30,10 +30,6 @@ class AdaptiveCrossEntropyLoss(nn.Module):
         reading: "masked_softmax", "annotated_foreground" or "literal".
         reduction: "mean" over all pixels, "sum", or "none" for the loss per pixel (B, *spatial).
 
-    Shapes:
-        input: logits (B, C, *spatial).
-        target: label-set map (B, 2, *spatial).
-
     References:
         Mariscal-Harana et al. (2023), An artificial intelligence tool for automated analysis of large-scale
         unstructured clinical cine cardiac magnetic resonance databases.

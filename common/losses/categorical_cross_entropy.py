@@ -32,10 +32,6 @@ class CategoricalCrossEntropyLoss(nn.Module):
     Args:
         reduction: "mean" over all pixels, "sum", or "none" for the loss per pixel (B, *spatial).
 
-    Shapes:
-        input: logits (B, C, *spatial).
-        target: label-set map (B, 2, *spatial).
-
     References:
         Islam et al. (2026), Comparison of loss functions for robust deep learning-based echocardiography segmentation
         when learning with partially labelled data from multiple domains, MELBA, the baseline.

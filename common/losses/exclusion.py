@@ -25,10 +25,6 @@ class ExclusionLoss(nn.Module):
         reduction: "mean" over images and foreground classes, "sum", or "none" for the losses (B, C) with zeros for
             background.
 
-    Shapes:
-        input: logits (B, C, *spatial).
-        target: label-set map (B, 2, *spatial).
-
     References:
         Shi et al. (2021), Marginal loss and exclusion loss for partially supervised multi-organ segmentation.
 

@@ -23,10 +23,6 @@ class LeafDiceLoss(nn.Module):
         reduction: "mean" over the counted pairs of image and class, "sum", or "none" for the losses (B, C) with zeros
             where nothing is counted.
 
-    Shapes:
-        input: logits (B, C, *spatial).
-        target: label-set map (B, 2, *spatial).
-
     References:
         Fidon et al. (2021), Label-set loss functions for partial supervision.
 

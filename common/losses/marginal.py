@@ -20,10 +20,6 @@ class MarginalLoss(nn.Module):
     Args:
         reduction: "mean" over all pixels, "sum", or "none" for the loss per pixel (B, *spatial).
 
-    Shapes:
-        input: logits (B, C, *spatial).
-        target: label-set map (B, 2, *spatial).
-
     References:
         Shi et al. (2021), Marginal loss and exclusion loss for partially supervised multi-organ segmentation, eq. (4).
         Roulet et al. (2019), Joint learning of brain lesion and anatomy segmentation from heterogeneous datasets.

@@ -27,10 +27,6 @@ class MarginalDiceLoss(nn.Module):
         reduction: "mean" over the counted pairs of image and class, "sum", or "none" for the losses (B, C) with zeros
             where nothing is counted.
 
-    Shapes:
-        input: logits (B, C, *spatial).
-        target: label-set map (B, 2, *spatial).
-
     References:
         Shi et al. (2021), Marginal loss and exclusion loss for partially supervised multi-organ segmentation.
 

@@ -15,10 +15,6 @@ class SumLoss(nn.Module):
         losses: losses to add up.
         weights: weight of each loss.
 
-    Shapes:
-        input: logits (B, C, *spatial).
-        target: label-set map (B, 2, *spatial).
-
     Example:
         >>> from . import CategoricalCrossEntropyLoss, MarginalLoss
         >>> loss = SumLoss([CategoricalCrossEntropyLoss(), MarginalLoss()], [1.0, 2.0])
