@@ -375,11 +375,21 @@ def test_annotations_of_another_shape_are_refused(shape):
         HEART.encode(torch.zeros(shape, dtype=torch.uint8), "camus")
 
 
-@pytest.mark.parametrize("shape", [(2, 1, 3), (3, 1, 3), (1, 2, 3), (1, 0, 3), (1, 1)])
-def test_batches_of_another_shape_are_refused(shape):
-    message = rf"\(B, 1, \*spatial\) and dataset indices \(B,\), got {re.escape(str(shape))} and \(1,\)"
+@pytest.mark.parametrize(
+    ("shape", "dataset"),
+    [
+        ((2, 1, 3), (1,)),
+        ((2, 1, 3), (3,)),
+        ((1, 1, 3), (1, 1)),
+        ((1, 2, 3), (1,)),
+        ((1, 0, 3), (1,)),
+        ((1, 1), (1,)),
+    ],
+)
+def test_batches_of_another_shape_are_refused(shape, dataset):
+    message = re.escape(f"(B, 1, *spatial) and dataset indices (B,), got {shape} and {dataset}.")
     with pytest.raises(ValueError, match=message):
-        HEART.encode_batch(torch.zeros(shape, dtype=torch.uint8), torch.tensor([0]))
+        HEART.encode_batch(torch.zeros(shape, dtype=torch.uint8), torch.zeros(dataset, dtype=torch.int64))
 
 
 @pytest.mark.parametrize(
