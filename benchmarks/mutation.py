@@ -31,7 +31,8 @@ from cosmic_ray.plugins import get_operator, operator_names
 
 MUTATED = ("common/label_sets.py", "common/losses/*.py", "common/metrics/*.py")
 TESTS = ["common/losses", "common/label_sets.py", "common/metrics"]  # doctests
-TESTS += ["tests/test_label_sets.py", "tests/losses", "tests/metrics", "tests/test_conformance.py"]
+TESTS += ["tests/test_label_sets.py", "tests/test_label_sets_wrong_use.py", "tests/losses", "tests/metrics"]
+TESTS += ["tests/test_conformance.py"]
 OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-k", "not compiled and not compiles", "--rootdir", "."]
 PRELOADED = ("pytest", "hypothesis.strategies", "hypothesis.extra", "monai.engines", "monai.losses", "monai.metrics")
 NEEDED = 0.95  # fraction of mutants that must be killed
