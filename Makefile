@@ -13,7 +13,7 @@ SIZE := 128
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
-.PHONY: demo test test-fast check-robust lint bundles ui clean
+.PHONY: demo test test-fast check-robust mutation lint bundles ui clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m common.datasets phantom data/demo --size $(SIZE) --patients $(PATIENTS)
@@ -30,6 +30,11 @@ test-fast: $(VENV)/installed-dev
 # before a release; ROBUST="-k WORD" runs a sample
 check-robust: $(VENV)/installed-dev
 	$(PYTEST) -m robust $(ROBUST)
+
+# which fraction of small changes of losses, label sets and metrics the tests detect: docs/mutation.md
+mutation: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-mutation.txt
+	$(BIN)/python -m benchmarks.mutation
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

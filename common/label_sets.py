@@ -1,37 +1,38 @@
 """The vocabulary of partial labels: classes, label sets, and the label-set map that carries them per pixel.
 
-A partially labelled dataset outlines some classes and leaves the others inside its background. What annotation value
-`i` may stand for is its *label set*, written once per dataset in the configuration. The **label-set map** is the
-integer tensor of shape (2, *spatial) made from it:
+A partially labelled dataset outlines some classes and leaves the others inside its background. The classes that an
+annotation value may stand for are its *label set*, written once per dataset in the configuration. The **label-set map**
+is the integer tensor of shape (2, *spatial) made from it:
 
 - channel 0, *admitted*: bit `c` is set where class `c` may be the truth;
-- channel 1, *annotated*: bit `c` is set where class `c` is told apart by the annotation.
+- channel 1, *annotated*: bit `c` is set where the annotation decides class `c`, one way or the other.
 
-Because it is per pixel it survives cropping, padding and mixing images of different datasets; losses and metrics never
-see a dataset.
+The map is per pixel, so it survives cropping, padding and mixing images of different datasets, and losses and metrics
+need not know the dataset.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
-__all__ = ["LabelSets", "admitted", "annotated", "describe", "drop_classes", "known_classes", "known_masks"]
+__all__ = ["LabelSets", "admitted", "annotated", "describe", "drop_classes", "known_classes", "known_masks", "members"]
 
-MOST_CLASSES = 63  # bits of an int64 besides its sign
-_BITS = {8: torch.uint8, 15: torch.int16, 31: torch.int32, MOST_CLASSES: torch.int64}  # classes that fit: dtype
+MOST_CLASSES = 63  # bits of an int64 without its sign
+_BITS = {8: torch.uint8, 15: torch.int16, 31: torch.int32, MOST_CLASSES: torch.int64}  # number of classes: dtype
 
 
 class LabelSets:
-    """What each dataset's annotation values stand for, and the encoder from annotations to label-set maps.
+    """The meaning of each dataset's annotation values, and the encoder from annotations to label-set maps.
 
-    Class `c` is annotated at a pixel if its dataset outlines `c` somewhere (some value stands for `c` alone) and the
-    pixel's own value tells it apart: the pixel is surely `c` or surely not. A value that may stand for every class
-    therefore marks an ignored pixel, and one that stands for several structures marks a super-class.
+    Class `c` is annotated at a pixel if its dataset outlines `c` (some value stands for `c` alone) and the pixel's own
+    value decides it: the pixel is known to be `c`, or known not to be. A value that may stand for every class therefore
+    marks an ignored pixel, and a value that stands for several structures marks a super-class.
 
     Args:
         classes: names of the classes; class 0 is "background".
         label_sets: for each dataset a list whose entry i names every class that annotation value i may stand for.
-        partly: for a dataset the classes that only some of its images annotate; the others drop them (`drop_classes`).
+        partly: for each dataset the classes that only some of its images annotate; the other images drop them
+            (`drop_classes`).
 
     Raises:
         TypeError: a label set is one string instead of a list of names.
@@ -65,14 +66,14 @@ class LabelSets:
             )
 
     def encode(self, label: torch.Tensor, dataset: str) -> torch.Tensor:
-        """Turn one annotation into its label-set map; the annotation values are checked here, where the data enter.
+        """Encode one annotation as its label-set map, and check its values: this is where data enter.
 
         Args:
             label: integer annotation values, (1, *spatial).
-            dataset: name of the dataset the annotation comes from.
+            dataset: name of the annotation's dataset.
 
         Returns:
-            Label-set map (2, *spatial), in the smallest of uint8, int16, int32, int64 that holds one bit a class.
+            Label-set map (2, *spatial), in the smallest of uint8, int16, int32, int64 that holds one bit per class.
 
         Raises:
             TypeError: the annotation is not of an integer dtype.
@@ -81,7 +82,7 @@ class LabelSets:
         index = self._index(dataset)
         _check_integer(label)
         if label.ndim < 2 or label.shape[0] != 1:
-            raise ValueError(f"annotation has shape {tuple(label.shape)}, must be (1, *spatial).")
+            raise ValueError(f"expected an annotation of shape (1, *spatial), got {tuple(label.shape)}.")
         values = label.to(torch.int64)
         count = len(self.label_sets[dataset])
         if values.numel() and (int(values.min()) < 0 or int(values.max()) >= count):
@@ -92,10 +93,10 @@ class LabelSets:
         return self._table(label.device)[index][:, values[0]]
 
     def encode_batch(self, label: torch.Tensor, dataset: torch.Tensor) -> torch.Tensor:
-        """Turn annotations of several datasets into label-set maps by one table look-up, without a device sync.
+        """Encode annotations of several datasets as label-set maps by one table look-up, without a device sync.
 
-        The annotation values are *not* checked: that would stop the device in every training step. Check them once,
-        where the data enter, with `encode`.
+        Annotation values are *not* checked: that would synchronise the device in every training step. Check them once,
+        where data enter, with `encode`.
 
         Args:
             label: integer annotation values, (B, 1, *spatial), on any device.
@@ -113,15 +114,15 @@ class LabelSets:
         _check_integer(label)
         if label.ndim < 3 or label.shape[1] != 1 or dataset.shape != label.shape[:1]:
             raise ValueError(
-                f"annotations and dataset indices have shapes {tuple(label.shape)} and {tuple(dataset.shape)}, "
-                "must be (B, 1, *spatial) and (B,)."
+                "expected annotations (B, 1, *spatial) and dataset indices (B,), "
+                f"got {tuple(label.shape)} and {tuple(dataset.shape)}."
             )
         table = self._table(label.device)[dataset.to(label.device, non_blocking=True)]
         encoded = table.gather(2, label.flatten(start_dim=2).to(torch.int64).expand(-1, 2, -1))
         return encoded.reshape(label.shape[0], 2, *label.shape[2:])
 
     def annotated(self, dataset: str) -> list[str]:
-        """Name the classes that a dataset outlines: those that some annotation value stands for alone.
+        """Return the names of the classes that a dataset outlines: some annotation value stands for each alone.
 
         Example:
             >>> LabelSets(["background", "lv"], {"a": [["background"], ["lv"]]}).annotated("a")
@@ -132,7 +133,7 @@ class LabelSets:
         return [name for name in self.classes if name in alone]
 
     def coverage(self) -> dict[str, dict[str, bool]]:
-        """Tell for each dataset and each class whether the dataset annotates it.
+        """Return whether each dataset annotates each class.
 
         Example:
             >>> LabelSets(["background", "lv"], {"a": [["background"], ["lv"]]}).coverage()
@@ -143,24 +144,24 @@ class LabelSets:
         }
 
     def partially_labelled(self) -> list[str]:
-        """Name the classes that some image does not annotate; background hides them and is not named.
+        """Return the names of the classes that some images do not annotate, without background.
 
         Example:
             >>> sets = {"both": [["background"], ["lv"], ["la"]], "lv_only": [["background", "la"], ["lv"]]}
             >>> LabelSets(["background", "lv", "la"], sets, partly={"both": ["lv"]}).partially_labelled()
             ['lv', 'la']
         """
-        missing = {name for told in self.coverage().values() for name, known in told.items() if not known}
+        missing = {name for row in self.coverage().values() for name, annotates in row.items() if not annotates}
         missing |= {name for names in self.partly.values() for name in names}
         return [name for name in self.classes[1:] if name in missing]
 
     def withhold(self, classes: Mapping[str, Sequence[str]]) -> "LabelSets":
-        """Simulate partial labels: the same datasets, some of which lose the annotation of some classes.
+        """Simulate partial labels: remove the annotation of some classes from some datasets.
 
-        Encoding with the result equals `drop_classes` after encoding with the original, for every annotation.
+        Encoding with the result equals encoding with the original, followed by `drop_classes`.
 
         Args:
-            classes: for each dataset concerned the names of the classes that lose their annotation.
+            classes: for each affected dataset the names of the classes that lose their annotation.
 
         Raises:
             ValueError: unknown names, background, or a class that no dataset would annotate any more.
@@ -177,8 +178,8 @@ class LabelSets:
             unknown = [name for name in names if name not in self.classes[1:]]
             if isinstance(names, str) or unknown:
                 raise ValueError(
-                    f"classes to withhold in '{dataset}' are {names!r}, "
-                    f"must be a list of names among {list(self.classes[1:])}."
+                    f"expected classes to withhold in '{dataset}' as a list of names among "
+                    f"{list(self.classes[1:])}, got {names!r}."
                 )
             drop = torch.tensor([[name in names for name in self.classes]])
             codes = self._table(torch.device("cpu"))[index : index + 1, :, : len(withheld[dataset])]
@@ -188,11 +189,11 @@ class LabelSets:
 
     def _index(self, dataset: str) -> int:
         if dataset not in self.label_sets:
-            raise ValueError(f"dataset '{dataset}' has no label sets, must be among {list(self.label_sets)}.")
+            raise ValueError(f"dataset '{dataset}' has no label sets; expected one of {list(self.label_sets)}.")
         return list(self.label_sets).index(dataset)
 
     def _table(self, device: torch.device) -> torch.Tensor:
-        """Give the codes (datasets, 2, values) on a device; they are moved there once."""
+        """Return the codes (datasets, 2, values) on a device, moved there once."""
         if device not in self._tables:
             self._tables[device] = self._tables[torch.device("cpu")].to(device)
         return self._tables[device]
@@ -200,7 +201,7 @@ class LabelSets:
     def _tabulate(self) -> torch.Tensor:
         dtype = next(dtype for bits, dtype in _BITS.items() if len(self.classes) <= bits)
         longest = max(len(sets) for sets in self.label_sets.values())
-        # Rows of datasets with fewer values are filled with "nothing admitted", which no checked annotation reaches.
+        # Shorter rows are padded with "nothing admitted", which no checked annotation reaches.
         table = torch.zeros(len(self.label_sets), 2, longest, dtype=dtype)
         for index, (dataset, sets) in enumerate(self.label_sets.items()):
             alone = self.annotated(dataset)
@@ -227,24 +228,35 @@ def admitted(target: torch.Tensor, num_classes: int) -> torch.Tensor:
         >>> admitted(torch.tensor([[[5], [2]]]), 3).tolist()  # 5 = 1 + 4: background or class 2
         [[[True], [False], [True]]]
     """
-    return _unpack(target[:, :1], num_classes)
+    return members(target[:, 0], num_classes).bool()
 
 
 def annotated(target: torch.Tensor, num_classes: int) -> torch.Tensor:
-    """Unpack where each class is told apart by the annotation.
-
-    Args:
-        target: label-set map (B, 2, *spatial).
-        num_classes: number of classes C.
-
-    Returns:
-        Boolean (B, C, *spatial).
+    """Unpack where the annotation decides each class, with the shapes of `admitted`.
 
     Example:
         >>> annotated(torch.tensor([[[5], [2]]]), 3).tolist()  # 2: class 1 alone
         [[[False], [True], [False]]]
     """
-    return _unpack(target[:, 1:], num_classes)
+    return members(target[:, 1], num_classes).bool()
+
+
+def members(bits: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """Unpack the bit masks of sets of classes.
+
+    Args:
+        bits: bit `c` is set for the members of the set, integer (B, *spatial).
+        num_classes: number of classes C.
+
+    Returns:
+        1 for the members and 0 for the other classes, in the dtype of `bits`, (B, C, *spatial).
+
+    Example:
+        >>> members(torch.tensor([[5]]), 3).flatten()  # {0, 2}
+        tensor([1, 0, 1])
+    """
+    mask = (1 << torch.arange(num_classes, device=bits.device)).to(bits.dtype)  # made on the device: nothing to copy
+    return (bits.unsqueeze(1) & mask.reshape(-1, *[1] * (bits.ndim - 1))).clamp(max=1)
 
 
 def known_masks(target: torch.Tensor, num_classes: int) -> torch.Tensor:
@@ -278,21 +290,21 @@ def known_classes(target: torch.Tensor, num_classes: int) -> torch.Tensor:
 def drop_classes(target: torch.Tensor, drop: torch.Tensor) -> torch.Tensor:
     """Remove the annotation of some classes, per sample, as if it had never been drawn.
 
-    The dropped classes leave `annotated`, and so does background, which now hides them. The ambiguous classes are
-    background and every class that is not annotated; a pixel that admits any of them now admits all of them. Other
-    pixels keep their label set. Dropping a member of a super-class drops the outline of the super-class with it.
-    This one rule serves label dropout and simulated partial labels.
+    The dropped classes leave `annotated`, and so does background, which now hides them. Background and every
+    unannotated class are ambiguous; a pixel that admits any of them now admits all of them. Other pixels keep their
+    label set. Dropping a member of a super-class drops the outline of the super-class too. Label dropout and simulated
+    partial labels both use this rule.
 
     Args:
         target: label-set map (B, 2, *spatial).
-        drop: classes to drop in each sample, boolean (B, C). Leave it on the CPU: class 0 is checked there, without
+        drop: classes to drop in each sample, boolean (B, C). Leave it on the CPU: class 0 is checked there without
             waiting for a GPU.
 
     Returns:
         New label-set map of the same shape and dtype.
 
     Raises:
-        ValueError: background is to be dropped, or the shapes do not fit.
+        ValueError: `drop` includes background, or the shapes do not match.
 
     Example:
         >>> target = torch.tensor([[[1, 2, 4], [7, 7, 7]]])  # background, class 1, class 2, fully labelled
@@ -301,31 +313,31 @@ def drop_classes(target: torch.Tensor, drop: torch.Tensor) -> torch.Tensor:
     """
     if drop.dtype != torch.bool or drop.ndim != 2 or target.ndim < 3 or target.shape[:2] != (drop.shape[0], 2):
         raise ValueError(
-            f"label-set map and classes to drop are {tuple(target.shape)} and {drop.dtype} {tuple(drop.shape)}, "
-            "must be (B, 2, *spatial) and boolean (B, C)."
+            "expected a label-set map (B, 2, *spatial) and boolean classes to drop (B, C), "
+            f"got {tuple(target.shape)} and {drop.dtype} {tuple(drop.shape)}."
         )
     if bool(drop[:, 0].any()):
-        raise ValueError("class 0, background, cannot be dropped: it is what dropped classes are hidden in.")
+        raise ValueError("class 0, background, cannot be dropped: dropped classes are hidden in it.")
     num_classes = drop.shape[1]
     every = (1 << num_classes) - 1
+    drop = torch.cat([drop.any(dim=1, keepdim=True), drop[:, 1:]], dim=1)  # and with them background, which hides them
     classes = torch.arange(num_classes, device=drop.device)
     bits = (drop.to(torch.int64) << classes).sum(dim=1).to(target, non_blocking=True)
     bits = bits.reshape(-1, *[1] * (target.ndim - 2))
-    concerned = bits.clamp(max=1)
-    told_apart = target[:, 1] & ~(bits | concerned)
-    ambiguous = (~told_apart & every | 1) * concerned
+    still_annotated = target[:, 1] & ~bits
+    ambiguous = (~still_annotated & every) * (bits & 1)
     truth = target[:, 0]
     # clamp and multiply instead of `torch.where`, which takes 40 times as long on 8-bit integers on a CPU
     truth = truth | (truth & ambiguous).clamp(max=1) * ambiguous
-    return torch.stack([truth, told_apart], dim=1)
+    return torch.stack([truth, still_annotated], dim=1)
 
 
 def describe(label_sets: LabelSets, counts: Mapping[str, int] | None = None) -> str:
-    """Draw the coverage as a table for the terminal: which dataset annotates which class.
+    """Format the coverage as a table for the terminal: which dataset annotates which class.
 
     Args:
-        label_sets: the datasets and classes.
-        counts: number of images of each dataset, for a last column.
+        label_sets: datasets and classes.
+        counts: number of images of each dataset, for an extra column.
 
     Example:
         >>> sets = {"a": [["background"], ["lv"]], "none": [["background", "lv"]]}
@@ -339,8 +351,8 @@ def describe(label_sets: LabelSets, counts: Mapping[str, int] | None = None) -> 
         [
             dataset,
             *(
-                "-" if not told else "some" if name in label_sets.partly.get(dataset, ()) else "✓"
-                for name, told in row.items()
+                "-" if not annotates else "some" if name in label_sets.partly.get(dataset, ()) else "✓"
+                for name, annotates in row.items()
             ),
         ]
         for dataset, row in label_sets.coverage().items()
@@ -356,25 +368,25 @@ def describe(label_sets: LabelSets, counts: Mapping[str, int] | None = None) -> 
 
 def _check(classes: Sequence[str], label_sets: Mapping[str, Sequence[Sequence[str]]]) -> None:
     if len(classes) < 2 or classes[0] != "background":
-        raise ValueError(f"classes are {list(classes)}, must be 'background' followed by at least one structure.")
+        raise ValueError(f"expected 'background' followed by at least one structure as classes, got {list(classes)}.")
     if len(classes) > MOST_CLASSES:
         raise ValueError(
-            f"{len(classes)} classes do not fit into the bits of an int64, at most {MOST_CLASSES} are allowed."
+            f"expected at most {MOST_CLASSES} classes, the bits of an int64 without its sign, got {len(classes)}."
         )
     repeated = sorted({name for name in classes if list(classes).count(name) > 1})
     if repeated:
-        raise ValueError(f"classes name {repeated} more than once, each name must be given once.")
+        raise ValueError(f"classes name {repeated} more than once; give each name once.")
     if not label_sets:
-        raise ValueError("label sets name no dataset, at least one is needed.")
+        raise ValueError("expected label sets of at least one dataset, got none.")
     for dataset, sets in label_sets.items():
         if not sets:
-            raise ValueError(f"label sets of '{dataset}' are empty, annotation value 0 needs one at least.")
+            raise ValueError(f"label sets of '{dataset}' are empty; expected at least one, for annotation value 0.")
         for value, names in enumerate(sets):
             culprit = f"label set of value {value} in '{dataset}'"
             if isinstance(names, str):
-                raise TypeError(f"{culprit} is the string '{names}', must be a list of class names.")
+                raise TypeError(f"{culprit} is the string '{names}'; expected a list of class names.")
             if not names:
-                raise ValueError(f"{culprit} is empty, must name at least one of the classes {list(classes)}.")
+                raise ValueError(f"{culprit} is empty; expected at least one of the classes {list(classes)}.")
             unknown = [name for name in names if name not in classes]
             if unknown:
                 raise ValueError(f"{culprit} names {unknown}, which are not among the classes {list(classes)}.")
@@ -383,11 +395,5 @@ def _check(classes: Sequence[str], label_sets: Mapping[str, Sequence[Sequence[st
 def _check_integer(label: torch.Tensor) -> None:
     if label.dtype.is_floating_point or label.dtype.is_complex or label.dtype == torch.bool:
         raise TypeError(
-            f"annotation has dtype {label.dtype}, must be an integer dtype: its values are names, not measurements."
+            f"expected an annotation of an integer dtype, got {label.dtype}: its values are names, not measurements."
         )
-
-
-def _unpack(codes: torch.Tensor, num_classes: int) -> torch.Tensor:
-    mask = (1 << torch.arange(num_classes, device=codes.device)).to(codes.dtype)
-    mask = mask.reshape(-1, *[1] * (codes.ndim - 2))
-    return (codes & mask).bool()

@@ -198,7 +198,7 @@ def test_a_second_training_sets_the_first_aside(folder: Path):
         ({"loss": "margnal"}, r"--loss is 'margnal'; it is one of categorical_ce, .*marginal"),
         ({"epochs": "three"}, r"--epochs is 'three'; its default \d+ is a number"),
         ({"data": "data/nowhere"}, r"data/nowhere is not a prepared dataset: it has no datalist.json"),
-        ({"label_dropout": 1.5}, r"label dropout is 1.5; it is a probability, 0 to 1"),
+        ({"label_dropout": 1.5}, r"expected a label dropout probability from 0 to 1, got 1.5"),
         ({"withheld": "{'nobody': ['left_atrium']}"}, r"withheld names \['nobody'\]"),
     ],
 )

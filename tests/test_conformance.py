@@ -1,6 +1,6 @@
 """The laws that every loss on partial labels must obey, over every loss that `common.losses` exports.
 
-An exception is written down with its reason, and is itself tested: a loss that obeys after all turns its test red.
+Each exception states its reason and is tested itself: its test fails if the loss obeys the law.
 """
 
 import copy
@@ -31,7 +31,7 @@ SETS = LabelSets(
     },
 )
 
-# What else than the defaults is tested, and what a constructor needs.
+# Arguments to test besides the defaults, and required arguments.
 VARIANTS = {
     "AdaptiveCrossEntropyLoss": [
         {"reading": reading} for reading in ("masked_softmax", "annotated_foreground", "literal")
@@ -69,13 +69,13 @@ def law(exceptions=None):
     return pytest.mark.parametrize("case", [pytest.param(case, marks=marks(case), id=case) for case in CASES])
 
 
-TEACHES_BACKGROUND = "takes the lowest admitted class for the truth: the flaw the other losses mend"
+TEACHES_BACKGROUND = "takes the lowest admitted class as the truth: the flaw that the other losses avoid"
 SIGMOID = "one sigmoid a class: logits are not relative to each other"
-SIZES = "a Dice is a fraction of sizes, which depend on where probability lies"
+SIZES = "a Dice is a fraction of sizes, which depend on the distribution of probability"
 
 
 def example(*datasets, size=4, seed=0, scale=2.0, dtype=torch.float32):
-    """Random logits and random annotations of some datasets: logits (B, C, size, size), label-set map, annotation."""
+    """Draw logits (B, C, size, size) and annotations of some datasets; return logits, label-set map, annotations."""
     generator = torch.Generator().manual_seed(seed)
     logits = scale * torch.randn(len(datasets), len(CLASSES), size, size, generator=generator, dtype=dtype)
     names = list(SETS.label_sets)
@@ -113,7 +113,7 @@ def test_law_1_adding_a_constant_to_all_logits_changes_nothing(case):
 
 
 def ordinary(case, logits, label):
-    """The ordinary loss that a loss must equal on complete labels, by code of others."""
+    """Compute with other libraries the ordinary loss that a loss must equal on complete labels."""
     name, variant = CASES[case]
     one_hot = functional.one_hot(label[:, 0], len(CLASSES)).movedim(-1, 1).to(logits)
     cross_entropy = functional.cross_entropy(logits, label[:, 0])
@@ -177,7 +177,7 @@ def test_law_4_the_splitting_of_a_batch_changes_nothing(case):
 @settings(deadline=None, max_examples=10)
 @given(seed=st.integers(0, 1000), drop=st.lists(st.booleans(), min_size=3, max_size=3))
 @law()
-def test_law_5_what_is_stored_among_classes_that_are_not_annotated_changes_nothing(case, seed, drop):
+def test_law_5_the_stored_value_among_unannotated_classes_changes_nothing(case, seed, drop):
     logits, target, label = example("full", "full", seed=seed)
     dropped = torch.tensor([[False, *drop]]).expand(2, -1)
     ambiguous = torch.tensor([True, *drop])
@@ -188,7 +188,7 @@ def test_law_5_what_is_stored_among_classes_that_are_not_annotated_changes_nothi
 
 
 def moved(logits, target, seed):
-    """Share the probability of each pixel's label set out among its classes in another way."""
+    """Redistribute the probability of each pixel's label set among its classes."""
     generator = torch.Generator().manual_seed(seed)
     member = (target[:, :1].long() >> torch.arange(logits.shape[1]).reshape(1, -1, 1, 1)) & 1 == 1
     shares = torch.randn(logits.shape, generator=generator, dtype=logits.dtype)
@@ -200,7 +200,7 @@ def moved(logits, target, seed):
     {
         "CategoricalCrossEntropyLoss": TEACHES_BACKGROUND,
         "AdaptiveCrossEntropyLoss-literal": TEACHES_BACKGROUND,
-        "AdaptiveCrossEntropyLoss-masked_softmax": "background stays apart from classes that left the softmax",
+        "AdaptiveCrossEntropyLoss-masked_softmax": "background is not merged with classes that left the softmax",
         "ExclusionLoss": SIZES,
     }
 )
@@ -215,7 +215,7 @@ def test_law_6_moving_probability_within_a_label_set_changes_nothing(case):
     {
         "CategoricalCrossEntropyLoss": TEACHES_BACKGROUND,
         "AdaptiveCrossEntropyLoss-literal": TEACHES_BACKGROUND,
-        "AdaptiveCrossEntropyLoss-masked_softmax": "a dropped class becomes background, which competes on",
+        "AdaptiveCrossEntropyLoss-masked_softmax": "a dropped class becomes background, which still competes",
         "ExclusionLoss": SIZES,
     }
 )
@@ -242,7 +242,7 @@ def test_law_8_gradients_sum_to_zero_over_the_classes(case):
         "ExclusionLoss": "a Dice is flat where the softmax is saturated",
     }
 )
-def test_law_8_a_logit_gap_of_200_still_teaches(case):
+def test_law_8_a_logit_gap_of_200_still_has_a_gradient(case):
     logits = torch.zeros(1, 4, 1, 1)
     logits[0, 1], logits[0, 2] = -100.0, 100.0
     _, gradient = value_and_gradient(build(case, "sum"), logits, SETS.encode(torch.tensor([[[1]]]), "full")[None])
@@ -335,7 +335,7 @@ def test_law_14_compiled_equals_eager(case):
     torch.testing.assert_close(value_and_gradient(compiled, logits, target), value_and_gradient(loss, logits, target))
 
 
-# What is true of every loss besides
+# Further properties of every loss
 
 
 @law()
@@ -363,7 +363,7 @@ def test_inputs_and_loss_are_left_alone(case):
 
 
 @law()
-def test_meta_tensors_are_taken_for_what_they_hold(case):
+def test_meta_tensors_give_the_values_of_plain_tensors(case):
     logits, target, _ = example(*EVERY_KIND)
     loss = build(case)
     held = monai.data.MetaTensor(logits).requires_grad_()
@@ -388,7 +388,7 @@ def test_every_public_name_is_documented_with_an_example(name):
 
 
 def test_the_laws_can_fail():
-    """Teaching background where a structure may be is caught by laws 3, 6 and 7: a broken loss is not let through."""
+    """A loss that learns background where a structure may be fails laws 3, 6 and 7."""
     logits, target, _ = example("partial", dtype=torch.float64)
     wrong, right = CategoricalCrossEntropyLoss(), MarginalLoss()
     assert abs(wrong(moved(logits, target, 0), target) - wrong(logits, target)) > 1e-3

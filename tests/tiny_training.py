@@ -1,4 +1,4 @@
-"""A training of seconds with the handlers that the bundles use, for the tests of engines and of tracking."""
+"""A training of seconds with the handlers of the bundles, for the tests of engines and tracking."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
@@ -38,7 +38,7 @@ class Squares(Dataset):
 
 
 class RandBrightness(Randomizable):
-    """Collate items and draw one number an image."""
+    """Collate items and add one random number to each image."""
 
     def __call__(self, items: Sequence[Mapping[Hashable, torch.Tensor]]) -> dict[Hashable, torch.Tensor]:
         batch = torch.utils.data.default_collate(list(items))
@@ -47,7 +47,7 @@ class RandBrightness(Randomizable):
 
 
 class Tiny:
-    """Everything that a training consists of, under the names that the bundles use."""
+    """All parts of a training, under the names used in the bundles."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
-"""What MONAI's engines lack: resumable checkpoints, per-epoch seeds, a history, prediction rules."""
+"""Engine handlers that MONAI lacks: resumable checkpoints, per-epoch seeds, a history, inferers."""
 
-from .checkpoint import BestAndLast, Resume, save_atomically
+from .checkpoint import BestAndLast, Resume
 from .history import History
 from .inferer import BackgroundReferenceInferer, FramesInferer, ShiftedInferer, inferer_for
 from .run_folder import require_checkpoint, run_folder
@@ -17,5 +17,4 @@ __all__ = [
     "inferer_for",
     "require_checkpoint",
     "run_folder",
-    "save_atomically",
 ]

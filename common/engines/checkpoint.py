@@ -1,9 +1,8 @@
-"""Checkpoints that survive a kill at any instant and resume to the same weights."""
+"""Checkpoints that survive a kill at any moment and resume to the same weights."""
 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,40 +12,37 @@ from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 from torch import nn
 
-__all__ = ["BestAndLast", "Resume", "save_atomically"]
+from ..atomic import whole_file
+
+__all__ = ["BestAndLast", "Resume", "save_checkpoint"]
 
 LOGGER = logging.getLogger(__name__)
 
 
-def save_atomically(content: Any, path: Path) -> None:
-    """Save tensors and primitives to `path`: either the old file or the whole new one is there, never a part.
+def save_checkpoint(content: Any, path: Path) -> None:
+    """Save tensors and primitives to `path` as a whole file (`whole_file`).
 
     Raises:
         OSError: if the disk is full or the folder cannot be written; the message names the file.
     """
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    try:
-        with partial.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        raise OSError(f"{path} could not be written ({error}); the previous checkpoint is untouched.") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as partial:
+        try:
+            with partial.open("wb") as file:  # given a path, torch would write its name into the file
+                torch.save(content, file)
+        except RuntimeError as error:  # torch's error for a full disk
+            raise OSError(str(error)) from error
 
 
 class BestAndLast:
     """Write `model.pt` (best by key metric, a bare state dict) and `last.pt` (all that `Resume` needs) every epoch.
 
-    Register it last, so that what the other handlers recorded of an epoch is safe before the epoch counts as done.
+    Register it last, so that the other handlers' records of an epoch are saved before the epoch counts as done.
 
     Args:
-        folder: where both files go.
-        objects: name -> module, optimizer or scheduler to store; "network" is the one that `model.pt` holds.
-        evaluator: whose key metric decides.
-        settings: what makes this training the one it is; resuming under other settings is refused.
+        folder: where to write both files.
+        objects: name -> module, optimizer or scheduler to store; `model.pt` holds "network".
+        evaluator: its key metric decides which epoch is best.
+        settings: that identify this training; `Resume` refuses other settings.
     """
 
     def __init__(
@@ -62,13 +58,13 @@ class BestAndLast:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Save the best weights if this epoch's are, then the state to resume from."""
+        """Save the weights if this epoch is the best, then the state to resume from."""
         state = self.evaluator.state
         if state.best_metric_epoch == engine.state.epoch:
             network: nn.Module = self.objects["network"]
-            # contiguous: the memory format is this training's choice, not the reader's
+            # contiguous: the memory format is a choice of this training, not of later users
             weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
-            save_atomically(weights, self.folder / "model.pt")
+            save_checkpoint(weights, self.folder / "model.pt")
         content = {name: item.state_dict() for name, item in self.objects.items()}
         content |= {
             "settings": dict(self.settings),
@@ -76,20 +72,20 @@ class BestAndLast:
             "best_metric": float(state.best_metric),
             "best_metric_epoch": state.best_metric_epoch,
         }
-        save_atomically(content, self.folder / "last.pt")
+        save_checkpoint(content, self.folder / "last.pt")
 
 
 class Resume:
-    """Put a trainer where `last.pt` left it, if it is asked to and there is one.
+    """Restore a trainer from `last.pt`, if `resume` is set and the file exists.
 
     Register it first. MONAI keeps the best metric outside every state dict, so a resumed run would call its first
-    validation the best; here it is restored too.
+    validation the best; this handler restores it too.
 
     Args:
         folder: of the training.
         objects: name -> module, optimizer or scheduler, as given to `BestAndLast`.
-        evaluator: whose best metric is restored.
-        settings: must equal the stored ones.
+        evaluator: its best metric is restored.
+        settings: must equal the stored settings.
         resume: False trains from the start.
 
     Raises:
@@ -122,7 +118,7 @@ class Resume:
         try:
             checkpoint = torch.load(path, map_location=engine.state.device, weights_only=True)
             stored = checkpoint["settings"]
-        except Exception as error:  # torch raises half a dozen types for a file that is not one of its own
+        except Exception as error:  # torch raises half a dozen types for a file that it did not write
             raise ValueError(f"{path} is not a readable checkpoint ({error}); train without --resume.") from error
         differ = [key for key in {**stored, **self.settings} if stored.get(key) != self.settings.get(key)]
         if differ:

@@ -1,4 +1,4 @@
-"""What happened in each epoch, in one place: a file, a progress bar, and the rows that tracking and plots read."""
+"""Record each epoch in a file, in a progress bar, and as rows for tracking and plots."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ from monai.engines import Evaluator
 from torch.optim import Optimizer
 from tqdm import tqdm
 
+from ..atomic import whole_file
+
 __all__ = ["History"]
 
 
 class History:
-    """Collect a row an epoch in `engine.state.history` and `history.json`, and show progress.
+    """Add one row per epoch to `engine.state.history` and `history.json`, and show progress.
 
-    Register it after the validation handler and before the handlers that read the rows. A row holds epoch, loss (mean
-    over iterations), learning_rate, images_per_second (training only), seconds, and every metric of the evaluator if it
-    ran in this epoch.
+    Register it after the validation handler and before the handlers that read the rows. A row contains epoch, loss
+    (mean over iterations), learning_rate, images_per_second (training only), seconds, and every metric of the evaluator
+    if it ran in this epoch.
 
     Args:
-        folder: where `history.json` goes.
+        folder: where to write `history.json`.
         evaluator: the validation engine.
-        optimizer: whose first group's learning rate is recorded.
+        optimizer: the learning rate of its first group is recorded.
     """
 
     def __init__(self, folder: str | Path, evaluator: Evaluator, optimizer: Optimizer) -> None:
@@ -45,17 +47,17 @@ class History:
         engine.add_event_handler(Events.COMPLETED, self._close)
 
     def _start(self, engine: Engine) -> None:
-        if engine.state.epoch and self.path.is_file():  # resumed: keep what belongs to the epochs that count
+        if engine.state.epoch and self.path.is_file():  # resumed: keep the rows of completed epochs
             self.rows = [row for row in json.loads(self.path.read_text()) if row["epoch"] <= engine.state.epoch]
         if not engine.state.epoch_length:
-            raise ValueError("the training fold holds fewer images than one batch; lower --batch_size.")
+            raise ValueError("the training fold has fewer images than one batch; lower --batch_size.")
         engine.state.history = self.rows
         self._bar = tqdm(
             total=engine.state.max_epochs * engine.state.epoch_length,
             initial=engine.state.iteration,
             unit=" batches",
             file=sys.stdout,
-            mininterval=0.5 if sys.stdout.isatty() else 15,  # a log file wants a line now and then
+            mininterval=0.5 if sys.stdout.isatty() else 15,  # fewer lines in a log file
             dynamic_ncols=True,
         )
 
@@ -66,7 +68,7 @@ class History:
         self._since = self._until = time.perf_counter()
 
     def _count(self, engine: Engine) -> None:
-        # the sum stays on the device: reading it every iteration would make the device wait
+        # the sum stays on the device: reading it in every iteration would synchronise the device
         self._loss = self._loss + engine.state.output["loss"].detach()
         self._images += len(engine.state.batch["image"])
         self._until = time.perf_counter()
@@ -87,9 +89,8 @@ class History:
             **{name: float(value) for name, value in metrics.items()},
         }
         self.rows.append(row)
-        partial = self.path.with_suffix(".partial")
-        partial.write_text(json.dumps(self.rows, indent=1) + "\n")
-        partial.replace(self.path)
+        with whole_file(self.path) as partial:
+            partial.write_text(json.dumps(self.rows, indent=1) + "\n")
         key = state.key_metric_name
         self._bar.set_postfix_str(f"loss {loss:.4f}" + (f", {key} {row[key]:.4f}" if key in row else ""))
 

@@ -1,4 +1,4 @@
-"""How logits become a prediction for each loss."""
+"""Inferers that turn logits into predictions, one rule per loss."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ AUGMENTED = ("stills", "always", "never")
 class BackgroundReferenceInferer(SimpleInferer):
     """Run the network and set its background logit to 0.
 
-    Adaptive binary cross entropy trains one sigmoid a foreground class and leaves the background logit untrained:
-    the most likely class is the argmax over [0, z_1, ..., z_C-1].
+    Adaptive binary cross entropy trains one sigmoid per foreground class and leaves the background logit untrained: the
+    most likely class is the argmax over [0, z_1, ..., z_C-1].
     """
 
     def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
-        """Return the logits (B, C, *spatial) with channel 0 at zero."""
+        """Return the logits (B, C, *spatial) with channel 0 set to zero."""
         logits = super().__call__(inputs, network, *args, **kwargs)
         return torch.cat([torch.zeros_like(logits[:, :1]), logits[:, 1:]], dim=1)
 
 
 class ShiftedInferer(Inferer):
-    """Average the probabilities over nine turned and scaled copies of each square image (test-time augmentation).
+    """Average the probabilities over nine rotated and scaled copies of each square image (test-time augmentation).
 
-    The logarithm of the mean probability is returned, whose most likely class is that of the mean; the copies are
-    bilinear, turned back, and run through the network together.
+    The result is the logarithm of the mean probability, which has the same most likely class as the mean. Copies are
+    interpolated bilinearly, run through the network together, and moved back.
 
     Args:
-        inferer: that runs the network.
+        inferer: runs the network.
         rotation: degrees to either side.
-        scale: larger and smaller, as a fraction.
+        scale: enlargement and reduction, as a fraction.
     """
 
     def __init__(self, inferer: Inferer, rotation: float = 12.0, scale: float = 0.15) -> None:
@@ -46,15 +46,15 @@ class ShiftedInferer(Inferer):
 
     def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """Return log probabilities, (B, C, H, W)."""
-        moved = _moved(inputs.repeat_interleave(len(self.copies), dim=0), self.copies, "zeros")
+        moved = _move(inputs.repeat_interleave(len(self.copies), dim=0), self.copies, "zeros")
         probability = self.inferer(moved, network, *args, **kwargs).softmax(dim=1)
-        back = _moved(probability, [(-rotation, 1 / zoom) for rotation, zoom in self.copies], "border")
+        back = _move(probability, [(-rotation, 1 / zoom) for rotation, zoom in self.copies], "border")
         averaged: Tensor = back.view(len(inputs), len(self.copies), *back.shape[1:]).mean(dim=1).log()
         return averaged
 
 
-def _moved(images: Tensor, motions: list[tuple[float, float]], padding: str) -> Tensor:
-    """Turn images by degrees and enlarge them so many times, one motion after the other."""
+def _move(images: Tensor, motions: list[tuple[float, float]], padding: str) -> Tensor:
+    """Rotate and scale images by the motions (degrees, zoom) in turn."""
     degrees, zoom = torch.tensor(motions, device=images.device).T
     angle = torch.deg2rad(degrees)
     cos, sin, zero = angle.cos() / zoom, angle.sin() / zoom, torch.zeros_like(angle)
@@ -67,12 +67,13 @@ class FramesInferer(Inferer):
     """Run the network on the frames of a scan, a few at a time.
 
     Args:
-        inferer: that runs the network on a batch.
-        batch_size: frames at a time; changes speed and memory only.
-        augmented: what is averaged over turned and scaled copies (`ShiftedInferer`): "stills", "always" or "never".
+        inferer: runs the network on a batch.
+        batch_size: frames at a time; affects only speed and memory.
+        augmented: which scans are averaged over rotated and scaled copies (`ShiftedInferer`): "stills" (one frame),
+            "always" or "never".
 
     Raises:
-        ValueError: for another word.
+        ValueError: if `augmented` is another word.
 
     Example:
         >>> FramesInferer(SimpleInferer(), 2)(torch.ones(3, 1, 4, 4), nn.Identity()).shape
@@ -81,13 +82,13 @@ class FramesInferer(Inferer):
 
     def __init__(self, inferer: Inferer, batch_size: int, augmented: str = "never") -> None:
         if augmented not in AUGMENTED:
-            raise ValueError(f"augmented is {augmented!r}; it is one of {', '.join(AUGMENTED)}.")
+            raise ValueError(f"expected augmented to be one of {', '.join(AUGMENTED)}, got {augmented!r}.")
         self.inferer = inferer
         self.batch_size = batch_size
         self.augmented = augmented
 
     def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
-        """Return the logits of all frames, (frames, C, *spatial); of no frames the inputs."""
+        """Return the logits of all frames, (frames, C, *spatial); without frames, the inputs."""
         averaged = self.augmented == "always" or (self.augmented == "stills" and len(inputs) == 1)
         inferer, size = (ShiftedInferer(self.inferer), 1) if averaged else (self.inferer, self.batch_size)
         parts = [inferer(part, network, *args, **kwargs) for part in torch.split(inputs, size) if len(part)]
@@ -95,7 +96,7 @@ class FramesInferer(Inferer):
 
 
 def inferer_for(loss: str) -> Inferer:
-    """Return the inferer that reads the logits as the named loss trained them.
+    """Return the inferer for networks trained with the named loss.
 
     Example:
         >>> type(inferer_for("marginal")).__name__

@@ -1,4 +1,4 @@
-"""Randomness that depends on the seed and the epoch alone, so a resumed training repeats an uninterrupted one."""
+"""Randomness that depends only on seed and epoch, so that a resumed training repeats an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["SeedEachEpoch"]
 
 
 class SeedEachEpoch:
-    """Seed the transforms and the network's dropout anew at the start of each epoch.
+    """Seed the transforms and the network's dropout at the start of each epoch.
 
-    The order of the images is the sampler's: `DistributedSampler` draws it from seed and epoch.
+    The sampler decides the order of the images: `DistributedSampler` draws it from seed and epoch.
 
     Args:
         seed: of the run.
-        transforms: the random transforms (a Compose is one).
+        transforms: random transforms; a Compose counts as one.
     """
 
     def __init__(self, seed: int, transforms: Sequence[Randomizable]) -> None:
@@ -30,7 +30,7 @@ class SeedEachEpoch:
         engine.add_event_handler(Events.EPOCH_STARTED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Seed everything for the epoch that starts."""
+        """Seed everything for the epoch that is starting."""
         # a large odd factor keeps (seed, epoch) pairs apart; generators take 64 bits, MONAI's R takes 32
         state = (self.seed * 1_000_003 + engine.state.epoch) % 2**32
         torch.manual_seed(state)

@@ -1,7 +1,6 @@
 """Losses for partially labelled images: `loss(input, target)` with logits and a label-set map.
 
-Every loss takes logits (B, C, *spatial) and the integer label-set map (B, 2, *spatial) of `label_sets`, and
-learns only what the annotation says.
+Every loss takes logits (B, C, *spatial) and the integer label-set map (B, 2, *spatial) of `label_sets`.
 """
 
 from .adaptive_bce import AdaptiveBCELoss

@@ -1,4 +1,4 @@
-"""Adaptive binary cross entropy (aBCE): one yes-or-no question per annotated structure."""
+"""Adaptive binary cross entropy (aBCE): one sigmoid per annotated structure."""
 
 import torch
 from torch import nn
@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from .check_shapes import check_agreement
 from .membership import membership
+from .precision import full_precision
 from .reduction import reduce
 
 __all__ = ["AdaptiveBCELoss"]
@@ -14,17 +15,13 @@ __all__ = ["AdaptiveBCELoss"]
 class AdaptiveBCELoss(nn.Module):
     """Binary cross entropy with logits, summed over the annotated foreground classes of each pixel (aBCE).
 
-    Each structure is told from everything else by its own sigmoid, so a missing one is simply left out. Background has
-    no logit that is trained: predict the largest of (0, z_1, ..., z_C-1).
+    Each structure has its own sigmoid (one versus rest), so an unannotated structure is left out of the sum. The
+    background logit is not trained: predict the largest of (0, z_1, ..., z_C-1).
 
     Args:
-        exclusive_negatives: a pixel annotated as one structure is also a certain negative for every structure that it
-            does not admit, annotated or not, so only ambiguous pixels are left out (Petit's ambiguity map).
+        exclusive_negatives: count a pixel annotated as one structure as a negative for every structure that it does not
+            admit, annotated or not; only ambiguous pixels are left out (Petit's ambiguity map).
         reduction: "mean" over all pixels, "sum", or "none" for the loss per pixel (B, *spatial).
-
-    Shapes:
-        input: logits (B, C, *spatial); channel 0 is not used.
-        target: label-set map (B, 2, *spatial).
 
     References:
         Petit et al. (2018), Handling missing annotations for semantic segmentation with deep ConvNets.
@@ -35,7 +32,7 @@ class AdaptiveBCELoss(nn.Module):
         >>> target = torch.tensor([[[2], [2]]])  # class 1, the only one annotated
         >>> AdaptiveBCELoss()(torch.zeros(1, 3, 1), target)  # log 2
         tensor(0.6931)
-        >>> AdaptiveBCELoss(exclusive_negatives=True)(torch.zeros(1, 3, 1), target)  # and surely not class 2: 2 log 2
+        >>> AdaptiveBCELoss(exclusive_negatives=True)(torch.zeros(1, 3, 1), target)  # and not class 2: 2 log 2
         tensor(1.3863)
     """
 
@@ -47,10 +44,10 @@ class AdaptiveBCELoss(nn.Module):
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Compute the loss of logits (B, C, *spatial) for a label-set map (B, 2, *spatial)."""
         input, target = check_agreement(input, target)
-        logits = input if input.dtype == torch.float64 else input.float()
+        logits = full_precision(input)
         admitted, annotated = target.unbind(dim=1)
-        asked = annotated | ~admitted if self.exclusive_negatives else annotated
-        truth, weight = membership(admitted & annotated, logits), membership(asked, logits)
+        counted = annotated | ~admitted if self.exclusive_negatives else annotated
+        truth, weight = membership(admitted & annotated, logits), membership(counted, logits)
         loss = functional.binary_cross_entropy_with_logits(
             logits[:, 1:], truth[:, 1:], weight=weight[:, 1:], reduction="none"
         )

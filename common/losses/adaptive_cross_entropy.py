@@ -14,25 +14,21 @@ __all__ = ["AdaptiveCrossEntropyLoss"]
 class AdaptiveCrossEntropyLoss(nn.Module):
     """Cross entropy among background and the annotated classes (aCCE).
 
-    The published equation drops the terms of classes that are missing from the annotation. Taken literally nothing
-    changes, because those terms are zero anyway; so there are three readings:
+    The published equation drops the terms of unannotated classes. Taken literally this changes nothing, because those
+    terms are zero anyway, so there are three readings:
 
-    - "masked_softmax": the logits of the missing classes leave the softmax of that pixel. It fits the published
+    - "masked_softmax": the logits of unannotated classes leave the softmax of that pixel. It agrees with the published
       results.
-    - "annotated_foreground": where the labels are incomplete, background pixels are dropped too (they count in the
-      mean).
+    - "annotated_foreground": where the labels are incomplete, background pixels are dropped too (they still count in
+      the mean).
     - "literal": the categorical cross entropy.
 
-    The members of a super-class compete and are admitted together. Any other class that is not annotated never moves
-    under the first reading, neither up nor down.
+    The members of a super-class compete and are admitted together. The logits of other unannotated classes have no
+    gradient under the first reading.
 
     Args:
         reading: "masked_softmax", "annotated_foreground" or "literal".
         reduction: "mean" over all pixels, "sum", or "none" for the loss per pixel (B, *spatial).
-
-    Shapes:
-        input: logits (B, C, *spatial).
-        target: label-set map (B, 2, *spatial).
 
     References:
         Mariscal-Harana et al. (2023), An artificial intelligence tool for automated analysis of large-scale
@@ -55,7 +51,7 @@ class AdaptiveCrossEntropyLoss(nn.Module):
         """Compute the loss of logits (B, C, *spatial) for a label-set map (B, 2, *spatial)."""
         input, target = check_agreement(input, target)
         admitted, annotated = target.unbind(dim=1)
-        may_be_background = (admitted & 1) != 0
+        may_be_background = (admitted & 1).bool()
         if self.reading == "literal":
             loss = set_cross_entropy(input, lowest_admitted(admitted))
         elif self.reading == "masked_softmax":
@@ -68,6 +64,6 @@ class AdaptiveCrossEntropyLoss(nn.Module):
             loss = set_cross_entropy(input, torch.where(dropped, every, admitted))
         else:
             raise ValueError(
-                f"reading is '{self.reading}', must be 'masked_softmax', 'annotated_foreground' or 'literal'."
+                f"expected reading 'masked_softmax', 'annotated_foreground' or 'literal', got '{self.reading}'."
             )
         return reduce(loss, self.reduction)

@@ -1,4 +1,4 @@
-"""Categorical cross entropy: what remains of the partial labels is ignored."""
+"""Categorical cross entropy: ignores partial labelling (naive baseline)."""
 
 import torch
 from torch import nn
@@ -11,7 +11,7 @@ __all__ = ["CategoricalCrossEntropyLoss", "lowest_admitted"]
 
 
 def lowest_admitted(admitted: torch.Tensor) -> torch.Tensor:
-    """Keep only the lowest bit: the class that a fully labelled reading of the annotation takes for the truth.
+    """Keep only the lowest bit: the class that is the truth if the annotation is read as complete.
 
     Args:
         admitted: bit masks of any shape, integer.
@@ -24,17 +24,13 @@ def lowest_admitted(admitted: torch.Tensor) -> torch.Tensor:
 
 
 class CategoricalCrossEntropyLoss(nn.Module):
-    """Cross entropy that takes the lowest admitted class for the truth: the baseline that adaptive losses improve on.
+    """Cross entropy with the lowest admitted class as the truth: the baseline that adaptive losses improve on.
 
-    Where a dataset leaves a structure inside its background, the network is taught that it *is* background. With
-    complete labels this is the ordinary cross entropy.
+    Where a dataset leaves a structure inside its background, the network learns that it *is* background. With complete
+    labels this is the ordinary cross entropy.
 
     Args:
         reduction: "mean" over all pixels, "sum", or "none" for the loss per pixel (B, *spatial).
-
-    Shapes:
-        input: logits (B, C, *spatial).
-        target: label-set map (B, 2, *spatial).
 
     References:
         Islam et al. (2026), Comparison of loss functions for robust deep learning-based echocardiography segmentation

@@ -1,4 +1,4 @@
-"""The one check that logits and label-set map belong together."""
+"""Check that logits and label-set map agree."""
 
 import torch
 
@@ -6,7 +6,7 @@ __all__ = ["check_agreement"]
 
 
 def check_agreement(input: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Check shapes and dtypes, and take off what subclasses of tensors (MONAI's `MetaTensor`) add.
+    """Check shapes and dtypes, and convert subclasses (MONAI's `MetaTensor`) to plain tensors.
 
     Args:
         input: logits (B, C, *spatial).
@@ -16,28 +16,28 @@ def check_agreement(input: torch.Tensor, target: torch.Tensor) -> tuple[torch.Te
         Both as plain tensors.
 
     Raises:
-        TypeError: logits that are not floating point, a target that is not integer.
-        ValueError: shapes that do not agree, or a target with too few bits for the classes.
+        TypeError: if the logits are not floating-point or the target is not integer.
+        ValueError: if the shapes do not agree, or the target has too few bits for the classes.
 
     Example:
         >>> check_agreement(torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8, dtype=torch.uint8))
         Traceback (most recent call last):
         ...
-        ValueError: target has shape (1, 1, 8, 8), must be the label-set map (1, 2, 8, 8) of logits (1, 3, 8, 8).
+        ValueError: expected a label-set map (1, 2, 8, 8) for logits (1, 3, 8, 8), got a target of (1, 1, 8, 8).
     """
     if not input.dtype.is_floating_point:
-        raise TypeError(f"input has dtype {input.dtype}, must be floating-point logits.")
+        raise TypeError(f"expected floating-point logits as input, got {input.dtype}.")
     if target.dtype not in (torch.uint8, torch.int16, torch.int32, torch.int64):
         raise TypeError(
-            f"target has dtype {target.dtype}, must be a label-set map of dtype uint8, int16, int32 or int64."
+            f"expected a label-set map of dtype uint8, int16, int32 or int64 as target, got {target.dtype}."
         )
     if input.ndim < 3:
-        raise ValueError(f"input has shape {tuple(input.shape)}, must be (B, C, *spatial).")
+        raise ValueError(f"expected logits (B, C, *spatial) as input, got {tuple(input.shape)}.")
     expected = (input.shape[0], 2, *input.shape[2:])
     if tuple(target.shape) != expected:
         raise ValueError(
-            f"target has shape {tuple(target.shape)}, must be the label-set map {expected} "
-            f"of logits {tuple(input.shape)}."
+            f"expected a label-set map {expected} for logits {tuple(input.shape)}, "
+            f"got a target of {tuple(target.shape)}."
         )
     information = torch.iinfo(target.dtype)
     bits = information.bits - (information.min < 0)

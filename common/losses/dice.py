@@ -8,8 +8,8 @@ __all__ = ["dice"]
 def dice(probability: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Compute the soft Dice coefficient 2 sum(p y) / (sum(p) + sum(y)), without smoothing.
 
-    An empty truth gives zero whatever is predicted, as the definition says, and a gradient of exactly zero: nothing is
-    divided by a vanishing probability. Otherwise the denominator is 1 or more, so no epsilon is needed.
+    An empty truth gives zero whatever the prediction, as the definition says, with a gradient of exactly zero: there is
+    no division by a vanishing probability. Otherwise the denominator is at least 1, so no epsilon is needed.
 
     Args:
         probability: (B, C, *spatial), zero where a pixel is left out.

@@ -1,30 +1,29 @@
-"""Exclusion loss: no class may lie where it is impossible."""
+"""Exclusion loss: penalise predicting a class where it is impossible."""
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from .check_shapes import check_agreement
 from .dice import dice
 from .membership import membership
+from .precision import full_precision
 from .reduction import reduce
 
 __all__ = ["ExclusionLoss"]
 
 
 class ExclusionLoss(nn.Module):
-    """The Dice overlap of each foreground class with the pixels where it is impossible.
+    """Dice overlap of each foreground class with the pixels where it is impossible.
 
-    Structures exclude each other, so an annotated one also says where the unannotated ones are not. A class is
-    impossible wherever a pixel does not admit it. Used beside a marginal loss, never alone. Unlike the losses of the
-    cross-entropy family it does depend on how probability is shared within a label set, through the size of each class.
+    Structures exclude each other, so an annotated structure also shows where unannotated structures are not. A class is
+    impossible wherever a pixel does not admit it. Use it together with a marginal loss, never alone. Unlike the losses
+    of the cross-entropy family it depends on the distribution of probability within a label set, through the size of
+    each class.
 
     Args:
         reduction: "mean" over images and foreground classes, "sum", or "none" for the losses (B, C) with zeros for
             background.
-
-    Shapes:
-        input: logits (B, C, *spatial).
-        target: label-set map (B, 2, *spatial).
 
     References:
         Shi et al. (2021), Marginal loss and exclusion loss for partially supervised multi-organ segmentation.
@@ -42,9 +41,9 @@ class ExclusionLoss(nn.Module):
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Compute the loss of logits (B, C, *spatial) for a label-set map (B, 2, *spatial)."""
         input, target = check_agreement(input, target)
-        probability = (input if input.dtype == torch.float64 else input.float()).softmax(dim=1)
+        probability = full_precision(input).softmax(dim=1)
         impossible = membership(~target[:, 0], probability)
         loss = dice(probability[:, 1:], impossible[:, 1:])
         if self.reduction == "none":
-            loss = torch.cat([torch.zeros_like(loss[:, :1]), loss], dim=1)
+            loss = functional.pad(loss, (1, 0))
         return reduce(loss, self.reduction)

@@ -6,6 +6,7 @@ from torch import nn
 from .check_shapes import check_agreement
 from .dice import dice
 from .membership import membership
+from .precision import full_precision
 from .reduction import reduce
 
 __all__ = ["LeafDiceLoss"]
@@ -14,17 +15,13 @@ __all__ = ["LeafDiceLoss"]
 class LeafDiceLoss(nn.Module):
     """One minus the Dice of each annotated class, over the pixels that admit a single class (the leaves).
 
-    Ambiguous pixels do not take part at all, neither for nor against a class: stricter than marginal Dice, which still
-    learns there what the pixel is *not*. An image counts a class only if it annotates it at such a pixel, background
-    included; every counted pair of image and class weighs the same in the mean.
+    Ambiguous pixels are left out entirely. Marginal Dice is less strict: it still learns what an ambiguous pixel is
+    *not*. An image counts a class, background included, only if it annotates the class at such a pixel. Every counted
+    pair of image and class has the same weight in the mean.
 
     Args:
         reduction: "mean" over the counted pairs of image and class, "sum", or "none" for the losses (B, C) with zeros
             where nothing is counted.
-
-    Shapes:
-        input: logits (B, C, *spatial).
-        target: label-set map (B, 2, *spatial).
 
     References:
         Fidon et al. (2021), Label-set loss functions for partial supervision.
@@ -42,10 +39,10 @@ class LeafDiceLoss(nn.Module):
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Compute the loss of logits (B, C, *spatial) for a label-set map (B, 2, *spatial)."""
         input, target = check_agreement(input, target)
-        probability = (input if input.dtype == torch.float64 else input.float()).softmax(dim=1)
+        probability = full_precision(input).softmax(dim=1)
         admitted, annotated = target.unbind(dim=1)
         annotated = torch.where((admitted & (admitted - 1)) == 0, annotated, 0)
-        told_apart = membership(annotated, probability)
-        counted = told_apart.flatten(start_dim=2).amax(dim=2) > 0
-        loss = (1 - dice(probability * told_apart, membership(admitted & annotated, probability))) * counted
+        decided = membership(annotated, probability)
+        counted = decided.flatten(start_dim=2).amax(dim=2).bool()
+        loss = (1 - dice(probability * decided, membership(admitted & annotated, probability))) * counted
         return reduce(loss, self.reduction, counted)

@@ -11,18 +11,14 @@ __all__ = ["MarginalLoss"]
 
 
 class MarginalLoss(nn.Module):
-    """Cross entropy of the label set: a pixel costs minus the logarithm of the probability of all its admitted classes.
+    """Cross entropy of the label set: minus the logarithm of the total probability of the admitted classes.
 
     Where the truth may be background or any class that was not outlined, the network is free to choose among them. The
-    same loss is known as adaptive cross entropy, target adaptive loss and marginalised cross entropy. A pixel that
-    admits every class costs exactly nothing, and complete labels give the ordinary cross entropy.
+    loss is also known as adaptive cross entropy, target adaptive loss and marginalised cross entropy. A pixel that
+    admits every class has a loss of exactly zero, and complete labels give the ordinary cross entropy.
 
     Args:
         reduction: "mean" over all pixels, "sum", or "none" for the loss per pixel (B, *spatial).
-
-    Shapes:
-        input: logits (B, C, *spatial).
-        target: label-set map (B, 2, *spatial).
 
     References:
         Shi et al. (2021), Marginal loss and exclusion loss for partially supervised multi-organ segmentation, eq. (4).

@@ -2,10 +2,12 @@
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from .check_shapes import check_agreement
 from .dice import dice
 from .membership import membership
+from .precision import full_precision
 from .reduction import reduce
 
 __all__ = ["MarginalDiceLoss"]
@@ -14,20 +16,16 @@ __all__ = ["MarginalDiceLoss"]
 class MarginalDiceLoss(nn.Module):
     """One minus the Dice of each annotated class, with the unannotated classes merged into background.
 
-    Merging adds probabilities. The sums inside a Dice are linear in the probabilities, so no merged map is needed for
-    the structures: a class is summed over the pixels that tell it apart. An image counts a class only if it annotates
-    it, and every counted pair of image and class weighs the same in the mean, so images without annotation do not move
-    it. A class that is annotated but absent from an image has Dice 0 whatever is predicted, a constant without
-    gradient: it is the cross entropy beside this loss that penalises predicting it.
+    Merging adds probabilities. The sums in a Dice are linear in the probabilities, so the structures need no merged
+    map: each class is summed over the pixels whose annotation decides it. An image counts a class only if it annotates
+    it, and every counted pair of image and class has the same weight in the mean, so images without annotation do not
+    change it. A class that is annotated but absent from an image has Dice 0 whatever the prediction, a constant without
+    gradient: the cross entropy that accompanies this loss penalises predicting it.
 
     Args:
         include_background: count the merged background as one more class of each image.
         reduction: "mean" over the counted pairs of image and class, "sum", or "none" for the losses (B, C) with zeros
             where nothing is counted.
-
-    Shapes:
-        input: logits (B, C, *spatial).
-        target: label-set map (B, 2, *spatial).
 
     References:
         Shi et al. (2021), Marginal loss and exclusion loss for partially supervised multi-organ segmentation.
@@ -47,36 +45,34 @@ class MarginalDiceLoss(nn.Module):
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Compute the loss of logits (B, C, *spatial) for a label-set map (B, 2, *spatial)."""
         input, target = check_agreement(input, target)
-        probability = (input if input.dtype == torch.float64 else input.float()).softmax(dim=1)
+        probability = full_precision(input).softmax(dim=1)
         admitted, annotated = target.unbind(dim=1)
-        told_apart, truth = membership(annotated, probability), membership(admitted & annotated, probability)
-        told = probability * told_apart
-        counted = told_apart.flatten(start_dim=2).amax(dim=2) > 0
+        decided, truth = membership(annotated, probability), membership(admitted & annotated, probability)
+        predicted = probability * decided
+        counted = decided.flatten(start_dim=2).amax(dim=2).bool()
         if self.include_background:
-            merged, merged_truth = _merged_background(probability, told_apart, admitted, annotated)
-            told, truth = torch.cat([merged, told[:, 1:]], dim=1), torch.cat([merged_truth, truth[:, 1:]], dim=1)
-            counted = torch.cat([(annotated != 0).flatten(start_dim=1).any(dim=1, keepdim=True), counted[:, 1:]], dim=1)
+            merged, merged_truth = _merge_background(probability, admitted, annotated)
+            predicted = torch.cat([merged, predicted[:, 1:]], dim=1)
+            truth = torch.cat([merged_truth, truth[:, 1:]], dim=1)
+            counted = torch.cat([annotated.bool().flatten(start_dim=1).any(dim=1, keepdim=True), counted[:, 1:]], dim=1)
         else:
-            counted = counted & (torch.arange(counted.shape[1], device=counted.device) > 0)
-        return reduce((1 - dice(told, truth)) * counted, self.reduction, counted)
+            counted = functional.pad(counted[:, 1:], (1, 0))
+        return reduce((1 - dice(predicted, truth)) * counted, self.reduction, counted)
 
 
-def _merged_background(
-    probability: torch.Tensor, told_apart: torch.Tensor, admitted: torch.Tensor, annotated: torch.Tensor
+def _merge_background(
+    probability: torch.Tensor, admitted: torch.Tensor, annotated: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Merge background with the unannotated classes, where it is not told apart itself.
+    """Merge background with the unannotated classes where the annotation does not decide background itself.
 
     Args:
         probability: of all classes (B, C, *spatial).
-        told_apart: 1 where a class is told apart by the annotation, (B, C, *spatial).
         admitted: bit masks (B, *spatial).
         annotated: bit masks (B, *spatial).
 
     Returns:
         Probability and truth of the merged background (B, 1, *spatial), zero where nothing is annotated.
     """
-    alone, labelled = (annotated & 1) != 0, annotated != 0
-    unannotated = (probability * (1 - told_apart)).sum(dim=1)
-    merged = torch.where(alone, probability[:, 0], unannotated) * labelled
-    truth = torch.where(alone, admitted == 1, (admitted & ~annotated) != 0) & labelled
-    return merged.unsqueeze(1), truth.unsqueeze(1).to(probability)
+    merged = torch.where((annotated & 1).bool(), 1, ~annotated) * annotated.bool()  # bit masks of the merged classes
+    predicted = (probability * membership(merged, probability)).sum(dim=1, keepdim=True)
+    return predicted, (admitted & merged).bool().unsqueeze(1).to(probability)

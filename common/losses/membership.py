@@ -1,6 +1,8 @@
-"""From bit masks of classes to the ones and zeros that losses multiply by."""
+"""Convert bit masks of classes to the ones and zeros that losses multiply by."""
 
 import torch
+
+from ..label_sets import members
 
 __all__ = ["membership"]
 
@@ -10,7 +12,7 @@ def membership(bits: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
 
     Args:
         bits: bit `c` is set for the members of the set, integer (B, *spatial).
-        logits: tensor (B, C, *spatial) that gives the number of classes and the dtype.
+        logits: tensor (B, C, *spatial), which gives the number of classes and the dtype.
 
     Returns:
         1 for the members and 0 for the other classes, (B, C, *spatial).
@@ -19,7 +21,5 @@ def membership(bits: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         >>> membership(torch.tensor([[5]]), torch.zeros(1, 3, 1)).flatten()  # {0, 2}
         tensor([1., 0., 1.])
     """
-    mask = (1 << torch.arange(logits.shape[1], device=bits.device)).to(bits.dtype)  # made there: no copy to wait for
-    mask = mask.reshape(-1, *[1] * (logits.ndim - 2))
-    # through integers: compiled for a CPU, bytes that become booleans and then numbers take four times as long
-    return (bits.unsqueeze(1) & mask).clamp(max=1).to(logits.dtype)
+    # from integers: compiled for a CPU, bytes that become booleans and then numbers take four times as long
+    return members(bits, logits.shape[1]).to(logits.dtype)

@@ -1,4 +1,4 @@
-"""How the losses of many pixels, or of many structures, become one number."""
+"""Reduce the losses of many pixels or structures to one number."""
 
 import torch
 
@@ -11,8 +11,8 @@ def reduce(loss: torch.Tensor, reduction: str, counted: torch.Tensor | None = No
     Args:
         loss: losses of any shape, zero where nothing is counted.
         reduction: "mean", "sum" or "none".
-        counted: boolean of the shape of `loss`, what the mean is taken over; None for everything. The mean over nothing
-            is zero.
+        counted: boolean of the shape of `loss`, the entries that the mean is taken over; None for all. The mean over
+            nothing is zero.
 
     Example:
         >>> reduce(torch.tensor([1.0, 0.0]), "mean", counted=torch.tensor([True, False]))
@@ -24,4 +24,4 @@ def reduce(loss: torch.Tensor, reduction: str, counted: torch.Tensor | None = No
         return loss.sum()
     if reduction == "none":
         return loss
-    raise ValueError(f"reduction is '{reduction}', must be 'mean', 'sum' or 'none'.")
+    raise ValueError(f"expected reduction 'mean', 'sum' or 'none', got '{reduction}'.")

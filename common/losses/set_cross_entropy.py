@@ -1,4 +1,4 @@
-"""The cross entropy between two sets of classes, per pixel: the one primitive of the softmax family."""
+"""Cross entropy between two sets of classes, per pixel: the primitive of the softmax family."""
 
 import math
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from .membership import membership
+from .precision import full_precision
 
 __all__ = ["set_cross_entropy"]
 
@@ -13,21 +14,21 @@ __all__ = ["set_cross_entropy"]
 def set_cross_entropy(
     input: torch.Tensor, admitted: torch.Tensor, competing: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Measure, per pixel, how improbable the admitted classes are among the competing ones.
+    """Compute, per pixel, the negative log probability of the admitted classes among the competing classes.
 
     The loss is logsumexp over the competing logits minus logsumexp over the admitted logits; its gradient is the
     softmax over the competing minus the softmax over the admitted classes. It is exact at any distance between logits,
     and exactly zero, gradient included, where both sets are equal. Half-precision logits are reduced in float32.
 
-    Both come out of one exponential per logit, so the gradient is made with the loss and kept for the backward pass:
-    one tensor of the size and dtype of the logits, as `torch.nn.functional.cross_entropy` keeps one. A second
-    derivative is not implemented, and asking for one raises.
+    Loss and gradient share one exponential per logit, so the gradient is computed with the loss and kept for the
+    backward pass: one tensor of the size and dtype of the logits, as in `torch.nn.functional.cross_entropy`. A second
+    derivative is not implemented; asking for one raises an error.
 
     Args:
         input: logits (B, C, *spatial).
         admitted: bit `c` is set where class `c` may be the truth, integer (B, *spatial); a non-empty subset of
             `competing`.
-        competing: bit `c` is set where class `c` takes part, integer (B, *spatial); None for all classes.
+        competing: bit `c` is set where class `c` competes, integer (B, *spatial); None for all classes.
 
     Returns:
         Loss per pixel (B, *spatial), float32, or float64 for float64 logits.
@@ -42,28 +43,28 @@ def set_cross_entropy(
 
 
 class _SetCrossEntropy(torch.autograd.Function):
-    """Arithmetic in place, because `torch.where` and `masked_fill` take thirty times as long on a CPU."""
+    """In-place arithmetic, because `torch.where` and `masked_fill` take thirty times as long on a CPU."""
 
     @staticmethod
     def forward(ctx: Any, input: torch.Tensor, admitted: torch.Tensor, competing: torch.Tensor | None) -> torch.Tensor:
-        logits = input if input.dtype == torch.float64 else input.float()
+        logits = full_precision(input)
         inside = membership(admitted, logits)
         if competing is not None:
             logits = _lower(logits, membership(competing, logits).sub_(1))
         buffer = _lower(logits, inside - 1)
         highest_admitted = buffer.amax(dim=1)
 
-        # The admitted logits are taken relative to the highest of them. So are the others, unless they lie higher by
-        # more than `reach`: `gap` is what they are lowered further. A term exp(-reach), the square of the precision,
-        # changes no sum: not that of the others, which then is exp(reach) or more, by the admitted ones; nor a sum of
-        # 1 or more by the exponentials clamped there, which spares `exp` its slow path on a CPU.
+        # All logits are taken relative to the highest admitted one. Where another exceeds it by more than `reach`,
+        # those not admitted are lowered by a further `gap`. Their sum is still at least exp(reach), so the admitted
+        # terms do not change it: exp(-reach) is the square of the precision. For the same reason clamping at -reach
+        # changes no sum of 1 or more; it avoids the slow path of `exp` on a CPU.
         reach = -2 * math.log(torch.finfo(logits.dtype).eps)
         shift = torch.maximum(highest_admitted, logits.amax(dim=1) - reach)
         gap = shift - highest_admitted
         relative = torch.sub(logits, shift.unsqueeze(1), out=buffer).addcmul_(inside, gap.unsqueeze(1))
         exponential = relative.clamp_(min=-reach).exp_()
         if competing is not None:
-            torch.threshold_(exponential, 2 * math.exp(-reach), 0)  # exactly zero for what does not take part
+            torch.threshold_(exponential, 2 * math.exp(-reach), 0)  # exactly zero for others
         of_admitted = inside.mul_(exponential)
         of_others = exponential.sub_(of_admitted)
         sum_admitted = of_admitted.sum(dim=1)
@@ -79,13 +80,11 @@ class _SetCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_output: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         if torch.is_grad_enabled():
-            raise RuntimeError(
-                "set_cross_entropy has no second derivative, must be differentiated without create_graph."
-            )
+            raise RuntimeError("set_cross_entropy has no second derivative; differentiate it without create_graph.")
         (gradient,) = ctx.saved_tensors
         return (gradient * grad_output.unsqueeze(1)).to(gradient.dtype), None, None
 
 
 def _lower(logits: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
-    """Lower logits under all others where `below` is -1 instead of 0, before any exponential; in place of `below`."""
+    """Lower logits below all others where `below` is -1 instead of 0, before any exponential; overwrite `below`."""
     return below.mul_(torch.finfo(logits.dtype).max).add_(logits)

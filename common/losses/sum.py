@@ -9,15 +9,11 @@ __all__ = ["SumLoss"]
 
 
 class SumLoss(nn.Module):
-    """The weighted sum of losses on the same logits and the same label-set map.
+    """Weighted sum of losses on the same logits and the same label-set map.
 
     Args:
         losses: losses to add up.
-        weights: weight of each loss, as many as losses.
-
-    Shapes:
-        input: logits (B, C, *spatial).
-        target: label-set map (B, 2, *spatial).
+        weights: weight of each loss.
 
     Example:
         >>> from . import CategoricalCrossEntropyLoss, MarginalLoss
@@ -29,7 +25,7 @@ class SumLoss(nn.Module):
     def __init__(self, losses: Sequence[nn.Module], weights: Sequence[float]) -> None:
         super().__init__()
         if len(losses) != len(weights) or not losses:
-            raise ValueError(f"{len(losses)} losses come with {len(weights)} weights, must be as many, at least one.")
+            raise ValueError(f"expected one weight per loss, got {len(losses)} losses and {len(weights)} weights.")
         self.losses = nn.ModuleList(losses)
         self.weights = weights
 

@@ -1,4 +1,4 @@
-"""Metrics on what the annotation tells."""
+"""Metrics for partially labelled images."""
 
 from .dice import DatasetDice, annotated_dice, summarise
 

@@ -1,4 +1,4 @@
-"""Dice per class and dataset, on what the annotation tells and nothing else."""
+"""Dice per class and dataset, computed only where the class is annotated."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ignite.engine import Engine
 from ignite.metrics import Metric
 from torch import Tensor
 
-from ..label_sets import annotated
+from ..label_sets import annotated, known_masks
 
 __all__ = ["DatasetDice", "annotated_dice", "summarise"]
 
 
 def annotated_dice(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
-    """Dice of every class in every image over the pixels whose annotation tells that class apart.
+    """Compute the Dice of every class in every image over the pixels whose annotation decides that class.
 
-    A class that the image's annotation does not tell is NaN, never 0 or 1; so is 0/0, a class that is told apart,
-    absent, and not predicted. A class that is told apart, absent and yet predicted scores 0.
+    The Dice is NaN, never 0 or 1, if the image does not annotate the class; it is NaN too (0/0) if the class is
+    annotated, absent and not predicted. A class that is annotated and absent but predicted scores 0.
 
     Args:
         prediction: predicted class, integer, (B, *spatial).
@@ -32,22 +32,20 @@ def annotated_dice(prediction: Tensor, target: Tensor, num_classes: int) -> Tens
 
     Example:
         >>> prediction = torch.tensor([[0, 1, 1, 2]])
-        >>> told = torch.full((1, 4), 0b011)                       # background and class 1 are told apart
+        >>> annotated = torch.full((1, 4), 0b011)                  # background and class 1
         >>> truth = torch.tensor([[0b101, 0b010, 0b101, 0b101]])   # pixel 2 is class 1, the rest anything else
-        >>> annotated_dice(prediction, torch.stack([truth, told], dim=1), num_classes=3)
+        >>> annotated_dice(prediction, torch.stack([truth, annotated], dim=1), num_classes=3)
         tensor([[0.0000, 0.6667,    nan]], dtype=torch.float64)
     """
     classes = torch.arange(num_classes, device=prediction.device).view(1, -1, *[1] * (prediction.ndim - 1))
-    told = annotated(target, num_classes)
-    predicted = (prediction.unsqueeze(1) == classes) & told
-    # a pixel belongs to class c if c is all that it admits
-    true = (target[:, :1].to(torch.int64) == (1 << classes)) & told
+    decided, true = annotated(target, num_classes), known_masks(target, num_classes)
+    predicted = (prediction.unsqueeze(1) == classes) & decided
 
     def size(mask: Tensor) -> Tensor:
         return mask.flatten(start_dim=2).sum(dim=2).double()
 
     dice = 2 * size(predicted & true) / (size(predicted) + size(true))
-    return dice.masked_fill(~told.flatten(start_dim=2).any(dim=2), math.nan)
+    return dice.masked_fill(~decided.flatten(start_dim=2).any(dim=2), math.nan)
 
 
 def summarise(
@@ -62,7 +60,8 @@ def summarise(
         classes: names, background first.
 
     Returns:
-        dataset -> class -> mean over the images where it is defined (NaN where it never is); only datasets present.
+        dataset -> class -> mean over the images where it is defined (NaN if it never is); datasets without images are
+        left out.
     """
     return {
         name: {label: float(rows[:, column].nanmean()) for column, label in enumerate(classes) if column > 0}
@@ -72,10 +71,10 @@ def summarise(
 
 
 class DatasetDice(Metric):
-    """Ignite metric: the mean over all (dataset, foreground class) cells, with every cell beside it.
+    """Ignite metric: mean over all (dataset, foreground class) cells, with each cell reported too.
 
-    Each dataset has the same voice whatever its size. `engine.state.metrics` receives the mean under the metric's
-    name, every defined cell as `dice/<dataset>/<class>`; `state.metric_details` the rows of all images.
+    Datasets are weighted equally, regardless of size. `engine.state.metrics` receives the mean under the metric's name
+    and each defined cell as `dice/<dataset>/<class>`; `state.metric_details` receives the values of all images.
 
     Args:
         classes: names, background first.
@@ -94,27 +93,27 @@ class DatasetDice(Metric):
         self._index: list[Tensor] = []
 
     def update(self, output: Mapping[str, Tensor]) -> None:
-        """Take the images of a batch: `pred` logits (B, C, *spatial), `label`, `dataset` (B,) and `index` (B,)."""
+        """Add the images of a batch: `pred` logits (B, C, *spatial), `label`, `dataset` (B,) and `index` (B,)."""
         prediction = output["pred"].argmax(dim=1)
         self._dice.append(annotated_dice(prediction, output["label"], len(self.classes)))
         self._dataset.append(output["dataset"])
         self._index.append(output["index"])
 
     def compute(self) -> float:
-        """Return the mean over all defined cells, NaN if there is none."""
+        """Return the mean over all defined cells, or NaN without any."""
         cells = [value for row in self._table().values() for value in row.values() if not math.isnan(value)]
         return sum(cells) / len(cells) if cells else math.nan
 
     def iteration_completed(self, engine: Engine) -> None:
-        """Hand an evaluator's batch and output to `update`."""
+        """Pass an evaluator's batch and output to `update`."""
         batch: Mapping[str, Any] = engine.state.batch
         self.update({**engine.state.output, "dataset": batch["dataset"], "index": batch["index"]})
 
     def completed(self, engine: Engine, name: str) -> None:
-        """Write the mean, the cells and the rows into the engine's state."""
+        """Write the mean, the cells and the values of all images to the engine's state."""
         super().completed(engine, name)
         for cell in [key for key in engine.state.metrics if key.startswith("dice/")]:
-            del engine.state.metrics[cell]  # of an earlier evaluation, in which it may have been defined
+            del engine.state.metrics[cell]  # from an earlier evaluation, where it may have been defined
         for dataset, row in self._table().items():
             for label, value in row.items():
                 if not math.isnan(value):

@@ -1,4 +1,4 @@
-"""The layers of Swin-Unet besides its attention: block, patch merging and patch expanding."""
+"""The layers of Swin-Unet other than attention: block, patch merging and patch expanding."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["PatchExpanding", "PatchMerging", "SwinBlock"]
 
 
 class SwinBlock(nn.Module):
-    """Attention within windows, then two dense layers for each token, each added to what came in.
+    """Attention within windows, then two dense layers per token, each with a residual connection.
 
     Args:
         channels: of a token.
-        grid: tokens a side of the image.
-        window: tokens a side of a window.
-        shifted: whether the windows are moved by half a window.
-        drop_path: probability of leaving either part out for an image of a training batch.
+        grid: tokens per side of the image.
+        window: tokens per side of a window.
+        shifted: shift the windows by half a window.
+        drop_path: probability of skipping either part for an image of a training batch.
 
     Shapes:
         input and output: (B, grid, grid, channels).
@@ -48,10 +48,10 @@ class SwinBlock(nn.Module):
 
 
 class PatchMerging(nn.Module):
-    """Join 2 x 2 tokens to one of twice the channels.
+    """Merge 2 x 2 tokens into one token with twice the channels.
 
     Args:
-        channels: of a token that comes in.
+        channels: of an input token.
 
     Shapes:
         input: (B, H, W, channels). output: (B, H / 2, W / 2, 2 * channels).
@@ -76,12 +76,12 @@ class PatchMerging(nn.Module):
 
 
 class PatchExpanding(nn.Module):
-    """Spread each token over `side` x `side` new ones: a learnt upsampling without convolution.
+    """Expand each token into `side` x `side` new tokens: learned upsampling without convolution.
 
     Args:
-        channels: of a token that comes in.
-        expanded: channels of a token that goes out.
-        side: new tokens along each edge of an old one.
+        channels: of an input token.
+        expanded: channels of an output token.
+        side: new tokens per side of an input token.
 
     Shapes:
         input: (B, H, W, channels). output: (B, side * H, side * W, expanded).

@@ -1,4 +1,4 @@
-"""Swin-Unet: a U-Net whose layers are attention within shifted windows, without a convolution."""
+"""Swin-Unet: a U-Net of attention within shifted windows, without convolutions."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .tiles import split_tiles
 
 __all__ = ["SwinUnet"]
 
-PATCH = 4  # pixels a side of what becomes a token
+PATCH = 4  # pixels per side of a token
 
 
 def _fits(image_size: int, stages: int, window: int) -> bool:
-    """Tell whether every stage has whole tokens, and whole windows of them or less than one."""
+    """Return whether every stage has whole tokens, and either whole windows or fewer tokens per side than a window."""
     coarsest, rest = divmod(image_size, PATCH * 2 ** (stages - 1))
     grids = [coarsest * 2**level for level in range(stages)]
     return coarsest > 0 and rest == 0 and all(grid <= window or grid % window == 0 for grid in grids)
@@ -25,7 +25,9 @@ def _fits(image_size: int, stages: int, window: int) -> bool:
 
 def _check(image_size: int, stages: int, window: int) -> None:
     if stages < 1 or window < 2:
-        raise ValueError(f"{stages} stages with windows of {window} tokens a side; at least 1 and 2 make a network.")
+        raise ValueError(
+            f"expected at least 1 stage and windows of at least 2 tokens per side, got {stages} and {window}."
+        )
     if _fits(image_size, stages, window):
         return
     smaller = next((size for size in range(image_size - 1, 0, -1) if _fits(size, stages, window)), None)
@@ -33,37 +35,37 @@ def _check(image_size: int, stages: int, window: int) -> None:
     windows = [side for side in range(2, image_size // PATCH + 1) if _fits(image_size, stages, side)]
     raise ValueError(
         f"image_size {image_size} does not suit window_size {window} in {stages} stages: image_size / {PATCH}, halved "
-        f"from stage to stage, must stay whole, and be a multiple of window_size or less. Allowed are image_size "
+        f"from stage to stage, must be whole, and a multiple of window_size or smaller. Use image_size "
         f"{larger if smaller is None else f'{smaller} or {larger}'}, or for {image_size} window_size "
         f"{', '.join(map(str, windows)) or '(none)'}."
     )
 
 
 class SwinUnet(nn.Module):
-    """Segment images by attention alone: patches of 4 x 4 pixels are tokens that meet within windows.
+    """Segment images by attention alone: patches of 4 x 4 pixels are tokens that attend to each other within windows.
 
-    The encoder merges patches from stage to stage, the decoder expands them again and takes in what the encoder had at
-    the same resolution; the last stage is the bottleneck. Where a stage has fewer tokens a side than a window, one
-    window takes them all. Heads have 32 channels, as in Swin, or the next number that divides evenly. The paper starts
-    from ImageNet's weights; here they are random. With the defaults, 3 channels in and 9 classes out it has
+    The encoder merges patches from stage to stage; the decoder expands them again and adds skip connections from the
+    encoder at the same resolution; the last stage is the bottleneck. A stage with fewer tokens per side than a window
+    has a single window. Heads have 32 channels, as in Swin, or the next number that divides evenly. The paper starts
+    from ImageNet weights; here the weights are random. With the defaults, 3 input channels and 9 classes it has
     27.2 million parameters.
 
     Args:
         in_channels: channels of the image.
         out_channels: classes.
-        image_size: pixels a side; the images are square.
+        image_size: pixels per side; the images are square.
         embed_dim: channels of a token in the first stage; doubles from stage to stage.
-        depths: layers of each stage of the encoder, every second one with shifted windows; the decoder mirrors them.
-        window_size: tokens a side of a window.
-        drop_path: probability of leaving a layer out for an image in training; rises with depth, from 0 to this.
+        depths: layers of each encoder stage, every second one with shifted windows; the decoder mirrors them.
+        window_size: tokens per side of a window.
+        drop_path: probability of skipping a layer for an image in training; increases with depth from 0 to this value.
 
     Shapes:
         input: (B, in_channels, image_size, image_size).
         output: logits (B, out_channels, image_size, image_size).
 
     Raises:
-        ValueError: if an image does not divide into whole patches and windows, `drop_path` is no probability below 1,
-            or images of another shape come in.
+        ValueError: if an image does not divide into whole patches and windows, `drop_path` is not in [0, 1), or the
+            input has another shape.
 
     References:
         Cao et al. (2022), Swin-Unet: Unet-like pure transformer for medical image segmentation, arXiv 2105.05537.
@@ -88,7 +90,7 @@ class SwinUnet(nn.Module):
         super().__init__()
         _check(image_size, len(depths), window_size)
         if not 0 <= drop_path < 1:
-            raise ValueError(f"drop_path is {drop_path}; it is a probability, 0 to less than 1.")
+            raise ValueError(f"expected drop_path from 0 to less than 1, got {drop_path}.")
         self.image_shape = (in_channels, image_size, image_size)
         widths = [embed_dim * 2**stage for stage in range(len(depths))]
         rates = torch.linspace(0, drop_path, sum(depths)).tolist()
@@ -109,7 +111,7 @@ class SwinUnet(nn.Module):
         self.head = nn.Sequential(
             nn.LayerNorm(embed_dim),
             PatchExpanding(embed_dim, embed_dim, PATCH),
-            nn.Linear(embed_dim, out_channels, bias=False),  # the norm before it has one
+            nn.Linear(embed_dim, out_channels, bias=False),  # the norm before it has a bias
         )
         for part in (self.encoder, self.merge, self.bottleneck, self.expand, self.fuse, self.decoder, self.head):
             part.apply(_initialize)
@@ -117,7 +119,7 @@ class SwinUnet(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Compute logits (B, out_channels, H, W) of images (B, in_channels, H, W)."""
         if image.shape[1:] != self.image_shape:
-            raise ValueError(f"images {tuple(image.shape)} came into a network for images (B, *{self.image_shape}).")
+            raise ValueError(f"expected images (B, *{self.image_shape}), got {tuple(image.shape)}.")
         x = self.embed(split_tiles(image.movedim(1, 3), PATCH).flatten(3))
         skipped = []
         for stage, merge in zip(self.encoder, self.merge, strict=True):
@@ -131,7 +133,7 @@ class SwinUnet(nn.Module):
 
 
 def _initialize(module: nn.Module) -> None:
-    """Scale weights by the number of channels: Swin's fixed 0.02 starts a narrow network on a plateau.
+    """Scale weights by the number of channels: with Swin's fixed 0.02 a narrow network starts on a plateau.
 
     The embedding keeps PyTorch's biases: without them its norm would make all grey values of a uniform patch equal.
     """

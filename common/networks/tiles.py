@@ -1,4 +1,4 @@
-"""Tiles of a token grid: Swin-Unet's patches, windows, merging and expanding are all this cutting and its inverse."""
+"""Split a token grid into tiles and join them again: patches, windows, merging and expanding of Swin-Unet."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ __all__ = ["join_tiles", "split_tiles"]
 
 
 def split_tiles(grid: torch.Tensor, side: int) -> torch.Tensor:
-    """Cut a grid of tokens into square tiles.
+    """Split a grid of tokens into square tiles.
 
     Args:
         grid: tokens (B, H, W, C); `side` divides H and W.
-        side: tokens along an edge of a tile.
+        side: tokens per side of a tile.
 
     Returns:
-        (B, H / side, W / side, side * side, C), the tokens of a tile row by row.
+        (B, H / side, W / side, side * side, C), the tokens of each tile row by row.
 
     Example:
-        >>> split_tiles(torch.arange(16).reshape(1, 4, 4, 1), 2)[0, 0, 1].flatten()  # the tile at the upper right
+        >>> split_tiles(torch.arange(16).reshape(1, 4, 4, 1), 2)[0, 0, 1].flatten()  # the upper right tile
         tensor([2, 3, 6, 7])
     """
     batch, height, width, channels = grid.shape
@@ -29,7 +29,7 @@ def split_tiles(grid: torch.Tensor, side: int) -> torch.Tensor:
 
 
 def join_tiles(tiles: torch.Tensor) -> torch.Tensor:
-    """Put tiles (B, H / side, W / side, side * side, C) together again: the inverse of `split_tiles`.
+    """Join tiles (B, H / side, W / side, side * side, C) to a grid: the inverse of `split_tiles`.
 
     Example:
         >>> join_tiles(torch.arange(8).reshape(1, 1, 2, 4, 1))[0, ..., 0]

@@ -10,11 +10,11 @@ from .tiles import join_tiles, split_tiles
 
 __all__ = ["WindowAttention", "heads_of", "relative_position", "shift_mask"]
 
-HEAD = 32  # channels a head has at least, Liu et al. (2021), section 3.3
+HEAD = 32  # minimum channels per head, Liu et al. (2021), section 3.3
 
 
 def heads_of(channels: int) -> int:
-    """Count the heads that share `channels` evenly, each of 32 or the next possible number of channels.
+    """Return the number of heads that divides `channels` evenly into 32 each, or the next possible number.
 
     Example:
         >>> [heads_of(channels) for channels in (96, 192, 48, 112)]
@@ -24,13 +24,13 @@ def heads_of(channels: int) -> int:
 
 
 def relative_position(window: int) -> torch.Tensor:
-    """Number the offset between any two tokens of a window.
+    """Number the relative positions of all pairs of tokens in a window.
 
     Args:
-        window: tokens a side.
+        window: tokens per side.
 
     Returns:
-        (window ** 2, window ** 2), int64 below (2 * window - 1) ** 2, equal where the offsets in rows and columns are.
+        (window ** 2, window ** 2), int64 below (2 * window - 1) ** 2, equal for equal offsets in rows and columns.
 
     Example:
         >>> relative_position(2)[0]  # of the first token to itself, its right, lower and diagonal neighbour
@@ -42,15 +42,15 @@ def relative_position(window: int) -> torch.Tensor:
 
 
 def shift_mask(grid: int, window: int, shift: int) -> torch.Tensor:
-    """Tell, for each window of a rolled grid, which tokens must not meet: rolling brings opposite edges together.
+    """Mask, in each window of a rolled grid, pairs of tokens from opposite edges, which rolling brings together.
 
     Args:
-        grid: tokens a side of the image.
-        window: tokens a side of a window.
+        grid: tokens per side of the image.
+        window: tokens per side of a window.
         shift: tokens by which the grid was rolled up and left.
 
     Returns:
-        (windows, window ** 2, window ** 2), 0 where a token may attend to another and -inf where not.
+        (windows, window ** 2, window ** 2), 0 where a token may attend to another and -inf elsewhere.
 
     Example:
         >>> shift_mask(4, 2, 1)[1]  # upper right: its right column came from the left edge
@@ -66,16 +66,16 @@ def shift_mask(grid: int, window: int, shift: int) -> torch.Tensor:
 
 
 class WindowAttention(nn.Module):
-    """Multi-head attention of each token to those of its window, with a learnt bias for each relative position.
+    """Multi-head attention of each token to the tokens of its window, with a learned bias per relative position.
 
-    A window is cut down to the grid, and then not shifted: there is nothing beyond it. Masks are made once, and
-    windows with different masks take the place of heads, so that one call of PyTorch's fused attention does all.
+    A window larger than the grid is reduced to the grid and not shifted. Masks are computed once, and windows with
+    different masks are treated as heads, so that one call of PyTorch's fused attention suffices.
 
     Args:
         channels: of a token.
-        grid: tokens a side of the image.
-        window: tokens a side of a window; divides `grid` or exceeds it.
-        shifted: whether windows are moved by half a window, without meeting across the image's edge.
+        grid: tokens per side of the image.
+        window: tokens per side of a window; divides `grid` or exceeds it.
+        shifted: shift the windows by half a window, without attention across the edge of the image.
 
     Shapes:
         input and output: (B, grid, grid, channels).
@@ -100,8 +100,8 @@ class WindowAttention(nn.Module):
         self.out = nn.Linear(channels, channels)
         self.position_bias = nn.Parameter(torch.empty(self.heads, (2 * self.window - 1) ** 2))
         nn.init.trunc_normal_(self.position_bias, std=0.02)
-        size = grid if self.shift else self.window  # unshifted windows share one mask, which is 0
-        # not saved: both follow from the arguments, and weights stay loadable at another image size
+        size = grid if self.shift else self.window  # unshifted windows share one mask of zeros
+        # not saved: both follow from the arguments, so weights can be loaded at another image size
         self.register_buffer("position", relative_position(self.window), persistent=False)
         self.register_buffer("mask", shift_mask(size, self.window, self.shift)[:, None], persistent=False)
 

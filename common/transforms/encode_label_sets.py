@@ -1,4 +1,4 @@
-"""The last deterministic step of every pipeline: integer annotation in, label-set map out."""
+"""The last deterministic step of every pipeline: encode integer annotations as label-set maps."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["EncodeLabelSetsd"]
 
 
 class EncodeLabelSetsd:
-    """Turn the annotation values of a batch into label-set maps by each image's dataset and what it leaves unlabelled.
+    """Encode the annotations of a batch as label-set maps, by the dataset and the unlabelled classes of each image.
 
     Args:
-        label_sets: what each annotation value of each dataset may stand for.
+        label_sets: of the datasets.
     """
 
     def __init__(self, label_sets: LabelSets) -> None:

@@ -1,4 +1,4 @@
-"""Label dropout: forget annotated classes at random, so that a missing label stops telling the scanner."""
+"""Label dropout: drop annotated classes at random, so that a missing label does not reveal the scanner."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ __all__ = ["RandLabelDropoutd"]
 class RandLabelDropoutd(Randomizable):
     """Drop each partially labelled class of each image with probability `prob` (Islam et al., 2024).
 
-    Only classes that some training image lacks can be dropped: the others carry no link between the absence of
-    a label and the scanner. A dropped class leaves the annotation and its pixels become ambiguous (`drop_classes`).
+    Only classes that some training images do not annotate are dropped: for the other classes, the absence of a label
+    says nothing about the scanner. A dropped class leaves the annotation, and its pixels become ambiguous
+    (`drop_classes`).
 
     Args:
-        label_sets: the label sets of the training data.
-        prob: of dropping a class of an image; 1 removes all supervision of those classes.
+        label_sets: of the training data.
+        prob: probability of dropping a class of an image; 1 removes all supervision of those classes.
 
     Raises:
         ValueError: if `prob` is outside 0 to 1.
@@ -32,7 +33,7 @@ class RandLabelDropoutd(Randomizable):
 
     def __init__(self, label_sets: LabelSets, prob: float) -> None:
         if not 0 <= prob <= 1:
-            raise ValueError(f"label dropout is {prob}; it is a probability, 0 to 1.")
+            raise ValueError(f"expected a label dropout probability from 0 to 1, got {prob}.")
         self.label_sets = label_sets
         self.prob = prob
         self.droppable = [name in label_sets.partially_labelled() for name in label_sets.classes]

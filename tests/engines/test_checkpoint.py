@@ -11,11 +11,12 @@ import torch
 from ignite.engine import Events
 from tiny_training import SETTINGS, Tiny, stop_at
 
-from common.engines import BestAndLast, Resume, save_atomically
+from common.engines import BestAndLast, Resume
+from common.engines.checkpoint import save_checkpoint
 
 
 class Interrupted(Exception):
-    """What ends a training in these tests."""
+    """Ends a training in these tests."""
 
 
 def load(path: Path) -> Any:
@@ -23,7 +24,7 @@ def load(path: Path) -> Any:
 
 
 def rows(folder: Path) -> list[dict[str, float]]:
-    """Rows of the history without what the clock says."""
+    """Return the rows of the history without times."""
     clock = ("seconds", "images_per_second")
     return [
         {k: v for k, v in row.items() if k not in clock} for row in json.loads((folder / "history.json").read_text())
@@ -39,7 +40,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ):
     path = tmp_path / "last.pt"
-    save_atomically({"epoch": 1}, path)
+    save_checkpoint({"epoch": 1}, path)
 
     def fail(_: Any, file: Any) -> None:
         file.write(b"half a checkpoint")
@@ -47,31 +48,31 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(
 
     monkeypatch.setattr(torch, "save", fail)
     if isinstance(error, Exception):
-        message = r"last\.pt could not be written \(no space left\); the previous checkpoint is untouched"
+        message = r"last\.pt could not be written \(no space left\)\. Nothing was lost"
         with pytest.raises(OSError, match=message):
-            save_atomically({"epoch": 2}, path)
+            save_checkpoint({"epoch": 2}, path)
     else:
         with pytest.raises(KeyboardInterrupt):
-            save_atomically({"epoch": 2}, path)
+            save_checkpoint({"epoch": 2}, path)
     assert load(path) == {"epoch": 1}
     assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
 
 
 def test_the_old_file_stands_until_the_new_one_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "last.pt"
-    save_atomically({"epoch": 1}, path)
+    save_checkpoint({"epoch": 1}, path)
     os.link(path, tmp_path / "old")  # a reader that has the old file open
     seen = []
     monkeypatch.setattr(os, "fsync", lambda _: seen.append(load(path)))
-    save_atomically({"epoch": 2}, path)
+    save_checkpoint({"epoch": 2}, path)
     assert seen == [{"epoch": 1}]
     assert load(path) == {"epoch": 2}
     assert load(tmp_path / "old") == {"epoch": 1}, "the new file takes the name, it is not written over the old one"
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path):
+def test_a_missing_folder_is_named(tmp_path: Path):
     with pytest.raises(OSError, match=r"gone/last\.pt could not be written"):
-        save_atomically({}, tmp_path / "gone" / "last.pt")
+        save_checkpoint({}, tmp_path / "gone" / "last.pt")
 
 
 def engine_after(epoch: int) -> SimpleNamespace:
@@ -122,7 +123,7 @@ def test_two_epochs_and_two_resumed_equal_four(tmp_path: Path):
     assert rows(tmp_path / "whole")[0]["loss"] != rows(tmp_path / "whole")[1]["loss"], "the network learns"
 
 
-def test_resuming_restores_everything_that_the_training_was(tmp_path: Path):
+def test_resuming_restores_the_whole_training(tmp_path: Path):
     first = Tiny(tmp_path, epochs=2).run()
     checkpoint = load(tmp_path / "last.pt")
     checkpoint |= {"best_metric": 0.98, "best_metric_epoch": 1}
@@ -183,7 +184,7 @@ def test_other_settings_are_refused_by_name(tmp_path: Path):
 
 
 @pytest.mark.parametrize("kind", ["empty", "text", "truncated", "weights"])
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, kind: str):
+def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path: Path, kind: str):
     path = tmp_path / "last.pt"
     torch.save({"weight": torch.zeros(100)}, path)
     content = {"empty": b"", "text": b"hello", "truncated": path.read_bytes()[:-200], "weights": path.read_bytes()}

@@ -1,4 +1,4 @@
-"""Prediction rules: the class that a loss made most likely."""
+"""Inferers predict the most likely class under each loss."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def test_the_background_wins_where_no_structure_is_more_likely_than_not(logits: 
     inputs = torch.zeros(2, 1, 3, 4)
     found = BackgroundReferenceInferer()(inputs, network(torch.tensor(logits).view(1, 3, 1, 1)))
     assert (found.argmax(dim=1) == expected).all()
-    # the same rule in terms of probabilities: sigmoid of each structure against one half
+    # the same rule for probabilities: compare the sigmoid of each structure with one half
     probability = torch.tensor(logits[1:]).sigmoid()
     assert expected == (0 if probability.max() < 0.5 else int(probability.argmax()) + 1)
 
@@ -56,7 +56,7 @@ def test_the_gradient_reaches_the_structures_and_not_the_background():
         ("categorical_ce", SimpleInferer),
     ],
 )
-def test_each_loss_gets_the_rule_it_was_trained_for(loss: str, kind: type):
+def test_each_loss_has_its_inferer(loss: str, kind: type):
     assert type(inferer_for(loss)) is kind
 
 
@@ -73,7 +73,7 @@ def test_frames_are_run_a_few_at_a_time_with_the_same_result():
     assert len(FramesInferer(SimpleInferer(), 3)(images[:0], net)) == 0
 
 
-def test_turned_and_scaled_copies_come_back_to_where_they_were():
+def test_rotated_and_scaled_copies_are_moved_back():
     blob = torch.zeros(1, 1, 64, 64)
     blob[..., 20:40, 10:50] = 1.0
 
@@ -91,7 +91,7 @@ def test_turned_and_scaled_copies_come_back_to_where_they_were():
     assert not torch.equal(both[1:], averaged)
 
 
-def test_stills_alone_are_averaged_unless_told_otherwise():
+def test_only_the_frames_asked_for_are_averaged():
     runs = []
 
     def net(inputs: torch.Tensor) -> torch.Tensor:
@@ -102,5 +102,5 @@ def test_stills_alone_are_averaged_unless_told_otherwise():
         runs.clear()
         FramesInferer(SimpleInferer(), 4, word)(torch.zeros(frames, 1, 4, 4), net)
         assert runs == expected, (word, frames)
-    with pytest.raises(ValueError, match=r"augmented is True; it is one of stills, always, never"):
+    with pytest.raises(ValueError, match=r"expected augmented to be one of stills, always, never, got True"):
         FramesInferer(SimpleInferer(), 4, True)

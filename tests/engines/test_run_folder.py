@@ -1,4 +1,4 @@
-"""A new training sets an old one aside; weights are used as they were trained."""
+"""A new training keeps the folders of earlier ones; weights are used as they were trained."""
 
 from pathlib import Path
 
@@ -55,28 +55,28 @@ def weights(tmp_path: Path) -> Path:
 
 def test_weights_are_used_with_the_settings_of_their_training(weights: Path):
     require_checkpoint(weights, {"loss": "marginal", "network": "unet"})
-    with pytest.raises(ValueError, match=r"model\.pt was trained with --loss marginal; use it with the same"):
+    with pytest.raises(ValueError, match=r"model\.pt was trained with --loss marginal; use it with the same settings"):
         require_checkpoint(str(weights), {"loss": "adaptive_bce", "network": "unet"})
     with pytest.raises(ValueError, match=r"was trained with --loss marginal --network unet; use it"):
         require_checkpoint(weights, {"loss": "adaptive_bce", "network": "big"})
 
 
-def test_weights_without_a_training_beside_them_are_trusted(weights: Path):
+def test_weights_without_a_configuration_are_accepted(weights: Path):
     with pytest.raises(ValueError, match=r"was trained with --loss marginal"):
         require_checkpoint(weights, {"loss": "adaptive_bce"})
     weights.with_name("config.yaml").unlink()
     assert require_checkpoint(weights, {"loss": "adaptive_bce"}) is None, "nothing is known that could differ"
 
 
-def test_a_setting_that_the_training_did_not_know_is_not_held_against_it(weights: Path):
+def test_a_setting_that_the_training_did_not_record_is_accepted(weights: Path):
     assert require_checkpoint(weights, {"loss": "marginal", "reading": "masked_softmax"}) is None
     with pytest.raises(ValueError, match=r"was trained with --loss marginal; use it"):
         require_checkpoint(weights, {"loss": "adaptive_bce", "reading": "masked_softmax"})
 
 
-def test_missing_weights_say_how_to_get_them(tmp_path: Path):
+def test_the_error_for_missing_weights_explains_how_to_get_them(tmp_path: Path):
     message = (
-        r"model\.pt is missing\. Train first with the same --loss, .* or name other weights with --checkpoint PATH"
+        r"model\.pt is missing\. Train first with the same --loss, .* or choose other weights with --checkpoint PATH"
     )
     with pytest.raises(FileNotFoundError, match=message):
         require_checkpoint(tmp_path / "model.pt", {})

@@ -1,4 +1,4 @@
-"""What is drawn in an epoch depends on the seed and the epoch, on nothing that happened before."""
+"""Random draws of an epoch depend only on seed and epoch."""
 
 from types import SimpleNamespace
 
@@ -26,7 +26,7 @@ def test_an_epoch_draws_the_same_whatever_happened_before():
     assert draws(seed=3, epoch=7) == draws(seed=3, epoch=7, before=4)
 
 
-def test_epochs_and_seeds_draw_apart():
+def test_epochs_and_seeds_draw_differently():
     every = [draws(seed, epoch) for seed in range(4) for epoch in range(1, 5)]
     for source in zip(*every, strict=True):
         assert len(set(source)) == len(every)

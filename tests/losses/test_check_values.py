@@ -1,4 +1,4 @@
-"""Numbers worked out by hand and by independent code: four pixels, classes background, LV, LVM, LA."""
+"""Values computed by hand and by independent code: four pixels, classes background, LV, LVM, LA."""
 
 import math
 
@@ -84,8 +84,8 @@ def test_a_certain_but_wrong_structure_costs_its_logit(gap):
     loss = MarginalLoss()(logits, SETS.encode(torch.tensor([[0]]), "lv")[None])
     loss.backward()
     assert loss.item() == pytest.approx(math.log(3 + math.exp(gap)) - math.log(3))
-    share = math.exp(gap) / (3 + math.exp(gap))  # probability of the structure
-    expected = torch.tensor([-share / 3, share, -share / 3, -share / 3]).reshape(1, 4, 1)
+    wrong = math.exp(gap) / (3 + math.exp(gap))  # probability of the structure
+    expected = torch.tensor([-wrong / 3, wrong, -wrong / 3, -wrong / 3]).reshape(1, 4, 1)
     torch.testing.assert_close(logits.grad, expected)
 
 
@@ -96,7 +96,7 @@ def test_the_extreme_of_the_table():
     )
 
 
-# Values for what the table leaves out
+# Cases that the table leaves out
 
 
 def test_members_of_a_superclass_are_admitted_together():
@@ -107,7 +107,7 @@ def test_members_of_a_superclass_are_admitted_together():
     assert AdaptiveCrossEntropyLoss("masked_softmax")(logits, whole).item() == pytest.approx(-math.log(0.5))
     assert AdaptiveCrossEntropyLoss("annotated_foreground")(logits, whole).item() == pytest.approx(-math.log(0.5))
     assert CategoricalCrossEntropyLoss()(logits, whole).item() == pytest.approx(-math.log(0.2))
-    # only the left atrium is asked for, and it is not there: log(1 + e^log 4)
+    # only the left atrium is counted, and it is absent: log(1 + e^log 4)
     assert AdaptiveBCELoss()(logits, whole).item() == pytest.approx(math.log(5))
     assert AdaptiveBCELoss(exclusive_negatives=True)(logits, whole).item() == pytest.approx(math.log(5))
     # impossible: the left atrium, with probability .4 at the only pixel
@@ -116,7 +116,7 @@ def test_members_of_a_superclass_are_admitted_together():
     assert LeafDiceLoss()(logits, whole).item() == 0
 
 
-def test_exclusive_negatives_ask_for_the_unannotated_structures_inside_annotated_ones_only():
+def test_exclusive_negatives_add_unannotated_structures_inside_annotated_ones_only():
     per_pixel = AdaptiveBCELoss(exclusive_negatives=True, reduction="none")(LOGITS, target("lv"))[0]
     plain = AdaptiveBCELoss(reduction="none")(LOGITS, target("lv"))[0]
     certain = sum(math.log1p(math.exp(z)) for z in (0.0, -1.0))  # LVM and LA at the one pixel annotated as LV

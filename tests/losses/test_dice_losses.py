@@ -1,4 +1,4 @@
-"""The Dice forms against MONAI's DiceLoss on merged maps, and how images share a mean."""
+"""The Dice losses against MONAI's DiceLoss on merged maps, and their means over images."""
 
 import monai.losses
 import pytest
@@ -52,7 +52,7 @@ def test_missing_classes_are_merged_into_background(include_background):
 
 
 @pytest.mark.parametrize("include_background", [False, True])
-def test_ignored_pixels_are_as_if_they_were_cut_out(include_background):
+def test_ignored_pixels_count_as_if_they_were_cropped(include_background):
     logits, _, label = example("full")
     label[..., 3:] = 4
     loss = MarginalDiceLoss(include_background)
@@ -64,20 +64,20 @@ def test_ignored_pixels_are_as_if_they_were_cut_out(include_background):
 
 def test_members_of_a_superclass_merge_where_background_is_ambiguous_and_not_where_it_is_known():
     probability = torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]]).T[None]
-    told = LabelSets(CLASSES, {"full": FULL, "whole": [["background"], ["lv", "lvm"], ["la"]]})
+    sets = LabelSets(CLASSES, {"full": FULL, "whole": [["background"], ["lv", "lvm"], ["la"]]})
     loss = MarginalDiceLoss(include_background=True, reduction="none")
-    known = loss(probability.log(), told.encode(torch.tensor([[0, 1]]), "whole")[None])[0]
+    known = loss(probability.log(), sets.encode(torch.tensor([[0, 1]]), "whole")[None])[0]
     # background: p = .1, .4 against 1, 0; left atrium: p = .4, .1 against 0, 0
     torch.testing.assert_close(known, torch.tensor([1 - 2 * 0.1 / 1.5, 0.0, 0.0, 1.0]))
     dropped = drop_classes(
-        told.encode(torch.tensor([[0, 2]]), "full")[None], torch.tensor([[False, True, True, False]])
+        sets.encode(torch.tensor([[0, 2]]), "full")[None], torch.tensor([[False, True, True, False]])
     )
     merged = loss(probability.log(), dropped)[0]
     # background with lv and lvm: p = .6, .9, truth 1, 1
     torch.testing.assert_close(merged[0], torch.tensor(1 - 2 * 1.5 / 3.5))
 
 
-def test_leaf_dice_sees_the_pixels_of_a_single_class_only():
+def test_leaf_dice_counts_only_pixels_of_a_single_class():
     logits, target, label = example("lv")
     known = label[0, 0] == 1
     probability = logits.softmax(dim=1)[:, 1, known].sum()
@@ -87,7 +87,7 @@ def test_leaf_dice_sees_the_pixels_of_a_single_class_only():
     torch.testing.assert_close(LeafDiceLoss()(changed, target), expected)
 
 
-def test_exclusion_is_the_overlap_with_the_impossible():
+def test_exclusion_is_the_dice_with_impossible_pixels():
     logits, target, _ = example("full", "lv")
     impossible = ~admitted(target, 4)[:, 1:]
     expected = 1 - monai_dice(logits.softmax(dim=1)[:, 1:], impossible.float())
@@ -102,7 +102,7 @@ def test_unlabelled_images_do_not_move_the_mean(loss):
 
 
 @pytest.mark.parametrize("loss", [MarginalDiceLoss, LeafDiceLoss])
-def test_every_counted_pair_of_image_and_class_weighs_the_same(loss):
+def test_every_counted_pair_of_image_and_class_has_the_same_weight(loss):
     logits, target, _ = example("lv", "full")
     each = loss("none" if loss is LeafDiceLoss else False, *([] if loss is LeafDiceLoss else ["none"]))(logits, target)
     assert each.shape == (2, 4)

@@ -1,4 +1,6 @@
-"""Wrong use raises once, and names the culprit."""
+"""Wrong use raises an error that names the culprit."""
+
+import math
 
 import pytest
 import torch
@@ -12,18 +14,20 @@ TARGET = torch.ones(2, 2, 4, 5, dtype=torch.uint8)
 @pytest.mark.parametrize(
     ("logits", "target", "error", "message"),
     [
-        (LOGITS.long(), TARGET, TypeError, r"input has dtype torch.int64, must be floating-point logits"),
-        (LOGITS, TARGET.float(), TypeError, r"target has dtype torch.float32, must be a label-set map"),
-        (LOGITS, TARGET.bool(), TypeError, r"target has dtype torch.bool, must be a label-set map"),
-        (LOGITS[:, :, 0, 0], TARGET, ValueError, r"input has shape \(2, 3\), must be \(B, C, \*spatial\)"),
+        (LOGITS.long(), TARGET, TypeError, r"expected floating-point logits as input, got torch.int64"),
+        (LOGITS, TARGET.float(), TypeError, r"expected a label-set map of dtype .* as target, got torch.float32"),
+        (LOGITS, TARGET.bool(), TypeError, r"expected a label-set map of dtype .* as target, got torch.bool"),
+        (LOGITS[:, :, 0, 0], TARGET, ValueError, r"expected logits \(B, C, \*spatial\) as input, got \(2, 3\)"),
         (
             LOGITS,
             TARGET[:, :1],
             ValueError,
-            r"target has shape \(2, 1, 4, 5\), must be the label-set map \(2, 2, 4, 5\)",
+            r"expected a label-set map \(2, 2, 4, 5\) for logits \(2, 3, 4, 5\), got a target of \(2, 1, 4, 5\)",
         ),
-        (LOGITS, TARGET[:1], ValueError, r"target has shape \(1, 2, 4, 5\)"),
-        (LOGITS, TARGET[..., :4], ValueError, r"target has shape \(2, 2, 4, 4\)"),
+        (LOGITS, TARGET[:1], ValueError, r"got a target of \(1, 2, 4, 5\)"),
+        (LOGITS, TARGET[..., :4], ValueError, r"got a target of \(2, 2, 4, 4\)"),
+        (LOGITS, TARGET.repeat(1, 2, 1, 1), ValueError, r"got a target of \(2, 4, 4, 5\)"),
+        (LOGITS, TARGET[..., None], ValueError, r"got a target of \(2, 2, 4, 5, 1\)"),
         (torch.zeros(2, 9, 4, 5), TARGET, ValueError, r"torch.uint8 holds 8 classes, but the logits have 9"),
         (torch.zeros(2, 16, 4, 5), TARGET.short(), ValueError, r"torch.int16 holds 15 classes, but the logits have 16"),
     ],
@@ -34,17 +38,44 @@ def test_logits_and_label_set_map_must_agree(logits, target, error, message):
 
 
 def test_an_unknown_reduction_is_refused():
-    with pytest.raises(ValueError, match="reduction is 'average', must be 'mean', 'sum' or 'none'"):
-        MarginalLoss("average")(LOGITS, TARGET)
+    for word in ("average", "mode", "no", "zzz"):
+        with pytest.raises(ValueError, match=f"expected reduction 'mean', 'sum' or 'none', got '{word}'"):
+            MarginalLoss(word)(LOGITS, TARGET)
 
 
 def test_an_unknown_reading_is_refused():
-    with pytest.raises(ValueError, match="reading is 'masked', must be 'masked_softmax'"):
-        AdaptiveCrossEntropyLoss("masked")(LOGITS, TARGET)
+    for word in ("masked", "aaa", "lit", "m", "zzz"):
+        with pytest.raises(ValueError, match=f"'annotated_foreground' or 'literal', got '{word}'"):
+            AdaptiveCrossEntropyLoss(word)(LOGITS, TARGET)
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "dtype"), [(8, torch.uint8), (15, torch.int16), (31, torch.int32), (63, torch.int64)]
+)
+def test_as_many_classes_as_the_target_has_bits_are_accepted(num_classes, dtype):
+    logits = torch.zeros(1, num_classes, 1)
+    target = torch.tensor([[[2 ** (num_classes - 1)], [2**num_classes - 1]]]).to(dtype)  # the last class, all annotated
+    torch.testing.assert_close(MarginalLoss()(logits, target), torch.tensor(float(num_classes)).log())
+
+
+def test_options_are_compared_by_value():
+    """A word from a configuration file is another object than the literal in the code."""
+    zeros, logits = LOGITS[:1, :1].sum(dim=1), LOGITS[:1]
+    words = {word: "".join(list(word)) for word in ("mean", "sum", "none", "masked_softmax", "annotated_foreground")}
+    assert MarginalLoss(words["mean"])(logits, TARGET[:1]).item() == pytest.approx(math.log(3))
+    assert MarginalLoss(words["sum"])(logits, TARGET[:1]).item() == pytest.approx(20 * math.log(3))
+    torch.testing.assert_close(MarginalLoss(words["none"])(logits, TARGET[:1]), zeros + math.log(3))
+    # annotated 1: background only, so the other classes leave the softmax, or the pixel is dropped
+    for reading in ("masked_softmax", "annotated_foreground"):
+        assert AdaptiveCrossEntropyLoss(words[reading])(logits, TARGET[:1]).item() == 0
+    literal = AdaptiveCrossEntropyLoss("".join(list("literal")))
+    assert literal(logits, TARGET[:1]).item() == pytest.approx(math.log(3))
 
 
 def test_a_sum_needs_a_weight_for_each_loss():
-    with pytest.raises(ValueError, match="1 losses come with 2 weights"):
+    with pytest.raises(ValueError, match="expected one weight per loss, got 1 losses and 2 weights"):
         SumLoss([MarginalLoss()], [1.0, 1.0])
-    with pytest.raises(ValueError, match="0 losses come with 0 weights"):
+    with pytest.raises(ValueError, match="got 2 losses and 1 weights"):
+        SumLoss([MarginalLoss(), MarginalLoss()], [1.0])
+    with pytest.raises(ValueError, match="got 0 losses and 0 weights"):
         SumLoss([], [])

@@ -1,4 +1,4 @@
-"""The primitive against its definition, and what it promises beyond it."""
+"""The primitive against its definition, and its numerical guarantees."""
 
 import math
 
@@ -128,7 +128,7 @@ def test_half_precision_logits_are_reduced_in_single_precision(dtype):
 def test_a_second_derivative_raises_instead_of_being_wrong():
     logits = torch.zeros(1, 3, 2, requires_grad=True)
     loss = set_cross_entropy(logits, torch.ones(1, 2, dtype=torch.uint8)).sum()
-    with pytest.raises(RuntimeError, match="no second derivative, must be differentiated without create_graph"):
+    with pytest.raises(RuntimeError, match="no second derivative; differentiate it without create_graph"):
         torch.autograd.grad(loss, logits, create_graph=True)
 
 

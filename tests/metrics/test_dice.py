@@ -1,4 +1,4 @@
-"""Dice on annotated classes, against MONAI's own Dice and against cases worked out by hand."""
+"""Dice of annotated classes, compared with MONAI's Dice and with cases computed by hand."""
 
 import math
 
@@ -81,7 +81,7 @@ def test_ignored_pixels_do_not_count():
         assert dice[0].tolist() == pytest.approx([1, 2 / 3, 2 / 3, math.nan], nan_ok=True)
 
 
-def test_a_missing_class_may_be_predicted_anywhere_but_inside_what_is_told():
+def test_a_missing_class_may_be_predicted_anywhere_outside_annotated_structures():
     truth = torch.tensor([[0, 0, 0, 1, 1]])
     anything = annotated_dice(torch.tensor([[0, 2, 3, 1, 1]]), encode(truth, "lv_only"), 4)
     assert anything[0, 1] == 1
@@ -109,7 +109,7 @@ def test_means_are_by_dataset_and_foreground_class():
 
 
 class Images(torch.utils.data.Dataset):
-    """Annotations of three datasets; the image says what an evaluator's network will predict."""
+    """Annotations of three datasets; the image encodes the prediction of an evaluator's network."""
 
     def __init__(self, datasets: list[str], label_codes: dict[str, torch.Tensor], seed: int = 0) -> None:
         prediction, truth = maps(seed, len(datasets))
@@ -163,7 +163,7 @@ def test_the_split_into_batches_does_not_matter():
         assert evaluate(images, batch_size).state.metrics == pytest.approx(whole)
 
 
-def test_a_large_dataset_has_no_louder_voice():
+def test_datasets_are_weighted_equally_regardless_of_size():
     images = Images(["lv_only"] * 9 + ["full"], {"full": FULL_CODES, "lv_only": LV_CODES})
     rows = annotated_dice(images.prediction, images.label, 4)
     expected = (rows[:9, 1].mean() + rows[9, 1:].sum()) / 4
@@ -173,10 +173,13 @@ def test_a_large_dataset_has_no_louder_voice():
 def test_labels_that_training_lacked_are_scored_where_the_test_fold_has_them():
     datasets = ["with_ignored", "full", "with_ignored"]
     withheld = LABELS.withhold({"with_ignored": ["myocardium", "la"]})
-    told, hidden = (
+    complete, hidden = (
         {name: sets.encode(torch.arange(len(SETS[name]))[None], name) for name in SETS} for sets in (LABELS, withheld)
     )
-    validation, test = evaluate(Images(datasets, hidden)).state.metrics, evaluate(Images(datasets, told)).state.metrics
+    validation, test = (
+        evaluate(Images(datasets, hidden)).state.metrics,
+        evaluate(Images(datasets, complete)).state.metrics,
+    )
     assert set(test) - set(validation) == {"dice/with_ignored/myocardium", "dice/with_ignored/la"}
     assert validation["dice/with_ignored/lv"] == pytest.approx(test["dice/with_ignored/lv"])
 
@@ -194,7 +197,7 @@ def test_a_cell_that_is_no_longer_defined_disappears():
     assert math.isnan(evaluator.state.metrics["mean_dice"])
 
 
-def test_each_evaluation_starts_afresh():
+def test_each_evaluation_starts_anew():
     images = Images(["full", "full"], {"full": FULL_CODES})
     evaluator = evaluate(images)
     first = dict(evaluator.state.metrics)

@@ -1,4 +1,4 @@
-"""Swin-Unet has the paper's parts, obeys what its structure implies, learns, and refuses what does not fit."""
+"""Swin-Unet has the parts of the paper and the symmetries of its structure, learns, and checks its arguments."""
 
 import pytest
 import torch
@@ -113,14 +113,14 @@ def test_skip_connections_carry_the_image_past_the_bottleneck():
         assert not torch.allclose(one, other)
 
 
-def test_the_images_of_a_batch_do_not_see_each_other():
+def test_the_images_of_a_batch_are_independent():
     network = small().eval()
     batch = images(3)
     alone = torch.cat([network(image[None]) for image in batch])
     torch.testing.assert_close(network(batch), alone, atol=1e-5, rtol=1e-5)  # BLAS sums in another order
 
 
-def test_drop_path_follows_torchs_seed_and_rests_outside_of_training():
+def test_drop_path_follows_the_seed_of_torch_and_is_off_in_evaluation():
     network, image = small(drop_path=0.5), images(8)
     runs = []
     for seed in (1, 1, 2):
@@ -136,8 +136,8 @@ def test_drop_path_follows_torchs_seed_and_rests_outside_of_training():
 # Learning
 
 
-def test_a_fresh_network_tells_the_grey_values_of_uniform_images_apart():
-    network = small().eval()  # a norm right after the embedding would forget them, were its bias 0
+def test_a_new_network_distinguishes_uniform_images_by_grey_value():
+    network = small().eval()  # with a bias of 0 the norm after the embedding would remove the grey value
     dark, bright = (network(torch.full((1, 1, 32, 32), grey)) for grey in (0.2, 0.8))
     assert (dark - bright).abs().max() > 0.1 * dark.abs().max()
 
@@ -251,25 +251,25 @@ def test_it_is_one_graph_for_a_compiler():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"image_size": 64, "window_size": 7, "depths": (2, 2)}, r"Allowed are image_size 56 or 112, .* 2, 4, 8, 16\."),
+        ({"image_size": 64, "window_size": 7, "depths": (2, 2)}, r"Use image_size 56 or 112, .* 2, 4, 8, 16\."),
         (
             {"image_size": 30},
             r"image_size 30 does not suit window_size 4 in 2 stages: .* 16 or 32, .* window_size \(no",
         ),
-        ({"image_size": 4}, r"image_size 4 does not suit .* Allowed are image_size 8, or for 4 window_size \(none\)\."),
+        ({"image_size": 4}, r"image_size 4 does not suit .* Use image_size 8, or for 4 window_size \(none\)\."),
         ({"image_size": 0}, r"image_size 0 does not suit"),
-        ({"window_size": 1}, r"2 stages with windows of 1 tokens a side; at least 1 and 2"),
-        ({"depths": ()}, r"0 stages with windows of 4"),
-        ({"drop_path": 1.0}, r"drop_path is 1\.0; it is a probability, 0 to less than 1"),
-        ({"drop_path": -0.1}, r"drop_path is -0\.1"),
+        ({"window_size": 1}, r"at least 1 stage and windows of at least 2 tokens per side, got 2 and 1"),
+        ({"depths": ()}, r"at least 1 stage .* got 0 and 4"),
+        ({"drop_path": 1.0}, r"expected drop_path from 0 to less than 1, got 1\.0"),
+        ({"drop_path": -0.1}, r"expected drop_path .* got -0\.1"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_what_would(settings: dict[str, object], message: str):
+def test_wrong_sizes_are_refused_with_possible_ones(settings: dict[str, object], message: str):
     with pytest.raises(ValueError, match=message):
         small(**settings)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 64, 64), (1, 1, 32, 64), (1, 3, 32, 32)])
 def test_an_image_of_another_shape_is_refused(shape: tuple[int, ...]):
-    with pytest.raises(ValueError, match=r"images \(1, .*\) came into a network for images \(B, \*\(1, 32, 32\)\)"):
+    with pytest.raises(ValueError, match=r"expected images \(B, \*\(1, 32, 32\)\), got \(1, "):
         small()(torch.zeros(shape))

@@ -1,4 +1,4 @@
-"""Who may attend to whom, and what a layer computes: against the plain definition and against MONAI's blocks."""
+"""Attention and layers against their definitions and against MONAI's blocks."""
 
 from itertools import product
 
@@ -14,7 +14,7 @@ from common.networks.window_attention import WindowAttention, heads_of, relative
 
 
 def randomized(module: torch.nn.Module, scale: float = 0.5) -> torch.nn.Module:
-    """Give every parameter a value of its own, so that nothing cancels and nothing is zero."""
+    """Draw every parameter at random, so that nothing cancels and nothing is zero."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -23,7 +23,7 @@ def randomized(module: torch.nn.Module, scale: float = 0.5) -> torch.nn.Module:
 
 
 def influence(attention: torch.nn.Module, grid: int, channels: int) -> torch.Tensor:
-    """Tell for any two tokens whether the output of the first depends on the second: (grid ** 2, grid ** 2)."""
+    """Return for any two tokens whether the output of the first depends on the second: (grid ** 2, grid ** 2)."""
     tokens = torch.randn(1, grid, grid, channels, generator=torch.Generator().manual_seed(1))
     jacobian = torch.autograd.functional.jacobian(attention, tokens)
     parts = jacobian.reshape(grid**2, channels, grid**2, channels).abs().amax(dim=(1, 3))
@@ -31,7 +31,7 @@ def influence(attention: torch.nn.Module, grid: int, channels: int) -> torch.Ten
 
 
 def meet(one: tuple[int, int], other: tuple[int, int], window: int, shift: int) -> bool:
-    """Windows are moved by `shift` and cut off at the image's edge: nothing is rolled."""
+    """Return whether two tokens share a window, if windows are shifted and cropped at the edge, without rolling."""
     return all((a - shift) // window == (b - shift) // window for a, b in zip(one, other, strict=True))
 
 
@@ -46,11 +46,11 @@ def test_exactly_the_tokens_of_a_window_influence_each_other(grid: int, window: 
     assert torch.equal(influence(attention, grid, 3), expected)
 
 
-def test_what_a_token_must_not_see_changes_nothing_however_large():
+def test_masked_tokens_change_nothing_however_large():
     attention = randomized(WindowAttention(32, 8, 4, shifted=True))
     tokens = torch.randn(1, 8, 8, 32, generator=torch.Generator().manual_seed(1))
     moved = tokens.clone()
-    moved[0, 0, 0] = 1e4  # after rolling it lies in one window with the lower right corner
+    moved[0, 0, 0] = 1e4  # after rolling it shares a window with the lower right corner
     difference = (attention(tokens) != attention(moved)).any(dim=3)[0]
     assert difference[0, 0]
     difference[:2, :2] = False  # its window
@@ -123,7 +123,7 @@ def test_merging_computes_what_monais_does():
     torch.testing.assert_close(merging(tokens), theirs(tokens))
 
 
-def test_expanding_lays_the_parts_of_a_token_out_row_by_row():
+def test_expanding_arranges_the_parts_of_a_token_row_by_row():
     expanding = PatchExpanding(8, 2, side=2)
     with torch.no_grad():
         expanding.expand.weight.copy_(torch.eye(8))
@@ -133,7 +133,7 @@ def test_expanding_lays_the_parts_of_a_token_out_row_by_row():
 
 
 @given(batch=st.integers(1, 2), rows=st.integers(1, 3), columns=st.integers(1, 3), side=st.integers(1, 4))
-def test_tiles_joined_are_the_grid_again(batch: int, rows: int, columns: int, side: int):
+def test_joining_tiles_restores_the_grid(batch: int, rows: int, columns: int, side: int):
     grid = torch.arange(batch * rows * columns * side**2 * 2).reshape(batch, rows * side, columns * side, 2)
     tiles = split_tiles(grid, side)
     assert tiles.shape == (batch, rows, columns, side**2, 2)

@@ -18,7 +18,7 @@ LABELS = LabelSets(CLASSES, SETS)
 
 
 @given(dataset=st.lists(st.sampled_from(range(3)), min_size=1, max_size=5), seed=st.integers(0, 100))
-def test_a_batch_is_encoded_as_its_images_are(dataset: list[int], seed: int):
+def test_a_batch_is_encoded_image_by_image(dataset: list[int], seed: int):
     generator = torch.Generator().manual_seed(seed)
     names = [list(SETS)[index] for index in dataset]
     label = torch.stack([torch.randint(len(SETS[name]), (1, 3, 5), generator=generator) for name in names])
@@ -42,7 +42,7 @@ def test_a_batch_without_its_datasets_is_refused():
         EncodeLabelSetsd(LABELS)({"label": torch.zeros(1, 1, 2, 2, dtype=torch.uint8)})
 
 
-def test_what_an_image_leaves_unlabelled_is_encoded_as_withheld():
+def test_unlabelled_classes_of_an_image_are_encoded_as_withheld():
     label = torch.randint(4, (2, 1, 5, 5), generator=torch.Generator().manual_seed(0))
     unlabelled = torch.tensor([[False, False, True, True], [False] * 4])
     data = {"label": label, "dataset": torch.tensor([0, 0]), "unlabelled": unlabelled}

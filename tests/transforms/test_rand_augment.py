@@ -1,4 +1,4 @@
-"""Augmentation moves image and annotation together, changes each image on its own, and keeps its draws to itself."""
+"""Augmentation moves image and annotation together, draws for each image separately, and uses its own random state."""
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ def test_successive_batches_differ():
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_global_generator_is_left_as_it_was_and_decides_nothing(seed: int):
+def test_the_global_generator_is_restored_and_has_no_effect(seed: int):
     torch.manual_seed(seed)
     before = torch.get_rng_state()
     result = augmented(5)
@@ -92,7 +92,7 @@ def test_image_and_annotation_move_to_the_same_place():
         assert (of_image - of_label).mean().abs() < 0.03
 
 
-def test_each_image_is_drawn_on_its_own():
+def test_each_image_has_its_own_draw():
     label = augmented(2)["label"]
     pairs = [(i, j) for i in range(3) for j in range(i)]
     assert all(not torch.equal(label[i], label[j]) for i, j in pairs)
@@ -110,7 +110,7 @@ def test_displacement_and_size_stay_within_their_limits():
     assert 1.05**2 < ratio.max() < 1.20**2
 
 
-def test_what_enters_at_the_border_is_annotation_value_0():
+def test_pixels_that_enter_at_the_border_have_annotation_value_0():
     data = {"image": torch.ones(8, 1, 32, 32), "label": torch.full((8, 1, 32, 32), 3, dtype=torch.uint8)}
     result = augmented(0, data, scale=0.0, rotation=0.0, shift=0.4, prob=0.0)
     assert set(result["label"].unique().tolist()) == {0, 3}
@@ -119,13 +119,13 @@ def test_what_enters_at_the_border_is_annotation_value_0():
     assert result["image"][inside].min() >= 0.25, "half of the pixel along each side, at a corner"
 
 
-def test_without_any_change_the_batch_comes_back():
+def test_with_all_changes_at_zero_the_batch_is_unchanged():
     result = augmented(0, scale=0.0, rotation=0.0, shift=0.0, prob=0.0)
     torch.testing.assert_close(result["image"], batch()["image"], atol=1e-4, rtol=0)  # resampled all the same
     assert (result["label"] != batch()["label"]).float().mean() < 0.001
 
 
-def test_appearance_changes_the_share_of_images_it_is_told_to():
+def test_appearance_changes_the_given_fraction_of_images():
     data = batch(200, 16)
     data["image"] = torch.full_like(data["image"], 0.5)
     image = augmented(0, data, scale=0.0, rotation=0.0, shift=0.0, blur=0.0, contrast=0.0, prob=0.3)["image"]

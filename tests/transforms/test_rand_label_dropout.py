@@ -1,4 +1,4 @@
-"""Label dropout forgets what some dataset lacks, at the rate it is told, and nothing else."""
+"""Label dropout drops the classes that some dataset lacks, at the given rate, and nothing else."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ def dropped(prob: float, data: dict[str, torch.Tensor], labels: LabelSets = LABE
     return dropout(data)["label"]
 
 
-def test_without_dropout_the_batch_comes_back():
+def test_without_dropout_the_batch_is_unchanged():
     data = batch()
     assert dropped(0.0, data) is data["label"]
 
@@ -37,26 +37,26 @@ def test_certain_dropout_equals_withholding_the_partial_classes_everywhere():
     assert torch.equal(dropped(1.0, batch()), batch(labels=withheld)["label"])
 
 
-def test_only_what_some_dataset_lacks_is_dropped():
+def test_only_classes_that_some_dataset_lacks_are_dropped():
     result = dropped(1.0, batch())
-    told = annotated(result, 4).flatten(start_dim=2).any(dim=2)
-    assert told[:, 1].all(), "every dataset annotates the left ventricle"
-    assert not told[:, 2:].any()
+    remaining = annotated(result, 4).flatten(start_dim=2).any(dim=2)
+    assert remaining[:, 1].all(), "every dataset annotates the left ventricle"
+    assert not remaining[:, 2:].any()
     assert torch.equal(admitted(result, 4)[:, 1], admitted(batch()["label"], 4)[:, 1])
 
 
-def test_where_every_dataset_tells_everything_nothing_is_dropped():
+def test_nothing_is_dropped_where_every_dataset_is_complete():
     complete = LabelSets(CLASSES, {"north": FULL, "south": FULL})
     values = torch.randint(4, (4, 1, 5, 5), generator=torch.Generator().manual_seed(0))
     data = EncodeLabelSetsd(complete)({"label": values, "dataset": torch.tensor([0, 1, 0, 1])})
     assert torch.equal(dropped(1.0, data, complete), data["label"])
 
 
-def test_the_rate_is_the_one_asked_for_and_classes_are_drawn_apart():
+def test_the_rate_is_as_given_and_classes_are_drawn_independently():
     data = batch(2000)
-    told = annotated(dropped(0.3, data), 4).flatten(start_dim=2).any(dim=2)[::2]  # the images of "north"
-    lost = ~told
-    # the standard deviation of a share of 0.3 among 1000 images is 0.014
+    remaining = annotated(dropped(0.3, data), 4).flatten(start_dim=2).any(dim=2)[::2]  # the images of "north"
+    lost = ~remaining
+    # the standard deviation of a fraction of 0.3 of 1000 images is 0.014
     assert lost[:, 2].double().mean().item() == pytest.approx(0.3, abs=0.05)
     assert lost[:, 3].double().mean().item() == pytest.approx(0.3, abs=0.05)
     assert (lost[:, 2] & lost[:, 3]).double().mean().item() == pytest.approx(0.09, abs=0.04)
@@ -78,7 +78,7 @@ def test_the_draw_follows_the_seed_alone():
 
 @pytest.mark.parametrize("prob", [-0.1, 1.01, float("nan")])
 def test_a_probability_outside_0_to_1_is_refused(prob: float):
-    with pytest.raises(ValueError, match=r"label dropout is (-0\.1|1\.01|nan); it is a probability, 0 to 1"):
+    with pytest.raises(ValueError, match=r"expected a label dropout probability from 0 to 1, got (-0\.1|1\.01|nan)"):
         RandLabelDropoutd(LABELS, prob)
 
 
@@ -86,5 +86,5 @@ def test_a_class_that_only_some_images_annotate_is_dropped_too():
     some = LabelSets(CLASSES, {"north": FULL, "south": FULL}, partly={"south": ["la"]})
     values = torch.randint(4, (4, 1, 5, 5), generator=torch.Generator().manual_seed(0))
     data = EncodeLabelSetsd(some)({"label": values, "dataset": torch.tensor([0, 1, 0, 1])})
-    told = annotated(dropped(1.0, data, some), 4).flatten(start_dim=2).any(dim=2)
-    assert told.tolist() == [[False, True, True, False]] * 4
+    remaining = annotated(dropped(1.0, data, some), 4).flatten(start_dim=2).any(dim=2)
+    assert remaining.tolist() == [[False, True, True, False]] * 4

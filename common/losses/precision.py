@@ -1,0 +1,15 @@
+"""The precision in which losses are computed."""
+
+import torch
+
+__all__ = ["full_precision"]
+
+
+def full_precision(logits: torch.Tensor) -> torch.Tensor:
+    """Convert half-precision logits to float32; return float32 and float64 logits as they are.
+
+    Example:
+        >>> full_precision(torch.zeros(1, dtype=torch.float16)).dtype
+        torch.float32
+    """
+    return logits if logits.dtype == torch.float64 else logits.float()
