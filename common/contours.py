@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from scipy.interpolate import CubicSpline
 
-__all__ = ["fill", "spline"]
+__all__ = ["bounding_box", "fill", "spline"]
 
 
 def fill(polygon: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bool_]:
@@ -72,3 +73,24 @@ def spline(
         parts.append(line_points if line else curve_points)
     drawn: NDArray[np.float64] = np.concatenate([*parts, nodes[-1:]])
     return drawn
+
+
+def bounding_box(mask: NDArray[np.bool_], margin: int = 0) -> tuple[slice, slice]:
+    """Return the rows and columns of the smallest box around a mask; the whole image if the mask is empty.
+
+    Args:
+        mask: (rows, columns).
+        margin: pixels added on each side, as far as the image goes.
+
+    Example:
+        >>> mask = np.zeros((5, 6), bool)
+        >>> mask[1:3, 2] = True
+        >>> bounding_box(mask), bounding_box(mask, margin=2)
+        ((slice(1, 3, None), slice(2, 3, None)), (slice(0, 5, None), slice(0, 5, None)))
+    """
+    found = ndimage.find_objects(mask.astype(np.uint8)) or [tuple(map(slice, (0, 0), mask.shape))]
+    rows, columns = (
+        slice(max(side.start - margin, 0), min(side.stop + margin, size))
+        for side, size in zip(found[0], mask.shape, strict=True)
+    )
+    return rows, columns

@@ -1,4 +1,4 @@
-"""MLflow runs, pictures and reports."""
+"""Record trainings in MLflow, draw pictures and write reports."""
 
 from .evaluation_report import EvaluationReport, dice_table
 from .finished_run import log_finished_run

@@ -1,17 +1,16 @@
-"""An MLflow run of something that is already done and had no epochs."""
+"""Log a result without epochs as one finished MLflow run."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Param
-
-from .mlflow_run import RUN_FILE, _commit, connect, experiment_id, log_to_run
+from .mlflow_run import connect, create_run, log_parameters, log_to_run
 
 __all__ = ["log_finished_run"]
+
+ARTIFACTS = ("*.json", "*.yaml", "*.csv", "*.png")  # glob patterns within the folder
 
 
 def log_finished_run(
@@ -21,31 +20,26 @@ def log_finished_run(
     name: str,
     parameters: Mapping[str, Any],
     metrics: Mapping[str, float],
-    artifacts: Sequence[str] = ("*.json", "*.yaml", "*.csv", "*.png"),
 ) -> str:
     """Log a result as one finished run.
 
     Args:
-        folder: of the result; receives the run's id, as the folder of a training does.
+        folder: of the result; receives the run's id, as the folder of a training does. Its `ARTIFACTS` are logged.
         uri: tracking URI.
-        experiment: name of the experiment, created if need be.
-        name: name of the run; need not be unique, the id is.
-        parameters: everything that makes this result what it is; nested values are logged as JSON.
-        metrics: those that are NaN are left out.
-        artifacts: files (glob patterns within `folder`) to log.
+        experiment: name of the experiment, created if missing.
+        name: of the run; only the id must be unique.
+        parameters: everything that defines this result; nested values are logged as JSON.
+        metrics: NaN is left out.
 
     Returns:
         The id of the run.
     """
     folder = Path(folder)
-    files = sorted({path for pattern in artifacts for path in folder.glob(pattern)})
+    files = sorted({path for pattern in ARTIFACTS for path in folder.glob(pattern)})
     client = connect(uri)
-    tags = {"git_commit": _commit(), "folder": str(folder)}
-    run_id = str(client.create_run(experiment_id(client, uri, experiment), run_name=name, tags=tags).info.run_id)
+    run_id = create_run(client, uri, experiment, name, folder)
     try:
-        text = {key: value if isinstance(value, str) else json.dumps(value) for key, value in parameters.items()}
-        client.log_batch(run_id, params=[Param(key, value) for key, value in text.items()])
-        (folder / RUN_FILE).write_text(json.dumps({"run_id": run_id, "tracking_uri": uri}) + "\n")
+        log_parameters(client, uri, run_id, parameters, folder)
         log_to_run(folder, metrics, files)
     except BaseException:
         client.set_terminated(run_id, "FAILED")

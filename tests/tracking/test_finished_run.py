@@ -1,4 +1,4 @@
-"""A result without epochs is one finished run."""
+"""Each result without epochs is one finished run."""
 
 import math
 from pathlib import Path

@@ -120,8 +120,8 @@ def test_what_makes_no_sense_gives_nan_and_a_reason(bullet: Labels, change: str,
 
 
 def test_wrong_use_is_refused(bullet: Labels):
-    with pytest.raises(ValueError, match=r"shapes \(260, 200\) and \(3, 3\), must be the same"):
+    with pytest.raises(ValueError, match=r"expected masks of one shape, got \(260, 200\) and \(3, 3\)"):
         ventricle(bullet == 1, SPACING, myocardium=np.zeros((3, 3), dtype=bool))
     for spacing in ((0.0, 1.0), (math.nan, 1.0), (1.0, -1.0)):
-        with pytest.raises(ValueError, match=r"must be two positive lengths, mm per pixel \(row, column\)"):
+        with pytest.raises(ValueError, match=r"expected two positive lengths as spacing, mm per pixel \(row, column\)"):
             ventricle(bullet == 1, spacing)

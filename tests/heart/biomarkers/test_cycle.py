@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.heart.biomarkers.cycle import Beat, find_beats, smoothed
+from common.heart.biomarkers.cycle import Beat, find_beats, smooth
 
 
 def clip(frames: int, beat: int, noise: float = 0.0, start: int = 0) -> np.ndarray:
@@ -59,7 +59,7 @@ def test_nothing_to_see_has_no_beats(areas: list[float]):
 
 def test_smoothing_leaves_a_parabola_alone_and_removes_a_spike():
     parabola = np.arange(30.0) ** 2
-    np.testing.assert_allclose(smoothed(parabola, 40), parabola, atol=1e-9)
+    np.testing.assert_allclose(smooth(parabola, 40), parabola, atol=1e-9)
     spiked = parabola.copy()
     spiked[15] += 300
-    assert np.abs(smoothed(spiked, 40) - parabola).max() < 150
+    assert np.abs(smooth(spiked, 40) - parabola).max() < 150
