@@ -20,7 +20,7 @@ from ..atomic import write_text
 from ..inference.segmentation import certainty, clean, cleaning_flags, label_maps
 from .biomarkers.volumes import body_surface_area
 from .file_names import SUFFIX, recognise
-from .outputs import measure, write_outputs
+from .outputs import Segmented, measure, write_outputs
 from .study import COLUMNS, group, measure_study
 
 __all__ = ["Results"]
@@ -129,7 +129,8 @@ class Results:
         found = label_maps(logits, framing)
         labels = clean(found, len(self.classes), self.smallest_piece)
         study, view, phase = recognise(self._named(path))
-        facts, moments = measure(labels, self.classes, scan, framing, phase)
+        segmented = Segmented(labels, self.classes, scan, framing)
+        facts, moments = measure(segmented, phase)
         facts["flags"] += cleaning_flags(found, labels, self.classes)
         sure = certainty(logits)
         facts["certainty"] = None if math.isnan(sure) else round(sure, 3)
@@ -140,7 +141,7 @@ class Results:
         out = self._outs[path]
         out.parent.mkdir(parents=True, exist_ok=True)
         pictures = self.pictures and not sure < UNSURE
-        write_outputs(labels, self.classes, scan, framing, moments, path, out, _caption(record), pictures)
+        write_outputs(segmented, moments, path, out, _caption(record), pictures)
         record["made"] = self._made(path)
         # last: it marks the scan as complete
         write_text(out.with_name(f"{out.name}.json"), json.dumps(record, indent=1) + "\n")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
@@ -106,9 +107,8 @@ def _pair(spacing: float | Sequence[float] | None) -> tuple[float, float] | None
     if spacing is None:
         return None
     parts = spacing.strip("[]() ").split(",") if isinstance(spacing, str) else spacing
-    numbers = [parts] * 2 if isinstance(parts, int | float) else list(parts)
     try:
-        row, column = (float(number) for number in (numbers * 2 if len(numbers) == 1 else numbers))
+        row, column = np.broadcast_to(np.array(parts, float), 2).tolist()
     except (TypeError, ValueError):
         row = column = math.nan
     if not (0 < row < math.inf and 0 < column < math.inf):

@@ -1,7 +1,7 @@
-"""Record each training as one MLflow run: never merged with another, marked failed when it fails, resumed with it.
+"""Record trainings and other results as MLflow runs: one run each, failed when it fails, resumed with the training.
 
 MONAI's own handler joins any unfinished run of the same experiment and logs two parameters; here only the id, which is
-kept beside the checkpoints, identifies the run.
+kept in the training's folder, identifies the run.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 
-__all__ = ["MLflowRun", "connect", "create_run", "experiment_id", "log_parameters", "log_to_run", "tracking_uri"]
+__all__ = ["MLflowRun", "connect", "experiment_id", "log_finished_run", "log_to_run", "tracking_uri"]
 
 LOGGER = logging.getLogger(__name__)
 RUN_FILE = "mlflow_run.json"
-ARTIFACTS = ("*.json", "*.yaml", "*.png", "model.pt")  # of a training, glob patterns within its folder
+ARTIFACTS = ("*.json", "*.yaml", "*.png", "*.csv", "model.pt")  # glob patterns within the folder of a run
 
 
 def tracking_uri(default: str) -> str:
@@ -69,21 +70,7 @@ def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
     return str(found.experiment_id)
 
 
-def create_run(
-    client: MlflowClient, uri: str, experiment: str, name: str, folder: Path, tags: Mapping[str, str] | None = None
-) -> str:
-    """Create a run with the tags `git_commit` and `folder`; return its id."""
-    tags = {**(tags or {}), "git_commit": _commit(), "folder": str(folder)}
-    return str(client.create_run(experiment_id(client, uri, experiment), run_name=name, tags=tags).info.run_id)
-
-
-def log_parameters(client: MlflowClient, uri: str, run_id: str, parameters: Mapping[str, Any], folder: Path) -> None:
-    """Log parameters, nested values as JSON, and write the file that links the folder to the run."""
-    text = {name: value if isinstance(value, str) else json.dumps(value) for name, value in parameters.items()}
-    client.log_batch(run_id, params=[Param(name, value) for name, value in text.items()])
-    write_text(folder / RUN_FILE, json.dumps({"run_id": run_id, "tracking_uri": uri}) + "\n")
-
-
+@cache
 def _commit() -> str:
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
@@ -97,6 +84,22 @@ def _commit() -> str:
 def _metrics(row: Mapping[str, float], step: int) -> list[Metric]:
     now = int(time.time() * 1000)
     return [Metric(name, value, now, step) for name, value in row.items() if not math.isnan(value)]
+
+
+def _create(client: MlflowClient, uri: str, experiment: str, name: str, folder: Path, tags: Mapping[str, str]) -> str:
+    tags = {**tags, "git_commit": _commit(), "folder": str(folder)}
+    return str(client.create_run(experiment_id(client, uri, experiment), run_name=name, tags=tags).info.run_id)
+
+
+def _describe(client: MlflowClient, uri: str, run_id: str, parameters: Mapping[str, Any], folder: Path) -> None:
+    """Log parameters, nested values as JSON, and write the file that links the folder to its run."""
+    text = {name: value if isinstance(value, str) else json.dumps(value) for name, value in parameters.items()}
+    client.log_batch(run_id, params=[Param(name, value) for name, value in text.items()])
+    write_text(folder / RUN_FILE, json.dumps({"run_id": run_id, "tracking_uri": uri}) + "\n")
+
+
+def _artifacts(folder: Path) -> list[Path]:
+    return sorted({path for pattern in ARTIFACTS for path in folder.glob(pattern)})
 
 
 class MLflowRun:
@@ -134,43 +137,40 @@ class MLflowRun:
         """Register with a trainer."""
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._log_epoch)
-        engine.add_event_handler(Events.COMPLETED, self._complete)
+        engine.add_event_handler(Events.COMPLETED, self._end, "FINISHED")
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
 
     def _start(self, engine: Engine) -> None:
         self._client = connect(self.uri)
-        run_file = self.folder / RUN_FILE
-        if engine.state.epoch and run_file.is_file() and self._continue(json.loads(run_file.read_text())["run_id"]):
-            LOGGER.info("continuing MLflow run %s", self.run_id)
-        else:
-            self._create()
-
-    def _opened(self, run_id: str) -> None:
-        self.run_id = run_id
+        resumed = self._reopened() if engine.state.epoch else None
+        self.run_id = resumed or _create(
+            self._client, self.uri, self.experiment, self.name, self.folder, self.tags or {}
+        )
         self._open = True
         atexit.register(self._end, "KILLED")  # an end without an ignite event
+        if resumed:
+            LOGGER.info("continuing MLflow run %s", resumed)
+            return
+        facts = {f"version.{name}": version(name) for name in ("torch", "monai", "pytorch-ignite")}
+        facts |= {"version.python": platform.python_version(), "git_commit": _commit()}
+        _describe(self._client, self.uri, self.run_id, {**self.parameters, **facts}, self.folder)
 
-    def _continue(self, run_id: str) -> bool:
+    def _reopened(self) -> str | None:
+        """Reopen the run of the training that is resumed; return its id, None if it is gone."""
+        run_file = self.folder / RUN_FILE
+        if not run_file.is_file():
+            return None
+        run_id = str(json.loads(run_file.read_text())["run_id"])
         try:
             self._client.update_run(run_id, status="RUNNING")
         except MlflowException as error:
             LOGGER.warning("MLflow run %s is not at %s (%s); starting a new run.", run_id, self.uri, error)
-            return False
-        self._opened(run_id)
-        return True
-
-    def _create(self) -> None:
-        self._opened(create_run(self._client, self.uri, self.experiment, self.name, self.folder, self.tags))
-        facts = {f"version.{name}": version(name) for name in ("torch", "monai", "pytorch-ignite")}
-        facts |= {"version.python": platform.python_version(), "git_commit": _commit()}
-        log_parameters(self._client, self.uri, self.run_id, {**self.parameters, **facts}, self.folder)
+            return None
+        return run_id
 
     def _log_epoch(self, engine: Engine) -> None:
         row = {name: value for name, value in engine.state.history[-1].items() if name != "epoch"}
         self._client.log_batch(self.run_id, metrics=_metrics(row, engine.state.epoch))
-
-    def _complete(self, _: Engine) -> None:
-        self._end("FINISHED")
 
     def _fail(self, _: Engine, error: BaseException) -> None:
         try:
@@ -183,7 +183,7 @@ class MLflowRun:
     def _end(self, status: str) -> None:
         if self._open:
             self._open = False
-            for path in sorted({path for pattern in ARTIFACTS for path in self.folder.glob(pattern)}):
+            for path in _artifacts(self.folder):
                 self._client.log_artifact(self.run_id, str(path))
             self._client.set_terminated(self.run_id, status)
             atexit.unregister(self._end)
@@ -209,3 +209,38 @@ def log_to_run(folder: str | Path, metrics: Mapping[str, float], artifacts: Sequ
     for path in artifacts:
         client.log_artifact(run["run_id"], str(path))
     return True
+
+
+def log_finished_run(
+    folder: str | Path,
+    uri: str,
+    experiment: str,
+    name: str,
+    parameters: Mapping[str, Any],
+    metrics: Mapping[str, float],
+) -> str:
+    """Log a result without epochs as one finished run.
+
+    Args:
+        folder: of the result; receives the run's id, as the folder of a training does. Its `ARTIFACTS` are logged.
+        uri: tracking URI.
+        experiment: name of the experiment, created if missing.
+        name: of the run; only the id must be unique.
+        parameters: everything that defines this result; nested values are logged as JSON.
+        metrics: NaN is left out.
+
+    Returns:
+        The id of the run.
+    """
+    folder = Path(folder)
+    files = _artifacts(folder)
+    client = connect(uri)
+    run_id = _create(client, uri, experiment, name, folder, {})
+    try:
+        _describe(client, uri, run_id, parameters, folder)
+        log_to_run(folder, metrics, files)
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id, "FINISHED")
+    return run_id
