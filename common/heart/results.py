@@ -203,13 +203,12 @@ def _caption(record: Mapping[str, Any]) -> list[str]:
 def _csv(studies: Mapping[str, Mapping[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    named = [f"{name} ({unit})" for name, unit in COLUMNS.items()]
-    writer.writerow(["study", "method", "beats", *named, "spacing_source", "grades", "flags"])
+    units = [f"{name} ({unit})" for name, unit in COLUMNS.items()]
+    writer.writerow(["study", "method", "beats", *units, "spacing_source", "grades", "flags"])
     for name, study in studies.items():
-        values = [study[column] for column in COLUMNS]  # None is an empty cell
-        grades = "; ".join(f"{quantity}: {words}" for quantity, words in study["grades"].items())
-        row = [name, study["method"], study["beats"], *values, study["spacing_source"], grades]
-        writer.writerow([*row, "; ".join(study["flags"])])
+        facts = (study[column] for column in ("method", "beats", *COLUMNS, "spacing_source"))  # None is an empty cell
+        grades = (f"{quantity}: {words}" for quantity, words in study["grades"].items())
+        writer.writerow([name, *facts, "; ".join(grades), "; ".join(study["flags"])])
     return text.getvalue()
 
 

@@ -24,7 +24,7 @@ __all__ = ["write_dicom_seg"]
 # all that is copied from the source: what a SEG needs to refer to it. Patient, dates, institution and physician are not
 # among them, and nothing unlisted can slip through.
 FOUND_BY = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
-REQUIRED = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+REQUIRED = FOUND_BY[:3]
 # DICOM requires these; their values stay empty
 EMPTY = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate"),

@@ -113,7 +113,7 @@ class MLflowRun:
         experiment: name of the experiment, created if missing.
         name: of the run; only the id must be unique.
         parameters: everything that defines this training; nested values are logged as JSON.
-        tags: of the run, beside `git_commit` and `folder`.
+        tags: of the run, in addition to `git_commit` and `folder`.
     """
 
     def __init__(

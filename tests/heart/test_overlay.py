@@ -120,7 +120,7 @@ def test_a_chamber_without_numbers_has_no_axis(bullet: np.ndarray, tmp_path: Pat
 
 
 @pytest.mark.parametrize("writer", ["png", "mp4"])
-def test_nothing_outside_the_sector_comes_out(tmp_path: Path, bullet: np.ndarray, writer: str):
+def test_nothing_outside_the_sector_is_shown(tmp_path: Path, bullet: np.ndarray, writer: str):
     frame, seen = np.full(bullet.shape, 90, np.uint8), np.zeros(bullet.shape, bool)
     seen[60:230, 20:180] = True
     seen[60:90, 20:60] = False  # a corner within the box of the sector
@@ -200,7 +200,7 @@ def test_the_scale_bar_is_as_long_as_it_says():
     assert columns[-1] - columns[0] == pytest.approx(50 / 0.5, abs=3)  # 50 mm are the longest within a fifth
 
 
-def test_long_captions_are_broken_between_words():
+def test_long_captions_wrap_between_words():
     one, two = (caption_band([line], 300) for line in ("EF 55 %", "ejection fraction 55 %, volumes 94 ml and 43 ml"))
     assert len(two) > len(one)
     assert not two[:, 295:].any()

@@ -49,7 +49,7 @@ def test_two_stills_of_a_view_make_a_monoplane_beat():
     assert found["lv_ef_camus_notebook"] == pytest.approx(100 * (1 - 1.2 * volume(*ES) / volume(*ED)), abs=1.0)
 
 
-def test_two_views_make_it_biplane_with_the_longer_axis():
+def test_two_views_are_biplane_with_the_longer_axis():
     found = measure_study([*stills(), *stills("2CH", systole=(50.0, 12.0))])
     assert found["method"] == "biplane discs"
     # ellipses as discs: the radii of the two views multiply

@@ -213,7 +213,7 @@ def test_the_environment_names_the_server(monkeypatch: pytest.MonkeyPatch):
     assert tracking_uri("sqlite:///mlflow.db") == "sqlite:///mlflow.db"
 
 
-def test_artifacts_lie_beside_the_database_and_nothing_is_written_elsewhere(
+def test_artifacts_are_beside_the_database_and_nothing_is_written_elsewhere(
     uri: str, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     elsewhere = tmp_path / "elsewhere"

@@ -96,7 +96,7 @@ def test_a_speck_beside_the_cavity_is_left_out(bullet: Labels):
         ("turned", r"left ventricle: upside down, or its annulus is misplaced"),
     ],
 )
-def test_what_makes_no_sense_gives_nan_and_a_reason(bullet: Labels, change: str, reason: str):
+def test_implausible_chambers_give_nan_and_a_reason(bullet: Labels, change: str, reason: str):
     labels = bullet.copy()
     if change == "nothing":
         labels[labels == 1] = 0

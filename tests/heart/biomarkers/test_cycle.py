@@ -1,4 +1,4 @@
-"""Beats from areas alone."""
+"""Beats from areas."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_half_a_beat_has_one_end_of_each_kind():
 
 
 def test_a_clip_that_begins_in_systole_does_not_begin_at_end_diastole():
-    areas = clip(40, 40, start=8)  # its first frame lies halfway down, its last but one again
+    areas = clip(40, 40, start=8)  # its first frame is halfway down, and so is its last but one
     (found,) = find_beats(areas, 40)
     assert not found.whole
     assert abs(found.diastole - 32) <= 2
@@ -53,7 +53,7 @@ def test_the_frame_rate_may_be_unknown():
 
 
 @pytest.mark.parametrize("areas", [[], [100.0], [np.nan] * 5, [7.0] * 9, [np.nan, 4.0, np.nan]])
-def test_nothing_to_see_has_no_beats(areas: list[float]):
+def test_areas_without_change_have_no_beats(areas: list[float]):
     assert find_beats(np.array(areas, dtype=float)) == []
 
 
