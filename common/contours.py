@@ -1,13 +1,13 @@
-"""Contours as annotators draw them, turned into masks: polygons, and natural splines through control points."""
+"""Convert contours to masks (polygons, natural splines through control points) and masks to contours."""
 
 from __future__ import annotations
 
 import numpy as np
+from contourpy import contour_generator
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.interpolate import CubicSpline
 
-__all__ = ["bounding_box", "fill", "spline"]
+__all__ = ["bounding_box", "fill", "outlines", "spline"]
 
 
 def fill(polygon: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bool_]:
@@ -88,9 +88,29 @@ def bounding_box(mask: NDArray[np.bool_], margin: int = 0) -> tuple[slice, slice
         >>> bounding_box(mask), bounding_box(mask, margin=2)
         ((slice(1, 3, None), slice(2, 3, None)), (slice(0, 5, None), slice(0, 5, None)))
     """
-    found = ndimage.find_objects(mask.astype(np.uint8)) or [tuple(map(slice, (0, 0), mask.shape))]
+    if not mask.any():
+        return slice(0, mask.shape[0]), slice(0, mask.shape[1])
+    marked = (np.flatnonzero(np.any(mask, axis=axis)) for axis in (1, 0))
     rows, columns = (
-        slice(max(side.start - margin, 0), min(side.stop + margin, size))
-        for side, size in zip(found[0], mask.shape, strict=True)
+        slice(max(int(own[0]) - margin, 0), min(int(own[-1]) + 1 + margin, size))
+        for own, size in zip(marked, mask.shape, strict=True)
     )
     return rows, columns
+
+
+def outlines(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
+    """Return the closed outlines of a mask, at the border between pixels; those of holes run the other way round.
+
+    Args:
+        mask: (rows, columns).
+
+    Returns:
+        (points, 2) each, (row, column), in pixels; pixel centres have whole numbers; the last point equals the first.
+
+    Example:
+        >>> outlines(np.array([[True]]))[0].tolist()
+        [[0.0, -0.5], [-0.5, 0.0], [0.0, 0.5], [0.5, 0.0], [0.0, -0.5]]
+    """
+    box = bounding_box(mask)
+    lines = contour_generator(z=np.pad(mask[box], 1).astype(np.float64)).lines(0.5)
+    return [np.asarray(line)[:, ::-1] + [side.start - 1 for side in box] for line in lines]

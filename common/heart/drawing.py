@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from contourpy import FillType, contour_generator
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.colors import to_rgb
 from matplotlib.path import Path as Line
@@ -15,7 +14,7 @@ from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..contours import bounding_box
+from ..contours import bounding_box, outlines
 from ..palette import colour
 from .biomarkers.chamber import Chamber, disc_ends
 
@@ -92,10 +91,9 @@ def draw_anatomy(
     buffer = np.asarray(renderer.buffer_rgba())
     buffer[..., :3], buffer[..., 3] = enlarge(canvas, frame)[..., None], 255
     for index in range(int(labels.max()), 0, -1):  # the first class, whose volume is measured, is on top
-        if outline := _outline(canvas, labels == index):
-            own = to_rgb(colour(index))
-            _draw(renderer, outline, (0, 0, 0, UNDER), 3.2)
-            _draw(renderer, outline, (*own, 1), 1.6, (*own, FILL))
+        outline, own = _outline(canvas, labels == index), to_rgb(colour(index))
+        _draw(renderer, outline, (0, 0, 0, UNDER), 3.2)
+        _draw(renderer, outline, (*own, 1), 1.6, (*own, FILL))
     for chamber in chambers:
         if not chamber.reason:
             discs = Line.make_compound_path(*(Line(canvas.place(ends / scale)) for ends in disc_ends(chamber)))
@@ -116,19 +114,15 @@ def enlarge(canvas: Canvas, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(grey.resize((width, height), Image.Resampling.BICUBIC))
 
 
-def _outline(canvas: Canvas, mask: NDArray[np.bool_]) -> Line | None:
+def _outline(canvas: Canvas, mask: NDArray[np.bool_]) -> Line:
     """Return the borders of a mask in the picture, holes included; the steps between pixels are rounded."""
-    if not mask.any():
-        return None
-    box = bounding_box(mask)
-    part = np.pad(mask[box], 1).astype(np.float64)
-    filled = contour_generator(z=part, fill_type=FillType.ChunkCombinedCode).filled(0.5, np.inf)
-    points, codes = np.asarray(filled[0][0], np.float64), np.asarray(filled[1][0])
-    previous = np.arange(len(codes)) - 1
-    previous[codes == Line.MOVETO] = np.flatnonzero(codes == Line.CLOSEPOLY) - 1  # each ring ends on its first point
-    for _ in range(2):
-        points = (points + points[previous]) / 2
-    return Line(canvas.place(points[:, ::-1] + [side.start - 1 for side in box]), codes)
+    rings = []
+    for ring in outlines(mask):
+        points = ring[:-1]  # the last is the first
+        for _ in range(2):
+            points = (points + np.roll(points, 1, axis=0)) / 2
+        rings.append(Line(canvas.place(np.concatenate([points, points[:1]])), closed=True))
+    return Line.make_compound_path(*rings)
 
 
 def _draw(

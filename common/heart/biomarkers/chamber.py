@@ -21,11 +21,12 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from contourpy import contour_generator
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["DISCS", "Chamber", "atrium", "disc_ends", "outline", "ventricle"]
+from ...contours import outlines
+
+__all__ = ["DISCS", "Chamber", "atrium", "disc_ends", "ventricle"]
 
 DISCS = 20
 LEVELS = (np.arange(DISCS) + 0.5) / DISCS  # middle of each disc, fraction of the long axis
@@ -37,7 +38,6 @@ LINED_PIXELS = 1.7  # of the larger side, where pixels are coarse: a diagonal ne
 SECOND_COMPONENT = 0.05  # of the area; a smaller component is a speck
 
 Array = NDArray[np.float64]
-NOWHERE = np.full((0, 2), np.nan)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Chamber:
     base: Array = field(default_factory=lambda: np.full(2, np.nan))
     apex: Array = field(default_factory=lambda: np.full(2, np.nan))
     diameters: Array = field(default_factory=lambda: np.full(DISCS, np.nan))
-    contour: Array = field(default_factory=lambda: NOWHERE)
+    contour: Array = field(default_factory=lambda: np.full((0, 2), np.nan))
     landmark: str = ""
     reason: str = ""
 
@@ -106,29 +106,6 @@ def atrium(mask: NDArray[np.bool_], spacing: tuple[float, float], cavity: NDArra
     return _chamber("left atrium", mask, spacing, SHORTEST / 2, beside=None, across=cavity, apex_up=False)
 
 
-def outline(mask: NDArray[np.bool_], spacing: tuple[float, float]) -> Array:
-    """Return the longest closed outline of a mask, at the border between pixels.
-
-    Args:
-        mask: (H, W).
-        spacing: mm per pixel, (row, column).
-
-    Returns:
-        (points, 2), mm, the last point equal to the first; (0, 2) for an empty mask.
-
-    Example:
-        >>> outline(np.array([[True]]), (2.0, 1.0)).tolist()
-        [[0.0, -0.5], [-1.0, 0.0], [0.0, 0.5], [1.0, 0.0], [0.0, -0.5]]
-    """
-    padded = np.pad(mask, 1).astype(np.float64)
-    lines = contour_generator(z=padded).lines(0.5)
-    if not lines:
-        return NOWHERE
-    longest: Array = max((np.asarray(line) for line in lines), key=len)
-    outer: Array = (longest[:, ::-1] - 1) * np.asarray(spacing)
-    return outer
-
-
 def _chamber(
     name: str,
     mask: NDArray[np.bool_],
@@ -154,8 +131,14 @@ def _chamber(
         return Chamber(reason=f"{name}: in several pieces")
     if area < SMALLEST_AREA:
         return Chamber(reason=f"{name}: area {area:.0f} mm², less than {SMALLEST_AREA:.0f}")
-    contour = outline(whole, spacing)
-    ends, landmark = _annulus(contour, spacing, beside, across)
+    contour: Array = max(outlines(whole), key=len) * np.asarray(spacing)
+    near = max(LINED, LINED_PIXELS * max(spacing))
+    if beside is not None and beside.any():
+        landmark, ends = "myocardium", _longest_run(contour, _distance(contour, beside, spacing) > near)
+    elif across is not None and across.any():
+        landmark, ends = "neighbour", _longest_run(contour, _distance(contour, across, spacing) <= near)
+    else:
+        landmark, ends = "principal", None
     if ends is None:
         base, apex = _principal(whole, contour, spacing, apex_up)
     else:
@@ -170,21 +153,6 @@ def _chamber(
         return Chamber(reason=f"{name}: upside down, or its annulus is misplaced")
     first, last = _crossings(contour, base, apex).T
     return Chamber(area, length, base, apex, np.nan_to_num(last - first), contour, landmark)
-
-
-def _annulus(
-    contour: Array,
-    spacing: tuple[float, float],
-    beside: NDArray[np.bool_] | None,
-    across: NDArray[np.bool_] | None,
-) -> tuple[Array | None, str]:
-    """Return the ends of the annulus, (2, 2), and the landmark it was found by; None without a neighbour."""
-    near = max(LINED, LINED_PIXELS * max(spacing))
-    if beside is not None and beside.any():
-        return _longest_run(contour, _distance(contour, beside, spacing) > near), "myocardium"
-    if across is not None and across.any():
-        return _longest_run(contour, _distance(contour, across, spacing) <= near), "neighbour"
-    return None, "principal"
 
 
 def _distance(contour: Array, mask: NDArray[np.bool_], spacing: tuple[float, float]) -> Array:
