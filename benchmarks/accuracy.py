@@ -29,7 +29,7 @@ from common.datasets.sector.finder import SectorFinder
 from common.datasets.sector.framing import frame
 from common.engines import FramesInferer
 from common.heart.biomarkers import discs_volume, ejection_fraction, ventricle
-from common.inference.segmentation import cleaned, label_maps, network_images
+from common.inference.segmentation import clean, label_maps, network_images
 
 BUNDLE = Path("bundles/echo_segmentation")
 NAMES = ("LV", "LVM", "LA")
@@ -82,7 +82,7 @@ def main() -> None:
                 logits[word] = FramesInferer(SimpleInferer(), 1, word)(pixels, network)
         for way, (word, smallest) in WAYS.items():
             labels = label_maps(logits[word], framing)
-            labels = cleaned(labels, 4, smallest) if smallest else labels
+            labels = clean(labels, 4, smallest) if smallest else labels
             rows[way].append(dice(labels[0], image.label))
             key = job.item["patient"], job.item["phase"]
             volumes[way][key] = volume(labels[0], image.spacing), true_volume

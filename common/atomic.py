@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever interrupts their writing."""
+"""Write files whole or not at all, even if interrupted."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ __all__ = ["whole_file", "write_text"]
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield the path of a partial file in the same folder, which becomes `path` when the block ends well.
+    """Yield the path of a partial file in the same folder, which becomes `path` when the block succeeds.
 
-    The partial file keeps the suffix, by which many writers choose the format. An earlier file under `path` stays
-    readable until the new one is on the disk; an error leaves it, and no partial file.
+    The partial file keeps the suffix, which many writers choose the format by. An earlier file at `path` stays readable
+    until the new one is on disk; after an error it remains, without a partial file.
 
     Args:
         path: to write; its folder exists.
 
     Raises:
-        OSError: if the disk is full or the folder cannot be written; the message names `path`.
+        OSError: if the disk is full or the folder is not writable; the message names `path`.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -40,8 +40,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         cause = error.strerror or str(error)
         raise OSError(
-            f"{path} could not be written ({cause}). Nothing was lost: an earlier file of this name is as it was. "
-            "Free space or choose a folder that can be written, and run again."
+            f"{path} could not be written ({cause}). Nothing was lost: an earlier file of this name is unchanged. "
+            "Free space or choose a writable folder, and run again."
         ) from error
     finally:
         if partial.parent.is_dir():

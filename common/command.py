@@ -1,4 +1,4 @@
-"""Commands of this package, as messages and help texts show them."""
+"""Format commands of this package for messages and help texts."""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
-"""Contours as annotators draw them, turned into masks: polygons, and natural splines through control points."""
+"""Convert contours to masks (polygons, natural splines through control points) and masks to contours."""
 
 from __future__ import annotations
 
 import numpy as np
+from contourpy import contour_generator
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-__all__ = ["fill", "spline"]
+__all__ = ["bounding_box", "fill", "outlines", "spline"]
 
 
 def fill(polygon: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bool_]:
@@ -72,3 +73,44 @@ def spline(
         parts.append(line_points if line else curve_points)
     drawn: NDArray[np.float64] = np.concatenate([*parts, nodes[-1:]])
     return drawn
+
+
+def bounding_box(mask: NDArray[np.bool_], margin: int = 0) -> tuple[slice, slice]:
+    """Return the rows and columns of the smallest box around a mask; the whole image if the mask is empty.
+
+    Args:
+        mask: (rows, columns).
+        margin: pixels added on each side, as far as the image goes.
+
+    Example:
+        >>> mask = np.zeros((5, 6), bool)
+        >>> mask[1:3, 2] = True
+        >>> bounding_box(mask), bounding_box(mask, margin=2)
+        ((slice(1, 3, None), slice(2, 3, None)), (slice(0, 5, None), slice(0, 5, None)))
+    """
+    if not mask.any():
+        return slice(0, mask.shape[0]), slice(0, mask.shape[1])
+    marked = (np.flatnonzero(np.any(mask, axis=axis)) for axis in (1, 0))
+    rows, columns = (
+        slice(max(int(own[0]) - margin, 0), min(int(own[-1]) + 1 + margin, size))
+        for own, size in zip(marked, mask.shape, strict=True)
+    )
+    return rows, columns
+
+
+def outlines(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
+    """Return the closed outlines of a mask, at the border between pixels; those of holes run the other way round.
+
+    Args:
+        mask: (rows, columns).
+
+    Returns:
+        (points, 2) each, (row, column), in pixels; pixel centres have whole numbers; the last point equals the first.
+
+    Example:
+        >>> outlines(np.array([[True]]))[0].tolist()
+        [[0.0, -0.5], [-0.5, 0.0], [0.0, 0.5], [0.5, 0.0], [0.0, -0.5]]
+    """
+    box = bounding_box(mask)
+    lines = contour_generator(z=np.pad(mask[box], 1).astype(np.float64)).lines(0.5)
+    return [np.asarray(line)[:, ::-1] + [side.start - 1 for side in box] for line in lines]

@@ -1,4 +1,4 @@
-"""What makes two things the same: digests of content."""
+"""Identify content by digests."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ __all__ = ["fingerprint"]
 
 
 def fingerprint(path: str | Path) -> str:
-    """Return the SHA-256 of a file, its first 16 digits."""
+    """Return the first 16 hexadecimal digits of a file's SHA-256."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -1,10 +1,10 @@
-"""The colours of classes in every picture of the project."""
+"""Colour classes the same way in every picture of the project."""
 
 from __future__ import annotations
 
 __all__ = ["COLOURS", "colour"]
 
-# Okabe and Ito's palette, which colour-blind readers can distinguish; yellow, faint as a line, late
+# Okabe and Ito's palette, distinguishable by colour-blind readers; yellow, faint as a line, comes late
 COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#F0E442", "#56B4E9", "#D55E00")
 
 

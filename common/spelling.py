@@ -1,4 +1,4 @@
-"""Suggestions for misspelt names."""
+"""Suggest names for misspelt ones."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["did_you_mean", "nearest"]
 
 
 def nearest(name: object, known: Iterable[object], cutoff: float = 0.6) -> str | None:
-    """Return the known name that was probably meant, regardless of case.
+    """Return the known name that was probably meant, ignoring case; None if nothing is similar.
 
     Args:
         name: as given.
         known: allowed names.
-        cutoff: least similarity, 0 to 1 (`difflib`).
+        cutoff: minimum similarity, 0 to 1 (`difflib`).
 
     Example:
         >>> nearest("Pateint", ["patient", "phase"]), nearest("site", ["patient", "phase"])
@@ -26,7 +26,7 @@ def nearest(name: object, known: Iterable[object], cutoff: float = 0.6) -> str |
 
 
 def did_you_mean(name: object, known: Iterable[object], cutoff: float = 0.6) -> str:
-    """Return a question to append to an error message, empty where nothing is similar.
+    """Return a question to append to an error message; empty if nothing is similar.
 
     Example:
         >>> did_you_mean("margnal", ["marginal", "adaptive_bce"])

@@ -145,7 +145,7 @@ def example_arrays(datasets: Sequence[str]) -> dict[str, Any]:
         "dataset": np.array([name.rpartition("_")[0] for name in names]),
         "image": np.stack([truth * 60] * len(names)).astype(np.uint8),
         "truth": np.stack([truth] * len(names)),
-        "told": np.ones((len(names), 4), np.bool_),
+        "annotated": np.ones((len(names), 4), np.bool_),
         "prediction": np.stack([np.roll(truth, 2, axis=0)] * len(names)),
         "classes": np.array(["background", *CLASSES]),
     }

@@ -1,4 +1,4 @@
-"""Every file that measurement writes is there whole or not at all."""
+"""Every file that measurement writes is whole or missing."""
 
 import resource
 import signal
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, UltrasoundImageStorage
 
 from common.atomic import whole_file
@@ -24,7 +25,7 @@ NAMES = ["background", "lv_cavity", "lv_myocardium", "left_atrium"]
 
 @contextmanager
 def full_disk(size: int) -> Iterator[None]:
-    """Let no file grow beyond `size` bytes: the system's own error, as of a full disk."""
+    """Limit files to `size` bytes: the system raises the error of a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
@@ -53,7 +54,8 @@ def dicom_seg(out: Path) -> Path:
     dataset.Rows, dataset.Columns = LABELS.shape[1:]
     if not source.exists():
         dataset.save_as(source, enforce_file_format=True)
-    return write_dicom_seg(LABELS[0], NAMES, source, out, "1.0")
+    structures = dict.fromkeys(NAMES[1:], codes.SCT.AnatomicalStructure)
+    return write_dicom_seg(LABELS[0], structures, source, out, "a", "1.0", "b")
 
 
 def moments() -> tuple[list[Moment], Display]:
@@ -84,7 +86,7 @@ def test_a_writer_leaves_its_file_and_no_other(tmp_path: Path, write: Callable[[
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_a_full_disk_is_told_and_costs_nothing(tmp_path: Path, write: Callable[[Path], Path]):
+def test_a_full_disk_is_reported_and_costs_nothing(tmp_path: Path, write: Callable[[Path], Path]):
     folder = tmp_path / "results"
     folder.mkdir()
     earlier = write(folder / "heart")
@@ -97,9 +99,9 @@ def test_a_full_disk_is_told_and_costs_nothing(tmp_path: Path, write: Callable[[
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, write: Callable[[Path], Path]):
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path, write: Callable[[Path], Path]):
     (tmp_path / "results").write_text("a file where a folder is expected")
-    with pytest.raises(OSError, match=r"results/heart_.* could not be written \(Not a directory\).*choose a folder"):
+    with pytest.raises(OSError, match=r"results/heart_.* could not be written \(Not a directory\).*a writable folder"):
         write(tmp_path / "results" / "heart")
 
 

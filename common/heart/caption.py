@@ -1,4 +1,4 @@
-"""What stands around a picture and never over it: titles, names of classes, a scale bar, lines of text."""
+"""Draw bands above and below a picture, never over it: titles, names of classes, a scale bar, lines of text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from ..palette import COLOURS
+from ..palette import colour
 
 __all__ = ["caption_band", "legend_band"]
 
@@ -23,7 +23,7 @@ Picture = NDArray[np.uint8]
 
 
 def caption_band(lines: Sequence[str], width: int) -> Picture:
-    """Write lines of text, broken between words where they are too long.
+    """Draw lines of text, wrapped between words where they are too long.
 
     Args:
         lines: top to bottom.
@@ -36,7 +36,7 @@ def caption_band(lines: Sequence[str], width: int) -> Picture:
         >>> caption_band([], 300).shape, caption_band(["4CH, end-diastole"], 300).shape
         ((0, 300, 3), (32, 300, 3))
     """
-    rows = [row for line in lines for row in _broken(line, width - 2 * MARGIN)]
+    rows = [row for line in lines for row in _wrap(line, width - 2 * MARGIN)]
     picture = Image.new("RGB", (width, len(rows) * LINE + MARGIN if rows else 0), GROUND)
     pen = ImageDraw.Draw(picture)
     for number, row in enumerate(rows):
@@ -45,23 +45,22 @@ def caption_band(lines: Sequence[str], width: int) -> Picture:
 
 
 def legend_band(names: Sequence[str], width: int, mm: float | None) -> Picture:
-    """Write the names of the classes beside their colours, and a scale bar, in as many rows as they need.
+    """Draw the names of the classes beside their colours, and a scale bar, in as many rows as they need.
 
     Args:
-        names: of all classes, background first.
+        names: classes, background first.
         width: pixels.
-        mm: length of a pixel of the picture; None draws no bar.
+        mm: width of a pixel of the picture; None draws no bar.
 
     Returns:
         (height, width, 3).
     """
-    entries = [
-        (name.replace("lv_", "LV ").replace("_", " "), COLOURS[i % len(COLOURS)]) for i, name in enumerate(names[1:])
-    ]
-    needed = [SWATCH + 6 + _font().getlength(words) for words, _ in entries]
-    length = 0 if mm is None else next((length for length in BARS if length / mm <= width / 5), BARS[-1])
-    bar = 0.0 if mm is None else length / mm
-    if bar:
+    entries = [name.replace("lv_", "LV ").replace("_", " ") for name in names[1:]]
+    needed = [SWATCH + 6 + _font().getlength(words) for words in entries]
+    length = bar = 0.0
+    if mm is not None:
+        length = next((length for length in BARS if length / mm <= width / 5), BARS[-1])
+        bar = length / mm
         needed.append(_font().getlength(f"{length} mm") + MARGIN + bar)
     places, row, x = [], 0, float(MARGIN)
     for extent in needed:
@@ -71,8 +70,8 @@ def legend_band(names: Sequence[str], width: int, mm: float | None) -> Picture:
         x += extent + 2 * MARGIN
     picture = Image.new("RGB", (width, (row + 1) * LINE + MARGIN // 2), GROUND)
     pen = ImageDraw.Draw(picture)
-    for (words, colour), (x, y) in zip(entries, places, strict=False):  # the last place may be the bar's
-        pen.rectangle([x, y + 3, x + SWATCH, y + 3 + SWATCH], colour)
+    for index, (words, (x, y)) in enumerate(zip(entries, places, strict=False), start=1):  # the last may be the bar's
+        pen.rectangle([x, y + 3, x + SWATCH, y + 3 + SWATCH], colour(index))
         pen.text((x + SWATCH + 6, y), words, FAINT, _font())
     if bar:
         right, y = width - MARGIN, places[-1][1]
@@ -83,7 +82,7 @@ def legend_band(names: Sequence[str], width: int, mm: float | None) -> Picture:
     return np.asarray(picture)
 
 
-def _broken(line: str, width: float) -> list[str]:
+def _wrap(line: str, width: float) -> list[str]:
     if _font().getlength(line) <= width:
         return [line]
     rows = [""]
@@ -98,5 +97,5 @@ def _broken(line: str, width: float) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _font() -> ImageFont.FreeTypeFont:
-    # matplotlib brings its letters along: the same on every machine, with ², ± and Greek
+    # matplotlib ships it: the same on every machine, with ², ± and Greek
     return ImageFont.truetype(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", SIZE)

@@ -1,4 +1,4 @@
-"""A frame with what was found in it: classes, long axes and discs, drawn smoothly at any size."""
+"""Draw a frame with its classes, long axes and discs, smooth at any size."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from contourpy import FillType, contour_generator
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.colors import to_rgb
 from matplotlib.path import Path as Line
@@ -15,24 +14,25 @@ from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..palette import colour as colour_of
-from .biomarkers.chamber import DISCS, Chamber
+from ..contours import bounding_box, outlines
+from ..palette import colour
+from .biomarkers.chamber import Chamber, disc_ends
 
-__all__ = ["Canvas", "disc_ends", "draw_anatomy", "enlarged"]
+__all__ = ["Canvas", "draw_anatomy", "enlarge"]
 
-LEAST, MOST = 400, 800  # pixels: height of a still at least, longer side of whatever is shown at most
-FILL, UNDER = 0.22, 0.55  # opacity of a class, and of the dark line that sets its outline off from bright tissue
+LEAST, MOST = 400, 800  # pixels: minimum height of a still, maximum length of the longer side
+FILL, UNDER = 0.22, 0.55  # opacity of a class, and of the dark line that makes its outline visible on bright tissue
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """How pixels of the image are placed in the picture: cut to what may be seen, in right proportions, enlarged.
+    """Place pixels of the image in the picture: cropped to what may be seen, in true proportions, enlarged.
 
     Args:
-        seen: where the image may be shown, (rows, columns); all else stays black, names burnt into it too.
+        seen: where the image may be shown, (rows, columns); everything else stays black, including burnt-in names.
         spacing: mm per pixel, (row, column); None shows pixels as squares.
-        least: height of the picture at least, pixels.
+        least: minimum height of the picture, pixels.
     """
 
     seen: NDArray[np.bool_]
@@ -42,8 +42,7 @@ class Canvas:
     @cached_property
     def box(self) -> tuple[slice, slice]:
         """Rows and columns that are shown."""
-        rows, columns = (np.flatnonzero(self.seen.any(axis=axis)) for axis in (1, 0))
-        return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+        return bounding_box(self.seen)
 
     @cached_property
     def size(self) -> tuple[int, int]:
@@ -56,7 +55,7 @@ class Canvas:
         return max(1, round(height * factor)), max(1, round(width * factor))
 
     def place(self, points: Array) -> Array:
-        """Turn (row, column) of the image, pixel centres whole, into (x, y) from the lower left corner, (points, 2)."""
+        """Convert (row, column) of the image, integer at pixel centres, to (x, y) from the lower left, (points, 2)."""
         (height, width), (rows, columns) = self.size, self.box
         y = height - (points[:, 0] + 0.5 - rows.start) * height / (rows.stop - rows.start)
         x = (points[:, 1] + 0.5 - columns.start) * width / (columns.stop - columns.start)
@@ -90,12 +89,11 @@ def draw_anatomy(
     height, width = canvas.size
     renderer = RendererAgg(width, height, 72)  # so that a point is a pixel
     buffer = np.asarray(renderer.buffer_rgba())
-    buffer[..., :3], buffer[..., 3] = enlarged(canvas, frame)[..., None], 255
-    for index in range(int(labels.max()), 0, -1):  # the first class, of which volumes are told, lies on top
-        if outline := _outline(canvas, labels == index):
-            colour = to_rgb(colour_of(index))
-            _draw(renderer, outline, (0, 0, 0, UNDER), 3.2)
-            _draw(renderer, outline, (*colour, 1), 1.6, (*colour, FILL))
+    buffer[..., :3], buffer[..., 3] = enlarge(canvas, frame)[..., None], 255
+    for index in range(int(labels.max()), 0, -1):  # the first class, whose volume is measured, is on top
+        outline, own = _outline(canvas, labels == index), to_rgb(colour(index))
+        _draw(renderer, outline, (0, 0, 0, UNDER), 3.2)
+        _draw(renderer, outline, (*own, 1), 1.6, (*own, FILL))
     for chamber in chambers:
         if not chamber.reason:
             discs = Line.make_compound_path(*(Line(canvas.place(ends / scale)) for ends in disc_ends(chamber)))
@@ -109,42 +107,22 @@ def draw_anatomy(
     return buffer[..., :3]
 
 
-def disc_ends(chamber: Chamber) -> Array:
-    """Return the ends of a chamber's discs that its outline crosses, from base to apex, (discs, 2 ends, 2), mm."""
-    axis = (chamber.apex - chamber.base) / chamber.length
-    normal = np.array([-axis[1], axis[0]])
-    along, across = (chamber.contour - chamber.base) @ axis, (chamber.contour - chamber.base) @ normal
-    ends = []
-    for level in (np.arange(DISCS) + 0.5) / DISCS * chamber.length:
-        (crossed,) = np.nonzero((along[:-1] <= level) != (along[1:] <= level))
-        if len(crossed):
-            share = (level - along[crossed]) / (along[crossed + 1] - along[crossed])
-            found = across[crossed] + share * (across[crossed + 1] - across[crossed])
-            ends.append([chamber.base + level * axis + side * normal for side in (found.min(), found.max())])
-    return np.array(ends).reshape(-1, 2, 2)
-
-
-def enlarged(canvas: Canvas, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return what may be seen of a frame, of the canvas' size."""
+def enlarge(canvas: Canvas, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return what may be seen of a frame, in the canvas' size."""
     (height, width), box = canvas.size, canvas.box
     grey = Image.fromarray(np.where(canvas.seen[box], frame[box], 0).astype(np.uint8))
     return np.asarray(grey.resize((width, height), Image.Resampling.BICUBIC))
 
 
-def _outline(canvas: Canvas, mask: NDArray[np.bool_]) -> Line | None:
+def _outline(canvas: Canvas, mask: NDArray[np.bool_]) -> Line:
     """Return the borders of a mask in the picture, holes included; the steps between pixels are rounded."""
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
-        return None
-    part = np.pad(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], 1)
-    generator = contour_generator(z=part.astype(np.float64), fill_type=FillType.ChunkCombinedCode)
-    filled = generator.filled(0.5, np.inf)
-    points, codes = np.asarray(filled[0][0], np.float64), np.asarray(filled[1][0])
-    previous = np.arange(len(codes)) - 1
-    previous[codes == Line.MOVETO] = np.flatnonzero(codes == Line.CLOSEPOLY) - 1  # each ring ends on its first point
-    for _ in range(2):
-        points = (points + points[previous]) / 2
-    return Line(canvas.place(points[:, ::-1] + [rows[0] - 1, columns[0] - 1]), codes)
+    rings = []
+    for ring in outlines(mask):
+        points = ring[:-1]  # the last is the first
+        for _ in range(2):
+            points = (points + np.roll(points, 1, axis=0)) / 2
+        rings.append(Line(canvas.place(np.concatenate([points, points[:1]])), closed=True))
+    return Line.make_compound_path(*rings)
 
 
 def _draw(

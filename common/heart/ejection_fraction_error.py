@@ -1,4 +1,4 @@
-"""How far the ejection fraction of predicted masks lies from that of the annotation."""
+"""Compare the ejection fraction of predicted masks with that of the annotation."""
 
 from __future__ import annotations
 
@@ -11,26 +11,24 @@ import numpy as np
 from ignite.engine import Engine
 from ignite.metrics import Metric
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
+from ..datasets.prepared.layout import read_pixels
 from ..datasets.views import PHASES
 from ..label_sets import known_masks
 from .biomarkers import discs_volume, ejection_fraction, ventricle
 
 __all__ = ["EjectionFractionError"]
 
-Masks = Mapping[str, NDArray[np.bool_]]
-
 
 class EjectionFractionError(Metric):
     """Ignite metric: mean absolute error of the monoplane ejection fraction, percentage points, over the datasets.
 
-    Patients whose ED and ES frames of one view are both there count; both fractions are measured by discs, on masks of
-    the network's size. `engine.state.metrics` receives, for each dataset, `ef_mae/<dataset>`, `ef_bias/<dataset>`
-    (predicted less annotated), and `ef_unmeasured/<dataset>`, the share of patients whose annotation gives a fraction
-    and whose prediction does not: they are in no mean. NaN, and nothing for a dataset, where there is nothing to
-    compare.
+    Patients with both the ED and the ES frame of a view count; both fractions are measured by discs, on masks of the
+    network's size. `engine.state.metrics` receives, for each dataset, `ef_mae/<dataset>`, `ef_bias/<dataset>`
+    (predicted minus annotated), and `ef_unmeasured/<dataset>`, the fraction of patients whose annotation can be
+    measured but whose prediction cannot; these patients do not enter the means. Without anything to compare, a dataset
+    has no entry and the mean is NaN.
 
     Args:
         classes: names, background first.
@@ -49,7 +47,7 @@ class EjectionFractionError(Metric):
         self._volumes: dict[tuple[str, str, str], dict[str, tuple[float, float]]] = defaultdict(dict)
 
     def update(self, output: Mapping[str, Tensor]) -> None:
-        """Take a batch: `pred` logits (B, C, H, W), `label` label-set maps (B, 2, H, W), `dataset` and `index` (B,)."""
+        """Add a batch: `pred` logits (B, C, H, W), `label` label-set maps (B, 2, H, W), `dataset` and `index` (B,)."""
         if "lv_cavity" not in self.classes:
             return
         predicted = output["pred"].argmax(dim=1).cpu().numpy()
@@ -59,18 +57,17 @@ class EjectionFractionError(Metric):
             if item.get("phase") not in PHASES or item.get("patient") is None:
                 continue
             scale = _scale(item, predicted.shape[1])
-            drawn = {name: known[position, value] for value, name in enumerate(self.classes)}
-            found = {name: predicted[position] == value for value, name in enumerate(self.classes)}
+            masks = [predicted[position] == value for value in range(len(self.classes))]
             key = self.datasets[int(output["dataset"][position])], str(item["patient"]), str(item.get("view"))
-            self._volumes[key][item["phase"]] = _volume(found, scale), _volume(drawn, scale)
+            self._volumes[key][item["phase"]] = self._volume(masks, scale), self._volume(known[position], scale)
 
     def compute(self) -> float:
-        """Return the mean of the datasets' errors, NaN without any."""
+        """Return the mean of the datasets' errors; NaN without any."""
         errors = [np.abs(own).mean() for own, _ in self._errors().values() if len(own)]
         return float(np.mean(errors)) if errors else math.nan
 
     def iteration_completed(self, engine: Engine) -> None:
-        """Hand an evaluator's batch and output to `update`."""
+        """Pass an evaluator's batch and output to `update`."""
         batch: Mapping[str, Any] = engine.state.batch
         self.update({**engine.state.output, "dataset": batch["dataset"], "index": batch["index"]})
 
@@ -86,29 +83,26 @@ class EjectionFractionError(Metric):
                 engine.state.metrics[f"ef_bias/{dataset}"] = float(errors.mean())
 
     def _errors(self) -> dict[str, tuple[NDArray[np.float64], int]]:
-        """Return for each dataset the errors, points, and the number of patients that could have had one."""
+        """Return for each dataset the errors, points, and the number of patients whose annotation can be measured."""
         found: dict[str, list[float]] = defaultdict(list)
         for (dataset, _, _), volumes in self._volumes.items():
             if volumes.keys() >= set(PHASES):
-                predicted, drawn = (
-                    ejection_fraction(*(volumes[phase][which] for phase in PHASES)) for which in range(2)
-                )
-                if not math.isnan(drawn):
-                    found[dataset].append(predicted - drawn)
-        return {
-            name: (np.array([own for own in all_ if not math.isnan(own)]), len(all_)) for name, all_ in found.items()
-        }
+                pairs = zip(*(volumes[phase] for phase in PHASES), strict=True)
+                predicted, annotated = (ejection_fraction(*pair) for pair in pairs)
+                if not math.isnan(annotated):
+                    found[dataset].append(predicted - annotated)
+        arrays = {name: np.array(own) for name, own in found.items()}
+        return {name: (own[np.isfinite(own)], len(own)) for name, own in arrays.items()}
+
+    def _volume(self, masks: Sequence[NDArray[np.bool_]], scale: tuple[float, float]) -> float:
+        named = dict(zip(self.classes, masks, strict=True))
+        return discs_volume(ventricle(named["lv_cavity"], scale, named.get("lv_myocardium"), named.get("left_atrium")))
 
 
 def _scale(item: Mapping[str, Any], side: int) -> tuple[float, float]:
-    """Return mm per pixel of the network's image; without spacing any, since only ratios count."""
+    """Return mm per pixel of the network's image; any will do without spacing, since only ratios count."""
     if item.get("spacing") is None:
         return (150 / side,) * 2  # about the depth of an apical view
-    with Image.open(item["image"]) as image:  # the header alone
-        columns, rows = image.size
+    rows, columns = read_pixels(item["image"]).shape
     row, column = item["spacing"]
     return row * rows / side, column * columns / side
-
-
-def _volume(masks: Masks, scale: tuple[float, float]) -> float:
-    return discs_volume(ventricle(masks["lv_cavity"], scale, masks.get("lv_myocardium"), masks.get("left_atrium")))

@@ -1,11 +1,11 @@
-"""What the name of a file tells: view, phase, and which files belong together."""
+"""Parse view, phase and study from file names."""
 
 from __future__ import annotations
 
 import re
 from pathlib import PurePath
 
-from ..datasets.views import PHASES, VIEW_WORDS
+from ..datasets.views import PHASE_WORDS, VIEW_WORDS
 
 __all__ = ["recognise"]
 
@@ -13,7 +13,7 @@ SUFFIX = re.compile(r"\.(nii\.gz|[a-z0-9]{2,5})$", re.IGNORECASE)
 
 
 def recognise(path: PurePath) -> tuple[str, str, str]:
-    """Return study, view and phase that the parts of a file's name tell, as in `patient0001_4CH_ED.nii.gz`.
+    """Parse study, view and phase from a file name such as `patient0001_4CH_ED.nii.gz`.
 
     Views are 2CH, A2C, AP2 and 4CH, A4C, AP4; phases ED and ES; upper or lower case, between `_`, `-`, `.` or spaces.
 
@@ -21,23 +21,21 @@ def recognise(path: PurePath) -> tuple[str, str, str]:
         path: of the file; its folder is part of the study.
 
     Returns:
-        The study: folder and name without view and phase; the view, "2CH" or "4CH", and the phase, "ED" or "ES", ""
-        where the name does not tell.
+        The study (folder and name without view and phase), the view ("2CH" or "4CH") and the phase ("ED" or "ES"); ""
+        for what the name does not contain.
 
     Example:
         >>> recognise(PurePath("a/patient0001_4CH_ED.nii.gz")), recognise(PurePath("a/clip.dcm"))
         (('a/patient0001', '4CH', 'ED'), ('a/clip', '', ''))
     """
     words = re.split(r"([_\-. ]+)", SUFFIX.sub("", path.name))
-    found = {"view": "", "phase": ""}
-    kept = []
+    view = phase = study = ""
     for word in words:
-        told = word.upper()
-        if told in VIEW_WORDS:
-            found["view"] = VIEW_WORDS[told]
-        elif told in PHASES:
-            found["phase"] = told
+        if word.upper() in VIEW_WORDS:
+            view = VIEW_WORDS[word.upper()]
+        elif word.upper() in PHASE_WORDS:
+            phase = PHASE_WORDS[word.upper()]
         else:
-            kept.append(word)
-    study = re.sub(r"([_\-. ])[_\-. ]+", r"\1", "".join(kept)).strip("_-. ")
-    return str(path.parent / study) if study else str(path.parent), found["view"], found["phase"]
+            study += word
+    study = re.sub(r"([_\-. ])[_\-. ]+", r"\1", study).strip("_-. ")
+    return str(path.parent / study), view, phase

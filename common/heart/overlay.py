@@ -1,9 +1,9 @@
-"""Pictures and clips that show a reader what was segmented and measured."""
+"""Write pictures and clips that show what was segmented and measured."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,12 +15,12 @@ from ..atomic import whole_file
 from .biomarkers.chamber import Chamber
 from .caption import caption_band, legend_band
 from .drawing import Canvas, draw_anatomy
-from .film import Film
+from .film import write_film
 
 __all__ = ["Display", "Moment", "overlay_mp4", "overlay_png"]
 
-FRAME_RATE = 25.0  # where nothing tells one
-FILM_LEAST = 256  # pixels: height of a film at least; players enlarge it
+FRAME_RATE = 25.0  # where it is unknown
+FILM_LEAST = 256  # pixels: minimum height of a film; players enlarge it
 GAP = 12  # pixels between moments side by side
 
 
@@ -32,13 +32,13 @@ class Moment:
         frame: grey values 0 to 255, (rows, columns).
         labels: class of each pixel, (rows, columns).
         title: one line above the image, such as "end-diastole, frame 12".
-        chambers: name of a class -> its chamber, to show the long axis and discs of.
+        chambers: whose long axis and discs are shown.
     """
 
     frame: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     title: str = ""
-    chambers: Mapping[str, Chamber] = field(default_factory=dict)
+    chambers: Sequence[Chamber] = ()
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Display:
     """What all moments of a recording share.
 
     Args:
-        names: of the classes, background first.
-        seen: where the image may be shown, (rows, columns); all else of it stays black, names burnt into it too.
-        spacing: mm per pixel, (row, column), for proportions and a scale bar; None shows squares and no bar.
+        names: classes, background first.
+        seen: where the image may be shown, (rows, columns); everything else stays black, including burnt-in names.
+        spacing: mm per pixel, (row, column), for proportions and a scale bar; None shows square pixels and no bar.
         scale: mm per pixel, (row, column), that the chambers were measured with: the spacing, or a nominal one.
         caption: lines below the images: view, volumes, ejection fraction.
 
@@ -64,7 +64,7 @@ class Display:
 
     def __post_init__(self) -> None:
         if not self.seen.any():
-            raise ValueError("seen marks no pixel, so there is nothing to show; mark the ultrasound sector.")
+            raise ValueError("expected a non-empty mask as seen, got no pixel; mark the ultrasound sector.")
 
 
 def overlay_png(moments: Sequence[Moment], display: Display, out: Path) -> Path:
@@ -79,7 +79,7 @@ def overlay_png(moments: Sequence[Moment], display: Display, out: Path) -> Path:
         The path written: `out` with `_overlay.png`.
 
     Raises:
-        ValueError: if there is no moment, or one has another shape than `display.seen`.
+        ValueError: if there are no moments, or one differs in shape from `display.seen`.
         OSError: if the file cannot be written.
 
     Example:
@@ -90,8 +90,6 @@ def overlay_png(moments: Sequence[Moment], display: Display, out: Path) -> Path:
         ...     overlay_png([moment, moment], display, Path(folder) / "a").name
         'a_overlay.png'
     """
-    if not moments:
-        raise ValueError("there is no moment to show; give at least one.")
     path = out.with_name(f"{out.name}_overlay.png")
     canvas = Canvas(display.seen, display.spacing)
     row = _row(moments, display, canvas)
@@ -102,10 +100,10 @@ def overlay_png(moments: Sequence[Moment], display: Display, out: Path) -> Path:
 
 
 def overlay_mp4(moments: Iterable[Moment], display: Display, frame_rate: float | None, out: Path) -> Path:
-    """Write a clip that browsers play: H.264, its index in front; classes only, drawn and encoded one at a time.
+    """Write a clip that browsers play; it shows classes only.
 
     Args:
-        moments: in time; an iterator will do.
+        moments: in time; they may come from an iterator.
         display: what they share.
         frame_rate: frames per second; None plays 25.
         out: path to write, without suffix.
@@ -114,51 +112,49 @@ def overlay_mp4(moments: Iterable[Moment], display: Display, frame_rate: float |
         The path written: `out` with `_overlay.mp4`.
 
     Raises:
-        ValueError: if there is no moment, one has another shape than `display.seen`, or the frame rate is not positive.
+        ValueError: if there are no moments, one differs in shape from `display.seen`, or the rate is not positive.
         OSError: if the file cannot be written.
     """
     rate = Fraction(FRAME_RATE if frame_rate is None else frame_rate).limit_denominator(1000)
     if rate <= 0:
-        raise ValueError(f"frame_rate is {frame_rate}, must be positive, frames per second; None plays {FRAME_RATE}.")
+        raise ValueError(
+            f"expected a positive frame_rate, frames per second, got {frame_rate}; None plays {FRAME_RATE}."
+        )
     path = out.with_name(f"{out.name}_overlay.mp4")
     canvas = Canvas(display.seen, display.spacing, FILM_LEAST)
     width = canvas.size[1]
-    film = Film(canvas, caption_band([""], width), _below(display, canvas, width))
+    above, below = caption_band([""], width), _below(display, canvas, width)
+    frames = ((moment.frame, moment.labels) for moment in _checked(moments, display))
     with whole_file(path) as partial:
-        film.write(_checked(moments, display), rate, partial)
+        write_film(frames, canvas, above, below, rate, partial)
     return path
 
 
 def _row(moments: Sequence[Moment], display: Display, canvas: Canvas) -> NDArray[np.uint8]:
     """Draw moments side by side, each under its title, (height, width, 3)."""
     parts: list[NDArray[np.uint8]] = []
-    for moment in moments:
-        _check(moment, display)
-        image = draw_anatomy(canvas, moment.frame, moment.labels, moment.chambers.values(), display.scale)
+    for moment in _checked(moments, display):
+        image = draw_anatomy(canvas, moment.frame, moment.labels, moment.chambers, display.scale)
         column = np.concatenate([caption_band([moment.title], image.shape[1]), image])
         parts += [np.zeros((len(column), GAP, 3), np.uint8), column]
     return np.concatenate(parts[1:], axis=1)
 
 
-def _checked(moments: Iterable[Moment], display: Display) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+def _checked(moments: Iterable[Moment], display: Display) -> Iterator[Moment]:
     moment = None
     for moment in moments:
-        _check(moment, display)
-        yield moment.frame, moment.labels
+        if not moment.frame.shape == moment.labels.shape == display.seen.shape:
+            raise ValueError(
+                f"expected frame, labels and seen of one shape (rows, columns), got {moment.frame.shape}, "
+                f"{moment.labels.shape} and {display.seen.shape}."
+            )
+        yield moment
     if moment is None:
-        raise ValueError("there is no moment to show; give at least one.")
-
-
-def _check(moment: Moment, display: Display) -> None:
-    if not moment.frame.shape == moment.labels.shape == display.seen.shape:
-        raise ValueError(
-            f"a frame has shape {moment.frame.shape}, its labels {moment.labels.shape} and what may be seen "
-            f"{display.seen.shape}; all are (rows, columns) of one recording."
-        )
+        raise ValueError("expected at least one moment to show, got none.")
 
 
 def _below(display: Display, canvas: Canvas, width: int) -> NDArray[np.uint8]:
-    """Draw what stands under the moments, (height, width, 3)."""
+    """Draw the band below the moments, (height, width, 3)."""
     mm = None
     if display.spacing:
         mm = display.spacing[1] * display.seen[canvas.box].shape[1] / canvas.size[1]

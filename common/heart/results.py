@@ -1,4 +1,4 @@
-"""Evaluator handler that writes what every scan shows, and in the end what the studies measure."""
+"""Write what every scan shows, and at the end what the studies measure, as a handler of an evaluator."""
 
 from __future__ import annotations
 
@@ -17,37 +17,45 @@ from rich.table import Table
 from tqdm import tqdm
 
 from ..atomic import write_text
-from ..inference.segmentation import certainty, cleaned, cleaning_flags, label_maps
-from .biomarkers import body_surface_area
+from ..inference.segmentation import certainty, clean, cleaning_flags, label_maps
+from .biomarkers.volumes import body_surface_area
 from .file_names import SUFFIX, recognise
-from .outputs import measure, write_outputs
+from .outputs import Segmented, measure, write_outputs
 from .study import COLUMNS, group, measure_study
 
 __all__ = ["Results"]
 
 UNSURE = 0.85  # mean probability of what was segmented
 NOTE = "Research only, not for diagnosis."
+CAPTION = {  # column -> its words and unit below an overlay
+    "lv_ef": ("EF", "%"),
+    "lv_edv": ("EDV", "ml"),
+    "lv_esv": ("ESV", "ml"),
+    "lv_volume": ("LV volume", "ml"),
+    "la_volume": ("LA volume", "ml"),
+}
 
 
 class Results:
-    """Write label maps, overlays and measurements of scans; scans that an earlier run finished are not done again.
+    """Write label maps, overlays and measurements of scans; finished scans of an earlier run are not repeated.
 
-    Beside each other lie, for a scan `a/b.nii.gz` of the input folder, `a/b_seg.nii.gz` (or .png), `a/b_overlay.png`,
-    `a/b_overlay.mp4` of a clip, `a/b_seg.dcm` of a single-frame DICOM file and `a/b.json`; and for all together
-    `measurements.csv` and `measurements.json`, a row a study. File names are kept, so they should not name anyone;
-    nothing else that identifies a patient is written.
+    A scan `a/b.nii.gz` of the input folder gives `a/b_seg.nii.gz` (or .png), `a/b_overlay.png`, `a/b_overlay.mp4` for a
+    clip, `a/b_seg.dcm` for a single-frame DICOM file, and `a/b.json`; all scans together give `measurements.csv` and
+    `measurements.json`, one row per study. File names are kept, so they should not name anyone; nothing else that
+    identifies a patient is written.
 
     Args:
         folder: where everything goes.
         source: file or folder that is read.
         classes: names, background first.
-        made_by: what decides the results (weights, sizes, options): a scan is done again where it changed.
-        smallest_piece: of a class, as a share of its largest one, that is kept; 1 keeps the largest alone, 0 all.
+        made_by: what determines the results (weights, sizes, options): a scan is repeated if it changed.
+        smallest_piece: minimum size of a piece as a fraction of the largest one of its class; 1 keeps only the largest,
+            0 keeps all.
         pictures: write overlays.
-        patient: height (cm), weight (kg), sex ("F" or "M"), of the only patient in the input; any may be left out.
+        patient: height (cm), weight (kg), sex ("F" or "M") of the only patient in the input; all optional.
 
     Raises:
-        ValueError: if `patient` holds something else, or `smallest_piece` is no share.
+        ValueError: if `patient` has other keys, or `smallest_piece` is not a fraction.
     """
 
     def __init__(
@@ -65,23 +73,23 @@ class Results:
         self.classes = list(classes)
         self.made_by = {**made_by, "smallest_piece": smallest_piece, "pictures": pictures}
         if not 0 <= smallest_piece <= 1:
-            raise ValueError(f"smallest_piece is {smallest_piece}; it is a share of the largest piece, 0 to 1.")
+            raise ValueError(f"expected smallest_piece as a fraction of the largest, 0 to 1, got {smallest_piece}.")
         self.smallest_piece = smallest_piece
         self.pictures = pictures
         self.patient = dict(patient or {})
         if unknown := self.patient.keys() - {"height", "weight", "sex"}:
-            raise ValueError(f"patient tells {sorted(unknown)}; it may tell height (cm), weight (kg), sex (F or M).")
+            raise ValueError(f"unknown patient keys {sorted(unknown)}; allowed: height (cm), weight (kg), sex (F, M).")
         if ("height" in self.patient) != ("weight" in self.patient):
-            raise ValueError("patient tells height or weight alone; the body surface area needs both.")
+            raise ValueError("expected both height and weight of the patient, got one; body surface area needs both.")
         self._outs: dict[Path, Path] = {}
         self._records: dict[Path, dict[str, Any]] = {}
         self._failed: dict[Path, str] = {}
 
     def plan(self, paths: Sequence[Path]) -> None:
-        """Say what will be read, and see what of it an earlier run finished; the dataset calls it once.
+        """Set what will be read, and find what an earlier run finished; the dataset calls it once.
 
         Raises:
-            ValueError: if they belong to several studies although one patient is described.
+            ValueError: if the paths belong to several studies although one patient is described.
         """
         stems = [self._relative(path) for path in paths]
         self._outs = {
@@ -90,10 +98,8 @@ class Results:
         }
         studies = {recognise(path)[0] for path in paths}
         if self.patient and len(studies) > 1:
-            raise ValueError(f"{self.source} holds {len(studies)} studies, but patient describes one; give one study.")
-        for path in paths:
-            if (record := self._finished(path)) is not None:
-                self._records[path] = record
+            raise ValueError(f"expected one study, since patient is given, got {len(studies)} in {self.source}.")
+        self._records = {path: record for path in paths if (record := self._finished(path)) is not None}
 
     def __contains__(self, path: Path) -> bool:
         return path in self._records
@@ -121,9 +127,10 @@ class Results:
     def _one(self, path: Path, item: Mapping[str, Any], logits: Any) -> dict[str, Any]:
         scan, framing = item["scan"], item["framing"]
         found = label_maps(logits, framing)
-        labels = cleaned(found, len(self.classes), self.smallest_piece)
+        labels = clean(found, len(self.classes), self.smallest_piece)
         study, view, phase = recognise(self._named(path))
-        facts, moments = measure(labels, self.classes, scan, framing, phase)
+        segmented = Segmented(labels, self.classes, scan, framing)
+        facts, moments = measure(segmented, phase)
         facts["flags"] += cleaning_flags(found, labels, self.classes)
         sure = certainty(logits)
         facts["certainty"] = None if math.isnan(sure) else round(sure, 3)
@@ -133,36 +140,18 @@ class Results:
         record = {"input": str(self._named(path)), "study": study, "view": view or scan.view, "phase": phase, **facts}
         out = self._outs[path]
         out.parent.mkdir(parents=True, exist_ok=True)
-        caption = [*self._caption(record), NOTE]
         pictures = self.pictures and not sure < UNSURE
-        write_outputs(labels, self.classes, scan, framing, moments, path, out, caption, pictures)
+        write_outputs(segmented, moments, path, out, _caption(record), pictures)
         record["made"] = self._made(path)
         # last: it marks the scan as complete
         write_text(out.with_name(f"{out.name}.json"), json.dumps(record, indent=1) + "\n")
         return record
 
-    def _caption(self, record: Mapping[str, Any]) -> list[str]:
-        if not (record.get("beats") or record.get("still")):
-            return []
-        found = measure_study([record])
-        told = [
-            f"{words} {found[name]:.0f} {unit}"
-            for name, words, unit in (
-                ("lv_ef", "EF", "%"),
-                ("lv_edv", "EDV", "ml"),
-                ("lv_esv", "ESV", "ml"),
-                ("lv_volume", "LV volume", "ml"),
-                ("la_volume", "LA volume", "ml"),
-            )
-            if found[name] is not None
-        ]
-        return [", ".join([record["view"] or "view not told", *told])]
-
     def _complete(self, _: Engine) -> None:
         self._bar.close()
         records = [self._records[path] for path in self._outs if path in self._records]
         if not records:
-            raise ValueError("; ".join(self._failed.values()) or f"{self.source} holds nothing to read.")
+            raise ValueError("; ".join(self._failed.values()) or f"{self.source} has nothing to read.")
         both = {"height", "weight"} <= self.patient.keys()
         surface = body_surface_area(self.patient["height"], self.patient["weight"]) if both else None
         studies = {name: measure_study(own, surface, self.patient.get("sex")) for name, own in group(records).items()}
@@ -170,14 +159,14 @@ class Results:
         content = {"note": NOTE, "units": COLUMNS, "studies": studies, "left_out": failed, "made_by": self.made_by}
         write_text(self.folder / "measurements.json", json.dumps(content, indent=1) + "\n")
         table = self.folder / "measurements.csv"
-        write_text(table, _rows(studies))
+        write_text(table, _csv(studies))
         console = Console()
-        console.print(_shown(studies))
+        console.print(_table(studies))
         console.print(f"{len(records)} scans, {len(studies)} studies: {table}", soft_wrap=True)
         if failed:
             raise ValueError(
-                f"{len(failed)} of {len(failed) + len(records)} files were left out, all others are done; "
-                f"{self.folder / 'measurements.json'} says why: {', '.join(sorted(failed)[:5])}"
+                f"{len(failed)} of {len(failed) + len(records)} files were left out, all others are done; see the "
+                f"reasons in {self.folder / 'measurements.json'}: {', '.join(sorted(failed)[:5])}"
             )
 
     def _named(self, path: Path) -> Path:
@@ -192,7 +181,7 @@ class Results:
         return {**self.made_by, "bytes": about.st_size, "changed": about.st_mtime_ns}
 
     def _finished(self, path: Path) -> dict[str, Any] | None:
-        """Return the record that an earlier run left of a scan, if it would be the same again."""
+        """Return the record that an earlier run left of a scan, if a new one would be the same."""
         out = self._outs[path]
         try:
             record: dict[str, Any] = json.loads(out.with_name(f"{out.name}.json").read_text(encoding="utf-8"))
@@ -201,20 +190,29 @@ class Results:
             return None
 
 
-def _rows(studies: Mapping[str, Mapping[str, Any]]) -> str:
+def _caption(record: Mapping[str, Any]) -> list[str]:
+    """Return the lines below an overlay."""
+    if not (record.get("beats") or record.get("still")):
+        return [NOTE]
+    found = measure_study([record])
+    shown = ((found[column], name, unit) for column, (name, unit) in CAPTION.items())
+    values = [f"{name} {value:.0f} {unit}" for value, name, unit in shown if value is not None]
+    return [", ".join([record["view"] or "view unknown", *values]), NOTE]
+
+
+def _csv(studies: Mapping[str, Mapping[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    named = [f"{name} ({unit})" for name, unit in COLUMNS.items()]
-    writer.writerow(["study", "method", "beats", *named, "spacing_source", "grades", "flags"])
+    units = [f"{name} ({unit})" for name, unit in COLUMNS.items()]
+    writer.writerow(["study", "method", "beats", *units, "spacing_source", "grades", "flags"])
     for name, study in studies.items():
-        values = ["" if study[column] is None else study[column] for column in COLUMNS]
-        grades = "; ".join(f"{quantity}: {words}" for quantity, words in study["grades"].items())
-        row = [name, study["method"], study["beats"], *values, study["spacing_source"], grades]
-        writer.writerow([*row, "; ".join(study["flags"])])
+        facts = (study[column] for column in ("method", "beats", *COLUMNS, "spacing_source"))  # None is an empty cell
+        grades = (f"{quantity}: {words}" for quantity, words in study["grades"].items())
+        writer.writerow([name, *facts, "; ".join(grades), "; ".join(study["flags"])])
     return text.getvalue()
 
 
-def _shown(studies: Mapping[str, Mapping[str, Any]], most: int = 20) -> Table:
+def _table(studies: Mapping[str, Mapping[str, Any]], most: int = 20) -> Table:
     table = Table(title=f"Measurements ({NOTE})" + (f", the first {most}" if len(studies) > most else ""))
     for title in ("study", "method", "EF %", "EDV ml", "ESV ml", "LA ml", "flags"):
         table.add_column(title, justify="left" if title in ("study", "method") else "right")

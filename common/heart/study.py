@@ -1,32 +1,29 @@
-"""Measurements of a study: the scans that belong together, one view or two, stills or clips."""
+"""Measure a study: the scans that belong together, one view or two, stills or clips."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .biomarkers import (
-    Chamber,
+from .biomarkers.quality import biplane_flags
+from .biomarkers.reference_limits import grade
+from .biomarkers.volumes import (
     area_length_volume,
     discs_volume,
     ejection_fraction,
-    fractional_area_change,
     myocardial_mass,
     notebook_volumes,
-    stroke_volume,
 )
-from .biomarkers.quality import biplane_flags
-from .biomarkers.reference_limits import grade
-from .scan_record import chamber_of
+from .scan_record import Instant
 
 __all__ = ["COLUMNS", "group", "measure_study"]
 
 Record = Mapping[str, Any]
+Beat = tuple[Instant, Instant]  # of one view: end-diastole, end-systole
 FIRST, SECOND = "4CH", "2CH"
 # name -> unit: the columns of measurements.csv, in this order
 COLUMNS = {
@@ -35,7 +32,7 @@ COLUMNS = {
     "lv_edv": "ml",
     "lv_esv": "ml",
     "lv_sv": "ml",
-    "lv_volume": "ml",  # of a still whose phase is not told
+    "lv_volume": "ml",  # of a still whose phase is unknown
     "la_volume": "ml",
     "la_volume_index": "ml/m²",
     "lv_fac": "%",
@@ -50,18 +47,10 @@ COLUMNS = {
 UNIT_BOUND = [name for name, unit in COLUMNS.items() if unit != "%"]  # meaningless without spacing
 
 
-@dataclass(frozen=True)
-class _Beat:
-    """One beat of one view: the chambers at end-diastole and end-systole by name."""
-
-    diastole: Mapping[str, Chamber]
-    systole: Mapping[str, Chamber]
-
-
 def group(records: Iterable[Record]) -> dict[str, list[Record]]:
-    """Put the records of scans that belong together under the name of their study.
+    """Group records by study.
 
-    Two scans that show the same view and phase are no pair: then every scan of the study stands for itself.
+    If two scans show the same view and phase, or stills are mixed with clips, every scan becomes a study of its own.
 
     Example:
         >>> pair = [{"input": f"a_{phase}.png", "study": "a", "view": "", "phase": phase} for phase in ("ED", "ES")]
@@ -85,38 +74,35 @@ def group(records: Iterable[Record]) -> dict[str, list[Record]]:
 def measure_study(records: Sequence[Record], surface: float | None = None, sex: str | None = None) -> dict[str, Any]:
     """Combine the scans of a study.
 
-    With both apical views volumes are biplane, else monoplane. Beats of the two views are paired in their order;
+    With both apical views volumes are biplane, otherwise monoplane. Beats of the two views are paired in their order;
     volumes and ejection fraction are means over the beats, the latter with its standard deviation.
 
     Args:
-        records: of its scans, one a view and phase.
+        records: of its scans, one per view and phase.
         surface: body surface area, m²; indexes the volumes.
-        sex: "F" or "M"; tells how the values lie among the reference limits.
+        sex: "F" or "M"; grades the values by the reference limits.
 
     Returns:
-        `COLUMNS` (None: not measured), and study, inputs, method, beats, spacing_source, grades, flags.
+        `COLUMNS` (None if not measured), and inputs, method, beats, spacing_source, grades, flags.
     """
-    views: dict[str, list[_Beat]] = {}
-    for view in (FIRST, SECOND, ""):
-        own = [record for record in records if record["view"] == view]
-        if found := _beats(own):
+    views: dict[str, list[Beat]] = {}
+    for view in (FIRST, "", SECOND):
+        if found := _beats([record for record in records if record["view"] == view]):
             views[view] = found
-    first = views.get(FIRST) or views.get("") or views.get(SECOND) or []
-    second = views[SECOND] if FIRST in views and SECOND in views else [None] * len(first)
-    beats = list(zip(first, second, strict=False))
-    values = [_measure(beat, other) for beat, other in beats]
+    planes = [FIRST, SECOND] if views.keys() >= {FIRST, SECOND} else list(views)[:1]
+    beats = list(zip(*(views[view] for view in planes), strict=False))
+    values = [_measure(*beat) for beat in beats]
     result = {name: _mean(value[name] for value in values) for name in values[0]} if values else _single(records)
     fractions = [value["lv_ef"] for value in values if not math.isnan(value["lv_ef"])]
     result["lv_ef_sd"] = float(np.std(fractions, ddof=1)) if len(fractions) > 1 else math.nan
     for view, name in ((FIRST, "lv_ef_4ch"), (SECOND, "lv_ef_2ch")):
-        result[name] = _mean(_measure(beat, None)["lv_ef"] for beat in views.get(view, []))
+        result[name] = _mean(_measure(beat)["lv_ef"] for beat in views.get(view, []))
     if surface is not None:
         result["la_volume_index"] = result.get("la_volume", math.nan) / surface
     flags = [f"{record['input']}: {flag}" for record in records for flag in (*record["notes"], *record["flags"])]
-    for beat, other in beats[:1]:
-        flags += biplane_flags(beat.diastole["ventricle"], other.diastole["ventricle"]) if other else []
-    known = all(record["spacing_mm"] for record in records)
-    if not known:
+    if len(planes) == 2:
+        flags += biplane_flags(*(diastole.ventricle for diastole, _ in beats[0]))
+    if not all(record["spacing_mm"] for record in records):
         result |= dict.fromkeys(UNIT_BOUND, math.nan)
         flags.append("spacing unknown: no volumes in ml; give mm per pixel with --spacing")
     if not values:
@@ -132,16 +118,13 @@ def measure_study(records: Sequence[Record], surface: float | None = None, sex: 
     }
 
 
-def _beats(records: Sequence[Record]) -> list[_Beat]:
+def _beats(records: Sequence[Record]) -> list[Beat]:
     """Return the beats of the scans of one view: those of its clip, or its two stills together."""
     stills = {record["phase"]: record["still"] for record in records if record.get("still")}
     pairs = [(beat["end_diastole"], beat["end_systole"]) for record in records for beat in record.get("beats", [])]
     if {"ED", "ES"} <= stills.keys():
         pairs.append((stills["ED"], stills["ES"]))
-    return [_Beat(*({name: chamber_of(instant[name]) for name in _NAMES} for instant in pair)) for pair in pairs]
-
-
-_NAMES = ("ventricle", "epicardium", "atrium")
+    return [(Instant.from_json(diastole), Instant.from_json(systole)) for diastole, systole in pairs]
 
 
 def _single(records: Sequence[Record]) -> dict[str, float]:
@@ -149,38 +132,37 @@ def _single(records: Sequence[Record]) -> dict[str, float]:
     result: dict[str, float] = {}
     for phase, name in (("ED", "lv_edv"), ("ES", "lv_esv"), ("", "lv_volume")):
         own = {record["view"]: record["still"] for record in records if record["phase"] == phase and "still" in record}
-        if stills := [own[view] for view in (FIRST, "", SECOND) if view in own]:
-            for chamber, volume in (("ventricle", name), ("atrium", "la_volume")):
-                first, *second = (chamber_of(still[chamber]) for still in stills[:2])
-                result[volume] = discs_volume(first, second[0] if second else None)
+        if stills := [Instant.from_json(own[view]) for view in (FIRST, "", SECOND) if view in own][:2]:
+            result[name] = discs_volume(*(still.ventricle for still in stills))
+            result["la_volume"] = discs_volume(*(still.atrium for still in stills))
     return result
 
 
-def _measure(beat: _Beat, other: _Beat | None) -> dict[str, float]:
-    diastolic = (beat.diastole["ventricle"], other.diastole["ventricle"] if other else None)
-    systolic = (beat.systole["ventricle"], other.systole["ventricle"] if other else None)
+def _measure(*beats: Beat) -> dict[str, float]:
+    """Measure a beat in one view or two."""
+    diastolic, systolic = ([beat[which].ventricle for beat in beats] for which in range(2))
     edv, esv = discs_volume(*diastolic), discs_volume(*systolic)
     edv_area, esv_area = area_length_volume(*diastolic), area_length_volume(*systolic)
     return {
         "lv_ef": ejection_fraction(edv, esv),
         "lv_edv": edv,
         "lv_esv": esv,
-        "lv_sv": stroke_volume(edv, esv),
-        "la_volume": discs_volume(beat.systole["atrium"], other.systole["atrium"] if other else None),
-        "lv_fac": fractional_area_change(diastolic[0], systolic[0]),
+        "lv_sv": edv - esv,
+        "la_volume": discs_volume(*(systole.atrium for _, systole in beats)),
+        "lv_fac": ejection_fraction(diastolic[0].area, systolic[0].area),
         "lv_ef_area_length": ejection_fraction(edv_area, esv_area),
         "lv_edv_area_length": edv_area,
         "lv_esv_area_length": esv_area,
         "lv_ef_camus_notebook": ejection_fraction(*notebook_volumes(diastolic, systolic)),
-        "lv_mass_research_only": myocardial_mass(diastolic[0], beat.diastole["epicardium"]),
+        "lv_mass_research_only": myocardial_mass(diastolic[0], beats[0][0].epicardium),
     }
 
 
 def _method(views: Collection[str]) -> str:
     if FIRST in views and SECOND in views:
         return "biplane discs"
-    view = next((view or "apical view, not told which" for view in (FIRST, "", SECOND) if view in views), None)
-    return "" if view is None else f"monoplane discs ({view})"
+    known = [view or "view unknown" for view in (FIRST, "", SECOND) if view in views]
+    return f"monoplane discs ({known[0]})" if known else ""
 
 
 def _grades(result: Mapping[str, float], surface: float | None, sex: str | None) -> dict[str, str]:

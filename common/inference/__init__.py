@@ -1,4 +1,4 @@
-"""From files to label maps, for any bundle: files as scanners and archives write them, as a dataset."""
+"""Turn files of scanners and archives into label maps, for any bundle."""
 
 from .scan_dataset import Scans, one_scan
 

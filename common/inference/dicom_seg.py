@@ -1,8 +1,8 @@
-"""Segmentations that an archive files with the image they belong to: DICOM SEG of one ultrasound image."""
+"""Write DICOM SEG of one ultrasound image, which archives file with the image."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -14,69 +14,74 @@ from highdicom.sr import CodedConcept
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 from pydicom.uid import UltrasoundImageStorage, UltrasoundMultiFrameImageStorage
 
 from ..atomic import whole_file
 
 __all__ = ["write_dicom_seg"]
 
-BUNDLE = "echo_segmentation"
-STRUCTURES = {  # SNOMED CT, as the code lists of DICOM word it
-    "lv_cavity": codes.SCT.LeftVentricle,
-    "lv_myocardium": codes.SCT.LeftVentricleMyocardium,
-    "left_atrium": codes.SCT.LeftAtrium,
-}
-# all that is taken from the source: what a SEG needs to find it again. Nothing of the patient, the study's date, the
-# institution or the physician is among them, and what is not listed cannot slip through.
+# all that is copied from the source: what a SEG needs to refer to it. Patient, dates, institution and physician are not
+# among them, and nothing unlisted can slip through.
 FOUND_BY = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
-REQUIRED = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-# DICOM demands these; their values stay empty
+REQUIRED = FOUND_BY[:3]
+# DICOM requires these; their values stay empty
 EMPTY = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate"),
     *("StudyTime", "ReferringPhysicianName"),
 )
 
 
-def write_dicom_seg(labels: NDArray[np.uint8], names: Sequence[str], source: Path, out: Path, version: str) -> Path:
-    """Write a binary DICOM SEG with a segment a class; a class that was not found has a segment without pixels.
+def write_dicom_seg(
+    labels: NDArray[np.uint8],
+    structures: Mapping[str, Code],
+    source: Path,
+    out: Path,
+    algorithm: str,
+    version: str,
+    description: str,
+) -> Path:
+    """Write a binary DICOM SEG with one segment per class; a class that was not found has a segment without pixels.
 
-    It holds no value of the source's that tells who was scanned, when or where; it is tied to the source by UIDs. An
-    archive that files by patient must be told the patient by whoever may know.
+    It contains nothing from the source about who was scanned, when or where; UIDs link the two. An archive that files
+    by patient needs the patient entered by someone who may know.
 
     Args:
-        labels: class of each pixel, (rows, columns).
-        names: of the classes, background first; those unknown to `STRUCTURES` are coded as an anatomical structure.
-        source: an ultrasound image of one frame; only its header is read, so any compression will do.
+        labels: class of each pixel, (rows, columns), 0 for the background.
+        structures: name -> code of each foreground class, in the order of their labels from 1.
+        source: an ultrasound image of one frame; only its header is read, so any compression works.
         out: path to write, without suffix.
-        version: of the bundle.
+        algorithm: name of what made the labels.
+        version: of the algorithm.
+        description: of the series.
 
     Returns:
         The path written: `out` with `_seg.dcm`.
 
     Raises:
-        ValueError: if the source is no ultrasound image, has several frames, lacks UIDs or has another size.
+        ValueError: if the source is not an ultrasound image, has several frames, lacks UIDs or differs in size.
         OSError: if the file cannot be written.
     """
     header, kind = _header(source)
     if labels.dtype != np.uint8 or labels.shape != (header.Rows, header.Columns):
         raise ValueError(
-            f"labels are {labels.dtype} {labels.shape}; {source} needs uint8 {(header.Rows, header.Columns)}."
+            f"expected labels as uint8 {(header.Rows, header.Columns)} for {source}, got {labels.dtype} {labels.shape}."
         )
-    if labels.max() >= len(names):
-        raise ValueError(f"labels reach {labels.max()}, but the classes are 0 to {len(names) - 1}: {list(names)}.")
-    algorithm = AlgorithmIdentificationSequence(
-        name=BUNDLE, version=version, family=codes.DCM.ArtificialIntelligence, source="MONAI bundle"
+    if labels.max() > len(structures):
+        raise ValueError(f"expected labels 0 to {len(structures)} for {list(structures)}, got {labels.max()}.")
+    identification = AlgorithmIdentificationSequence(
+        name=algorithm, version=version, family=codes.DCM.ArtificialIntelligence, source="MONAI bundle"
     )
     segments = [
         SegmentDescription(
             segment_number=number,
             segment_label=name.replace("_", " "),
             segmented_property_category=codes.SCT.AnatomicalStructure,
-            segmented_property_type=_structure(name),
+            segmented_property_type=CodedConcept(code.value, code.scheme_designator, code.meaning),
             algorithm_type="AUTOMATIC",
-            algorithm_identification=algorithm,
+            algorithm_identification=identification,
         )
-        for number, name in enumerate(names[1:], start=1)
+        for number, (name, code) in enumerate(structures.items(), start=1)
     ]
     segmentation = Segmentation(
         source_images=[header],
@@ -87,11 +92,11 @@ def write_dicom_seg(labels: NDArray[np.uint8], names: Sequence[str], source: Pat
         series_number=1,
         sop_instance_uid=UID(),
         instance_number=1,
-        manufacturer=BUNDLE,
-        manufacturer_model_name=BUNDLE,
+        manufacturer=algorithm,
+        manufacturer_model_name=algorithm,
         software_versions=version,
-        device_serial_number="none",  # software has none, DICOM demands one
-        series_description="Segmentation of the left heart",
+        device_serial_number="none",  # software has none, DICOM requires one
+        series_description=description,
         omit_empty_frames=False,
     )
     for element in segmentation.iterall():
@@ -105,30 +110,22 @@ def write_dicom_seg(labels: NDArray[np.uint8], names: Sequence[str], source: Pat
     return path
 
 
-def _structure(name: str) -> CodedConcept:
-    code = STRUCTURES.get(name, codes.SCT.AnatomicalStructure)
-    return CodedConcept(code.value, code.scheme_designator, code.meaning)
-
-
 def _header(source: Path) -> tuple[Dataset, str]:
-    """Return what highdicom may know of the source, and the source's class."""
+    """Return the parts of the source's header that highdicom may see, and the source's SOP class."""
     stored = pydicom.dcmread(source, stop_before_pixels=True)
     if stored.get("SOPClassUID") not in (UltrasoundImageStorage, UltrasoundMultiFrameImageStorage):
-        kind = getattr(stored.get("SOPClassUID"), "name", "of no class")
-        raise ValueError(f"{source} is {kind}, must be an ultrasound image; its label map in NIfTI serves instead.")
-    count = int(stored.get("NumberOfFrames") or 1)
-    if count > 1:
-        raise ValueError(
-            f"{source} has {count} frames; DICOM SEG is written of a single one. Its label map in NIfTI has all."
-        )
+        kind = getattr(stored.get("SOPClassUID"), "name", "none")
+        raise ValueError(f"{source}: expected an ultrasound image, got SOP class {kind}; use its label map in NIfTI.")
+    if (count := int(stored.get("NumberOfFrames") or 1)) > 1:
+        raise ValueError(f"{source}: expected one frame, got {count}; its label map in NIfTI has all.")
     if missing := [key for key in REQUIRED if not stored.get(key)]:
-        raise ValueError(f"{source} lacks {missing}, by which a DICOM SEG finds its image; export it again.")
+        raise ValueError(f"{source} lacks {missing}, which a DICOM SEG needs to refer to it; export it again.")
     header = Dataset()
     for key in (*FOUND_BY, "Rows", "Columns"):
         if key in stored:
             header.add(stored[key])
     header.Modality = "US"
-    header.SOPClassUID = UltrasoundImageStorage  # highdicom takes no clip, not even one of a single frame
+    header.SOPClassUID = UltrasoundImageStorage  # highdicom rejects clips, even of a single frame
     for key in EMPTY:
         setattr(header, key, "")
     return header, str(stored.SOPClassUID)

@@ -1,4 +1,4 @@
-"""Label maps in the format, geometry and orientation of the file that they belong to."""
+"""Write label maps in the format, geometry and orientation of the source file."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..atomic import whole_file
+from ..datasets.files.images import PICTURES
 
 __all__ = ["write_label_map"]
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-# what places a NIfTI image in space and time; the free texts of a header and its extensions may name a patient
+# fields that place a NIfTI image in space and time; the free text of a header and its extensions may name a patient
 GEOMETRY = (
     *("pixdim", "xyzt_units", "toffset", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d"),
     *("qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z"),
 )
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # ITK counts to the left and back, NIfTI to the right and front
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # ITK axes point left and back, those of NIfTI right and front
 
 
 def write_label_map(
@@ -31,25 +31,25 @@ def write_label_map(
     spacing: tuple[float, float] | None,
     frame_rate: float | None,
 ) -> Path:
-    """Write classes so that viewers lay them over the source.
+    """Write classes so that viewers overlay them on the source.
 
-    Of NIfTI, the label map has the source's shape, affine, codes and units; of MetaImage, its affine. DICOM and clips
-    give NIfTI like the release of CAMUS: (columns, rows, frames), affine diag(-column, -row, 1), the time between
-    frames in pixdim[4]. A single picture gives an 8-bit PNG whose grey values are the classes.
+    For NIfTI, the label map has the source's shape, affine, codes and units; for MetaImage, its affine. DICOM and clips
+    become NIfTI as in the release of CAMUS: (columns, rows, frames), affine diag(-column, -row, 1), the time between
+    frames in pixdim[4]. A single picture becomes an 8-bit PNG whose grey values are the classes.
 
     Args:
         labels: class of each pixel, upright, (frames, rows, columns).
         source: the file that was segmented.
         out: path to write, without suffix.
-        spacing: mm per pixel, (row, column), for what is neither NIfTI nor MetaImage; None where nothing tells: pixels
-            of side 1 in an unknown unit.
-        frame_rate: of a clip, frames per second; None where nothing tells.
+        spacing: mm per pixel, (row, column), for sources other than NIfTI and MetaImage; None if unknown: pixels of
+            side 1 in an unknown unit.
+        frame_rate: of a clip, frames per second; None if unknown.
 
     Returns:
         The path written: `out` with `_seg.nii.gz` or `_seg.png`.
 
     Raises:
-        ValueError: if the labels are not uint8 (frames, rows, columns), or not as many as the source has pixels.
+        ValueError: if the labels are not uint8 (frames, rows, columns), or do not match the source's number of pixels.
         OSError: if the file cannot be written.
 
     Example:
@@ -60,9 +60,9 @@ def write_label_map(
         ('a_seg.png', (4, 6))
     """
     if labels.ndim != 3 or labels.dtype != np.uint8:
-        raise ValueError(f"labels are {labels.dtype} {labels.shape}, must be uint8 (frames, rows, columns).")
+        raise ValueError(f"expected labels as uint8 (frames, rows, columns), got {labels.dtype} {labels.shape}.")
     name = source.name.lower()
-    if name.endswith(PICTURES) and len(labels) == 1:
+    if source.suffix.lower() in PICTURES and len(labels) == 1:
         path = out.with_name(f"{out.name}_seg.png")
         with whole_file(path) as partial:
             Image.fromarray(labels[0]).save(partial)
@@ -73,7 +73,7 @@ def write_label_map(
     elif name.endswith((".mhd", ".mha")):
         image = _like_metaimage(columns_first, source)
     else:
-        image = _like_camus(columns_first, spacing, frame_rate)
+        image = _from_spacing(columns_first, spacing, frame_rate)
     path = out.with_name(f"{out.name}_seg.nii.gz")
     with whole_file(path) as partial:
         image.to_filename(partial)
@@ -82,7 +82,7 @@ def write_label_map(
 
 def _like_nifti(labels: NDArray[np.uint8], source: Path) -> Nifti1Image:
     with gzip.open(source) if source.suffix.lower() == ".gz" else source.open("rb") as file:
-        theirs = Nifti1Header.from_fileobj(file, check=False)  # no more than the 348 bytes: no extensions
+        theirs = Nifti1Header.from_fileobj(file, check=False)  # only the 348 bytes, no extensions
     image = Nifti1Image(_shaped(labels, theirs.get_data_shape(), source), None)
     for field in GEOMETRY:
         image.header[field] = theirs[field]
@@ -102,7 +102,7 @@ def _like_metaimage(labels: NDArray[np.uint8], source: Path) -> Nifti1Image:
     return _placed(_shaped(labels, shape, source), LPS_TO_RAS @ affine, "mm")
 
 
-def _like_camus(
+def _from_spacing(
     labels: NDArray[np.uint8], spacing: tuple[float, float] | None, frame_rate: float | None
 ) -> Nifti1Image:
     row, column = spacing or (1.0, 1.0)
@@ -127,7 +127,7 @@ def _shaped(labels: NDArray[np.uint8], shape: tuple[int, ...], source: Path) -> 
     columns, rows, frames = labels.shape
     if shape[:2] != (columns, rows) or int(np.prod(shape)) != labels.size:
         raise ValueError(
-            f"{source} has {' x '.join(map(str, shape))} pixels, its labels {columns} x {rows} x {frames} (columns, "
-            "rows, frames); segment all its frames at its own resolution."
+            f"{source}: expected labels for {' x '.join(map(str, shape))} pixels, got {columns} x {rows} x {frames} "
+            "(columns, rows, frames); segment all frames at their own resolution."
         )
-    return labels.reshape(shape, order="F")  # frames may lie on any axis behind the rows
+    return labels.reshape(shape, order="F")  # frames may be on any axis after the rows

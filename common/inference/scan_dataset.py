@@ -1,4 +1,4 @@
-"""Files as a dataset: each item is a whole scan, ready for the network."""
+"""Serve files as a dataset: each item is a whole scan, ready for the network."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
@@ -19,47 +20,47 @@ __all__ = ["Scans", "one_scan"]
 
 
 def one_scan(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Hand on the only item: the frames of a scan are the batch, since scans differ in size.
+    """Collate one scan: its frames are the batch, since scans differ in size.
 
     Raises:
         ValueError: for several items.
     """
     if len(items) != 1:
-        raise ValueError(f"{len(items)} scans in a batch; set batch_size to 1, the frames of a scan are batched.")
+        raise ValueError(f"expected one scan, got {len(items)}; set batch_size to 1, the frames of a scan are batched.")
     return items[0]
 
 
 class Finished(Protocol):
-    """The scans that an earlier run finished, such as `heart.Results` knows them."""
+    """The scans that an earlier run finished."""
 
     folder: Path
 
     def plan(self, paths: Sequence[Path]) -> None:
-        """Take the paths of all scans that will be read."""
+        """Receive the paths of all scans that will be read."""
 
     def __contains__(self, path: Path) -> bool:
-        """Return whether the results of a scan are there."""
+        """Return whether the results of a scan exist."""
 
 
 class Scans(Dataset[dict[str, Any]]):
-    """The files of a folder, or one file, read when they are asked for.
+    """The files of a folder, or one file, read on access.
 
     Args:
-        path: a file or a folder with folders in it.
-        image_size: pixels a side of the network's images.
-        spacing: mm per pixel, one number or (row, column), for files that do not tell; it wins over those that do.
-        frame_rate: frames per second, likewise.
-        find_sector: cut out the ultrasound sector; False shows the network the whole image.
-        sector_bundle: folder of the bundle sector_segmentation, asked where geometry is not sure; None: geometry alone.
-        results: where they go; scans that they hold already are not read again.
+        path: a file, or a folder including its subfolders.
+        image_size: pixels per side of the network's images.
+        spacing: mm per pixel, one number or (row, column), for files without; overrides that of the files.
+        frame_rate: frames per second; likewise.
+        find_sector: crop to the ultrasound sector; False shows the network the whole image.
+        sector_bundle: folder of the bundle sector_segmentation, used where geometry is unsure; None uses geometry only.
+        results: where results go; scans with results are not read again.
 
     Raises:
         FileNotFoundError: if there is nothing to read.
 
     Item:
-        image: float32, (frames, 1, image_size, image_size), in [0, 1]; no frames if there is no scan;
-        path; scan (`Scan`) and framing (`Framing`), None if the file cannot be read or is done already; error: why it
-        cannot be read, else "".
+        image: float32, (frames, 1, image_size, image_size), in [0, 1]; without frames if there is no scan;
+        path; scan (`Scan`) and framing (`Framing`), None if the file cannot be read or is already done; error: why it
+        cannot be read, otherwise "".
     """
 
     def __init__(
@@ -72,16 +73,13 @@ class Scans(Dataset[dict[str, Any]]):
         sector_bundle: str | Path | None = None,
         results: Finished | None = None,
     ) -> None:
-        self.path = Path(path)
         self.image_size = image_size
         self.spacing = _pair(spacing)
         self.frame_rate = frame_rate
-        self.find_sector = find_sector
-        self.sector_bundle = sector_bundle
         self.results = results
-        self.paths = scan_files(self.path, None if results is None else results.folder)
+        self.paths = scan_files(Path(path), None if results is None else results.folder)
         if not self.paths:
-            raise FileNotFoundError(f"{path} holds no scan; DICOM, AVI, MP4, NIfTI, MetaImage, PNG and JPEG are read.")
+            raise FileNotFoundError(f"{path}: expected DICOM, AVI, MP4, NIfTI, MetaImage, PNG or JPEG files, got none.")
         if results is not None:
             results.plan(self.paths)
         self._finder = SectorFinder(None if sector_bundle is None else Path(sector_bundle)) if find_sector else None
@@ -97,7 +95,7 @@ class Scans(Dataset[dict[str, Any]]):
             return item
         try:
             scan = read_scan(path, self.spacing, self.frame_rate)
-        except (ValueError, OSError, MemoryError) as error:  # the others are still worth reading
+        except (ValueError, OSError, MemoryError) as error:  # the other files can still be read
             return {**item, "error": str(error) or f"{path}: {type(error).__name__}"}
         framing = frame(scan, self._finder)
         image = network_images(framing.cut(scan.frames), self.image_size)
@@ -105,15 +103,14 @@ class Scans(Dataset[dict[str, Any]]):
 
 
 def _pair(spacing: float | Sequence[float] | None) -> tuple[float, float] | None:
-    """Read a spacing as the command line gives it: a number, or a list or text of two."""
+    """Parse a spacing from the command line: a number, or a list or string of two."""
     if spacing is None:
         return None
     parts = spacing.strip("[]() ").split(",") if isinstance(spacing, str) else spacing
-    numbers = [parts] * 2 if isinstance(parts, int | float) else list(parts)
     try:
-        row, column = (float(number) for number in (numbers * 2 if len(numbers) == 1 else numbers))
+        row, column = np.broadcast_to(np.array(parts, float), 2).tolist()
     except (TypeError, ValueError):
         row = column = math.nan
     if not (0 < row < math.inf and 0 < column < math.inf):
-        raise ValueError(f"spacing is {spacing!r}; give mm per pixel: 0.3, or for rows and columns [0.3,0.2].")
+        raise ValueError(f"expected spacing in mm per pixel, 0.3 or (rows, columns) [0.3,0.2], got {spacing!r}.")
     return row, column

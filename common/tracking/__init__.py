@@ -1,8 +1,7 @@
-"""MLflow runs, pictures and reports."""
+"""Record trainings in MLflow, draw pictures and write reports."""
 
 from .evaluation_report import EvaluationReport, dice_table
-from .finished_run import log_finished_run
-from .mlflow_run import MLflowRun, connect, experiment_id, log_to_run, tracking_uri
+from .mlflow_run import MLflowRun, connect, experiment_id, log_finished_run, log_to_run, tracking_uri
 from .pictures import Examples, Pictures, draw_curves, draw_examples, draw_overlay
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: a table in the terminal, a row an image, pictures, and metrics in MLflow."""
+"""Report an evaluation: a table in the terminal, one row per image, pictures, and metrics in MLflow."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ignite.engine import Engine, Events
 from rich.console import Console
 from rich.table import Table
 
+from ..atomic import whole_file, write_text
 from .mlflow_run import log_to_run
 from .pictures import Examples
 
@@ -20,7 +21,7 @@ __all__ = ["EvaluationReport", "dice_table"]
 
 
 def dice_table(metrics: Mapping[str, float], title: str, classes: Sequence[str]) -> Table:
-    """Return a table of datasets by foreground classes.
+    """Return a table of datasets and foreground classes.
 
     Args:
         metrics: with the keys `dice/<dataset>/<class>`; a missing pair is shown as a dash.
@@ -33,8 +34,8 @@ def dice_table(metrics: Mapping[str, float], title: str, classes: Sequence[str])
         table.add_column(label, justify="right")
     for dataset in dict.fromkeys(name.split("/")[1] for name in metrics if name.startswith("dice/")):
         values = [metrics.get(f"dice/{dataset}/{label}", math.nan) for label in classes[1:]]
-        told = [value for value in values if not math.isnan(value)]
-        mean = sum(told) / len(told) if told else math.nan
+        known = [value for value in values if not math.isnan(value)]
+        mean = sum(known) / len(known) if known else math.nan
         cells = ["-" if math.isnan(value) else f"{value:.3f}" for value in (*values, mean)]
         table.add_row(dataset, *cells)
     return table
@@ -43,11 +44,11 @@ def dice_table(metrics: Mapping[str, float], title: str, classes: Sequence[str])
 class EvaluationReport:
     """Evaluator handler; writes the files below and prints the table.
 
-    `<fold>_dice.csv`, a row an image; `<fold>_summary.json`; `<fold>_examples.png`; `<fold>_predictions.npz`, the same
-    images as in the picture (`Examples.save`).
+    `<fold>_dice.csv`, one row per image; `<fold>_summary.json`; `<fold>_examples.png`; `<fold>_predictions.npz`, the
+    images of the picture (`Examples.save`).
 
     Args:
-        folder: of the report; if a training lies there, its MLflow run receives the metrics as `<fold>/...`.
+        folder: of the report; if it belongs to a training, its MLflow run receives the metrics as `<fold>/...`.
         fold: name of the fold.
         data: items of the datalist, in the loader's numbering.
         classes: names, background first.
@@ -77,7 +78,7 @@ class EvaluationReport:
         self.folder.mkdir(parents=True, exist_ok=True)
         metrics = {name: float(value) for name, value in engine.state.metrics.items()}
         rows = self.folder / f"{self.fold}_dice.csv"
-        with rows.open("w", newline="") as file:
+        with whole_file(rows) as partial, partial.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["image", "dataset", "patient", "view", "phase", *self.classes[1:]])
             details = engine.state.metric_details[engine.state.key_metric_name]
@@ -87,12 +88,13 @@ class EvaluationReport:
                 origin = (item.get(key) for key in ("dataset", "patient", "view", "phase"))
                 writer.writerow([Path(item["image"]).name, *origin, *cells])
         summary = self.folder / f"{self.fold}_summary.json"
-        summary.write_text(json.dumps({k: None if math.isnan(v) else v for k, v in metrics.items()}, indent=2) + "\n")
+        content = {name: None if math.isnan(value) else value for name, value in metrics.items()}
+        write_text(summary, json.dumps(content, indent=2) + "\n")
         pictures, predictions = (self.folder / f"{self.fold}_{name}" for name in ("examples.png", "predictions.npz"))
         self.examples.draw(pictures)
         self.examples.save(predictions, self.data)
         console = Console()
         console.print(dice_table(metrics, f"Dice, {self.fold} fold", self.classes))
         files = [rows, summary, pictures, predictions]
-        logged = log_to_run(self.folder, {f"{self.fold}/{k}": v for k, v in metrics.items()}, files)
+        logged = log_to_run(self.folder, {f"{self.fold}/{name}": value for name, value in metrics.items()}, files)
         console.print(f"{rows}, {pictures}" + ("; logged in MLflow" if logged else ""), soft_wrap=True)

@@ -1,7 +1,7 @@
-"""One MLflow run a training: never merged with another, marked failed when it fails, continued when resumed.
+"""Record trainings and other results as MLflow runs: one run each, failed when it fails, resumed with the training.
 
-MONAI's own handler joins any unfinished run of the same experiment and logs two parameters; here the run is addressed
-by its id alone, which is kept beside the checkpoints.
+MONAI's own handler joins any unfinished run of the same experiment and logs two parameters; here only the id, which is
+kept in the training's folder, identifies the run.
 """
 
 from __future__ import annotations
@@ -15,25 +15,29 @@ import platform
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine, Events
 
+from ..atomic import write_text
+
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 
-__all__ = ["MLflowRun", "connect", "experiment_id", "log_to_run", "tracking_uri"]
+__all__ = ["MLflowRun", "connect", "experiment_id", "log_finished_run", "log_to_run", "tracking_uri"]
 
 LOGGER = logging.getLogger(__name__)
 RUN_FILE = "mlflow_run.json"
+ARTIFACTS = ("*.json", "*.yaml", "*.png", "*.csv", "model.pt")  # glob patterns within the folder of a run
 
 
 def tracking_uri(default: str) -> str:
-    """Return MLFLOW_TRACKING_URI if it is set, else `default` (the bundle's SQLite file).
+    """Return MLFLOW_TRACKING_URI if it is set, otherwise `default` (the bundle's SQLite file).
 
     Example:
         >>> tracking_uri("sqlite:///runs/mlflow.db").startswith(("sqlite", "http"))
@@ -43,7 +47,7 @@ def tracking_uri(default: str) -> str:
 
 
 def connect(uri: str) -> MlflowClient:
-    """Return a client; the folder of a SQLite file is made."""
+    """Return a client; create the folder of a SQLite file."""
     if uri.startswith("sqlite:///"):
         Path(uri.removeprefix("sqlite:///")).resolve().parent.mkdir(parents=True, exist_ok=True)
     for name in ("alembic", "mlflow.store.db.utils"):  # the first use of a database prints its migrations
@@ -52,7 +56,7 @@ def connect(uri: str) -> MlflowClient:
 
 
 def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
-    """Return the id of an experiment, which is created if need be; artifacts of a SQLite file lie beside it."""
+    """Return the id of an experiment, created if missing; artifacts of a SQLite file are beside it."""
     found = client.get_experiment_by_name(name)
     if found is None:
         local = uri.startswith("sqlite:///")
@@ -66,6 +70,7 @@ def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
     return str(found.experiment_id)
 
 
+@cache
 def _commit() -> str:
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
@@ -81,19 +86,34 @@ def _metrics(row: Mapping[str, float], step: int) -> list[Metric]:
     return [Metric(name, value, now, step) for name, value in row.items() if not math.isnan(value)]
 
 
+def _create(client: MlflowClient, uri: str, experiment: str, name: str, folder: Path, tags: Mapping[str, str]) -> str:
+    tags = {**tags, "git_commit": _commit(), "folder": str(folder)}
+    return str(client.create_run(experiment_id(client, uri, experiment), run_name=name, tags=tags).info.run_id)
+
+
+def _describe(client: MlflowClient, uri: str, run_id: str, parameters: Mapping[str, Any], folder: Path) -> None:
+    """Log parameters, nested values as JSON, and write the file that links the folder to its run."""
+    text = {name: value if isinstance(value, str) else json.dumps(value) for name, value in parameters.items()}
+    client.log_batch(run_id, params=[Param(name, value) for name, value in text.items()])
+    write_text(folder / RUN_FILE, json.dumps({"run_id": run_id, "tracking_uri": uri}) + "\n")
+
+
+def _artifacts(folder: Path) -> list[Path]:
+    return sorted({path for pattern in ARTIFACTS for path in folder.glob(pattern)})
+
+
 class MLflowRun:
     """Ignite handler that records one training in MLflow.
 
     Register it after `History`, whose rows (`engine.state.history`) it logs.
 
     Args:
-        folder: the training's folder; holds the run's id, and what `artifacts` names.
+        folder: of the training; receives the run's id. Its `ARTIFACTS` are logged when the training ends or fails.
         uri: tracking URI.
-        experiment: name of the experiment, created if need be.
-        name: name of the run; need not be unique, the id is.
-        parameters: everything that makes this training what it is; nested values are logged as JSON.
-        tags: of the run, beside `git_commit` and `folder`.
-        artifacts: files (glob patterns within `folder`) to log at the end, or when the training fails.
+        experiment: name of the experiment, created if missing.
+        name: of the run; only the id must be unique.
+        parameters: everything that defines this training; nested values are logged as JSON.
+        tags: of the run, in addition to `git_commit` and `folder`.
     """
 
     def __init__(
@@ -104,7 +124,6 @@ class MLflowRun:
         name: str,
         parameters: Mapping[str, Any],
         tags: Mapping[str, str] | None = None,
-        artifacts: Sequence[str] = ("*.json", "*.yaml", "*.png", "model.pt"),
     ) -> None:
         self.folder = Path(folder)
         self.uri = uri
@@ -112,67 +131,59 @@ class MLflowRun:
         self.name = name
         self.parameters = parameters
         self.tags = tags
-        self.artifacts = artifacts
+        self._open = False
 
     def attach(self, engine: Engine) -> None:
         """Register with a trainer."""
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._log_epoch)
-        engine.add_event_handler(Events.COMPLETED, self._complete)
+        engine.add_event_handler(Events.COMPLETED, self._end, "FINISHED")
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
 
     def _start(self, engine: Engine) -> None:
         self._client = connect(self.uri)
-        run_file = self.folder / RUN_FILE
-        if engine.state.epoch and run_file.is_file() and self._continue(json.loads(run_file.read_text())["run_id"]):
-            LOGGER.info("continuing MLflow run %s", self.run_id)
-        else:
-            self._create()
-            run_file.write_text(json.dumps({"run_id": self.run_id, "tracking_uri": self.uri}) + "\n")
-
-    def _opened(self, run_id: str) -> None:
-        self.run_id = run_id
+        resumed = self._reopened() if engine.state.epoch else None
+        self.run_id = resumed or _create(
+            self._client, self.uri, self.experiment, self.name, self.folder, self.tags or {}
+        )
         self._open = True
-        atexit.register(self._end, "KILLED")  # an end that reaches no ignite event
+        atexit.register(self._end, "KILLED")  # an end without an ignite event
+        if resumed:
+            LOGGER.info("continuing MLflow run %s", resumed)
+            return
+        facts = {f"version.{name}": version(name) for name in ("torch", "monai", "pytorch-ignite")}
+        facts |= {"version.python": platform.python_version(), "git_commit": _commit()}
+        _describe(self._client, self.uri, self.run_id, {**self.parameters, **facts}, self.folder)
 
-    def _continue(self, run_id: str) -> bool:
+    def _reopened(self) -> str | None:
+        """Reopen the run of the training that is resumed; return its id, None if it is gone."""
+        run_file = self.folder / RUN_FILE
+        if not run_file.is_file():
+            return None
+        run_id = str(json.loads(run_file.read_text())["run_id"])
         try:
             self._client.update_run(run_id, status="RUNNING")
         except MlflowException as error:
-            LOGGER.warning("MLflow run %s is not at %s (%s); a new run is started.", run_id, self.uri, error)
-            return False
-        self._opened(run_id)
-        return True
-
-    def _create(self) -> None:
-        experiment = experiment_id(self._client, self.uri, self.experiment)
-        tags = {**(self.tags or {}), "git_commit": _commit(), "folder": str(self.folder)}
-        self._opened(self._client.create_run(experiment, run_name=self.name, tags=tags).info.run_id)
-        facts = {f"version.{name}": version(name) for name in ("torch", "monai", "pytorch-ignite")}
-        facts |= {"version.python": platform.python_version(), "git_commit": tags["git_commit"]}
-        values = {**self.parameters, **facts}
-        text = {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
-        self._client.log_batch(self.run_id, params=[Param(name, value) for name, value in text.items()])
+            LOGGER.warning("MLflow run %s is not at %s (%s); starting a new run.", run_id, self.uri, error)
+            return None
+        return run_id
 
     def _log_epoch(self, engine: Engine) -> None:
         row = {name: value for name, value in engine.state.history[-1].items() if name != "epoch"}
         self._client.log_batch(self.run_id, metrics=_metrics(row, engine.state.epoch))
 
-    def _complete(self, _: Engine) -> None:
-        self._end("FINISHED")
-
     def _fail(self, _: Engine, error: BaseException) -> None:
         try:
-            if getattr(self, "_open", False):
+            if self._open:
                 self._client.set_tag(self.run_id, "error", f"{type(error).__name__}: {error}"[:5000])
-            self._end("FAILED" if isinstance(error, Exception) else "KILLED")  # Ctrl-C and sys.exit are no Exception
+            self._end("FAILED" if isinstance(error, Exception) else "KILLED")  # Ctrl-C or sys.exit
         finally:
             raise error  # what stopped the training, even if MLflow fails too
 
     def _end(self, status: str) -> None:
-        if getattr(self, "_open", False):
+        if self._open:
             self._open = False
-            for path in sorted({path for pattern in self.artifacts for path in self.folder.glob(pattern)}):
+            for path in _artifacts(self.folder):
                 self._client.log_artifact(self.run_id, str(path))
             self._client.set_terminated(self.run_id, status)
             atexit.unregister(self._end)
@@ -182,8 +193,7 @@ def log_to_run(folder: str | Path, metrics: Mapping[str, float], artifacts: Sequ
     """Add metrics and files to the run of the training in `folder`.
 
     Returns:
-        False if the folder belongs to no run (weights from elsewhere, or a database that is gone): then nothing is
-        logged.
+        False, without logging anything, if the folder has no run (weights from elsewhere, or a deleted database).
     """
     run_file = Path(folder) / RUN_FILE
     if not run_file.is_file():
@@ -199,3 +209,38 @@ def log_to_run(folder: str | Path, metrics: Mapping[str, float], artifacts: Sequ
     for path in artifacts:
         client.log_artifact(run["run_id"], str(path))
     return True
+
+
+def log_finished_run(
+    folder: str | Path,
+    uri: str,
+    experiment: str,
+    name: str,
+    parameters: Mapping[str, Any],
+    metrics: Mapping[str, float],
+) -> str:
+    """Log a result without epochs as one finished run.
+
+    Args:
+        folder: of the result; receives the run's id, as the folder of a training does. Its `ARTIFACTS` are logged.
+        uri: tracking URI.
+        experiment: name of the experiment, created if missing.
+        name: of the run; only the id must be unique.
+        parameters: everything that defines this result; nested values are logged as JSON.
+        metrics: NaN is left out.
+
+    Returns:
+        The id of the run.
+    """
+    folder = Path(folder)
+    files = _artifacts(folder)
+    client = connect(uri)
+    run_id = _create(client, uri, experiment, name, folder, {})
+    try:
+        _describe(client, uri, run_id, parameters, folder)
+        log_to_run(folder, metrics, files)
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id, "FINISHED")
+    return run_id

@@ -1,4 +1,4 @@
-"""Pictures people look at: learning curves, and examples of image, annotation and prediction."""
+"""Draw learning curves, and examples of image, annotation and prediction."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def draw_curves(rows: Sequence[Mapping[str, float]], classes: Sequence[str], path: str | Path) -> None:
-    """Draw loss and validation Dice over epochs, a line a dataset and class.
+    """Draw loss and validation Dice over epochs, one line per dataset and class.
 
     Args:
         rows: of a `History`.
@@ -47,8 +47,8 @@ def draw_curves(rows: Sequence[Mapping[str, float]], classes: Sequence[str], pat
     for name in names:
         _, dataset, label = name.split("/")
         style = {"color": colour(classes.index(label)), "linestyle": styles[datasets.index(dataset) % len(styles)]}
-        told = [(row["epoch"], row[name]) for row in rows if name in row]  # not every epoch need be validated
-        dice.plot(*zip(*told, strict=True), label=f"{label}, {dataset}", **style)
+        points = [(row["epoch"], row[name]) for row in rows if name in row]  # some epochs are not validated
+        dice.plot(*zip(*points, strict=True), label=f"{label}, {dataset}", **style)
     dice.set(title="validation Dice", xlabel="epoch", ylim=(0, 1))
     if names:
         dice.legend(fontsize="x-small", loc="lower right")
@@ -85,7 +85,7 @@ def draw_examples(
     """Draw a table of overlays.
 
     Args:
-        columns: title and, a row each, grey image in [0, 1] and class index, both (rows, columns).
+        columns: title and, for each row, grey image in [0, 1] and class index, both (rows, columns).
         rows: titles.
         classes: names, background first.
         path: PNG to write.
@@ -137,13 +137,13 @@ class Examples:
                     "index": batch["index"][position],
                     "image": batch["image"][position, 0],
                     "truth": known_classes(label, len(self.classes))[0],
-                    "told": annotated(label, len(self.classes))[0].flatten(start_dim=1).any(dim=1),
+                    "annotated": annotated(label, len(self.classes))[0].flatten(start_dim=1).any(dim=1),
                     "prediction": output["pred"][position].argmax(dim=0),
                 }
                 kept.append({name: value.cpu().numpy() for name, value in one.items()})
 
     def draw(self, path: str | Path) -> None:
-        """Write the picture of what was kept in the last evaluation."""
+        """Draw the images of the last evaluation."""
         columns = [
             (
                 self.datasets[dataset],
@@ -155,24 +155,23 @@ class Examples:
         draw_examples(columns, ("image", "annotation", "prediction"), self.classes, path)
 
     def save(self, path: str | Path, data: Sequence[Mapping[str, Any]]) -> None:
-        """Write what was kept in the last evaluation, for pictures that compare trainings.
+        """Save the images of the last evaluation, for pictures that compare trainings.
 
         Args:
-            path: NPZ to write: `name` and `dataset` (n,), `image` (grey values), `truth` and `prediction` (class index)
-                uint8 (n, rows, columns), `told` (n, C), whether the annotation tells the class, and `classes` (C,).
+            path: NPZ to write: `name`, `dataset` (n,), `image` (grey values), `truth` and `prediction` (class index)
+                uint8 (n, rows, columns), `annotated` (n, C), whether the annotation decides a class, `classes` (C,).
             data: items of the datalist, in the loader's numbering.
         """
         kept = [(self.datasets[dataset], one) for dataset, images in sorted(self.kept.items()) for one in images]
-        np.savez_compressed(
-            path,
-            name=np.array([Path(data[int(one["index"])]["image"]).name for _, one in kept]),
-            dataset=np.array([dataset for dataset, _ in kept]),
-            image=np.array([np.round(255 * one["image"]) for _, one in kept], np.uint8),
-            truth=np.array([one["truth"] for _, one in kept], np.uint8),
-            told=np.array([one["told"] for _, one in kept], np.bool_),
-            prediction=np.array([one["prediction"] for _, one in kept], np.uint8),
-            classes=np.array(self.classes),
-        )
+        arrays: dict[str, Any] = {
+            key: np.array([one[key] for _, one in kept], np.uint8) for key in ("truth", "prediction")
+        }
+        arrays["image"] = np.array([np.round(255 * one["image"]) for _, one in kept], np.uint8)
+        arrays["annotated"] = np.array([one["annotated"] for _, one in kept], np.bool_)
+        arrays["name"] = np.array([Path(data[int(one["index"])]["image"]).name for _, one in kept])
+        arrays["dataset"] = np.array([dataset for dataset, _ in kept])
+        with whole_file(Path(path)) as partial:
+            np.savez_compressed(partial, classes=np.array(self.classes), **arrays)
 
 
 class Pictures:
@@ -192,7 +191,7 @@ class Pictures:
         engine.add_event_handler(Events.COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Draw what there is: a finished training that is resumed validates nothing."""
+        """Draw what exists: resuming a finished training validates nothing."""
         if engine.state.history:
             draw_curves(engine.state.history, self.examples.classes, self.folder / "curves.png")
         if self.examples.kept:

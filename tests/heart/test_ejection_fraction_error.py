@@ -58,7 +58,7 @@ def test_an_annotation_of_the_cavity_alone_is_enough(image: str):
     assert metric.compute() < 3  # by another axis
 
 
-def test_the_engine_receives_the_datasets_and_the_share_that_could_not_be_measured(image: str):
+def test_the_engine_receives_the_errors_and_the_fraction_that_could_not_be_measured(image: str):
     data = [*items(image), *({**item, "patient": "q"} for item in items(image))]
     metric = EjectionFractionError(NAMES, list(SETS), data)
     metric.update(batch([heart(), heart(50, 18)]))
@@ -75,7 +75,7 @@ def test_the_engine_receives_the_datasets_and_the_share_that_could_not_be_measur
     assert found["dice/full/lv_cavity"] == 0.5
 
 
-def test_frames_without_phase_or_partner_and_other_anatomies_count_for_nothing(image: str):
+def test_frames_without_phase_or_partner_and_other_anatomies_are_ignored(image: str):
     single = items(image)
     single[1]["phase"] = None
     metric = EjectionFractionError(NAMES, list(SETS), single)

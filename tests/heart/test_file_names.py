@@ -1,4 +1,4 @@
-"""What the names of files tell."""
+"""View, phase and study from file names."""
 
 from pathlib import PurePath
 
@@ -14,7 +14,7 @@ from common.heart.file_names import recognise
         ("patient0001_4CH_half_sequence.nii.gz", ("patient0001_half_sequence", "4CH", "")),
         ("case 7 a4c ed.PNG", ("case 7", "4CH", "ED")),
         ("AP2.avi", (".", "2CH", "")),
-        ("edge_4ch.dcm", ("edge", "4CH", "")),  # "ed" inside a word is none
+        ("edge_4ch.dcm", ("edge", "4CH", "")),  # "ed" inside a word does not count
         ("1.2.840.10008.7", ("1.2.840.10008.7", "", "")),  # a DICOM file without suffix
         ("IM_0001", ("IM_0001", "", "")),
     ],

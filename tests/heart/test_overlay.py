@@ -1,4 +1,4 @@
-"""Pictures and clips of what was found: geometry, privacy, and files that players accept."""
+"""Overlays: geometry, privacy, and files that players accept."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,10 +12,10 @@ from PIL import Image
 from scipy.ndimage import binary_dilation
 
 from common.datasets.readers.camus import camus
-from common.heart.biomarkers.chamber import Chamber, ventricle
+from common.heart.biomarkers.chamber import Chamber, disc_ends, ventricle
 from common.heart.biomarkers.volumes import discs_volume
 from common.heart.caption import caption_band, legend_band
-from common.heart.drawing import LEAST, MOST, Canvas, disc_ends, draw_anatomy
+from common.heart.drawing import LEAST, MOST, Canvas, draw_anatomy
 from common.heart.overlay import Display, Moment, overlay_mp4, overlay_png
 from common.palette import COLOURS
 
@@ -25,7 +25,7 @@ NAMES = ["background", "lv_cavity", "lv_myocardium", "left_atrium"]
 def heart(bullet: np.ndarray, title: str = "") -> Moment:
     labels = bullet.astype(np.uint8)
     chamber = ventricle(labels == 1, (0.5, 0.5), labels == 2)
-    return Moment(np.full(labels.shape, 90, np.uint8), labels, title, {"lv_cavity": chamber})
+    return Moment(np.full(labels.shape, 90, np.uint8), labels, title, [chamber])
 
 
 def display(bullet: np.ndarray, **others) -> Display:
@@ -56,7 +56,7 @@ def test_a_picture_is_readable_and_in_proportion(rows: int, columns: int, spacin
     np.testing.assert_allclose(corners, [[0, size[0]], [size[1], 0]], atol=1e-9)
 
 
-def test_the_fill_of_a_class_lies_where_its_pixels_lie(bullet: np.ndarray):
+def test_the_fill_of_a_class_covers_its_pixels(bullet: np.ndarray):
     labels = bullet.astype(np.uint8)
     canvas = Canvas(np.ones(bullet.shape, bool), (0.5, 0.5))
     drawn = draw_anatomy(canvas, np.zeros_like(labels), labels, [], (0.5, 0.5)).astype(int)
@@ -105,7 +105,7 @@ def test_the_long_axis_is_drawn_from_base_to_apex(bullet: np.ndarray, scale: tup
 
 
 def test_discs_are_those_that_were_measured(bullet: np.ndarray):
-    chamber = heart(bullet).chambers["lv_cavity"]
+    chamber = heart(bullet).chambers[0]
     ends = disc_ends(chamber)
     lengths = np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1)
     np.testing.assert_allclose(lengths, chamber.diameters)
@@ -113,14 +113,14 @@ def test_discs_are_those_that_were_measured(bullet: np.ndarray):
 
 
 def test_a_chamber_without_numbers_has_no_axis(bullet: np.ndarray, tmp_path: Path):
-    without = replace(heart(bullet), chambers={})
-    failed = replace(without, chambers={"lv_cavity": Chamber(reason="left ventricle: in several pieces")})
+    without = replace(heart(bullet), chambers=[])
+    failed = replace(without, chambers=[Chamber(reason="left ventricle: in several pieces")])
     paths = [overlay_png([one], display(bullet), tmp_path / name) for one, name in ((without, "a"), (failed, "b"))]
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
 @pytest.mark.parametrize("writer", ["png", "mp4"])
-def test_nothing_outside_the_sector_comes_out(tmp_path: Path, bullet: np.ndarray, writer: str):
+def test_nothing_outside_the_sector_is_shown(tmp_path: Path, bullet: np.ndarray, writer: str):
     frame, seen = np.full(bullet.shape, 90, np.uint8), np.zeros(bullet.shape, bool)
     seen[60:230, 20:180] = True
     seen[60:90, 20:60] = False  # a corner within the box of the sector
@@ -200,22 +200,22 @@ def test_the_scale_bar_is_as_long_as_it_says():
     assert columns[-1] - columns[0] == pytest.approx(50 / 0.5, abs=3)  # 50 mm are the longest within a fifth
 
 
-def test_long_captions_are_broken_between_words():
+def test_long_captions_wrap_between_words():
     one, two = (caption_band([line], 300) for line in ("EF 55 %", "ejection fraction 55 %, volumes 94 ml and 43 ml"))
     assert len(two) > len(one)
     assert not two[:, 295:].any()
 
 
-def test_wrong_moments_are_told(tmp_path: Path, bullet: np.ndarray):
-    with pytest.raises(ValueError, match="no moment to show; give at least one"):
+def test_wrong_moments_are_refused(tmp_path: Path, bullet: np.ndarray):
+    with pytest.raises(ValueError, match="expected at least one moment to show, got none"):
         overlay_png([], display(bullet), tmp_path / "a")
-    with pytest.raises(ValueError, match="no moment to show; give at least one"):
+    with pytest.raises(ValueError, match="expected at least one moment to show, got none"):
         overlay_mp4(iter([]), display(bullet), None, tmp_path / "a")
-    with pytest.raises(ValueError, match=r"a frame has shape \(260, 200\).*may be seen \(260, 201\)"):
+    with pytest.raises(ValueError, match=r"of one shape \(rows, columns\), got \(260, 200\), .* and \(260, 201\)"):
         overlay_png([heart(bullet)], display(bullet, seen=np.ones((260, 201), bool)), tmp_path / "a")
-    with pytest.raises(ValueError, match="frame_rate is -2, must be positive"):
+    with pytest.raises(ValueError, match=r"expected a positive frame_rate, frames per second, got -2"):
         overlay_mp4([heart(bullet)], display(bullet), -2, tmp_path / "a")
-    with pytest.raises(ValueError, match="seen marks no pixel"):
+    with pytest.raises(ValueError, match="expected a non-empty mask as seen"):
         display(bullet, seen=np.zeros(bullet.shape, bool))
     assert list(tmp_path.iterdir()) == []
 
@@ -226,5 +226,5 @@ def test_reference_masks_of_camus_are_drawn(tmp_path: Path, echo_data: Path):
     assert frame.spacing is not None
     chamber = ventricle(frame.label == 1, frame.spacing, frame.label == 2)
     shown = Display(NAMES, frame.image > 0, frame.spacing, frame.spacing, ["4CH"])
-    path = overlay_png([Moment(frame.image, frame.label, "ED", {"lv_cavity": chamber})], shown, tmp_path / "a")
+    path = overlay_png([Moment(frame.image, frame.label, "ED", [chamber])], shown, tmp_path / "a")
     assert np.asarray(Image.open(path)).std() > 20

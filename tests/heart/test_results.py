@@ -31,7 +31,7 @@ def write_nifti(path: Path, labels: np.ndarray) -> None:
 
 
 def write_dicom(path: Path, labels: np.ndarray) -> None:
-    """Write a single-frame ultrasound image that tells who the patient is."""
+    """Write a single-frame ultrasound image that identifies the patient."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -125,7 +125,7 @@ def test_a_picture_without_spacing_gives_a_png_and_no_millilitres(tmp_path: Path
     assert float(rows(tmp_path / "given")["a"]["lv_edv (ml)"]) == pytest.approx(volume(), rel=0.02)
 
 
-def test_no_output_and_no_log_tells_who_the_patient_is(tmp_path: Path, capsys: pytest.CaptureFixture):
+def test_no_output_and_no_log_identifies_the_patient(tmp_path: Path, capsys: pytest.CaptureFixture):
     (tmp_path / "in").mkdir()
     write_dicom(tmp_path / "in" / "scan_4CH_ED.dcm", heart())
     (tmp_path / "in" / "broken.dcm").write_bytes((tmp_path / "in" / "scan_4CH_ED.dcm").read_bytes()[:-1000])
@@ -140,7 +140,7 @@ def test_no_output_and_no_log_tells_who_the_patient_is(tmp_path: Path, capsys: p
     assert float(rows(tmp_path / "out")["scan"]["lv_edv (ml)"]) == pytest.approx(volume(), rel=0.02)
 
 
-def test_what_the_network_is_unsure_of_is_flagged_and_not_shown(tmp_path: Path):
+def test_unsure_segmentations_are_flagged_and_not_shown(tmp_path: Path):
     between = np.full((SIDE, SIDE), STEP + STEP // 2, np.uint8)  # two classes
     Image.fromarray(between).save(tmp_path / "a_ED.png")
     run(tmp_path, tmp_path / "out")
@@ -160,7 +160,7 @@ def test_an_unreadable_file_does_not_stop_the_others(tmp_path: Path):
         run(source / "a_broken.png", tmp_path / "single")
 
 
-def test_what_is_done_is_not_done_again_unless_it_would_differ(tmp_path: Path):
+def test_finished_scans_are_repeated_only_if_they_would_differ(tmp_path: Path):
     source, out = pair(tmp_path / "in"), tmp_path / "out"
     run(source, out)
     label_map = out / "p1" / "p1_4CH_ED_seg.nii.gz"
@@ -177,15 +177,15 @@ def test_what_is_done_is_not_done_again_unless_it_would_differ(tmp_path: Path):
     assert label_map.stat().st_mtime_ns > second
 
 
-def test_results_inside_the_input_are_no_input(tmp_path: Path):
+def test_results_inside_the_input_are_not_read(tmp_path: Path):
     source = pair(tmp_path / "in")
     run(source, source / "results")
     assert len(Scans(source, 16, results=Results(source / "results", source, NAMES, {})).paths) == 2
 
 
-def test_nothing_to_read_is_said(tmp_path: Path):
+def test_a_source_without_scans_is_refused(tmp_path: Path):
     (tmp_path / "notes.txt").write_text("no scan")
-    with pytest.raises(FileNotFoundError, match=r"holds no scan; DICOM, .* are read"):
+    with pytest.raises(FileNotFoundError, match=r"expected DICOM, .* files, got none"):
         Scans(tmp_path, 16)
     with pytest.raises(FileNotFoundError, match=r"nowhere is missing"):
         Scans(tmp_path / "nowhere", 16)
@@ -200,33 +200,33 @@ def test_files_of_one_name_and_two_kinds_do_not_overwrite_each_other(tmp_path: P
     assert len(rows(tmp_path / "out")) == 2
 
 
-def test_one_patient_is_described_and_only_one(tmp_path: Path):
+def test_the_patient_may_be_described_only_for_a_single_study(tmp_path: Path):
     source = pair(tmp_path / "in")
     run(source, tmp_path / "out", patient={"height": 180, "weight": 80, "sex": "M"})
     row = rows(tmp_path / "out")["p1/p1"]
     assert float(row["la_volume_index (ml/m²)"]) == pytest.approx(float(row["la_volume (ml)"]) / 2, abs=0.01)
     assert "ejection_fraction: mildly reduced" in row["grades"]
     write_nifti(source / "p2_4CH_ED.nii.gz", heart())
-    with pytest.raises(ValueError, match=r"holds 2 studies, but patient describes one"):
+    with pytest.raises(ValueError, match=r"expected one study, since patient is given, got 2"):
         run(source, tmp_path / "two", patient={"sex": "M"})
 
 
 @pytest.mark.parametrize(
     ("patient", "message"),
-    [({"name": "DOE"}, r"patient tells \['name'\]"), ({"height": 180}, r"height or weight alone")],
+    [({"name": "DOE"}, r"unknown patient keys \['name'\]"), ({"height": 180}, r"both height and weight")],
 )
-def test_a_patient_is_described_in_known_words(tmp_path: Path, patient: dict, message: str):
+def test_unknown_or_incomplete_patient_keys_are_refused(tmp_path: Path, patient: dict, message: str):
     with pytest.raises(ValueError, match=message):
         Results(tmp_path, tmp_path, NAMES, {}, patient=patient)
 
 
 @pytest.mark.parametrize("spacing", ["x", [0.3], -0.3, [0.3, 0.3, 0.3], [0.3, None], float("nan")])
-def test_a_spacing_that_is_none_is_refused(tmp_path: Path, spacing: object):
+def test_an_invalid_spacing_is_refused(tmp_path: Path, spacing: object):
     Image.fromarray(heart()).save(tmp_path / "a.png")
     if spacing == [0.3]:
         assert Scans(tmp_path, 16, spacing=spacing).spacing == (0.3, 0.3)
         return
-    with pytest.raises(ValueError, match=r"spacing is .*; give mm per pixel"):
+    with pytest.raises(ValueError, match=r"expected spacing in mm per pixel, .* got "):
         Scans(tmp_path, 16, spacing=spacing)
 
 

@@ -1,4 +1,4 @@
-"""Measurements of one scan, against a heart whose volumes are known."""
+"""Measurements of one scan, compared with a heart of known volumes."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 from drawn_heart import MM, NAMES, heart, volume
 
 from common.heart.biomarkers import discs_volume
-from common.heart.scan_record import Instant, chamber_of, measure_clip, measure_still
+from common.heart.scan_record import Instant, measure_clip, measure_still
 
 SCALE = (MM, MM)
 SEEN = np.ones((256, 256), bool)
@@ -55,7 +55,7 @@ def test_every_beat_of_a_clip_is_measured_at_its_largest_and_its_smallest_area()
     assert flags == []
 
 
-def test_half_a_beat_and_a_heart_that_stands_still_are_said():
+def test_half_a_beat_and_a_heart_without_motion_are_flagged():
     _, beats, flags = measure_clip(beating(1)[:11], NAMES, SCALE, SEEN, 20.0)
     assert [(first.frame, second.frame, whole) for first, second, whole in beats] == [(0, 10, False)]
     assert any("no whole beat" in flag for flag in flags)
@@ -68,10 +68,12 @@ def test_a_record_survives_being_written():
     instant, _ = measure_still(np.where(heart() == 3, 0, heart()), NAMES, SCALE, SEEN, frame=7)
     written = json.loads(json.dumps(instant.as_json(), allow_nan=False))
     assert written["frame"] == 7
-    read = chamber_of(written["ventricle"])
+    again = Instant.from_json(written)
+    assert again.frame == 7
+    read = again.ventricle
     assert discs_volume(read) == pytest.approx(discs_volume(instant.ventricle), rel=1e-4)
     assert read.landmark == instant.ventricle.landmark
-    missing = chamber_of(written["atrium"])
+    missing = again.atrium
     assert missing.reason == "left atrium: not found"
     assert np.isnan(missing.length)
     assert np.isnan(missing.diameters).all()

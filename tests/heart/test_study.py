@@ -1,4 +1,4 @@
-"""Views, phases and beats that belong together."""
+"""Studies: views, phases and beats that belong together."""
 
 import math
 
@@ -41,6 +41,7 @@ def test_two_stills_of_a_view_make_a_monoplane_beat():
     assert found["beats"] == 1
     assert found["lv_ef"] == pytest.approx(fraction(ED, ES), abs=1.0)
     assert found["lv_edv"] == pytest.approx(volume(*ED), rel=0.02)
+    assert found["lv_fac"] == pytest.approx(100 * (1 - 50 * 16 / (60 * 20)), abs=1.0)  # half ellipses
     assert found["lv_sv"] == pytest.approx(found["lv_edv"] - found["lv_esv"], abs=0.02)
     assert found["lv_ef_sd"] is None
     assert found["lv_ef_2ch"] is None
@@ -48,7 +49,7 @@ def test_two_stills_of_a_view_make_a_monoplane_beat():
     assert found["lv_ef_camus_notebook"] == pytest.approx(100 * (1 - 1.2 * volume(*ES) / volume(*ED)), abs=1.0)
 
 
-def test_two_views_make_it_biplane_with_the_longer_axis():
+def test_two_views_are_biplane_with_the_longer_axis():
     found = measure_study([*stills(), *stills("2CH", systole=(50.0, 12.0))])
     assert found["method"] == "biplane discs"
     # ellipses as discs: the radii of the two views multiply
@@ -58,7 +59,7 @@ def test_two_views_make_it_biplane_with_the_longer_axis():
     assert not any("foreshortened" in flag for flag in found["flags"])
 
 
-def test_a_shorter_second_view_is_said_to_be_foreshortened():
+def test_a_shorter_second_view_is_flagged_as_foreshortened():
     short = [record("2CH", "ED", still=instant((45.0, 20.0))), record("2CH", "ES", still=instant((40.0, 16.0)))]
     assert any("foreshortened" in flag for flag in measure_study([*stills(), *short])["flags"])
 
@@ -74,7 +75,7 @@ def test_beats_are_averaged_with_their_spread():
     assert pair["beats"] == 1
 
 
-def test_without_spacing_there_are_ratios_and_no_millilitres():
+def test_without_spacing_only_ratios_are_measured():
     found = measure_study([{**own, "spacing_mm": None, "spacing_source": ""} for own in stills()])
     assert found["lv_ef"] == measure_study(stills())["lv_ef"]
     assert found["spacing_source"] == "unknown"
@@ -82,15 +83,15 @@ def test_without_spacing_there_are_ratios_and_no_millilitres():
     assert any("spacing unknown" in flag and "--spacing" in flag for flag in found["flags"])
 
 
-def test_stills_that_make_no_beat_still_have_their_volume():
+def test_stills_without_a_beat_have_their_volume():
     diastole = measure_study(stills()[:1])
     assert diastole["lv_edv"] == pytest.approx(volume(*ED), rel=0.02)
     assert diastole["lv_ef"] is None
     assert any("end-diastole and end-systole of one view are needed" in flag for flag in diastole["flags"])
-    untold = measure_study([record("", "", still=instant(ES))])
-    assert untold["lv_volume"] == pytest.approx(volume(*ES), rel=0.02)
-    assert untold["lv_edv"] is None
-    assert untold["method"] == "monoplane discs (apical view, not told which)"
+    unknown = measure_study([record("", "", still=instant(ES))])
+    assert unknown["lv_volume"] == pytest.approx(volume(*ES), rel=0.02)
+    assert unknown["lv_edv"] is None
+    assert unknown["method"] == "monoplane discs (view unknown)"
 
 
 def test_body_surface_area_indexes_and_sex_grades():
@@ -101,7 +102,7 @@ def test_body_surface_area_indexes_and_sex_grades():
     assert measure_study(stills())["grades"] == {}
 
 
-def test_scans_of_the_same_role_stand_for_themselves():
+def test_scans_of_the_same_view_and_phase_are_studies_of_their_own():
     twice = [*stills(), record("4CH", "ED", input="other.png", still=instant(ED))]
     assert set(group(twice)) == {own["input"] for own in twice}
     assert list(group(stills())) == ["p"]

@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 from pydicom.uid import (
     ExplicitVRLittleEndian,
     JPEGBaseline8Bit,
@@ -22,7 +24,11 @@ from pydicom.uid import (
 
 from common.inference.dicom_seg import write_dicom_seg
 
-NAMES = ["background", "lv_cavity", "lv_myocardium", "left_atrium"]
+CODES = {
+    "lv_cavity": codes.SCT.LeftVentricle,
+    "lv_myocardium": codes.SCT.LeftVentricleMyocardium,
+    "left_atrium": codes.SCT.LeftAtrium,
+}
 PERSONAL = {  # all distinct, so that each is searched for
     "PatientName": "DOE^JANE",
     "PatientID": "MRN-4711-0815",
@@ -80,6 +86,10 @@ def source(path: Path, compressed: bool = False, **fields: Any) -> Path:
     return path
 
 
+def write(structures: dict[str, Code], path: Path, out: Path) -> Path:
+    return write_dicom_seg(labels(), structures, path, out, "echo_segmentation", "0.3.0", "the left heart")
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -91,7 +101,7 @@ def source(path: Path, compressed: bool = False, **fields: Any) -> Path:
     ids=["plain", "JPEG", "frame of reference", "clip of one frame"],
 )
 def test_highdicom_reads_the_segments_of_the_source(tmp_path: Path, fields: dict[str, Any]):
-    path = write_dicom_seg(labels(), NAMES, source(tmp_path / "a.dcm", **fields), tmp_path / "1.2.840", "0.3.0")
+    path = write(CODES, source(tmp_path / "a.dcm", **fields), tmp_path / "1.2.840")
     assert path == tmp_path / "1.2.840_seg.dcm"
     read = highdicom.seg.segread(path)
     assert read.SOPClassUID == SegmentationStorage
@@ -107,8 +117,8 @@ def test_highdicom_reads_the_segments_of_the_source(tmp_path: Path, fields: dict
 
 
 def test_segments_are_coded_and_name_their_algorithm(tmp_path: Path):
-    names = ["background", "lv_cavity", "lv_myocardium", "left_atrium", "pericardium"]
-    read = pydicom.dcmread(write_dicom_seg(labels(), names, source(tmp_path / "a.dcm"), tmp_path / "a", "0.3.0"))
+    structures = {**CODES, "pericardium": codes.SCT.AnatomicalStructure}
+    read = pydicom.dcmread(write(structures, source(tmp_path / "a.dcm"), tmp_path / "a"))
     types = [segment.SegmentedPropertyTypeCodeSequence[0] for segment in read.SegmentSequence]
     assert [(code.CodingSchemeDesignator, code.CodeValue, code.CodeMeaning) for code in types] == [
         ("SCT", "87878005", "Left ventricle"),
@@ -123,13 +133,13 @@ def test_segments_are_coded_and_name_their_algorithm(tmp_path: Path):
         assert segment.SegmentAlgorithmType == "AUTOMATIC"
 
 
-def test_nothing_tells_who_was_scanned_when_or_where(tmp_path: Path):
+def test_nothing_identifies_who_was_scanned_when_or_where(tmp_path: Path):
     path = source(tmp_path / "a.dcm")
-    told = [value.encode() for value in PERSONAL.values() if len(value) > 3 and not value.startswith("ISO")]
-    assert len(told) > 15
-    assert all(value in path.read_bytes() for value in told)
-    written = write_dicom_seg(labels(), NAMES, path, tmp_path / "a", "0.3.0")
-    assert [value for value in told if value in written.read_bytes()] == []
+    personal = [value.encode() for value in PERSONAL.values() if len(value) > 3 and not value.startswith("ISO")]
+    assert len(personal) > 15
+    assert all(value in path.read_bytes() for value in personal)
+    written = write(CODES, path, tmp_path / "a")
+    assert [value for value in personal if value in written.read_bytes()] == []
     read = pydicom.dcmread(written)
     kept = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "ReferringPhysicianName")
     assert not any(read[key].value for key in kept)
@@ -138,18 +148,21 @@ def test_nothing_tells_who_was_scanned_when_or_where(tmp_path: Path):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"NumberOfFrames": 12, "PixelData": bytes(7200)}, r"a\.dcm has 12 frames.*NIfTI has all"),
-        ({"SOPClassUID": SecondaryCaptureImageStorage}, r"a\.dcm is Secondary Capture.*must be an ultrasound image"),
+        ({"NumberOfFrames": 12, "PixelData": bytes(7200)}, r"a\.dcm: expected one frame, got 12; .*NIfTI has all"),
+        (
+            {"SOPClassUID": SecondaryCaptureImageStorage},
+            r"a\.dcm: expected an ultrasound image, got SOP class Secondary",
+        ),
         ({"StudyInstanceUID": None}, r"a\.dcm lacks \['StudyInstanceUID'\].*export it again"),
-        ({"Rows": 21}, r"labels are uint8 \(20, 30\); .*a\.dcm needs uint8 \(21, 30\)"),
+        ({"Rows": 21}, r"expected labels as uint8 \(21, 30\) for .*a\.dcm, got uint8 \(20, 30\)"),
     ],
 )
-def test_what_cannot_be_written_is_told(tmp_path: Path, fields: dict[str, Any], message: str):
+def test_unsuitable_sources_are_refused(tmp_path: Path, fields: dict[str, Any], message: str):
     with pytest.raises(ValueError, match=message):
-        write_dicom_seg(labels(), NAMES, source(tmp_path / "a.dcm", **fields), tmp_path / "a", "0.3.0")
+        write(CODES, source(tmp_path / "a.dcm", **fields), tmp_path / "a")
     assert [path.name for path in tmp_path.iterdir()] == ["a.dcm"]
 
 
 def test_classes_beyond_the_names_are_refused(tmp_path: Path):
-    with pytest.raises(ValueError, match=r"labels reach 3, but the classes are 0 to 1: \['background', 'lv_cavity'\]"):
-        write_dicom_seg(labels(), NAMES[:2], source(tmp_path / "a.dcm"), tmp_path / "a", "0.3.0")
+    with pytest.raises(ValueError, match=r"expected labels 0 to 1 for \['lv_cavity'\], got 3"):
+        write({"lv_cavity": CODES["lv_cavity"]}, source(tmp_path / "a.dcm"), tmp_path / "a")

@@ -1,4 +1,4 @@
-"""Label maps, opened again by nibabel, ITK and Pillow."""
+"""Label maps, read back by nibabel, ITK and Pillow."""
 
 import re
 from pathlib import Path
@@ -108,11 +108,11 @@ def test_a_picture_becomes_a_png_of_classes(tmp_path: Path, name: str):
 
 def test_labels_of_another_size_or_type_are_refused(tmp_path: Path):
     Nifti1Image(np.zeros((30, 20, 5)), np.eye(4)).to_filename(tmp_path / "a.nii")
-    message = re.escape("a.nii has 30 x 20 x 5 pixels, its labels 30 x 20 x 1 (columns, rows, frames)")
+    message = re.escape("a.nii: expected labels for 30 x 20 x 5 pixels, got 30 x 20 x 1 (columns, rows, frames)")
     with pytest.raises(ValueError, match=message):
         write_label_map(classes(), tmp_path / "a.nii", tmp_path / "a", None, None)
     for wrong in (classes()[0], classes().astype(np.int64)):
-        with pytest.raises(ValueError, match=r"labels are \w+ \(.*\), must be uint8 \(frames, rows, columns\)"):
+        with pytest.raises(ValueError, match=r"expected labels as uint8 \(frames, rows, columns\), got \w+ \(.*\)"):
             write_label_map(wrong, tmp_path / "a.png", tmp_path / "a", None, None)
     assert {path.name for path in tmp_path.iterdir()} == {"a.nii"}
 

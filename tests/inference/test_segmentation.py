@@ -1,4 +1,4 @@
-"""The way to the network's image and back."""
+"""From frames to the network's images, and from logits to label maps."""
 
 import numpy as np
 import torch
@@ -6,7 +6,7 @@ from drawn_heart import NAMES, heart
 from PIL import Image
 
 from common.datasets.sector.framing import Framing
-from common.inference.segmentation import cleaned, cleaning_flags, label_maps, network_images
+from common.inference.segmentation import clean, cleaning_flags, label_maps, network_images
 
 
 def test_the_network_sees_what_the_preparation_of_the_training_images_would_make():
@@ -41,22 +41,22 @@ def test_chunks_change_nothing(monkeypatch):
 
 def test_cleaning_removes_specks_and_fills_holes_and_leaves_a_whole_heart_alone():
     whole = heart()[None]
-    np.testing.assert_array_equal(cleaned(whole, len(NAMES), 1.0), whole)
+    np.testing.assert_array_equal(clean(whole, len(NAMES), 1.0), whole)
     spoilt = whole.copy()
     spoilt[0, 5:8, 5:8] = 1  # a second ventricle
     spoilt[0, 100:104, 120:124] = 0  # a hole in the cavity
     spoilt[0, 120:122, 130:132] = 3  # an atrium in the ventricle
     for smallest in (0.2, 1.0):
-        np.testing.assert_array_equal(cleaned(spoilt, len(NAMES), smallest), whole)
-    assert (cleaned(spoilt, len(NAMES), 0.0)[0, 5:8, 5:8] == 1).all()
+        np.testing.assert_array_equal(clean(spoilt, len(NAMES), smallest), whole)
+    assert (clean(spoilt, len(NAMES), 0.0)[0, 5:8, 5:8] == 1).all()
 
 
 def test_a_ventricle_that_is_cut_in_two_keeps_both_parts_unless_only_the_largest_is_wanted():
     """Measuring the larger part as if it were whole would be a silent error; two large pieces are refused."""
     split = heart()[None]
     split[0, 90:94] = 0
-    np.testing.assert_array_equal(cleaned(split, len(NAMES), 0.2), split)
-    assert not (cleaned(split, len(NAMES), 1.0)[0, :90] == 1).any()
+    np.testing.assert_array_equal(clean(split, len(NAMES), 0.2), split)
+    assert not (clean(split, len(NAMES), 1.0)[0, :90] == 1).any()
 
 
 def test_a_strip_of_atrium_across_the_ventricle_becomes_ventricle():
@@ -64,7 +64,7 @@ def test_a_strip_of_atrium_across_the_ventricle_becomes_ventricle():
     whole = heart()[None]
     spoilt = whole.copy()
     spoilt[0, 60:80][whole[0, 60:80] == 1] = 3
-    np.testing.assert_array_equal(cleaned(spoilt, len(NAMES), 0.2), whole)
+    np.testing.assert_array_equal(clean(spoilt, len(NAMES), 0.2), whole)
     assert cleaning_flags(spoilt, whole, NAMES) == ["left atrium: in frame 0 a piece was removed that is not small"]
     assert cleaning_flags(whole, whole, NAMES) == []
 
@@ -73,15 +73,15 @@ def test_an_atrium_in_the_ventricle_becomes_ventricle_and_a_cavity_in_the_wall_s
     whole = heart()[None]
     spoilt = whole.copy()
     spoilt[0, 100:150, 110:140] = 3  # as large as two fifths of the atrium
-    np.testing.assert_array_equal(cleaned(spoilt, len(NAMES), 0.2), whole)
+    np.testing.assert_array_equal(clean(spoilt, len(NAMES), 0.2), whole)
     split = whole.copy()
     split[0, 90:94][whole[0, 90:94] == 1] = 2  # cut in two by its wall: which part is the cavity?
-    np.testing.assert_array_equal(cleaned(split, len(NAMES), 0.2), split)
+    np.testing.assert_array_equal(clean(split, len(NAMES), 0.2), split)
 
 
 def test_cleaning_keeps_the_cavity_of_a_closed_wall():
     labels = np.zeros((1, 20, 20), np.uint8)
     labels[0, 3:17, 3:17] = 2
     labels[0, 6:14, 6:14] = 1
-    np.testing.assert_array_equal(cleaned(labels, 4, 0.2), labels)
-    assert not cleaned(np.zeros_like(labels), 4, 0.2).any()
+    np.testing.assert_array_equal(clean(labels, 4, 0.2), labels)
+    assert not clean(np.zeros_like(labels), 4, 0.2).any()

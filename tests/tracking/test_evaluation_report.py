@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: every number in it can be found again in the rows."""
+"""Evaluation reports: every number follows from the rows."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ LABELS = LabelSets(CLASSES, {"full": [["background"], ["lv"], ["la"]], "lv_only"
 # annotation, prediction, dataset; Dice by hand in the comments
 IMAGES = [
     ([0, 1, 1, 2], [0, 1, 2, 2], 0),  # lv 2*1/(1+2), la 2*1/(2+1)
-    ([0, 1, 1, 0], [2, 1, 1, 2], 1),  # lv 1, la is not told
+    ([0, 1, 1, 0], [2, 1, 1, 2], 1),  # lv 1, la is not annotated
     ([0, 0, 0, 0], [0, 0, 0, 0], 0),  # neither is there
     ([0, 0, 1, 1], [1, 1, 1, 1], 1),  # lv 2*2/(4+2)
 ]
@@ -99,7 +99,7 @@ def test_the_table_is_printed_and_says_where_the_files_are(tmp_path: Path, capsy
     assert "logged in MLflow" not in output
 
 
-def test_the_table_shows_a_dash_for_what_is_not_told():
+def test_the_table_shows_a_dash_for_missing_pairs():
     header, full, lv_only, *others = text(
         {"mean_dice": 0.7, "dice/full/lv": 0.5, "dice/full/la": 0.7, "dice/lv_only/lv": 0.9}
     )

@@ -1,4 +1,4 @@
-"""A result without epochs is one finished run."""
+"""Each result without epochs is one finished run."""
 
 import math
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_parameters_metrics_and_files_are_one_finished_run(uri: str, client: Mlf
     assert {item.path for item in client.list_artifacts(run_id)} == {"pairs.csv", "summary.json"}
 
 
-def test_what_comes_later_is_added_to_the_same_run(uri: str, client: MlflowClient, tmp_path: Path):
+def test_later_metrics_are_added_to_the_same_run(uri: str, client: MlflowClient, tmp_path: Path):
     run_id = log_finished_run(tmp_path, uri, "finished", "a_result", {}, {})
     assert log_to_run(tmp_path, {"later": 1.0}) is True
     assert client.get_run(run_id).data.metrics == {"later": 1.0}

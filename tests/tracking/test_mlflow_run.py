@@ -1,4 +1,4 @@
-"""One run a training, whatever happens to it."""
+"""Each training is one run, whatever happens to it."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, uri: str) -> Path:
     return folder
 
 
-def test_a_finished_run_tells_what_it_was(finished: Path, client: MlflowClient):
+def test_a_finished_run_records_its_training(finished: Path, client: MlflowClient):
     run = run_of(finished, client)
     assert (run.info.status, run.info.run_name) == ("FINISHED", RUN)
     assert client.get_experiment(run.info.experiment_id).name == EXPERIMENT
@@ -213,7 +213,7 @@ def test_the_environment_names_the_server(monkeypatch: pytest.MonkeyPatch):
     assert tracking_uri("sqlite:///mlflow.db") == "sqlite:///mlflow.db"
 
 
-def test_artifacts_lie_beside_the_database_and_nothing_is_written_elsewhere(
+def test_artifacts_are_beside_the_database_and_nothing_is_written_elsewhere(
     uri: str, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     elsewhere = tmp_path / "elsewhere"

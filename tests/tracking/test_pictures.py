@@ -1,4 +1,4 @@
-"""Pictures: what they show is what was measured."""
+"""Pictures show what was measured."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,7 +38,7 @@ def size(path: Path) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("spatial", [(3,), (1, 3), (1, 1, 3)])
-def test_only_what_the_annotation_tells_is_a_known_class(spatial: tuple[int, ...]):
+def test_only_annotated_classes_are_known(spatial: tuple[int, ...]):
     full = LABELS.encode(torch.tensor([0, 1, 2]).view(1, *spatial), "full")[None]
     assert known_classes(full, 3).flatten().tolist() == [0, 1, 2]
     part = LABELS.encode(torch.tensor([0, 1, 0]).view(1, *spatial), "lv_only")[None]
@@ -139,10 +139,10 @@ def test_what_was_kept_is_saved_for_comparisons(tmp_path: Path):
         assert kept["image"][:, 0, 0].tolist() == [0, 3, 8, 13]  # n / 100 of 255
         assert kept["truth"][:, 0, 0].tolist() == [0, 1, 1, 1]
         assert kept["prediction"][:, 0, 0].tolist() == [0, 1, 0, 2]
-        assert kept["told"].tolist() == [[True] * 3] * 2 + [[False, True, False]] * 2
+        assert kept["annotated"].tolist() == [[True] * 3] * 2 + [[False, True, False]] * 2
 
 
-def test_a_trainer_draws_what_there_is_when_it_ends(tmp_path: Path):
+def test_a_trainer_draws_what_exists_when_it_ends(tmp_path: Path):
     examples = Examples(CLASSES, ["full", "lv_only"])
     pictures = Pictures(examples, tmp_path)
     engine = SimpleNamespace(state=SimpleNamespace(history=[]))

@@ -1,14 +1,14 @@
-"""A heart chamber in an apical view: its outline, long axis and diameters, from masks.
+"""Measure a heart chamber in an apical view: its outline, long axis and diameters, from masks.
 
 The long axis runs from the middle of the mitral annulus to the farthest point of the outline. The annulus is found by
-what lies beside the outline, in this order of preference:
+what is beside the outline, in this order of preference:
 
-1. myocardium: the longest stretch of the cavity's outline that is not lined by it;
+1. myocardium: the longest stretch of the cavity's outline that the myocardium does not line;
 2. neighbour: the stretch along the chamber on the other side of the valve;
 3. principal: no annulus; the principal axis of the area. The volume hardly differs (0.4 points of ejection fraction on
-   CAMUS), the length itself is about 3 mm longer.
+   CAMUS), the length is about 3 mm longer.
 
-Whatever makes a number meaningless gives NaN and a reason, never a number.
+A chamber that cannot be measured has NaN and a reason, never a number.
 
 References:
     R. M. Lang et al., Recommendations for cardiac chamber quantification by echocardiography in adults, J Am Soc
@@ -21,22 +21,23 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from contourpy import contour_generator
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["DISCS", "Chamber", "atrium", "outline", "ventricle"]
+from ...contours import outlines
+
+__all__ = ["DISCS", "Chamber", "atrium", "disc_ends", "ventricle"]
 
 DISCS = 20
+LEVELS = (np.arange(DISCS) + 0.5) / DISCS  # middle of each disc, fraction of the long axis
 SMALLEST_AREA = 100.0  # mm²
 SHORTEST = 20.0  # mm, long axis of a ventricle; an atrium may be half of it
 NARROWEST_ANNULUS = 5.0  # mm
-LINED = 1.5  # mm; a neighbour no farther than this lines the outline
+LINED = 1.5  # mm; a neighbour within this distance lines the outline
 LINED_PIXELS = 1.7  # of the larger side, where pixels are coarse: a diagonal neighbour and half a pixel of the outline
-SECOND_COMPONENT = 0.05  # of the area; below it, it is a speck
+SECOND_COMPONENT = 0.05  # of the area; a smaller component is a speck
 
 Array = NDArray[np.float64]
-NOWHERE = np.full((0, 2), np.nan)
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,14 @@ class Chamber:
     """A chamber in one image. All points are (row, column) in mm from the centre of the first pixel.
 
     Args:
-        area: of its largest component, mm²; NaN where there is a reason, as are all numbers.
+        area: of the largest component, mm²; like all numbers, NaN if there is a reason.
         length: of the long axis, mm.
         base: middle of the annulus, (2,).
         apex: the other end of the long axis, (2,).
         diameters: of `DISCS` equal slices from base to apex, across the long axis, mm, (20,).
         contour: closed outline at half a pixel, (points, 2).
-        landmark: "myocardium", "neighbour" or "principal": what the long axis rests on.
-        reason: why there are no numbers; empty if there are.
+        landmark: "myocardium", "neighbour" or "principal": what defined the long axis.
+        reason: why nothing was measured; otherwise empty.
     """
 
     area: float = math.nan
@@ -59,7 +60,7 @@ class Chamber:
     base: Array = field(default_factory=lambda: np.full(2, np.nan))
     apex: Array = field(default_factory=lambda: np.full(2, np.nan))
     diameters: Array = field(default_factory=lambda: np.full(DISCS, np.nan))
-    contour: Array = field(default_factory=lambda: NOWHERE)
+    contour: Array = field(default_factory=lambda: np.full((0, 2), np.nan))
     landmark: str = ""
     reason: str = ""
 
@@ -75,11 +76,11 @@ def ventricle(
     Args:
         cavity: mask, (H, W); apex up, as apical views are displayed.
         spacing: mm per pixel, (row, column).
-        myocardium: its ring, (H, W); None or empty if it is not annotated.
-        atrium: left atrium, (H, W), likewise.
+        myocardium: its ring, (H, W); None or empty if not annotated.
+        atrium: left atrium, (H, W); likewise.
 
     Raises:
-        ValueError: if a mask has another shape, or the spacing is not positive.
+        ValueError: if the masks differ in shape, or the spacing is not positive.
 
     Example:
         >>> rows, columns = np.indices((100, 60))
@@ -92,40 +93,17 @@ def ventricle(
 
 
 def atrium(mask: NDArray[np.bool_], spacing: tuple[float, float], cavity: NDArray[np.bool_] | None = None) -> Chamber:
-    """Measure the left atrium; its `base` lies at the mitral valve, its `apex` at the roof.
+    """Measure the left atrium; its `base` is at the mitral valve, its `apex` at the roof.
 
     Args:
-        mask: (H, W); the ventricle above it.
+        mask: (H, W), below the ventricle.
         spacing: mm per pixel, (row, column).
-        cavity: left-ventricle cavity, (H, W); None or empty if it is not annotated.
+        cavity: left-ventricle cavity, (H, W); None or empty if not annotated.
 
     Raises:
         ValueError: as `ventricle`.
     """
     return _chamber("left atrium", mask, spacing, SHORTEST / 2, beside=None, across=cavity, apex_up=False)
-
-
-def outline(mask: NDArray[np.bool_], spacing: tuple[float, float]) -> Array:
-    """Return the longest closed outline of a mask, at the border between pixels.
-
-    Args:
-        mask: (H, W).
-        spacing: mm per pixel, (row, column).
-
-    Returns:
-        (points, 2), mm, the last point the first one again; (0, 2) for an empty mask.
-
-    Example:
-        >>> outline(np.array([[True]]), (2.0, 1.0)).tolist()
-        [[0.0, -0.5], [-1.0, 0.0], [0.0, 0.5], [1.0, 0.0], [0.0, -0.5]]
-    """
-    padded = np.pad(mask, 1).astype(np.float64)
-    lines = contour_generator(z=padded).lines(0.5)
-    if not lines:
-        return NOWHERE
-    longest: Array = max((np.asarray(line) for line in lines), key=len)
-    outer: Array = (longest[:, ::-1] - 1) * np.asarray(spacing)
-    return outer
 
 
 def _chamber(
@@ -139,21 +117,28 @@ def _chamber(
 ) -> Chamber:
     for other in (beside, across):
         if other is not None and other.shape != mask.shape:
-            raise ValueError(f"masks of one image have shapes {mask.shape} and {other.shape}, must be the same.")
+            raise ValueError(f"expected masks of one shape, got {mask.shape} and {other.shape}.")
     if not (len(spacing) == 2 and all(math.isfinite(step) and step > 0 for step in spacing)):
-        raise ValueError(f"spacing is {spacing}, must be two positive lengths, mm per pixel (row, column).")
+        raise ValueError(f"expected two positive lengths as spacing, mm per pixel (row, column), got {spacing}.")
     components, count = ndimage.label(mask)
     if not count:
         return Chamber(reason=f"{name}: not found")
-    sizes = np.sort(np.bincount(components.ravel())[1:])[::-1]
-    whole = components == np.bincount(components.ravel())[1:].argmax() + 1
-    area = float(sizes[0]) * math.prod(spacing)
-    if count > 1 and sizes[1] > SECOND_COMPONENT * sizes[0]:
+    sizes = np.bincount(components.ravel())[1:]
+    whole = components == sizes.argmax() + 1
+    second, largest = np.sort([0, *sizes])[-2:]
+    area = float(largest) * math.prod(spacing)
+    if second > SECOND_COMPONENT * largest:
         return Chamber(reason=f"{name}: in several pieces")
     if area < SMALLEST_AREA:
         return Chamber(reason=f"{name}: area {area:.0f} mm², less than {SMALLEST_AREA:.0f}")
-    contour = outline(whole, spacing)
-    ends, landmark = _annulus(contour, spacing, beside, across)
+    contour: Array = max(outlines(whole), key=len) * np.asarray(spacing)
+    near = max(LINED, LINED_PIXELS * max(spacing))
+    if beside is not None and beside.any():
+        landmark, ends = "myocardium", _longest_run(contour, _distance(contour, beside, spacing) > near)
+    elif across is not None and across.any():
+        landmark, ends = "neighbour", _longest_run(contour, _distance(contour, across, spacing) <= near)
+    else:
+        landmark, ends = "principal", None
     if ends is None:
         base, apex = _principal(whole, contour, spacing, apex_up)
     else:
@@ -166,22 +151,8 @@ def _chamber(
         return Chamber(reason=f"{name}: long axis {length:.0f} mm, less than {shortest:.0f}")
     if (apex[0] < base[0]) != apex_up:
         return Chamber(reason=f"{name}: upside down, or its annulus is misplaced")
-    return Chamber(area, length, base, apex, _diameters(contour, base, apex), contour, landmark)
-
-
-def _annulus(
-    contour: Array,
-    spacing: tuple[float, float],
-    beside: NDArray[np.bool_] | None,
-    across: NDArray[np.bool_] | None,
-) -> tuple[Array | None, str]:
-    """Return the ends of the annulus, (2, 2), and what it was found by; None without a neighbour."""
-    near = max(LINED, LINED_PIXELS * max(spacing))
-    if beside is not None and beside.any():
-        return _longest_run(contour, _distance(contour, beside, spacing) > near), "myocardium"
-    if across is not None and across.any():
-        return _longest_run(contour, _distance(contour, across, spacing) <= near), "neighbour"
-    return None, "principal"
+    first, last = _crossings(contour, base, apex).T
+    return Chamber(area, length, base, apex, np.nan_to_num(last - first), contour, landmark)
 
 
 def _distance(contour: Array, mask: NDArray[np.bool_], spacing: tuple[float, float]) -> Array:
@@ -191,11 +162,11 @@ def _distance(contour: Array, mask: NDArray[np.bool_], spacing: tuple[float, flo
 
 
 def _longest_run(contour: Array, wanted: NDArray[np.bool_]) -> Array:
-    """Return first and last point of the longest stretch (mm) of a closed outline whose points are wanted."""
+    """Return the first and last wanted point of the longest stretch (mm) of a closed outline."""
     points, wanted = contour[:-1], wanted[:-1]
     if wanted.all() or not wanted.any():
         return np.zeros((2, 2))
-    start = int(np.flatnonzero(~wanted)[0])  # no stretch goes over the seam from here
+    start = int(np.flatnonzero(~wanted)[0])  # so that no stretch crosses the seam
     points, wanted = np.roll(points, -start, axis=0), np.roll(wanted, -start)
     runs = ndimage.find_objects(ndimage.label(wanted)[0])
     lengths = [np.linalg.norm(np.diff(points[run], axis=0), axis=1).sum() for run in runs]
@@ -215,16 +186,26 @@ def _principal(
     return (lower, upper) if apex_up else (upper, lower)
 
 
-def _diameters(contour: Array, base: Array, apex: Array) -> Array:
-    """Return the distance between the outermost crossings of the outline, at the middle of each slice."""
-    axis = (apex - base) / np.linalg.norm(apex - base)
+def disc_ends(chamber: Chamber) -> Array:
+    """Return the ends of the discs that the outline crosses, from base to apex, (discs, 2 ends, 2), mm."""
+    axis = (chamber.apex - chamber.base) / chamber.length
+    normal = np.array([-axis[1], axis[0]])
+    middles = chamber.base + LEVELS[:, None] * chamber.length * axis
+    ends: Array = middles[:, None] + _crossings(chamber.contour, chamber.base, chamber.apex)[..., None] * normal
+    return ends[np.isfinite(ends).all(axis=(1, 2))]
+
+
+def _crossings(contour: Array, base: Array, apex: Array) -> Array:
+    """Return where the outline first and last crosses each level, mm from the axis, (20, 2); NaN if it does not."""
+    length = np.linalg.norm(apex - base)
+    axis = (apex - base) / length
     along = (contour - base) @ axis
     across = (contour - base) @ np.array([-axis[1], axis[0]])
-    levels = (np.arange(DISCS) + 0.5) / DISCS * np.linalg.norm(apex - base)
+    levels = LEVELS * length
     low, high = along[:-1, None], along[1:, None]
     crossed = (low <= levels) != (high <= levels)
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = (levels - low) / (high - low)
-        crossings = across[:-1, None] + share * (across[1:, None] - across[:-1, None])
-    outer = np.where(crossed, crossings, -np.inf).max(axis=0) - np.where(crossed, crossings, np.inf).min(axis=0)
-    return np.where(crossed.any(axis=0), outer, 0.0)
+        fraction = (levels - low) / (high - low)
+        crossings = across[:-1, None] + fraction * (across[1:, None] - across[:-1, None])
+    first, last = np.where(crossed, crossings, np.inf).min(axis=0), np.where(crossed, crossings, -np.inf).max(axis=0)
+    return np.where(crossed.any(axis=0), [first, last], np.nan).T

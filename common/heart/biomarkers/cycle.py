@@ -1,7 +1,7 @@
-"""End-diastole and end-systole from the area of the left-ventricle cavity in every frame of a clip.
+"""Find end-diastole and end-systole from the area of the left-ventricle cavity in every frame of a clip.
 
 No electrocardiogram is needed: end-diastole is the largest area of a beat, end-systole the smallest, as in CAMUS. Areas
-are smoothed first, since segmentations jump from frame to frame; the frames named are those of the smoothed curve.
+are smoothed first because segmentations jump from frame to frame; frames are extremes of the smoothed curve.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import find_peaks, savgol_filter
 
-__all__ = ["Beat", "find_beats", "smoothed"]
+__all__ = ["Beat", "find_beats", "smooth"]
 
-WINDOW = 0.2  # s, of the smoothing; systole lasts about 0.3 s
+WINDOW = 0.2  # s, smoothing; systole lasts about 0.3 s
 SHORTEST_BEAT = 0.3  # s; 200 beats a minute
-PROMINENCE = 0.3  # of the range of the areas; less is no beat
-FULL = 0.6  # of the range of the areas, which end-diastole reaches; a clip that begins in systole begins below it
-UNTIMED_WINDOW = 7  # frames, of the smoothing where the frame rate is unknown
-UNTIMED_BEAT = 8  # frames, likewise
+PROMINENCE = 0.3  # of the range of the areas; a smaller peak is noise
+FULL = 0.6  # of the range of the areas, which end-diastole exceeds; a clip that begins in systole begins below it
+UNTIMED_WINDOW = 7  # frames, smoothing where the frame rate is unknown
+UNTIMED_BEAT = 8  # frames; likewise
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Beat:
     Args:
         diastole: frame of end-diastole, from 0.
         systole: frame of end-systole.
-        whole: False if the clip shows only the half of the beat between the two.
+        whole: False if the clip shows only the half beat between the two frames.
     """
 
     diastole: int
@@ -38,12 +38,12 @@ class Beat:
     whole: bool
 
 
-def smoothed(areas: NDArray[np.float64], frame_rate: float | None = None) -> NDArray[np.float64]:
-    """Fill gaps (NaN) in a straight line and smooth with a parabola (Savitzky and Golay, 1964).
+def smooth(areas: NDArray[np.float64], frame_rate: float | None = None) -> NDArray[np.float64]:
+    """Interpolate gaps (NaN) linearly and smooth with a parabola (Savitzky and Golay, 1964).
 
     Args:
-        areas: one a frame, (frames,), any unit; NaN where the cavity was not measurable.
-        frame_rate: frames per second; None: unknown.
+        areas: (frames,), any unit; NaN where the cavity was not measurable.
+        frame_rate: frames per second; None if unknown.
 
     Returns:
         (frames,); all NaN if nothing was measurable.
@@ -59,22 +59,22 @@ def smoothed(areas: NDArray[np.float64], frame_rate: float | None = None) -> NDA
 
 
 def find_beats(areas: NDArray[np.float64], frame_rate: float | None = None) -> list[Beat]:
-    """Find the beats of a clip: whole ones from one end-diastole to the next, else the best half.
+    """Find the beats of a clip: whole ones from one end-diastole to the next, otherwise the best half beat.
 
     Args:
-        areas: of the cavity, one a frame, (frames,), any unit; NaN where it was not measurable.
-        frame_rate: frames per second; None: unknown.
+        areas: of the cavity, (frames,), any unit; NaN where it was not measurable.
+        frame_rate: frames per second; None if unknown.
 
     Returns:
-        Whole beats in order; without any, one half beat between the largest and the smallest area; empty if fewer than
-        two frames are measurable, or the area never changes.
+        Whole beats in order; without any, one half beat between the largest and the smallest area; an empty list if
+        fewer than two frames are measurable, or the area never changes.
 
     Example:
         >>> areas = 30 + 10 * np.cos(2 * np.pi * np.arange(100) / 40)  # 1 beat a second at 40 frames per second
         >>> find_beats(areas, frame_rate=40)
         [Beat(diastole=0, systole=20, whole=True), Beat(diastole=40, systole=60, whole=True)]
     """
-    curve = smoothed(areas, frame_rate)
+    curve = smooth(areas, frame_rate)
     if np.isfinite(areas).sum() < 2 or not np.ptp(areas[np.isfinite(areas)]) > 0:
         return []
     apart = UNTIMED_BEAT if frame_rate is None else max(1, round(SHORTEST_BEAT * frame_rate))

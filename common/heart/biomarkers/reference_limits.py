@@ -1,4 +1,4 @@
-"""Where a measurement lies among the recommended reference limits; the numbers are in reference_limits.yaml."""
+"""Grade measurements by the recommended reference limits in reference_limits.yaml."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ from typing import Any
 
 import yaml
 
-__all__ = ["SOURCE", "grade"]
+__all__ = ["grade"]
 
-SOURCE = "Lang et al., J Am Soc Echocardiogr 28:1-39, 2015"
 SEXES = {"F": "women", "M": "men"}
 
 
 def grade(quantity: str, value: float, sex: str) -> str:
-    """Return "normal", "low", "high", or how far from normal: "mildly", "moderately", "severely" reduced or enlarged.
+    """Return "normal", "low", "high", or a degree: "mildly", "moderately", "severely" reduced or enlarged.
 
     Args:
         quantity: a name in reference_limits.yaml.
-        value: in its unit there.
-        sex: "F" or "M", to whom the limits belong.
+        value: in the unit given there.
+        sex: "F" or "M", whose limits apply.
 
     Returns:
         "" for NaN.
 
     Raises:
-        ValueError: for a quantity without limits, or another sex.
+        ValueError: for a quantity without limits, or any other sex.
 
     Example:
         >>> grade("ejection_fraction", 38.0, "F"), grade("ejection_fraction", 60.0, "M")
@@ -37,9 +36,9 @@ def grade(quantity: str, value: float, sex: str) -> str:
     """
     table = _limits()
     if quantity not in table:
-        raise ValueError(f"there are no reference limits of {quantity!r}; there are those of {sorted(table)}.")
+        raise ValueError(f"no reference limits for {quantity!r}; available: {sorted(table)}.")
     if sex not in SEXES:
-        raise ValueError(f"sex is {sex!r}, must be one of {sorted(SEXES)}.")
+        raise ValueError(f"expected sex to be one of {sorted(SEXES)}, got {sex!r}.")
     if math.isnan(value):
         return ""
     own = table[quantity][SEXES[sex]]

@@ -1,4 +1,4 @@
-"""Volumes of the reference masks of CAMUS, against what its release tells."""
+"""Volumes of the reference masks of CAMUS, compared with those of its release."""
 
 from pathlib import Path
 
@@ -23,17 +23,17 @@ def measured(frame: Frame, by: str = "myocardium", spacing: tuple[float, float] 
 
 def test_reference_masks_give_the_volumes_of_the_release(echo_data: Path):
     views: dict[str, dict[tuple[str, str], Chamber]] = {}
-    told = {}
+    released = {}
     for job in camus(echo_data / "camus_2019").jobs:
         item = job.item
         views.setdefault(item["patient"], {})[item["phase"], item["view"]] = measured(job.read())
-        told[item["patient"]] = (item["edv"], item["esv"], item["ef"])
+        released[item["patient"]] = (item["edv"], item["esv"], item["ef"])
     assert len(views) >= 2
     for patient, own in views.items():
         diastolic, systolic = (discs_volume(own[phase, "4CH"], own[phase, "2CH"]) for phase in ("ED", "ES"))
         found = diastolic, systolic, ejection_fraction(diastolic, systolic)
-        np.testing.assert_allclose(found[:2], told[patient][:2], atol=0.6, err_msg=patient)  # ml
-        np.testing.assert_allclose(found[2], told[patient][2], atol=0.5, err_msg=patient)  # points
+        np.testing.assert_allclose(found[:2], released[patient][:2], atol=0.6, err_msg=patient)  # ml
+        np.testing.assert_allclose(found[2], released[patient][2], atol=0.5, err_msg=patient)  # points
 
 
 @pytest.mark.slow

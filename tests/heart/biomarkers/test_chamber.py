@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from common.heart.biomarkers.chamber import DISCS, Chamber, atrium, outline, ventricle
+from common.contours import outlines
+from common.heart.biomarkers.chamber import DISCS, Chamber, atrium, ventricle
 from common.heart.biomarkers.volumes import discs_volume
 
 Labels = NDArray[np.int64]
@@ -72,11 +73,11 @@ def test_a_tilted_ventricle_is_measured_along_its_own_axis(bullet: Labels):
 def test_an_outline_is_closed_and_encloses_the_mask():
     mask = np.zeros((20, 30), dtype=bool)
     mask[0:4, 0:5] = True  # at the corner of the image
-    points = outline(mask, (1.0, 2.0))
+    (points,) = outlines(mask)
     np.testing.assert_array_equal(points[0], points[-1])
-    np.testing.assert_allclose(points.min(axis=0), [-0.5, -1.0])
-    np.testing.assert_allclose(points.max(axis=0), [3.5, 9.0])
-    assert outline(np.zeros((5, 5), dtype=bool), (1.0, 1.0)).shape == (0, 2)
+    np.testing.assert_allclose(points.min(axis=0), [-0.5, -0.5])
+    np.testing.assert_allclose(points.max(axis=0), [3.5, 4.5])
+    assert outlines(np.zeros((5, 5), dtype=bool)) == []
 
 
 def test_a_speck_beside_the_cavity_is_left_out(bullet: Labels):
@@ -96,7 +97,7 @@ def test_a_speck_beside_the_cavity_is_left_out(bullet: Labels):
         ("turned", r"left ventricle: upside down, or its annulus is misplaced"),
     ],
 )
-def test_what_makes_no_sense_gives_nan_and_a_reason(bullet: Labels, change: str, reason: str):
+def test_implausible_chambers_give_nan_and_a_reason(bullet: Labels, change: str, reason: str):
     labels = bullet.copy()
     if change == "nothing":
         labels[labels == 1] = 0
@@ -120,8 +121,8 @@ def test_what_makes_no_sense_gives_nan_and_a_reason(bullet: Labels, change: str,
 
 
 def test_wrong_use_is_refused(bullet: Labels):
-    with pytest.raises(ValueError, match=r"shapes \(260, 200\) and \(3, 3\), must be the same"):
+    with pytest.raises(ValueError, match=r"expected masks of one shape, got \(260, 200\) and \(3, 3\)"):
         ventricle(bullet == 1, SPACING, myocardium=np.zeros((3, 3), dtype=bool))
     for spacing in ((0.0, 1.0), (math.nan, 1.0), (1.0, -1.0)):
-        with pytest.raises(ValueError, match=r"must be two positive lengths, mm per pixel \(row, column\)"):
+        with pytest.raises(ValueError, match=r"expected two positive lengths as spacing, mm per pixel \(row, column\)"):
             ventricle(bullet == 1, spacing)

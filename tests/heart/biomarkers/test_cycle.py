@@ -1,11 +1,11 @@
-"""Beats from areas alone."""
+"""Beats from areas."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.heart.biomarkers.cycle import Beat, find_beats, smoothed
+from common.heart.biomarkers.cycle import Beat, find_beats, smooth
 
 
 def clip(frames: int, beat: int, noise: float = 0.0, start: int = 0) -> np.ndarray:
@@ -34,7 +34,7 @@ def test_half_a_beat_has_one_end_of_each_kind():
 
 
 def test_a_clip_that_begins_in_systole_does_not_begin_at_end_diastole():
-    areas = clip(40, 40, start=8)  # its first frame lies halfway down, its last but one again
+    areas = clip(40, 40, start=8)  # its first frame is halfway down, and so is its last but one
     (found,) = find_beats(areas, 40)
     assert not found.whole
     assert abs(found.diastole - 32) <= 2
@@ -53,13 +53,13 @@ def test_the_frame_rate_may_be_unknown():
 
 
 @pytest.mark.parametrize("areas", [[], [100.0], [np.nan] * 5, [7.0] * 9, [np.nan, 4.0, np.nan]])
-def test_nothing_to_see_has_no_beats(areas: list[float]):
+def test_areas_without_change_have_no_beats(areas: list[float]):
     assert find_beats(np.array(areas, dtype=float)) == []
 
 
 def test_smoothing_leaves_a_parabola_alone_and_removes_a_spike():
     parabola = np.arange(30.0) ** 2
-    np.testing.assert_allclose(smoothed(parabola, 40), parabola, atol=1e-9)
+    np.testing.assert_allclose(smooth(parabola, 40), parabola, atol=1e-9)
     spiked = parabola.copy()
     spiked[15] += 300
-    assert np.abs(smoothed(spiked, 40) - parabola).max() < 150
+    assert np.abs(smooth(spiked, 40) - parabola).max() < 150
