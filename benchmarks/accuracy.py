@@ -66,7 +66,8 @@ def main() -> None:
     network = config.get_parsed_content("network_def").eval()
     network.load_state_dict(torch.load(arguments.checkpoint, map_location="cpu", weights_only=True))
     size = arguments.image_size or config.get_parsed_content("image_size")
-    jobs = [job for job in camus(arguments.source, views=("4CH",)).jobs if job.item["fold"] == arguments.fold]
+    wanted = {"fold": arguments.fold, "view": "4CH"}
+    jobs = [job for job in camus(arguments.source).jobs if wanted.items() <= job.item.items()]
     rows: dict[str, list[list[float]]] = {way: [] for way in WAYS}
     volumes: dict[str, dict[tuple[str, str], tuple[float, float]]] = {way: {} for way in WAYS}
     for job in track(jobs, "segment"):

@@ -1,4 +1,4 @@
-"""A made-up dataset for tests of the preparation."""
+"""A small made-up dataset for tests of the preparation."""
 
 from functools import partial
 
@@ -8,7 +8,7 @@ from common.datasets.prepared.source import Frame, Job, Source
 
 
 def ramp(number: int) -> Frame:
-    """An image that no other number has; annotation values 0 and 2."""
+    """An image that differs for each number; annotation values 0 and 2."""
     image = (np.arange(40 * 30).reshape(40, 30) * (number + 1) % 251).astype(np.uint8)
     return Frame(image, (2 * (image > 100)).astype(np.uint8), (0.5, 0.25))
 

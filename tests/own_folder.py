@@ -1,4 +1,4 @@
-"""A folder of one's own images and masks, with a description."""
+"""Your own folder of images and masks, with a description."""
 
 from pathlib import Path
 from typing import Any

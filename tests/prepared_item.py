@@ -1,4 +1,4 @@
-"""A prepared image of the phantom, for tests that need a few."""
+"""Write single prepared images of the phantom."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,11 +22,11 @@ def prepared_item(
 
     Args:
         folder: to write to.
-        dataset: name that the item says.
-        patient: number of the heart; the same in every dataset.
+        dataset: of the item.
+        patient: number of the heart; the same heart in every dataset.
         phase: "ED" or "ES".
-        seen: what another scanner makes of the image.
-        more: keys of the item.
+        seen: changes the image, as another scanner would.
+        more: further keys of the item.
 
     Returns:
         Item of a datalist.

@@ -25,7 +25,7 @@ def curve(rows: np.ndarray, columns: np.ndarray, **more: Any) -> dict[str, Any]:
 
 
 def arch(height: float, width: float, nodes: int = 21, **more: Any) -> dict[str, Any]:
-    """Half an ellipse over the annulus at row 140 around column 160; a negative height hangs below it."""
+    """Half an ellipse over the annulus at row 140 around column 160; a negative height puts it below."""
     angle = np.linspace(0, np.pi, nodes)
     return curve(140 - height * np.sin(angle), 160 - width * np.cos(angle), **more)
 

@@ -1,7 +1,7 @@
 """Datasets: readers, the phantom, the prepared layout, and the resident set that training reads."""
 
-from .prepared.labels import checksum, coverage_table, labels_of
-from .prepared.layout import read_datalist
+from .prepared.labels import coverage_table, labels_of
+from .prepared.layout import checksum, read_datalist
 from .prepared.resident import ResidentDataset
 from .prepared.selection import select
 

@@ -14,7 +14,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 
 from ...contours import fill
-from ..prepared.layout import digest
+from ..prepared.layout import image_digest
 
 __all__ = ["CRUMB", "ImageFacts", "Region", "measure"]
 
@@ -102,7 +102,7 @@ def measure(
     return ImageFacts(
         size=len(image),
         pixels=hashlib.sha256(image.tobytes()).digest(),
-        content=digest(image, label, item),
+        content=image_digest(image, label, item),
         fingerprint=np.packbits(thumbnail[:, 1:] > thumbnail[:, :-1]).view(np.uint64),
         blank=bool(image.min() == image.max()),
         values=tuple(np.flatnonzero(np.bincount(label.ravel())).tolist()),

@@ -1,18 +1,18 @@
-"""The report of the check, to read: tables for the terminal, and one HTML page with the images concerned.
+"""Show the report of a check: tables for the terminal, and an HTML page with thumbnails.
 
-The page is a single file without scripts or anything to load. It shows images of the datasets, so their licences hold
-for it; it says so.
+The page is a single file without scripts. It shows images of the datasets, under their licences, and says so.
 """
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
-from html import escape
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image, ImageColor
 from rich.markup import escape as literal
 from rich.table import Table
@@ -22,33 +22,21 @@ from ...atomic import whole_file
 from ...palette import COLOURS
 from ..prepared.layout import read_pixels
 from .check import Coverage, Report
-from .finding import KINDS, SEVERITIES, CheckedImage, Finding, printable, structures
+from .finding import KINDS, CheckedImage, Finding, printable, structures
 
 __all__ = ["terminal_tables", "write_page"]
 
-# Okabe and Ito's palette, told apart by colour-blind readers; one colour a structure
 TERMINAL_STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
-EXAMPLES = 3  # of a kind in the terminal
-MOST = 60  # findings of a kind, and thumbnails, on the page
-SIDE = 160  # pixels of a thumbnail
+EXAMPLES = 3  # of a kind in the terminal, and thumbnails of a finding on the page
+MOST = 60  # findings and thumbnails of a kind on the page
+SIDE = 160  # rows and columns of a thumbnail
 GREYS = 64  # levels of a thumbnail; 256 would double the size of the page
 PALETTE = [level * 255 // (GREYS - 1) for level in range(GREYS) for _ in range(3)]
-PALETTE += [part for colour in COLOURS for part in ImageColor.getrgb(colour)]
-
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #111; max-width: 75rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; margin: 1rem 0 } caption { text-align: left; font-weight: bold }
-th, td { border: 1px solid #bbb; padding: .2rem .6rem; text-align: left; vertical-align: top }
-.licence { border: 2px solid #D55E00; padding: .5rem 1rem }
-.gallery { display: flex; flex-wrap: wrap; gap: .8rem } li, figcaption { overflow-wrap: anywhere }
-figure { margin: 0; break-inside: avoid; max-width: 21rem } figcaption { font-size: .8rem; max-width: 21rem }
-h2, h3 { break-after: avoid } tr { break-inside: avoid } .error { color: #a00 } .warning { color: #7a5200 }
-.swatch { display: inline-block; width: .9em; height: .9em; margin: 0 .3em 0 1em; print-color-adjust: exact }
-"""
+PALETTE += [part for name in COLOURS for part in ImageColor.getrgb(name)]
 
 
 def terminal_tables(report: Report) -> list[Table]:
-    """Return the coverage and, if there are any, the findings by kind, to print with rich.
+    """Return a table of the coverage and, if there are findings, a table of them by kind, to print with rich.
 
     Example:
         >>> tables = terminal_tables(Report({}, [Coverage("clinic", "test", 1, 2, {"lv_cavity": 2})], []))
@@ -66,27 +54,45 @@ def terminal_tables(report: Report) -> list[Table]:
     for header in ("severity", "kind", "count", "examples"):
         findings.add_column(header, justify="right" if header == "count" else "left")
     for kind, found in report.by_kind.items():
-        severity, cure = KINDS[kind]
+        severity, remedy = KINDS[kind]
         texts = [literal(printable(finding.text)) for finding in found[:EXAMPLES]]
         texts += [f"and {len(found) - EXAMPLES} more"] * (len(found) > EXAMPLES)
         style = TERMINAL_STYLES[severity]
-        findings.add_row(f"[{style}]{severity}[/]", kind, str(len(found)), "\n".join([*texts, f"[dim]-> {cure}[/]"]))
+        findings.add_row(f"[{style}]{severity}[/]", kind, str(len(found)), "\n".join([*texts, f"[dim]-> {remedy}[/]"]))
     return [coverage, findings]
 
 
 def write_page(report: Report, path: Path) -> None:
-    """Write the report as one HTML file; what was there stays until the new page is complete.
+    """Write the report as one HTML file; an earlier page is kept until the new one is complete.
 
     Args:
-        report: of `check`; the images concerned are read again.
+        report: of `check`; its images are read again.
         path: of the page.
 
     Raises:
         OSError: if the page cannot be written.
     """
+    colours = _colours(report)
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, finalize=_finalize)
+    pieces = environment.get_template("page.html").generate(  # in pieces: the page is never whole in memory
+        summary=_summary(report),
+        licences=report.licences,
+        header=_header(report),
+        coverage=[_cells(row, report.classes) for row in report.coverage],
+        legend={name: COLOURS[index] for name, index in colours.items()},
+        kinds=[(KINDS[kind][0], kind, len(found), KINDS[kind][1]) for kind, found in report.by_kind.items()],
+        gallery=lambda kind: _gallery(report.by_kind[kind], colours),
+        most=MOST,
+        side=SIDE,
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as partial, partial.open("w", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in _page(report))
+        file.writelines(pieces)
+
+
+def _finalize(value: Any) -> Any:
+    return printable(value) if type(value) is str else value  # markup is another type
 
 
 def _summary(report: Report) -> str:
@@ -99,98 +105,44 @@ def _header(report: Report) -> list[str]:
 
 
 def _cells(row: Coverage, classes: list[str]) -> list[str]:
-    told = [(row.annotating.get(name, 0), max(1, row.images)) for name in classes]
-    shares = [f"{count} ({count / images:.0%})".replace("%", " %") if count else "-" for count, images in told]
-    return [printable(row.dataset), row.fold, str(row.patients), str(row.images), *shares]
+    counts = [row.annotating.get(name, 0) for name in classes]
+    annotated = [f"{count} ({100 * count / row.images:.0f} %)" if count else "-" for count in counts]
+    return [printable(row.dataset), row.fold, str(row.patients), str(row.images), *annotated]
 
 
-def _text(text: str) -> str:
-    return escape(printable(text))
-
-
-def _page(report: Report) -> Iterator[str]:
-    """Yield the page in pieces, so that it is never whole in memory."""
-    yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
-    # should a name ever get past the escaping, the browser runs and loads nothing
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-    yield '<meta name="viewport" content="width=device-width">'
-    yield f"<title>Check of prepared datasets</title>\n<style>{STYLE}</style>\n</head>\n<body>"
-    yield f"<h1>Check of prepared datasets</h1>\n<p>{_summary(report)}.</p>"
-    yield '<div class="licence">'
-    yield "<p>This page contains images of the datasets, under their licences: do not publish it.</p>\n<ul>"
-    for folder, licence in report.licences.items():
-        yield f"<li>{_text(str(folder))}: {_text(licence)}</li>"
-    yield "</ul>\n</div>"
-    yield from _table("Annotated images", _header(report), [_cells(row, report.classes) for row in report.coverage])
-    colours = _colours(report)
-    if colours:
-        swatch = '<span class="swatch" style="background: {}"></span>{}'
-        legend = "".join(swatch.format(COLOURS[index], _text(name)) for name, index in colours.items())
-        yield f"<p>Contours:{legend}</p>"
-    kinds = report.by_kind
-    rows = [[KINDS[kind][0], kind, str(len(found)), KINDS[kind][1]] for kind, found in kinds.items()]
-    yield from _table("Findings", ["severity", "kind", "count", "cure"], rows)
-    for severity in SEVERITIES:
-        own = {kind: found for kind, found in kinds.items() if KINDS[kind][0] == severity}
-        if own:
-            yield f'<h2 class="{severity}">{severity.capitalize()}s</h2>'
-        for kind, found in own.items():
-            yield from _section(kind, found, colours)
-    yield "</body>\n</html>"
-
-
-def _table(caption: str, header: list[str], rows: list[list[str]]) -> Iterator[str]:
-    yield f"<table>\n<caption>{caption}</caption>"
-    titles = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
-    yield f"<thead><tr>{titles}</tr></thead>\n<tbody>"
-    for row in rows:
-        yield f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>"
-    yield "</tbody>\n</table>"
-
-
-def _section(kind: str, found: list[Finding], colours: dict[str, int]) -> Iterator[str]:
-    yield f"<section>\n<h3>{escape(kind)} ({len(found)})</h3>\n<p>Cure: {escape(KINDS[kind][1])}.</p>"
-    yield '<div class="gallery">'
+def _gallery(found: Sequence[Finding], colours: Mapping[str, int]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Yield the text of each finding, and names and PNGs of its images."""
     left = MOST
     for finding in found[:MOST]:
         shown = [image for image in finding.images if image.facts][: min(left, EXAMPLES)]
         left -= len(shown)
-        pictures = "".join(_picture(image, colours) for image in shown)
-        yield f"<figure>{pictures}<figcaption>{_text(finding.text)}</figcaption></figure>"
-    yield "</div>"
-    if len(found) > MOST:
-        yield f"<p>and {len(found) - MOST} more</p>"
-    yield "</section>"
+        yield finding.text, [(image.name, picture) for image in shown if (picture := _picture(image, colours))]
 
 
 def _colours(report: Report) -> dict[str, int]:
-    """Give each structure a colour that is the same for all datasets, whatever value annotates it there."""
+    """Assign each structure a colour, the same in all datasets."""
     names = [name for finding in report.findings for image in finding.images for name in structures(image.label_sets)]
     ordered = dict.fromkeys([*report.classes, *names])
     return {name: index % len(COLOURS) for index, name in enumerate(ordered)}
 
 
-def _picture(image: CheckedImage, colours: dict[str, int]) -> str:
+def _picture(image: CheckedImage, colours: Mapping[str, int]) -> str:
+    """Return a thumbnail with contours, PNG as base64; empty if the files cannot be read any more."""
     try:
-        grey, label = (
-            read_pixels(image.item[key], image.facts.size if image.facts else None) for key in ("image", "label")
-        )
-    except (ValueError, OSError):  # it was readable a moment ago
+        size = image.facts.size if image.facts else None
+        grey, label = (Image.fromarray(read_pixels(image.item[key], size)) for key in ("image", "label"))
+    except (ValueError, OSError):
         return ""
-    small = Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    pixels = np.asarray(small) // (256 // GREYS)
-    values = np.asarray(Image.fromarray(label).resize((SIDE, SIDE), Image.Resampling.NEAREST))
+    pixels = np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR)) // (256 // GREYS)
+    values = np.asarray(label.resize((SIDE, SIDE), Image.Resampling.NEAREST))
     drawn = np.zeros(values.shape, np.bool_)
     values_of = structures(image.label_sets)
-    for name, colour in colours.items():
+    for name, index in colours.items():
         mask = np.isin(values, values_of.get(name, []))
-        drawn |= mask  # the border with an earlier structure has its line already
-        pixels[mask & ~binary_erosion(drawn, border_value=1)] = GREYS + colour
+        drawn |= mask  # the border with an earlier structure is drawn already
+        pixels[mask & ~binary_erosion(drawn, border_value=1)] = GREYS + index
     thumbnail = Image.fromarray(pixels)
     thumbnail.putpalette(PALETTE)
     buffer = io.BytesIO()
     thumbnail.save(buffer, "PNG", optimize=True)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    alt = _text(f"{image.name} with the contours of its annotation")
-    return f'<img loading="lazy" width="{SIDE}" height="{SIDE}" alt="{alt}" src="data:image/png;base64,{data}">'
+    return base64.b64encode(buffer.getvalue()).decode()

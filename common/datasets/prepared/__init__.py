@@ -1,1 +1,1 @@
-"""The prepared folder: layout, preparation, folds, label sets, resident training sets, pseudo-labels."""
+"""Prepared folders: layout, preparation, label sets, resident training sets, pseudo-labels."""

@@ -1,18 +1,17 @@
-"""The one layout every dataset is prepared into: 8-bit PNG images, integer PNG annotations, a datalist, a provenance.
+"""The layout that every dataset is prepared into: 8-bit PNG images, integer PNG annotations, datalist, provenance.
 
     OUT/images/<id>.png        8-bit grey values, (size, size)
     OUT/labels/<id>.png        the dataset's own annotation values, (size, size)
-    OUT/datalist.json          one item an image: image, label, dataset, patient, view, phase, spacing, fold
-    OUT/provenance.json        source, licence, citation, versions, checksum of the content, what was skipped and why
+    OUT/datalist.json          one item per image: image, label, dataset, patient, view, phase, spacing, fold, values
+    OUT/provenance.json        source, licence, citation, versions, checksum, images that were left out and why
 
-`preparation.py` writes it. An item may hold more: `unlabelled` (classes that this image does not annotate although its
+`preparation.py` writes it. An item may also hold `unlabelled` (classes that this image does not annotate although its
 dataset does), `sector` and `outside_sector` (how the ultrasound sector was found, and the fraction of the annotation
 outside it), `ef` (percent), `edv`, `esv` (ml), `frame_rate` (Hz), `frame`, `quality`, `sex`, `age`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,8 +22,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...command import command
+from ...identity import digest, hashed
 
-__all__ = ["DATALIST", "FOLDS", "PROVENANCE", "digest", "read_datalist", "read_pixels", "read_provenance"]
+__all__ = [
+    "DATALIST",
+    "FOLDS",
+    "PROVENANCE",
+    "RESULTS",
+    "checksum",
+    "fold_of",
+    "image_digest",
+    "read_datalist",
+    "read_pixels",
+    "read_provenance",
+]
 
 DATALIST = "datalist.json"
 PROVENANCE = "provenance.json"
@@ -32,16 +43,35 @@ FOLDS = ("training", "validation", "test")
 RESULTS = ("image", "label", "spacing", "values")  # keys of an item that follow from the pixels and their place
 
 
-def digest(image: NDArray[np.uint8], label: NDArray[np.uint8], item: Mapping[str, Any]) -> str:
-    """Return one number for the content of a prepared image; a frame that changes its fold is other content.
+def fold_of(dataset: str, patient: str) -> str:
+    """Assign a patient to training (80 %), validation (10 %) or test (10 %) by a hash of dataset and patient.
+
+    Nothing else matters, so adding patients moves nobody.
+
+    Example:
+        >>> fold_of("clinic", "patient0001")
+        'validation'
+    """
+    percent = hashed(dataset, patient) % 100
+    return "training" if percent < 80 else "validation" if percent < 90 else "test"
+
+
+def image_digest(image: NDArray[np.uint8], label: NDArray[np.uint8], item: Mapping[str, Any]) -> str:
+    """Return the digest of a prepared image; moving it to another fold changes the digest.
 
     Args:
         image: grey values, (size, size).
         label: annotation values, (size, size).
         item: of the datalist; paths, spacing and values do not count.
     """
-    facts = json.dumps({key: item[key] for key in item if key not in RESULTS}, sort_keys=True).encode()
-    return hashlib.sha256(image.tobytes() + label.tobytes() + facts).hexdigest()
+    facts = json.dumps({key: item[key] for key in item if key not in RESULTS}, sort_keys=True)
+    return digest(image.tobytes(), label.tobytes(), facts)
+
+
+def checksum(folders: str | Path | Iterable[str | Path]) -> str:
+    """Return one checksum for the content of prepared folders, regardless of their names, places and order."""
+    parts = sorted(str(read_provenance(folder)["checksum"]) for folder in _paths(folders))
+    return parts[0] if len(parts) == 1 else digest(*parts)
 
 
 def read_provenance(folder: Path) -> dict[str, Any]:
@@ -57,35 +87,33 @@ def read_datalist(folders: str | Path | Iterable[str | Path], fold: str | None =
     """Read the items of one or more prepared folders, with absolute paths, in a fixed order.
 
     Args:
-        folders: a prepared folder or several.
+        folders: one prepared folder or several.
         fold: "training", "validation" or "test"; None keeps all.
-
-    Returns:
-        Items with the keys image, label, dataset, patient, view, phase, spacing, fold, values, and what else is known.
 
     Raises:
         FileNotFoundError: if a folder or one of its files is missing.
         ValueError: if `fold` is unknown or no item is left.
     """
     if fold is not None and fold not in FOLDS:
-        raise ValueError(f"fold is {fold!r}; it is one of {list(FOLDS)}.")
-    folders = [folders] if isinstance(folders, str | Path) else list(folders)
-    items = []
-    for folder in map(Path, folders):
-        for item in _read_json(folder, DATALIST):
-            if fold is None or item["fold"] == fold:
-                items.append({**item, **{key: str((folder / item[key]).resolve()) for key in ("image", "label")}})
+        raise ValueError(f"fold is {fold!r}, expected one of {list(FOLDS)}.")
+    folders = _paths(folders)
+    items = [
+        {**item, **{key: str((folder / item[key]).resolve()) for key in ("image", "label")}}
+        for folder in folders
+        for item in _read_json(folder, DATALIST)
+        if fold is None or item["fold"] == fold
+    ]
     if not items:
         raise ValueError(f"no item of fold {fold!r} in {[str(folder) for folder in folders]}.")
     return items
 
 
 def read_pixels(path: str | Path, size: int | None = None) -> NDArray[np.uint8]:
-    """Read an image or annotation of a prepared folder; nothing of an unexpected mode or size is decoded.
+    """Read an image or annotation of a prepared folder; an unexpected mode or size is refused before decoding.
 
     Args:
         path: 8-bit grey PNG.
-        size: expected pixels a side; None accepts any.
+        size: expected rows and columns; None accepts any.
 
     Returns:
         uint8, (rows, columns).
@@ -105,6 +133,10 @@ def read_pixels(path: str | Path, size: int | None = None) -> NDArray[np.uint8]:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises
         found = f"cannot be read ({error})"
     raise ValueError(f"{path} {found}; prepare the dataset again.")
+
+
+def _paths(folders: str | Path | Iterable[str | Path]) -> list[Path]:
+    return [Path(folders)] if isinstance(folders, str | Path) else list(map(Path, folders))
 
 
 def _read_json(folder: Path, name: str) -> Any:

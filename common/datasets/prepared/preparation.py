@@ -1,13 +1,12 @@
-"""Prepare a source: read every image, clear what lies outside the ultrasound sector, squash it, write the folder.
+"""Prepare a source: read every image, blacken what is outside the ultrasound sector, squash it, write the folder.
 
-The work lies in OUT.partial until it is complete and is then renamed: a folder that exists is whole. Interrupted work
-goes on where it stopped, by the same command. An image that cannot be read is left out, with its reason in
-provenance.json; a failure to write (a full disk) stops everything and loses nothing.
+The work is done in OUT.partial, which is renamed when complete: a folder that exists is whole. Re-running the command
+resumes interrupted work. An image that cannot be read is left out, with the reason in provenance.json; a failure to
+write (a full disk) stops the preparation and loses nothing.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import multiprocessing
 import os
@@ -32,7 +31,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from .layout import DATALIST, PROVENANCE, digest
+from ...atomic import write_text
+from ...identity import digest
+from .layout import DATALIST, PROVENANCE, image_digest
 from .source import Frame, Job, Source
 
 if TYPE_CHECKING:
@@ -40,17 +41,17 @@ if TYPE_CHECKING:
 
 __all__ = ["prepare"]
 
-SIZES = (16, 4096)  # pixels a side
+SIZES = (16, 4096)  # rows and columns
 SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
-LOCK_TIMEOUT = 5  # seconds: workers of a process that was killed need a moment to leave
-LIBRARIES = ("pillow", "numpy", "scipy", "itk", "nibabel", "av", "pydicom")  # what the pixels can depend on
+LOCK_TIMEOUT = 5  # seconds: workers of a killed process need a moment to exit
+LIBRARIES = ("pillow", "numpy", "scipy", "itk", "nibabel", "av", "pydicom")  # can affect the pixels
 
 SectorFinder: TypeAlias = "Callable[[NDArray[np.uint8], NDArray[np.float32] | None], FoundSector | None]"
 
 
 @dataclass(frozen=True)
 class _Done:
-    """What became of one job: its item of the datalist and a digest of the content, or why it was left out."""
+    """Result of one job: the item of the datalist and the digest of its content, or the reason it was left out."""
 
     id: str
     item: dict[str, Any] | None = None
@@ -70,21 +71,21 @@ def prepare(
 
     Args:
         source: the dataset.
-        out: the folder to make; it must not exist.
-        size: pixels along each side.
-        workers: processes; 0 takes one a core, 1 works in this process.
+        out: the prepared folder; it must not exist.
+        size: rows and columns of the prepared images.
+        workers: processes; 0 starts one per core, 1 works in this process.
         strict: stop at the first image that cannot be read instead of leaving it out.
-        sector_finder: finds the ultrasound sector, given the image and its motion; what lies outside becomes 0.
-            None keeps all.
+        sector_finder: finds the ultrasound sector, given the image and its motion; pixels outside become 0. None
+            keeps all.
 
     Returns:
-        The items of the datalist, in the order of the source; what was left out is added to `source.skipped`.
+        The items of the datalist, in the order of the source; images left out are added to `source.skipped`.
 
     Raises:
-        FileExistsError: if `out` exists, or work that was interrupted had other settings.
-        RuntimeError: if another process prepares `out`, or a worker process died.
-        ValueError: if there is nothing to prepare, or `strict` and an image cannot be read (the message names it).
-        OSError: if the folder cannot be written, for example because the disk is full.
+        FileExistsError: if `out` exists, or the interrupted work had other settings.
+        RuntimeError: if another process is preparing `out`, or a worker process died.
+        ValueError: if there is nothing to prepare, or, with `strict`, an image cannot be read.
+        OSError: if the folder cannot be written.
     """
     _check(source, out, size)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -104,22 +105,22 @@ def _check(source: Source, out: Path, size: int) -> None:
     if out.exists():
         raise FileExistsError(f"{out} exists; remove it, or prepare into another folder.")
     if not SIZES[0] <= size <= SIZES[1]:
-        raise ValueError(f"size is {size}; an image needs {SIZES[0]} to {SIZES[1]} pixels a side.")
+        raise ValueError(f"size is {size}, expected {SIZES[0]} to {SIZES[1]} rows and columns.")
     if not source.jobs:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in islice(source.skipped.items(), 3)) or "nothing"
         raise ValueError(f"{source.name}: no image to prepare; left out ({len(source.skipped)}): {reasons}.")
     seen: set[str] = set()
     for job in source.jobs:
         if not SAFE_NAME.fullmatch(job.id) or job.id.lower() in seen:
-            raise ValueError(f"{source.name}: {job.id!r} is no file name, or not the only one of that name.")
-        seen.add(job.id.lower())  # some file systems do not tell case apart
+            raise ValueError(f"{source.name}: {job.id!r} is not a valid or not a unique file name.")
+        seen.add(job.id.lower())  # some file systems ignore case
 
 
 def _prepare(
     source: Source, out: Path, size: int, workers: int, strict: bool, sector_finder: SectorFinder | None
 ) -> list[dict[str, Any]]:
     unfinished = out.with_name(f"{out.name}.partial")
-    plain = {name: fact for name, fact in source.facts.items() if isinstance(fact, int | float)}  # a seed, a share
+    plain = {name: fact for name, fact in source.facts.items() if isinstance(fact, int | float)}  # such as a seed
     settings = {"source": source.name, **plain, "size": size, "sector": repr(sector_finder), "versions": _versions()}
     journal = unfinished / "journal.jsonl"
     done = _resume(journal, settings, source.jobs)
@@ -161,7 +162,7 @@ def _versions() -> dict[str, str]:
 
 
 def _resume(journal: Path, settings: dict[str, Any], jobs: Iterable[Job]) -> dict[str, _Done]:
-    """Read what an interrupted preparation has finished; begin a journal where there is none."""
+    """Read the results of an interrupted preparation, or start a journal."""
     folder = journal.parent
     lines = journal.read_text().splitlines() if journal.is_file() else []
     if not lines:
@@ -170,32 +171,25 @@ def _resume(journal: Path, settings: dict[str, Any], jobs: Iterable[Job]) -> dic
             (folder / name).mkdir(parents=True)
         journal.write_text(json.dumps(settings) + "\n")
         return {}
-    if (begun := _parse(lines[0])) != settings:
+    begun, *records = map(_parse, lines)
+    if begun != settings:
         differing = [key for key in settings if begun.get(key) != settings[key]]
         raise FileExistsError(
             f"{folder} holds an interrupted preparation with another {' and '.join(differing)}; "
             "finish it with its own settings, or remove it."
         )
-    facts = {job.id: dict(job.item) for job in jobs}
+    written = {record["id"]: record for record in records if "id" in record}  # the last one counts
     done: dict[str, _Done] = {}
-    whole: list[str] = []
-    for line in lines[1:]:
-        record = _parse(line)  # the last line may be cut off
-        item = record.get("item") or {}
-        expected = facts.get(record.get("id", ""))
-        if expected is None or any(item.get(key) != value for key, value in _plain(expected).items()):
-            continue  # the source has changed
-        if all((folder / item[key]).is_file() for key in ("image", "label")):
-            done[record["id"]] = _Done(**record)
-            whole.append(line)
-    rewritten = journal.with_suffix(".new")
-    rewritten.write_text("\n".join([lines[0], *whole]) + "\n")
-    rewritten.replace(journal)
+    for job in jobs:
+        record = written.get(job.id)
+        expected = json.loads(json.dumps(dict(job.item)))
+        if record is None or any(record["item"].get(key) != value for key, value in expected.items()):
+            continue  # not finished, or the source has changed
+        if all((folder / record["item"][key]).is_file() for key in ("image", "label")):
+            done[job.id] = _Done(**record)
+    with journal.open("a") as log:
+        log.write("\n")  # the last line may be cut off
     return done
-
-
-def _plain(item: Any) -> Any:
-    return json.loads(json.dumps(item))
 
 
 def _parse(line: str) -> dict[str, Any]:
@@ -207,7 +201,7 @@ def _parse(line: str) -> dict[str, Any]:
 
 
 def _each(write: Callable[[Job], _Done], jobs: list[Job], workers: int) -> Iterator[_Done]:
-    """Do the jobs, a few at a time, in processes of their own; results come as they are ready."""
+    """Run the jobs in worker processes, a few at a time; yield results as they are ready."""
     if workers == 1:
         yield from map(write, jobs)
         return
@@ -226,14 +220,14 @@ def _each(write: Callable[[Job], _Done], jobs: list[Job], workers: int) -> Itera
     except BrokenProcessPool as error:
         raise RuntimeError(
             f"a worker process died (out of memory?) while reading one of {sorted(running.values())}; "
-            "what is finished is kept, the same command goes on."
+            "finished images are kept; run the same command again."
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _leave_with_parent() -> None:
-    """Leave when the main process is killed; it alone answers to Ctrl-C."""
+    """Exit when the main process is killed; only the main process reacts to Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
@@ -261,32 +255,30 @@ def _write(job: Job, folder: Path, size: int, sector_finder: SectorFinder | None
             Image.fromarray(pixels).save(folder / name)
         except OSError as error:
             raise OSError(
-                error.errno, f"{error.strerror or error}; what is finished is kept", str(folder / name)
+                error.errno, f"{error.strerror or error}; finished images are kept", str(folder / name)
             ) from error
-    values = sorted(int(value) for value in np.unique(frame.label))
+    values = np.unique(frame.label).tolist()
     spacing = None if frame.spacing is None else list(frame.spacing)
-    return _Done(
-        job.id, {**names, **item, "spacing": spacing, "values": values}, digest(frame.image, frame.label, item)
-    )
+    content = image_digest(frame.image, frame.label, item)
+    return _Done(job.id, {**names, **item, "spacing": spacing, "values": values}, content)
 
 
 def _cleared(frame: Frame, sector_finder: SectorFinder) -> tuple[Frame, dict[str, Any]]:
-    """Set what lies outside the sector to 0; also return how it was found and how much annotation lies outside."""
+    """Blacken the pixels outside the sector; also return how it was found and how much annotation is outside."""
     found = sector_finder(frame.image, frame.motion)
     if found is None:
         return frame, {"sector": None}
     outside = (frame.label > 0) & ~found.mask
-    share = float(outside.sum() / max(1, np.count_nonzero(frame.label)))
     facts = {
         "sector": {"method": found.method, "confidence": round(found.confidence, 3)},
-        "outside_sector": round(share, 4),
+        "outside_sector": round(float(outside.sum() / max(1, np.count_nonzero(frame.label))), 4),
     }
     return replace(frame, image=np.where(found.mask, frame.image, 0).astype(np.uint8)), facts
 
 
 def _complete(folder: Path, source: Source, size: int, items: list[dict[str, Any]], digests: list[str]) -> None:
     kept = {item[key] for item in items for key in ("image", "label")}
-    for name in ("images", "labels"):  # what an interrupted preparation wrote and the source no longer has
+    for name in ("images", "labels"):  # delete what an interrupted preparation wrote and the source no longer has
         for path in (folder / name).iterdir():
             if f"{name}/{path.name}" not in kept:
                 path.unlink()
@@ -296,13 +288,12 @@ def _complete(folder: Path, source: Source, size: int, items: list[dict[str, Any
         "citation": source.citation,
         "size": size,
         "images": len(items),
-        # one number for the content: order-independent, so the same images give the same checksum
-        "checksum": hashlib.sha256("".join(sorted(digests)).encode()).hexdigest(),
+        "checksum": digest(*sorted(digests)),  # independent of the order
         "label_sets": {name: [list(names) for names in sets] for name, sets in source.label_sets.items()},
         "skipped": source.skipped,
         "versions": _versions(),
         **source.facts,
     }
-    (folder / DATALIST).write_text(json.dumps(items, indent=1) + "\n")
-    (folder / PROVENANCE).write_text(json.dumps(provenance, indent=2) + "\n")
+    write_text(folder / DATALIST, json.dumps(items, indent=1) + "\n")
+    write_text(folder / PROVENANCE, json.dumps(provenance, indent=2) + "\n")
     (folder / "journal.jsonl").unlink()

@@ -1,4 +1,4 @@
-"""Pseudo-labels: a teacher fills in what the annotation leaves open, as a prepared dataset that people can look at."""
+"""Write the predictions of a teacher for unannotated classes as a prepared dataset."""
 
 from __future__ import annotations
 
@@ -15,29 +15,31 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ...label_sets import LabelSets, admitted, drop_classes
-from .layout import read_pixels, read_provenance
+from .layout import RESULTS, read_pixels, read_provenance
 from .preparation import prepare
 from .resident import ResidentDataset
 from .source import Frame, Job, Source
 
-__all__ = ["filled", "write_pseudo_labels"]
+__all__ = ["fill_in", "write_pseudo_labels"]
+
+BATCH = 32  # images
 
 
-def filled(logits: Tensor, target: Tensor) -> Tensor:
-    """Choose the likeliest class among those that each pixel's label set admits.
+def fill_in(logits: Tensor, target: Tensor) -> Tensor:
+    """Choose the most likely class among those that the label set of each pixel admits.
 
-    What is annotated is never overwritten: such a pixel admits one class only.
+    Annotated pixels admit one class only, so they keep it.
 
     Args:
         logits: of the teacher, (B, C, *spatial).
         target: label-set map, (B, 2, *spatial).
 
     Returns:
-        Class index, int64, (B, *spatial).
+        Class indices, int64, (B, *spatial).
 
     Example:
-        >>> logits = torch.tensor([[[1.0, 1.0], [9.0, 9.0], [2.0, 2.0]]])  # class 1 looks likeliest everywhere
-        >>> filled(logits, torch.tensor([[[0b101, 0b001], [0b011, 0b111]]]))  # {0, 2} is left open, 0 is annotated
+        >>> logits = torch.tensor([[[1.0, 1.0], [9.0, 9.0], [2.0, 2.0]]])  # class 1 is most likely everywhere
+        >>> fill_in(logits, torch.tensor([[[0b101, 0b001], [0b011, 0b111]]]))  # admitted: {0, 2}; {0}, annotated
         tensor([[2, 0]])
     """
     return logits.masked_fill(~admitted(target, logits.shape[1]), -torch.inf).argmax(dim=1)
@@ -52,15 +54,15 @@ def write_pseudo_labels(
     folders: str | Path | Iterable[str | Path],
     out: str | Path,
 ) -> None:
-    """Write the images of `dataset` as a prepared folder in which every class is annotated, value i meaning class i.
+    """Write the images of `dataset` as a prepared folder with every class annotated; value i is class i.
 
     Args:
-        dataset: the images, with what their annotation tells.
-        network: the teacher's, on the device of `dataset`.
-        inferer: reads its logits.
+        dataset: images with their partial annotation.
+        network: of the teacher, on the device of `dataset`.
+        inferer: computes its logits.
         checkpoint: its weights.
-        folders: where the images come from; their licences apply to what is written.
-        out: the prepared folder to make.
+        folders: prepared folders of the images; their licences apply to the new folder.
+        out: the prepared folder to create.
 
     Raises:
         FileExistsError: if `out` exists.
@@ -69,22 +71,20 @@ def write_pseudo_labels(
     network.eval()
     label_sets = dataset.label_sets
     jobs = []
-    for start in range(0, len(dataset), 32):
-        batch = dataset.__getitems__(range(start, min(start + 32, len(dataset))))
+    for start in range(0, len(dataset), BATCH):
+        batch = dataset.__getitems__(range(start, min(start + BATCH, len(dataset))))
         target = label_sets.encode_batch(batch["label"], batch["dataset"])
         if "unlabelled" in batch:
             target = drop_classes(target, batch["unlabelled"])
-        classes = filled(inferer(batch["image"], network), target).to(torch.uint8).cpu().numpy()
-        items = dataset.data[start : start + 32]
+        classes = fill_in(inferer(batch["image"], network), target).to(torch.uint8).cpu().numpy()
+        items = dataset.data[start : start + BATCH]
         jobs += [_job(item, label) for item, label in zip(items, classes, strict=True)]
     size = len(read_pixels(dataset.data[0]["image"]))
     prepare(_source(label_sets, jobs, folders, checkpoint), Path(out), size, workers=1)
 
 
 def _job(item: Mapping[str, Any], label: NDArray[np.uint8]) -> Job:
-    known = {
-        key: value for key, value in item.items() if key not in ("image", "label", "spacing", "values", "unlabelled")
-    }
+    known = {key: value for key, value in item.items() if key not in (*RESULTS, "unlabelled")}
     return Job(f"{item['dataset']}_{Path(item['image']).stem}", known, partial(_frame, item, label))
 
 

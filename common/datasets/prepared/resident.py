@@ -1,4 +1,4 @@
-"""The whole prepared set as uint8 tensors on the training device; a batch is one gather."""
+"""Training set held as uint8 tensors on the training device, so that a batch is one gather."""
 
 from __future__ import annotations
 
@@ -27,24 +27,23 @@ def _read(path: str, image_size: int, resample: Image.Resampling) -> Tensor:
 class ResidentDataset(Dataset[dict[str, Any]]):
     """Prepared images and annotations held on one device.
 
-    Reading and decoding happen once, so an epoch costs no input time: 21,448 frames of 256x256 are 1.4 GB. Torch's
-    DataLoader asks for whole batches through `__getitems__` and hands them to `collate_fn`, which is where batched
-    transforms belong.
+    Files are read once, so an epoch costs no input time; 21,448 frames of 256x256 take 1.4 GB. Torch's DataLoader gets
+    whole batches through `__getitems__` and passes them to `collate_fn`, which applies the batched transforms.
 
     Args:
         data: items of a datalist (`read_datalist`).
-        label_sets: the label sets of the datasets; an item of another dataset is an error.
-        image_size: pixels a side; prepared images of another size are resized, annotations by nearest neighbour.
-        device: where the tensors live.
+        label_sets: of all datasets in `data`.
+        image_size: rows and columns; prepared images of another size are resized, annotations by nearest neighbour.
+        device: of the tensors.
 
     Raises:
-        ValueError: if an item's dataset has no label sets or its annotation holds a value that they do not name.
+        ValueError: if a dataset has no label sets, or an annotation holds a value that they do not name.
 
     Batch:
         image: grey value / 255, float32, (B, 1, size, size); label: annotation values, uint8, same shape;
         dataset: index into `label_sets.label_sets`, int64, (B,); index: position in `data`, int64, (B,);
         unlabelled: classes that an image does not annotate although its dataset does, bool, (B, classes), on the CPU;
-        only where some item names such classes.
+        absent if every image annotates what its dataset does.
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class ResidentDataset(Dataset[dict[str, Any]]):
         self.image_size = image_size
         names = list(label_sets.label_sets)
         if unknown := sorted({item["dataset"] for item in self.data} - set(names)):
-            raise ValueError(f"the data hold the datasets {unknown}, which have no label sets; there are {names}.")
+            raise ValueError(f"the data hold the datasets {unknown}, which have no label sets; known are {names}.")
         with ThreadPoolExecutor() as pool:  # decoding releases the interpreter lock
             bilinear, nearest = Image.Resampling.BILINEAR, Image.Resampling.NEAREST
             images = list(pool.map(lambda item: _read(item["image"], image_size, bilinear), self.data))
@@ -67,14 +66,14 @@ class ResidentDataset(Dataset[dict[str, Any]]):
         dataset = torch.tensor([names.index(item["dataset"]) for item in self.data])
         for position, name in enumerate(names):
             chosen = [label for label, index in zip(labels, dataset.tolist(), strict=True) if index == position]
-            if chosen:  # every value is checked here, once: encoding a batch on the device does not check
+            if chosen:  # check all values once: encoding a batch on the device does not
                 label_sets.encode(torch.unique(torch.stack(chosen)).unsqueeze(0), name)
         self.images = torch.stack(images).to(device)
         self.labels = torch.stack(labels).to(device)
         self.dataset = dataset.to(device)
-        told = {name: label_sets.annotated(name) for name in names}
+        annotated = {name: label_sets.annotated(name) for name in names}
         missing = [
-            [name in item.get("unlabelled", ()) and name in told[item["dataset"]] for name in label_sets.classes]
+            [name in item.get("unlabelled", ()) and name in annotated[item["dataset"]] for name in label_sets.classes]
             for item in self.data
         ]
         self.unlabelled = torch.tensor(missing) if any(map(any, missing)) else None

@@ -1,10 +1,11 @@
-"""Which of the prepared images train, and what of their annotation is hidden: the knobs of experiments."""
+"""Choose training images of a datalist and hide part of their annotation."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from ...identity import hashed
 
 __all__ = ["select"]
 
@@ -20,24 +21,24 @@ def select(
 ) -> list[dict[str, Any]]:
     """Choose images of a datalist and hide classes of their annotation.
 
-    Patients are taken in an order that depends on their names alone: a smaller number of images is part of a larger
-    one, and the same patients lose their labels whatever else changes. Hidden classes join the item's `unlabelled`.
-    Datasets without data are passed over, so that one setting serves phantoms and real data.
+    The order of patients depends on their names alone: a smaller selection is a subset of a larger one, and the same
+    patients lose their labels whatever else changes. Hidden classes are added to the item's `unlabelled`. Settings for
+    datasets without data have no effect, so one setting serves phantoms and real data.
 
     Args:
         data: items of a datalist.
         label_sets: of every dataset that the bundle knows.
-        datasets: a name or names to keep; empty keeps all.
-        images: for each dataset how many images to keep at most; 0 leaves it out.
-        withheld: for each dataset the classes whose annotation is hidden.
-        share: of the patients of each dataset in `withheld` that lose them, 0 to 1.
-        complete_only: keep only images whose annotation tells every class apart once the withheld ones are hidden.
+        datasets: name or names to keep; empty keeps all.
+        images: largest number of images to keep of a dataset; 0 leaves it out.
+        withheld: for each dataset, the classes whose annotation is hidden.
+        share: fraction of the patients of each dataset in `withheld` who lose these classes, 0 to 1.
+        complete_only: keep only images that still have every class annotated when the withheld ones are hidden.
 
     Returns:
-        Copies of the chosen items, in their order.
+        Copies of the chosen items, in the order of `data`.
 
     Raises:
-        ValueError: if a name is not in `label_sets`, `share` is no share, or nothing is left.
+        ValueError: if a name is not in `label_sets`, `share` is outside 0 to 1, or nothing is left.
 
     Example:
         >>> data = [{"dataset": "a", "patient": name, "image": name} for name in "pqrs"]
@@ -53,9 +54,9 @@ def select(
     for name, hidden in withheld.items():
         known = {label for values in label_sets[name] for label in values} - {"background"}
         if isinstance(hidden, str) or set(hidden) - known:
-            raise ValueError(f"withheld of '{name}' is {hidden!r}, must be a list of names among {sorted(known)}.")
+            raise ValueError(f"withheld of '{name}' is {hidden!r}, expected a list of names among {sorted(known)}.")
     if not 0 <= share <= 1:
-        raise ValueError(f"withheld_share is {share}; it is a share of the patients, 0 to 1.")
+        raise ValueError(f"withheld_share is {share}, expected a fraction of the patients, 0 to 1.")
     chosen = [dict(item) for item in data if not datasets or item["dataset"] in datasets]
     for name, count in images.items():
         own = sorted((item for item in chosen if item["dataset"] == name), key=_order)
@@ -65,7 +66,7 @@ def select(
         patients = sorted({_order(item)[:2] for item in chosen if item["dataset"] == name})
         losing = set(patients[: round(share * len(patients))])
         for item in chosen:
-            if item["dataset"] == name and _order(item)[:2] in losing:
+            if _order(item)[:2] in losing:
                 item["unlabelled"] = [*item.get("unlabelled", ()), *hidden]
     if complete_only:
         whole = {name for name, values in label_sets.items() if all(len(value) == 1 for value in values)}
@@ -77,6 +78,5 @@ def select(
     return chosen
 
 
-def _order(item: Mapping[str, Any]) -> tuple[str, str, str]:
-    patient = f"{item['dataset']}/{item['patient']}"
-    return hashlib.sha256(patient.encode()).hexdigest(), patient, item["image"]
+def _order(item: Mapping[str, Any]) -> tuple[int, str, str]:
+    return hashed(item["dataset"], item["patient"]), f"{item['dataset']}/{item['patient']}", item["image"]

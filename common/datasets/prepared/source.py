@@ -1,7 +1,8 @@
-"""What a reader hands to the preparation: a dataset as a list of images still to be read."""
+"""Interface between readers and preparation: a dataset as a list of images still to be read."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,29 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["Frame", "Job", "Source"]
+__all__ = ["Frame", "Job", "Source", "spacing_of"]
+
+
+def spacing_of(lengths: Any) -> tuple[float, float]:
+    """Check a spacing from a file that people write.
+
+    Args:
+        lengths: mm per pixel, (row, column), as numbers or text.
+
+    Raises:
+        ValueError: if it is not two positive numbers.
+
+    Example:
+        >>> spacing_of(["0.3", 0.15])
+        (0.3, 0.15)
+    """
+    try:
+        row, column = (float(length) for length in lengths)
+    except (TypeError, ValueError):
+        row = column = 0.0
+    if not (0 < row < math.inf and 0 < column < math.inf):
+        raise ValueError(f"spacing is {str(lengths)[:50]}, expected two positive numbers: mm per pixel, [row, column].")
+    return row, column
 
 
 @dataclass(frozen=True)
@@ -20,7 +43,7 @@ class Frame:
     Args:
         image: grey values 0 to 255, uint8, (rows, columns).
         label: the dataset's own annotation values, uint8, (rows, columns).
-        spacing: mm per pixel, (row, column), or None where the source does not tell.
+        spacing: mm per pixel, (row, column), or None if unknown.
         motion: standard deviation of each pixel over the clip, grey values, (rows, columns); None for a still.
 
     Raises:
@@ -37,7 +60,7 @@ class Frame:
             raise ValueError(f"image {self.image.shape} and annotation {self.label.shape} differ in shape.")
 
     def resized(self, size: int) -> Frame:
-        """Squash the frame to (size, size); the spacing follows, so physical areas stay what they were.
+        """Squash the frame to (size, size) and adapt the spacing, so that physical areas are kept.
 
         Example:
             >>> frame = Frame(np.zeros((40, 20), np.uint8), np.zeros((40, 20), np.uint8), (0.5, 0.5))
@@ -57,11 +80,11 @@ class Job:
     """One image still to be read.
 
     Args:
-        id: unique in the dataset; letters, digits, "_", "-" and ".", for it becomes a file name.
-        item: what the datalist tells of the image: dataset, patient, view, phase, fold, and whatever else is known.
-            `unlabelled` lists classes that this image does not annotate although its dataset does.
+        id: file name of the prepared image, unique in the dataset: letters, digits, "_", "-" and ".".
+        item: fields for the datalist: dataset, patient, view, phase, fold, and what else is known. `unlabelled` lists
+            classes that this image does not annotate although its dataset does.
         read: reads the image, in any process, so it is picklable (functools.partial). Raises ValueError or OSError,
-            with a message that names the file, where the image cannot be used.
+            with a message that names the file, if the image cannot be used.
     """
 
     id: str
@@ -76,11 +99,11 @@ class Source:
     Args:
         name: of the dataset or the collection.
         jobs: the images to read.
-        licence: its terms in a line.
-        citation: what a user must cite.
-        label_sets: for each dataset among the jobs what its annotation values may stand for; entry i is of value i.
+        licence: its terms in one line.
+        citation: what users must cite.
+        label_sets: for each dataset, the classes that each annotation value may stand for; entry i is of value i.
         skipped: what is left out, name -> reason.
-        facts: anything else that provenance.json should keep.
+        facts: further entries of provenance.json.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""Readers, one public dataset a file."""
+"""Readers, one file per public dataset."""

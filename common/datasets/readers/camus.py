@@ -1,9 +1,9 @@
 """CAMUS: apical views of 500 patients, ED and ES, with LV cavity, LV myocardium and left atrium.
 
-Both public releases are read. NIfTI: SOURCE/database_nifti/patientXXXX/patientXXXX_{2CH,4CH}_{ED,ES}[_gt].nii[.gz] with
+There are two public releases. NIfTI: SOURCE/database_nifti/patientXXXX/patientXXXX_{2CH,4CH}_{ED,ES}[_gt].nii[.gz] with
 the official split SOURCE/database_split/subgroup_{training,validation,testing}.txt. 2019: SOURCE/training/patientXXXX/
 patientXXXX_{2CH,4CH}_{ED,ES}[_gt].mhd with pixels twice as wide as high, split by a hash of the patient; its testing
-folder has no annotations, numbers its patients again from 1 and is left out. Annotation values: 0 background, 1 LV
+folder has no annotations, numbers its patients from 1 again and is left out. Annotation values: 0 background, 1 LV
 cavity, 2 LV myocardium, 3 left atrium.
 
 References:
@@ -18,18 +18,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..files.images import read_annotation, read_grey
-from ..prepared.source import Frame, Job, Source
-from ..prepared.splits import fold_of
+from ..prepared.layout import fold_of
+from ..prepared.source import Job, Source
 from ..views import PHASES, VIEWS
+from .image_and_mask import read_image_and_mask
 
 __all__ = ["camus"]
 
 LABEL_SETS = [["background"], ["lv_cavity"], ["lv_myocardium"], ["left_atrium"]]
 SPLIT_FILES = {"training": "training", "validation": "validation", "testing": "test"}  # official name -> our fold
-LARGEST_TEXT = 65536  # characters: an Info file has a dozen lines, a list of the split 400
+MAX_TEXT = 65536  # characters: an Info file has a dozen lines, a list of the split 400
 # key in Info_2CH.cfg or Info_4CH.cfg -> field of the item: percent, ml, ml, and what describes patient and image
 INFO: dict[str, tuple[str, Callable[[str], Any]]] = {
     "LVef": ("ef", float),
@@ -43,19 +41,6 @@ INFO: dict[str, tuple[str, Callable[[str], Any]]] = {
 }
 
 
-def _read(image: Path, label: Path) -> Frame:
-    values, spacing = read_grey(image)
-    annotation, annotation_spacing = read_annotation(label)
-    if spacing and annotation_spacing and not np.allclose(spacing, annotation_spacing, rtol=1e-3):
-        raise ValueError(f"{label} has spacing {annotation_spacing} mm, its image {spacing} mm.")
-    if values.shape != annotation.shape:
-        raise ValueError(f"{label} has shape {annotation.shape}, its image {values.shape}.")
-    unknown = sorted(set(np.unique(annotation).tolist()) - set(range(len(LABEL_SETS))))
-    if unknown:
-        raise ValueError(f"{label} holds the annotation values {unknown}; CAMUS has {list(range(len(LABEL_SETS)))}.")
-    return Frame(values, annotation, spacing)
-
-
 def _find(folder: Path, stem: str, suffixes: Sequence[str]) -> Path | None:
     return next((path for suffix in suffixes if (path := folder / (stem + suffix)).is_file()), None)
 
@@ -64,7 +49,7 @@ def _text(path: Path) -> str:
     if not path.is_file():
         return ""
     with path.open(errors="replace") as file:
-        return file.read(LARGEST_TEXT)
+        return file.read(MAX_TEXT)
 
 
 def _folds(source: Path) -> dict[str, str]:
@@ -73,68 +58,65 @@ def _folds(source: Path) -> dict[str, str]:
         path = source / "database_split" / f"subgroup_{official}.txt"
         for patient in _text(path).split():
             if not re.fullmatch(r"patient\d{4}", patient):
-                raise ValueError(f"{path} lists {patient!r}, which is no patientXXXX; download it again.")
+                raise ValueError(f"{path} lists {patient!r}, expected patientXXXX; download it again.")
             if patient in folds:
                 raise ValueError(f"{path} lists {patient}, which is already in the fold {folds[patient]!r}.")
             folds[patient] = fold
     if not folds:
         raise FileNotFoundError(
             f"{source} has no database_split/subgroup_training.txt, so the official split is unknown; "
-            "SOURCE is the folder that holds database_nifti and database_split."
+            "SOURCE is the folder with database_nifti and database_split."
         )
     return folds
 
 
 def _info(path: Path) -> dict[str, Any]:
-    """Read the fields that an Info file tells."""
+    """Read the fields of an Info file, and the frames of the phases."""
     lines = (line.partition(":") for line in _text(path).splitlines())
-    told = {key.strip(): value.strip() for key, colon, value in lines if colon}
+    info = {key.strip(): value.strip() for key, colon, value in lines if colon}
     try:
-        fields = {name: convert(told[key]) for key, (name, convert) in INFO.items() if told.get(key)}
-        frames = {phase: int(float(told[phase])) - 1 for phase in PHASES if told.get(phase)}  # CAMUS counts from 1
+        fields = {name: convert(info[key]) for key, (name, convert) in INFO.items() if info.get(key)}
+        frames = {phase: int(float(info[phase])) - 1 for phase in PHASES if info.get(phase)}  # CAMUS counts from 1
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{path} holds a value that is no number ({error}).") from error
+        raise ValueError(f"{path} has a value that is not a number ({error}).") from error
     return {**fields, "frames": frames}
 
 
-def camus(source: Path, views: tuple[str, ...] = VIEWS, skip_incomplete: bool = False) -> Source:
-    """Find the images of CAMUS in either release.
+def camus(source: Path, skip_incomplete: bool = False) -> Source:
+    """Find the images of CAMUS in either release; a view that no patient has is left out.
 
     Args:
-        source: the folder that holds database_nifti and database_split, or the 2019 release's training.
-        views: the views to take, of "2CH" and "4CH"; a view that no patient has is left out.
+        source: the folder with database_nifti and database_split, or with training of the 2019 release.
         skip_incomplete: leave out (and record) an image whose annotation is missing, instead of stopping.
 
     Raises:
-        FileNotFoundError: if `source` is no release, or an image or annotation of a listed patient is missing.
-        ValueError: if a view is unknown, or the official split is damaged.
+        FileNotFoundError: if `source` is not a release, or an image or annotation of a listed patient is missing.
+        ValueError: if the official split is damaged.
     """
-    if unknown := set(views) - set(VIEWS):
-        raise ValueError(f"views {sorted(unknown)} are unknown; CAMUS has {list(VIEWS)}.")
     skipped: dict[str, str] = {}
     suffixes: tuple[str, ...]
     if (source / "training").is_dir() and not (source / "database_nifti").is_dir():
         release, root, suffixes = "2019", source / "training", (".mhd",)
         folds = {path.name: fold_of("camus", path.name) for path in root.glob("patient[0-9][0-9][0-9][0-9]")}
         if (source / "testing").is_dir():
-            skipped["testing"] = "this release annotates no testing patient"
+            skipped["testing"] = "this release has no annotations of testing patients"
     else:
         release, root, suffixes = "NIfTI", source / "database_nifti", (".nii.gz", ".nii")
         folds = _folds(source)
         unlisted = sorted({folder.name for folder in root.glob("patient*")} - set(folds))
-        skipped |= dict.fromkeys(unlisted, "in no list of the official split")
-    present = [view for view in views if next(root.glob(f"patient*/*_{view}_E[DS]{suffixes[-1]}*"), None)]
+        skipped |= dict.fromkeys(unlisted, "not in the official split")
+    present = [view for view in VIEWS if next(root.glob(f"patient*/*_{view}_E[DS]{suffixes[-1]}*"), None)]
     if not present:
-        raise FileNotFoundError(f"{root} holds no patientXXXX/patientXXXX_{{{','.join(views)}}}_ED{suffixes[0]}.")
-    skipped |= {f"{view} view": "not in this copy of the data" for view in views if view not in present}
+        raise FileNotFoundError(f"{root} has no patientXXXX/patientXXXX_{{{','.join(VIEWS)}}}_ED{suffixes[0]}.")
+    skipped |= {f"{view} view": "not in this copy of the data" for view in VIEWS if view not in present}
     jobs: list[Job] = []
     for patient, view in ((patient, view) for patient in sorted(folds) for view in present):
         try:
-            told = _info(root / patient / f"Info_{view}.cfg")
+            info = _info(root / patient / f"Info_{view}.cfg")
         except ValueError as error:
             skipped[f"fields of {patient}_{view}"] = str(error)
-            told = {}
-        frames = told.pop("frames", {})
+            info = {}
+        frames = info.pop("frames", {})
         for phase in PHASES:
             stem = f"{patient}_{view}_{phase}"
             image, label = (_find(root / patient, stem + kind, suffixes) for kind in ("", "_gt"))
@@ -148,7 +130,8 @@ def camus(source: Path, views: tuple[str, ...] = VIEWS, skip_incomplete: bool = 
                 continue
             item = {"dataset": "camus", "patient": patient, "view": view, "phase": phase, "fold": folds[patient]}
             frame = {"frame": frames[phase]} if phase in frames else {}
-            jobs.append(Job(stem, {**item, **told, **frame}, partial(_read, image, label)))
+            read = partial(read_image_and_mask, image, label, range(len(LABEL_SETS)))
+            jobs.append(Job(stem, {**item, **info, **frame}, read))
     return Source(
         name="camus",
         jobs=jobs,

@@ -1,7 +1,7 @@
-"""EchoNet-Dynamic: apical four-chamber clips of 10,030 patients; the LV cavity is traced in two frames of each.
+"""EchoNet-Dynamic: apical four-chamber clips of 10,030 patients, with the LV cavity traced in two frames of each.
 
-Layout read: SOURCE/{FileList.csv,VolumeTracings.csv,Videos/<name>.avi}, or that in SOURCE/EchoNet-Dynamic. A tracing
-is a row with the long axis and 20 rows with the chords across it, from apex to mitral plane: X1,Y1,X2,Y2 in pixels of
+Layout: SOURCE/{FileList.csv,VolumeTracings.csv,Videos/<name>.avi}, or the same in SOURCE/EchoNet-Dynamic. A tracing is
+one row with the long axis and 20 rows with the chords across it, from apex to mitral plane: X1,Y1,X2,Y2 in pixels of
 the clip of 112 x 112. Annotation values: 0 anything else, 1 LV cavity. The pixel spacing is unknown.
 
 References:
@@ -10,15 +10,12 @@ References:
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 import re
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator
 from functools import partial
-from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -27,42 +24,43 @@ from numpy.typing import NDArray
 from ...contours import fill
 from ..files.video_scan import read_motion_jpeg
 from ..prepared.source import Frame, Job, Source
+from .tables import read_columns
 
 __all__ = ["echonet_dynamic"]
 
-SIDE = 112  # pixels of every clip that was traced
-ROWS = 21  # of a whole tracing: the long axis and 20 chords
+SIDE = 112  # rows and columns of every traced clip
+ROWS = 21  # of a complete tracing: the long axis and 20 chords
 MIN_CHORDS = 3
 FOLDS = {"TRAIN": "training", "VAL": "validation", "TEST": "test"}  # official name -> our fold
 CLINICAL = {"EF": "ef", "EDV": "edv", "ESV": "esv", "FPS": "frame_rate"}  # column -> key of the item
+TABLES = ("FileList.csv", "VolumeTracings.csv")
 SAFE_NAME = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
-
-# the release has 425,010 rows in 38 MB
-MAX_TABLE_BYTES = 2**28
-MAX_TABLE_ROWS = 2_000_000
 
 
 def echonet_dynamic(source: Path) -> Source:
-    """Find the traced frames of EchoNet-Dynamic, two a video, in the official folds.
+    """Find the traced frames of EchoNet-Dynamic, two per video, in the official folds.
 
-    The frame with the larger traced area is ED, the one with the smaller ES; the order of the rows tells nothing. Some
-    frames hold several tracings one after the other, of which the first is taken; `facts` counts them.
+    The frame with the larger traced area is ED, the frame with the smaller area ES, whatever the order of the rows. If
+    a frame has several tracings in succession, the first is used; `facts` counts these frames.
 
     Args:
-        source: the folder that holds FileList.csv, VolumeTracings.csv and Videos, or the one above.
+        source: the folder with FileList.csv, VolumeTracings.csv and Videos, or the folder above it.
 
     Raises:
-        FileNotFoundError: if `source` is not the release or none of its videos is there.
+        FileNotFoundError: if `source` is not the release or has none of its videos.
         ValueError: if a table is damaged, lacks a column, or lists a video twice.
     """
     root = source if (source / "FileList.csv").is_file() else source / "EchoNet-Dynamic"
+    for name in TABLES:
+        if not (root / name).is_file():
+            raise FileNotFoundError(f"{root / name} is missing; SOURCE is the folder with FileList.csv and Videos.")
     listed, skipped = _listed(root / "FileList.csv")
     tracings = _tracings(root / "VolumeTracings.csv")
     folder = root / "Videos"
     entries = os.scandir(folder) if folder.is_dir() else ()
     present = {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}  # a link may lead anywhere
     if not any(f"{name}.avi" in present for name in listed):
-        raise FileNotFoundError(f"{folder} holds none of the {len(listed)} videos that FileList.csv names.")
+        raise FileNotFoundError(f"{folder} has none of the {len(listed)} videos that FileList.csv names.")
     unlisted = [name[:100] for name in tracings if name not in listed and name not in skipped]
     skipped |= dict.fromkeys(unlisted, "has tracings but is not in FileList.csv")
     jobs: list[Job] = []
@@ -79,7 +77,7 @@ def echonet_dynamic(source: Path) -> Source:
         reason = (
             ("" if f"{name}.avi" in present else f"there is no file Videos/{name}.avi")
             or ("" if frames else "has no tracing in VolumeTracings.csv")
-            or ("" if len(set(areas.values())) > 1 else "ED and ES need two frames with tracings of different area")
+            or ("" if len(set(areas.values())) > 1 else "ED and ES need two frames with tracings of different areas")
         )
         if reason:
             skipped[name] = reason
@@ -101,17 +99,17 @@ def echonet_dynamic(source: Path) -> Source:
 
 
 def _listed(path: Path) -> tuple[dict[str, dict[str, object]], dict[str, str]]:
-    """Items by video name, and what is left out."""
+    """Return items by video name, and the videos that are left out with reasons."""
     listed: dict[str, dict[str, object]] = {}
     skipped: dict[str, str] = {}
-    for number, (file, split, *clinical) in _table(path, ("FileName", "Split", *CLINICAL)):
+    for number, (file, split, *clinical) in read_columns(path, "FileName", "Split", *CLINICAL):
         name = file.removesuffix(".avi")
         if not SAFE_NAME.fullmatch(name):
-            skipped[f"row {number} of FileList.csv"] = f"FileName {file[:100]!r} is no plain name of a file"
+            skipped[f"row {number} of FileList.csv"] = f"FileName {file[:100]!r} is not a plain file name"
         elif split.upper() not in FOLDS:
-            skipped[name] = f"Split is {split[:100]!r}, not one of {list(FOLDS)}"
+            skipped[name] = f"Split is {split[:100]!r}, expected one of {list(FOLDS)}"
         elif name in listed:
-            raise ValueError(f"{path} lists {name} again in row {number}; remove all rows of it but the right one.")
+            raise ValueError(f"{path} lists {name} again in row {number}; keep only the right row.")
         else:
             known = {key: _number(text) for key, text in zip(CLINICAL.values(), clinical, strict=True)}
             fixed = {"dataset": "echonet_dynamic", "patient": name, "view": "4CH", "fold": FOLDS[split.upper()]}
@@ -120,9 +118,9 @@ def _listed(path: Path) -> tuple[dict[str, dict[str, object]], dict[str, str]]:
 
 
 def _tracings(path: Path) -> dict[str, dict[int, array[float]]]:
-    """X1, Y1, X2, Y2 of row after row, by video name and frame; NaN for what is no number."""
+    """Return X1, Y1, X2, Y2 of all rows by video name and frame; NaN where a coordinate is not a number."""
     written: defaultdict[tuple[str, ...], array[float]] = defaultdict(lambda: array("d"))
-    for _, fields in _table(path, ("FileName", "Frame", "X1", "Y1", "X2", "Y2")):
+    for _, fields in read_columns(path, "FileName", "Frame", "X1", "Y1", "X2", "Y2"):
         try:
             row = tuple(map(float, fields[2:]))
         except ValueError:
@@ -137,13 +135,12 @@ def _tracings(path: Path) -> dict[str, dict[int, array[float]]]:
 
 
 def _outline(frame: int, rows: array[float]) -> NDArray[np.float64]:
-    """Down the first ends of the chords and back up the others: (points, 2), (row, column).
+    """Return the outline, down one end of the chords and up the other: (points, 2), (row, column).
 
-    Coordinates are taken as the official code takes them: whole numbers are pixel centres. Points outside the frame
-    are moved to its border.
+    Whole numbers are pixel centres, as in the official code. Points outside the frame are moved to its border.
     """
     if frame < 0:
-        raise ValueError("is no frame; frames are counted from 0")
+        raise ValueError("is not a frame; frames are counted from 0")
     chords = np.array(rows).reshape(-1, 4)[1:ROWS]  # the first row is the long axis
     if len(chords) < MIN_CHORDS:
         raise ValueError(f"has {len(chords)} chords; {MIN_CHORDS} are needed")
@@ -173,30 +170,3 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return math.nan
-
-
-def _table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Stream a CSV file: the row's number and its fields in the order of `columns`, "" for what a short row lacks."""
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is missing; SOURCE is the folder that holds FileList.csv, VolumeTracings.csv and Videos."
-        )
-    if path.stat().st_size > MAX_TABLE_BYTES:
-        raise ValueError(f"{path} has more than {MAX_TABLE_BYTES} bytes; this is not the table of the release.")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.reader(file)
-            header = [column.strip() for column in next(rows, [])]
-            if missing := [column for column in columns if column not in header]:
-                raise ValueError(f"{path} has no column {missing[0]!r}; it has {header[:20]}. Download it again.")
-            places = [header.index(column) for column in columns]
-            fields, width = itemgetter(*places), max(places) + 1
-            for number, row in enumerate(rows, start=2):
-                if number > MAX_TABLE_ROWS:
-                    raise ValueError(
-                        f"{path} has more than {MAX_TABLE_ROWS} rows; this is not the table of the release."
-                    )
-                if row:
-                    yield number, fields(row if len(row) >= width else row + [""] * width)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read as a table ({error}). Download it again.") from error

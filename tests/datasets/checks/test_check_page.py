@@ -87,7 +87,7 @@ def test_the_page_tells_what_the_report_tells(tmp_path: Path):
     assert "out: CC BY-NC-SA 4.0" in page.text
     assert "3 (75 %)" in page.text
     assert "out/p1 has one grey value" in page.text
-    assert KINDS["blank image"][1] in page.text
+    assert f"Remedy: {KINDS['blank image'][1]}." in page.text
     assert [attributes["alt"] for attributes in page.all("img")] == ["out/p1_image with the contours of its annotation"]
 
 

@@ -1,4 +1,4 @@
-"""The preparation: a folder is whole or absent, nothing finished is lost, and wrong data are named."""
+"""Preparation: a folder is whole or absent, finished work is kept, and errors name the wrong data."""
 
 import errno
 import json
@@ -24,7 +24,7 @@ from common.datasets.prepared.source import Frame, Job
 ROOT = Path(__file__).parents[3]
 
 
-def test_a_prepared_folder_holds_what_the_source_told(tmp_path: Path):
+def test_a_prepared_folder_holds_the_facts_of_the_source(tmp_path: Path):
     out = tmp_path / "deep" / "clinic"
     items = prepare(
         source(job(1), job(2, "test"), skipped={"patient3": "lost"}, facts={"centre": "north"}), out, size=32, workers=1
@@ -65,7 +65,7 @@ def test_an_image_that_cannot_be_read_is_left_out_with_its_reason(tmp_path: Path
     assert not (tmp_path / "clinic/images/patient2_4CH_ED.png").exists()
 
 
-def test_strict_stops_at_it_and_keeps_what_is_finished(tmp_path: Path):
+def test_strict_stops_at_an_unreadable_image_and_keeps_finished_ones(tmp_path: Path):
     with pytest.raises(ValueError, match=r"patient2_4CH_ED: patient2\.nii\.gz cannot be read"):
         prepare(source(job(1), job(2, read=broken), job(3)), tmp_path / "clinic", size=32, workers=1, strict=True)
     assert [path.name for path in tmp_path.iterdir()] == ["clinic.partial"]
@@ -74,7 +74,7 @@ def test_strict_stops_at_it_and_keeps_what_is_finished(tmp_path: Path):
     assert len(read_provenance(tmp_path / "clinic")["skipped"]) == 0
 
 
-def test_where_nothing_can_be_read_nothing_is_left_behind(tmp_path: Path):
+def test_a_source_without_a_readable_image_leaves_nothing_behind(tmp_path: Path):
     with pytest.raises(ValueError, match=r"clinic: none of 2 images can be used; patient1_4CH_ED: patient2"):
         prepare(source(job(1, read=broken), job(2, read=broken)), tmp_path / "clinic", size=32, workers=1)
     assert list(tmp_path.iterdir()) == []
@@ -84,7 +84,7 @@ def stop() -> None:
     raise KeyboardInterrupt
 
 
-def test_an_interrupted_preparation_goes_on_and_ends_the_same(tmp_path: Path):
+def test_an_interrupted_preparation_resumes_and_ends_the_same(tmp_path: Path):
     jobs = [job(number) for number in range(6)]
     prepare(source(*jobs), tmp_path / "whole", size=32, workers=1)
     with pytest.raises(KeyboardInterrupt):
@@ -110,7 +110,7 @@ def test_a_changed_source_is_read_again(tmp_path: Path):
     assert [item["fold"] for item in items] == ["validation", "training"]
 
 
-def test_other_settings_do_not_go_on_with_it(tmp_path: Path):
+def test_other_settings_do_not_resume_an_interrupted_preparation(tmp_path: Path):
     with pytest.raises(KeyboardInterrupt):
         prepare(source(job(1), job(2, read=stop)), tmp_path / "clinic", size=32, workers=1)
     with pytest.raises(FileExistsError, match=r"clinic\.partial holds an interrupted preparation with another size"):
@@ -120,7 +120,7 @@ def test_other_settings_do_not_go_on_with_it(tmp_path: Path):
     assert (tmp_path / "clinic.partial/images/patient1_4CH_ED.png").is_file()
 
 
-def test_two_preparations_of_one_folder_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_only_one_process_prepares_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("common.datasets.prepared.preparation.LOCK_TIMEOUT", 0.1)
     with (
         FileLock(tmp_path / "clinic.lock"),
@@ -132,7 +132,7 @@ def test_two_preparations_of_one_folder_do_not_meet(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.slow
-def test_processes_give_what_one_process_gives(tmp_path: Path):
+def test_several_processes_give_the_same_result_as_one(tmp_path: Path):
     jobs = [job(number, read=broken if number == 5 else None) for number in range(20)]
     for workers in (1, 3):
         prepare(source(*jobs), tmp_path / str(workers), size=32, workers=workers)
@@ -144,7 +144,7 @@ def die() -> None:
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_is_told_and_costs_only_its_image(tmp_path: Path):
+def test_a_worker_that_dies_is_reported_and_costs_only_its_image(tmp_path: Path):
     jobs = [job(number) for number in range(12)]
     with pytest.raises(RuntimeError, match=r"a worker process died .* while reading one of \[.*'patient10_4CH_ED'"):
         prepare(source(*jobs[:10], job(10, read=die), job(11)), tmp_path / "clinic", size=32, workers=2)
@@ -169,7 +169,7 @@ prepare(source(*jobs), Path(sys.argv[1]), size=32, workers=2)
 
 
 @pytest.mark.slow
-def test_a_killed_preparation_goes_on(tmp_path: Path):
+def test_a_killed_preparation_resumes(tmp_path: Path):
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     command = [sys.executable, "-c", SLOWLY, str(tmp_path / "clinic")]
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}, stderr=subprocess.DEVNULL)
@@ -188,7 +188,7 @@ def test_a_killed_preparation_goes_on(tmp_path: Path):
     assert contents(tmp_path / "clinic") == contents(tmp_path / "whole")
 
 
-def test_a_full_disk_stops_and_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_full_disk_stops_the_preparation_and_keeps_finished_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     save = Image.Image.save
 
     def full(self: Image.Image, path: Path, *arguments: object) -> None:
@@ -199,21 +199,21 @@ def test_a_full_disk_stops_and_keeps_what_is_finished(tmp_path: Path, monkeypatc
     jobs = [job(1), job(2), job(3)]
     with monkeypatch.context() as patch:
         patch.setattr(Image.Image, "save", full)
-        with pytest.raises(OSError, match=r"No space left on device; what is finished is kept.*patient2_4CH_ED\.png"):
+        with pytest.raises(OSError, match=r"No space left on device; finished images are kept.*patient2_4CH_ED\.png"):
             prepare(source(*jobs), tmp_path / "clinic", size=32, workers=1)
     assert len(prepare(source(*jobs), tmp_path / "clinic", size=32, workers=1)) == 3
 
 
 @pytest.mark.parametrize("name", ["../escape", "/etc/passwd", "a/b", "", ".hidden", "x" * 300, "a\x00b", "a\nb"])
-def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path, name: str):
-    with pytest.raises(ValueError, match=r"clinic: '.*' is no file name, or not the only one of that name"):
+def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: str):
+    with pytest.raises(ValueError, match=r"clinic: '.*' is not a valid or not a unique file name"):
         prepare(source(Job(name, job(1).item, job(1).read)), tmp_path / "clinic", size=32, workers=1)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_two_images_share_a_name(tmp_path: Path):
     twins = [Job(name, job(1).item, job(1).read) for name in ("Patient", "patient")]
-    with pytest.raises(ValueError, match=r"'patient' is no file name, or not the only one of that name"):
+    with pytest.raises(ValueError, match=r"'patient' is not a valid or not a unique file name"):
         prepare(source(*twins), tmp_path / "clinic", size=32, workers=1)
 
 
@@ -223,7 +223,7 @@ def left_half(image: np.ndarray, motion: np.ndarray | None) -> SimpleNamespace |
     return SimpleNamespace(mask=mask, method=method, confidence=0.9) if image.max() > 200 else None
 
 
-def test_what_lies_outside_the_sector_becomes_black(tmp_path: Path):
+def test_pixels_outside_the_sector_become_black(tmp_path: Path):
     def bright(value: int, motion: bool) -> Frame:
         label = np.zeros((32, 32), np.uint8)
         label[8:16, 12:20] = 1  # half of it lies outside
@@ -244,7 +244,7 @@ def test_what_lies_outside_the_sector_becomes_black(tmp_path: Path):
     assert (np.array(Image.open(tmp_path / "clinic" / unsure["image"])) == 9).all()
 
 
-def test_an_existing_folder_is_left_alone(tmp_path: Path):
+def test_an_existing_folder_is_not_touched(tmp_path: Path):
     out = tmp_path / "clinic"
     out.mkdir()
     (out / "mine.txt").write_text("precious")
@@ -258,7 +258,7 @@ def test_an_existing_folder_is_left_alone(tmp_path: Path):
     ("jobs", "size", "message"),
     [
         ([], 32, r"clinic: no image to prepare; left out \(0\): nothing"),
-        ([job(1)], 8, r"size is 8; an image needs 16 to 4096 pixels a side"),
+        ([job(1)], 8, r"size is 8, expected 16 to 4096 rows and columns"),
     ],
 )
 def test_what_cannot_be_prepared_is_named(tmp_path: Path, jobs: list[Job], size: int, message: str):
@@ -267,7 +267,7 @@ def test_what_cannot_be_prepared_is_named(tmp_path: Path, jobs: list[Job], size:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_checksum_is_of_the_content_and_not_of_the_order(tmp_path: Path):
+def test_the_checksum_depends_on_content_but_not_on_order(tmp_path: Path):
     def checksum(name: str, *jobs: Job) -> str:
         prepare(source(*jobs), tmp_path / name, size=32, workers=1)
         return read_provenance(tmp_path / name)["checksum"]

@@ -1,4 +1,4 @@
-"""What the datasets that are there annotate, and the number that stands for their content."""
+"""Label sets and coverage of the datasets in use, and the checksum of their folders."""
 
 import json
 from pathlib import Path
@@ -16,13 +16,13 @@ def data(*datasets: str) -> list[dict[str, str]]:
     return [{"dataset": name} for name in datasets]
 
 
-def test_only_datasets_with_data_take_part_in_the_order_of_the_data():
+def test_only_datasets_with_data_are_included_in_the_order_of_the_data():
     labels = labels_of(CLASSES, KNOWN, data("lv_only", "north", "lv_only"))
     assert list(labels.label_sets) == ["lv_only", "north"]
     assert labels.label_sets["lv_only"] == KNOWN["lv_only"]
 
 
-def test_a_dataset_that_nobody_describes_is_named():
+def test_a_dataset_without_label_sets_is_named():
     with pytest.raises(ValueError, match=r"the data hold \['east'\], which label_sets does not describe; it has \['n"):
         labels_of(CLASSES, KNOWN, data("north", "east"))
 
@@ -50,7 +50,7 @@ def images(*unlabelled: list[str]) -> list[dict[str, object]]:
     return [{"dataset": "north", "unlabelled": names} if names else {"dataset": "north"} for names in unlabelled]
 
 
-def test_a_class_that_only_some_images_annotate_is_told():
+def test_a_class_that_only_some_images_annotate_is_marked():
     items = [*images(["la"], []), *data("south")]
     labels = labels_of(CLASSES, KNOWN, items)
     assert labels.partly["north"] == ["la"]
@@ -59,7 +59,7 @@ def test_a_class_that_only_some_images_annotate_is_told():
     assert coverage_table(labels, items).splitlines()[1].split() == ["north", "✓", "✓", "some", "2"]
 
 
-def test_a_class_that_no_image_annotates_leaves_the_label_sets():
+def test_a_class_that_no_image_annotates_is_removed_from_the_label_sets():
     labels = labels_of(CLASSES, KNOWN, [*images(["la"], ["la", "unknown here"]), *data("south")])
     assert labels.annotated("north") == ["lv"]
     assert labels.partially_labelled() == ["la"]

@@ -1,15 +1,16 @@
-"""The prepared layout as it is read."""
+"""Reading prepared folders, and folds by a hash of the patient's name."""
 
 import io
 import struct
 import zlib
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from clinic import job, source
 from PIL import Image
 
-from common.datasets.prepared.layout import read_datalist, read_pixels, read_provenance
+from common.datasets.prepared.layout import fold_of, read_datalist, read_pixels, read_provenance
 from common.datasets.prepared.preparation import prepare
 
 
@@ -25,7 +26,7 @@ def test_a_datalist_is_read_by_fold_with_absolute_paths(tmp_path: Path, monkeypa
     assert [item["patient"] for item in read_datalist(str(tmp_path / "b"), "validation")] == ["patient5"]
     with pytest.raises(ValueError, match=r"no item of fold 'test' in \['.*b'\]"):
         read_datalist(tmp_path / "b", "test")
-    with pytest.raises(ValueError, match=r"fold is 'train'; it is one of \['training', 'validation', 'test'\]"):
+    with pytest.raises(ValueError, match=r"fold is 'train', expected one of \['training', 'validation', 'test'\]"):
         read_datalist(tmp_path / "b", "train")
 
 
@@ -60,3 +61,22 @@ def test_a_broken_or_missing_image_is_named(tmp_path: Path):
         read_pixels(str(tmp_path / "broken.png"))
     with pytest.raises(FileNotFoundError, match=r"nowhere\.png is missing; prepare the dataset again"):
         read_pixels(tmp_path / "nowhere.png")
+
+
+def test_the_folds_have_the_promised_sizes():
+    folds = Counter(fold_of("clinic", f"patient{number:04d}") for number in range(5000))
+    # the standard deviation of a fraction of 10 % of 5000 is 0.4 %
+    assert folds["training"] / 5000 == pytest.approx(0.8, abs=0.025)
+    assert folds["validation"] / 5000 == pytest.approx(0.1, abs=0.02)
+    assert folds["test"] / 5000 == pytest.approx(0.1, abs=0.02)
+
+
+def test_the_fold_depends_on_the_dataset_too():
+    names = [f"patient{number:04d}" for number in range(500)]
+    assert [fold_of("north", name) for name in names] != [fold_of("south", name) for name in names]
+
+
+def test_a_fold_never_changes():
+    # a change would move patients of trained models to other folds
+    folds = [fold_of("clinic", f"patient{number:04d}") for number in (0, 1, 10, 11, 12, 23)]
+    assert folds == ["training", "validation", "validation", "test", "training", "test"]

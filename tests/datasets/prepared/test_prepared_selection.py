@@ -1,4 +1,4 @@
-"""What of the prepared data trains, and what of its annotation is hidden."""
+"""Selection of training images and hiding of their annotation."""
 
 from collections import Counter
 from typing import Any
@@ -26,7 +26,7 @@ def names(items: list[dict[str, Any]]) -> set[str]:
     return {item["image"] for item in items}
 
 
-def test_without_settings_everything_stays():
+def test_without_settings_all_images_are_kept():
     items = data(north=3, south=2)
     assert select(items, SETS) == items
 
@@ -39,7 +39,7 @@ def test_datasets_are_kept_by_name():
     assert {item["dataset"] for item in select(data(north=1, south=1), SETS, "south")} == {"south"}
 
 
-def test_fewer_images_are_part_of_more_and_keep_patients_together():
+def test_a_smaller_selection_is_a_subset_of_a_larger_one_and_keeps_patients_together():
     items = data(north=20, south=5)
     few, more = (select(items, SETS, images={"north": count}) for count in (6, 14))
     assert names(few) < names(more)
@@ -56,7 +56,7 @@ def test_the_choice_does_not_depend_on_the_order_or_on_other_datasets():
 
 
 @pytest.mark.parametrize(("share", "losing"), [(0.0, 0), (0.3, 3), (0.5, 5), (1.0, 10)])
-def test_a_share_of_the_patients_loses_the_withheld_classes(share: float, losing: int):
+def test_a_fraction_of_the_patients_loses_the_withheld_classes(share: float, losing: int):
     items = select(data(north=10, south=3), SETS, withheld={"north": ["la"]}, share=share)
     hidden = {item["patient"] for item in items if item.get("unlabelled") == ["la"]}
     assert len(hidden) == losing
@@ -65,7 +65,7 @@ def test_a_share_of_the_patients_loses_the_withheld_classes(share: float, losing
         assert ("unlabelled" in item) == (item["dataset"] == "north" and item["patient"] in hidden)
 
 
-def test_what_is_withheld_leaves_the_label_sets():
+def test_withheld_classes_are_removed_from_the_label_sets():
     items = select(data(north=4, south=4), SETS, withheld={"south": ["la"]})
     labels = labels_of(CLASSES, SETS, items)
     assert labels.annotated("south") == ["lv"]
@@ -75,21 +75,21 @@ def test_what_is_withheld_leaves_the_label_sets():
     assert list(half.partially_labelled()) == ["la"]
 
 
-def test_what_an_image_lacks_already_is_kept():
+def test_classes_that_an_image_already_lacks_are_kept():
     item = {"dataset": "north", "patient": "p", "image": "p.png", "unlabelled": ["lv"]}
     (chosen,) = select([item], SETS, withheld={"north": ["la"]})
     assert chosen["unlabelled"] == ["lv", "la"]
     assert item["unlabelled"] == ["lv"]
 
 
-def test_only_images_that_tell_every_class_are_kept_on_request():
+def test_only_images_that_annotate_every_class_are_kept_on_request():
     sets = {**SETS, "lv_only": [["background", "la"], ["lv"]]}
     items = select(data(north=10, lv_only=3), sets, withheld={"north": ["la"]}, share=0.5, complete_only=True)
     assert Counter(item["dataset"] for item in items) == {"north": 10}
     assert not any("unlabelled" in item for item in items)
 
 
-def test_datasets_without_data_are_passed_over():
+def test_settings_of_datasets_without_data_have_no_effect():
     assert len(select(data(north=2), SETS, ["north", "south"], {"south": 3}, {"south": ["la"]})) == 4
 
 
@@ -101,16 +101,16 @@ def test_datasets_without_data_are_passed_over():
         ({"withheld": {"nort": ["la"]}}, r"withheld names \['nort'\]"),
         (
             {"withheld": {"north": ["lq"]}},
-            r"withheld of 'north' is \['lq'\], must be a list of names among \['la', 'lv'\]",
+            r"withheld of 'north' is \['lq'\], expected a list of names among \['la', 'lv'\]",
         ),
-        ({"withheld": {"north": "la"}}, r"withheld of 'north' is 'la', must be a list"),
-        ({"withheld": {"north": ["la"]}, "share": 1.5}, r"withheld_share is 1\.5; it is a share of the patients"),
+        ({"withheld": {"north": "la"}}, r"withheld of 'north' is 'la', expected a list"),
+        ({"withheld": {"north": ["la"]}, "share": 1.5}, r"withheld_share is 1\.5, expected a fraction of the patients"),
         (
             {"datasets": ["east"]},
             r"train_on \['east'\], images \{\} and complete_only False leave no image of \['north'\]",
         ),
     ],
 )
-def test_wrong_settings_say_what_is_wrong(settings: dict[str, Any], message: str):
+def test_wrong_settings_are_named(settings: dict[str, Any], message: str):
     with pytest.raises(ValueError, match=message):
         select(data(north=2), SETS, **settings)

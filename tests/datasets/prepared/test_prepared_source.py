@@ -1,4 +1,4 @@
-"""A frame in native geometry: squashing keeps area, place and annotation values."""
+"""Squashing a frame keeps physical area, position and annotation values."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_squashing_moves_neither_image_nor_annotation(rows: int, columns: int):
         assert (x + 0.5) / 256 == pytest.approx(0.5, abs=1e-3)
 
 
-def test_squashing_invents_no_annotation_value():
+def test_squashing_adds_no_annotation_value():
     frame = disc(333, 217, None, value=9).resized(64)
     assert set(np.unique(frame.label)) == {0, 9}
     assert len(np.unique(frame.image)) > 2, "the image is interpolated"

@@ -1,4 +1,4 @@
-"""A teacher fills in what is left open, and nothing else."""
+"""A teacher fills in unannotated pixels and changes no others."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from torch import nn
 from common.datasets import ResidentDataset, labels_of, read_datalist, select
 from common.datasets.prepared.layout import read_provenance
 from common.datasets.prepared.preparation import prepare
-from common.datasets.prepared.pseudo_labels import filled, write_pseudo_labels
+from common.datasets.prepared.pseudo_labels import fill_in, write_pseudo_labels
 from common.label_sets import LabelSets
 
 CLASSES = ["background", "lv_cavity", "lv_myocardium"]
@@ -34,16 +34,16 @@ class Bright(nn.Module):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4))
-def test_annotated_pixels_stay_and_open_ones_take_what_is_admitted(seed: int, known: int):
+def test_annotated_pixels_are_kept_and_others_get_an_admitted_class(seed: int, known: int):
     random = np.random.default_rng(seed)
     full = [["background"], ["a"], ["b"], ["c"], ["d"]]
     labels = LabelSets(["background", *"abcd"], {"full": full, "some": full}).withhold({"some": list("abcd"[known:])})
     values = torch.from_numpy(random.integers(0, 5, (1, 6, 6)))
     target = labels.encode(values, "some")[None]
-    chosen = filled(torch.from_numpy(random.normal(size=(1, 5, 6, 6))), target)[0]
-    told = torch.isin(values[0], torch.arange(1, known + 1))
-    assert (chosen[told] == values[0][told]).all()
-    assert torch.isin(chosen[~told], torch.tensor([0, *range(known + 1, 5)])).all()
+    chosen = fill_in(torch.from_numpy(random.normal(size=(1, 5, 6, 6))), target)[0]
+    decided = torch.isin(values[0], torch.arange(1, known + 1))
+    assert (chosen[decided] == values[0][decided]).all()
+    assert torch.isin(chosen[~decided], torch.tensor([0, *range(known + 1, 5)])).all()
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def clinic(tmp_path: Path) -> Path:
     return tmp_path / "clinic"
 
 
-def test_what_is_written_is_a_complete_dataset(clinic: Path, tmp_path: Path):
+def test_a_completely_annotated_dataset_is_written(clinic: Path, tmp_path: Path):
     torch.save(Bright().state_dict(), tmp_path / "model.pt")
     items = select(read_datalist(clinic), SETS, withheld={"clinic": ["lv_cavity"]})
     # half of the patients lose the myocardium too

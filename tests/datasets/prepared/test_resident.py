@@ -1,4 +1,4 @@
-"""The resident set gives what the files hold, and names the file that it cannot use."""
+"""The resident set returns the content of the files, and names the file that it cannot use."""
 
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def pixels(path: str) -> torch.Tensor:
     return torch.from_numpy(np.array(Image.open(path)))
 
 
-def test_a_batch_is_what_the_files_hold(data: list[dict[str, Any]]):
+def test_a_batch_has_the_content_of_the_files(data: list[dict[str, Any]]):
     batch = ResidentDataset(data, LABELS, SIZE).__getitems__([3, 0, 4])
     assert batch["image"].shape == batch["label"].shape == (3, 1, SIZE, SIZE)
     assert (batch["image"].dtype, batch["label"].dtype) == (torch.float32, torch.uint8)
@@ -54,7 +54,7 @@ def test_one_item_is_a_batch_of_one_without_its_dimension(data: list[dict[str, A
     assert all(torch.equal(item[key], batch[key][0]) for key in item)
 
 
-def test_changing_a_batch_leaves_the_set_alone(data: list[dict[str, Any]]):
+def test_changing_a_batch_does_not_change_the_set(data: list[dict[str, Any]]):
     dataset = ResidentDataset(data, LABELS, SIZE)
     batch = dataset.__getitems__([0])
     for key in ("image", "label", "dataset"):
@@ -102,7 +102,7 @@ def test_an_unknown_annotation_value_is_named(data: list[dict[str, Any]], tmp_pa
 
 def test_an_unknown_dataset_is_named(data: list[dict[str, Any]]):
     data[1]["dataset"] = "clinic"
-    message = r"the data hold the datasets \['clinic'\], which have no label sets; there are \['full', 'lv_only'\]"
+    message = r"the data hold the datasets \['clinic'\], which have no label sets; known are \['full', 'lv_only'\]"
     with pytest.raises(ValueError, match=message):
         ResidentDataset(data, LABELS, SIZE)
 
@@ -119,7 +119,7 @@ def test_a_colour_image_is_refused(data: list[dict[str, Any]]):
         ResidentDataset(data, LABELS, SIZE)
 
 
-def test_a_damaged_file_is_named_however_it_is_damaged(data: list[dict[str, Any]]):
+def test_a_file_is_named_whatever_its_damage(data: list[dict[str, Any]]):
     path = Path(data[2]["image"])
     whole = path.read_bytes()
     dataset = [data[2]]
@@ -140,7 +140,7 @@ def test_a_damaged_file_is_named_however_it_is_damaged(data: list[dict[str, Any]
     assert harmless < 10, "bytes after the pixels"
 
 
-def test_a_batch_tells_what_its_images_leave_unlabelled(data: list[dict[str, Any]]):
+def test_a_batch_marks_the_classes_that_its_images_leave_unlabelled(data: list[dict[str, Any]]):
     assert "unlabelled" not in ResidentDataset(data, LABELS, SIZE).__getitems__([0, 1])
     data[1]["unlabelled"] = ["la", "a class of another bundle"]
     batch = ResidentDataset(data, LABELS, SIZE).__getitems__([0, 1])

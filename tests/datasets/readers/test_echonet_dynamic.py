@@ -1,4 +1,4 @@
-"""The EchoNet-Dynamic reader: a release made here in the public layout, and what can be wrong with one."""
+"""EchoNet-Dynamic reader on releases written here in the public layout, sound and damaged."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ import pytest
 from matplotlib.path import Path as Polygon
 
 from common.datasets.prepared.source import Job, Source
-from common.datasets.readers import echonet_dynamic as module
+from common.datasets.readers import tables
 from common.datasets.readers.echonet_dynamic import echonet_dynamic
 
 LISTED = ["FileName", "EF", "ESV", "EDV", "FrameHeight", "FrameWidth", "FPS", "NumberOfFrames", "Split"]
@@ -25,7 +25,7 @@ def write_avi(path: Path, frames: int = 8, side: int = 112) -> None:
         stream = container.add_stream("mjpeg", rate=50)
         stream.height, stream.width, stream.pix_fmt = side, side, "yuvj420p"
         for number in range(frames):
-            picture = np.full((side, side), 20 * number, np.uint8)  # the grey value tells the frame
+            picture = np.full((side, side), 20 * number, np.uint8)  # the grey value identifies the frame
             picture[:10] = 255
             frame = av.VideoFrame.from_ndarray(picture, format="gray")
             container.mux(stream.encode(frame.reformat(format="yuvj420p")))
@@ -79,11 +79,11 @@ def job_of(source: Source, name: str) -> Job:
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Read it, do not write to it."""
+    """A release that tests must not change."""
     return make_release(tmp_path_factory.mktemp("echonet"))
 
 
-def test_every_video_gives_two_frames_in_its_official_fold(release: Path):
+def test_every_video_has_two_frames_in_its_official_fold(release: Path):
     source = echonet_dynamic(release)
     assert source.skipped == {}
     assert [job.id for job in source.jobs] == [f"{name}_4CH_{phase}" for name in NAMES for phase in ("ED", "ES")]
@@ -158,7 +158,7 @@ def test_the_folder_above_and_another_order_of_columns_read_the_same(release: Pa
 
 
 @pytest.mark.parametrize("copies", [2, 3, 7])
-def test_of_several_tracings_in_a_frame_the_first_counts(tmp_path: Path, copies: int):
+def test_the_first_of_several_tracings_in_a_frame_is_used(tmp_path: Path, copies: int):
     several = np.vstack([ventricle()] + [ventricle(1 + 0.05 * copy) for copy in range(1, copies)])
     source = extra(tmp_path, tracing("0XEXTRA", 5, several) + tracing("0XEXTRA", 2, ventricle(0.8)))
     expected = job_of(source, "0X100009310A3BD7FC_4CH_ED").read().label
@@ -173,7 +173,7 @@ def test_a_tracing_of_few_chords_is_used_down_to_three(tmp_path: Path):
     assert source.skipped == {"0XEXTRA frame 4": "has 2 chords; 3 are needed"}
 
 
-def test_of_more_than_two_frames_the_largest_and_the_smallest_are_taken(tmp_path: Path):
+def test_the_largest_and_smallest_of_several_tracings_are_ed_and_es(tmp_path: Path):
     sizes = {1: 0.9, 2: 0.7, 3: 1.1, 4: 1.0}
     source = extra(tmp_path, [row for frame in sizes for row in tracing("0XEXTRA", frame, ventricle(sizes[frame]))])
     assert [job_of(source, f"0XEXTRA_4CH_{phase}").item["frame"] for phase in ("ED", "ES")] == [3, 2]
@@ -191,7 +191,7 @@ def test_points_outside_the_frame_are_moved_to_its_border(tmp_path: Path, far: f
 
 
 @pytest.mark.parametrize("bad", ["", "nan", "inf", "left"])
-def test_a_coordinate_that_is_no_number_loses_the_tracing_and_with_it_the_video(tmp_path: Path, bad: str):
+def test_a_tracing_with_an_invalid_coordinate_and_its_video_are_left_out(tmp_path: Path, bad: str):
     rows = tracing("0XEXTRA", 1, ventricle()) + tracing("0XEXTRA", 3, ventricle(0.8))
     rows[7][3] = bad
     source = extra(tmp_path, rows)
@@ -200,18 +200,18 @@ def test_a_coordinate_that_is_no_number_loses_the_tracing_and_with_it_the_video(
     assert "need two frames" in source.skipped["0XEXTRA"]
 
 
-def test_a_row_that_is_too_short_loses_the_tracing(tmp_path: Path):
+def test_a_tracing_with_a_short_row_is_left_out(tmp_path: Path):
     rows = tracing("0XEXTRA", 1, ventricle()) + tracing("0XEXTRA", 3, ventricle(0.8)) + [["0XEXTRA.avi", 50.0]]
     source = extra(tmp_path, rows)
-    assert source.skipped == {"0XEXTRA frame -1": "is no frame; frames are counted from 0"}
+    assert source.skipped == {"0XEXTRA frame -1": "is not a frame; frames are counted from 0"}
     assert len(source.jobs) == 8
 
 
 @pytest.mark.parametrize("frame", ["-4", "4.5", "", "end", "nan", "1e999"])
-def test_what_is_no_frame_number_is_left_out(tmp_path: Path, frame: str):
+def test_an_invalid_frame_number_is_left_out(tmp_path: Path, frame: str):
     source = extra(tmp_path, tracing("0XEXTRA", 1, ventricle()) + tracing("0XEXTRA", frame, ventricle(0.8)))
     assert "need two frames" in source.skipped["0XEXTRA"]
-    assert "is no frame" in source.skipped[f"0XEXTRA frame {'-4' if frame == '-4' else '-1'}"]
+    assert "is not a frame" in source.skipped[f"0XEXTRA frame {'-4' if frame == '-4' else '-1'}"]
 
 
 @pytest.mark.parametrize("frame", ["8", "1e12", "1e300"])
@@ -229,10 +229,10 @@ TWO = [*tracing("0XEXTRA", 1, ventricle()), *tracing("0XEXTRA", 3, ventricle(0.8
     ("traced", "split", "reason"),
     [
         ([], "TRAIN", "has no tracing in VolumeTracings.csv"),
-        (TWO[:21], "TRAIN", "ED and ES need two frames with tracings of different area"),
+        (TWO[:21], "TRAIN", "ED and ES need two frames with tracings of different areas"),
         (TWO[:21] + tracing("0XEXTRA", 3, ventricle()), "TRAIN", "ED and ES need two frames"),
         (TWO[:21] + tracing("0XEXTRA", 3, np.full((21, 4), 5)), "TRAIN", "ED and ES need two frames"),
-        (TWO, "HOLDOUT", "Split is 'HOLDOUT', not one of ['TRAIN', 'VAL', 'TEST']"),
+        (TWO, "HOLDOUT", "Split is 'HOLDOUT', expected one of ['TRAIN', 'VAL', 'TEST']"),
     ],
 )
 def test_a_video_that_cannot_be_used_is_left_out_with_its_reason(
@@ -244,13 +244,13 @@ def test_a_video_that_cannot_be_used_is_left_out_with_its_reason(
 
 
 def test_a_tracing_whose_video_is_not_listed_is_left_out(tmp_path: Path):
-    ghost = [["0X4F8859C8AB4DA9CB.avi", *row[1:]] for row in TWO]  # stands so in the release
+    ghost = [["0X4F8859C8AB4DA9CB.avi", *row[1:]] for row in TWO]  # as in the release
     source = extra(tmp_path, [*ghost, *TWO])
     assert len(source.jobs) == 8
     assert source.skipped == {"0X4F8859C8AB4DA9CB": "has tracings but is not in FileList.csv"}
 
 
-def test_a_missing_video_is_left_out_and_none_at_all_is_an_error(tmp_path: Path):
+def test_a_missing_video_is_left_out_and_no_video_at_all_is_an_error(tmp_path: Path):
     make_release(tmp_path)
     first, *others = NAMES
     (tmp_path / "Videos" / f"{first}.avi").unlink()
@@ -258,10 +258,10 @@ def test_a_missing_video_is_left_out_and_none_at_all_is_an_error(tmp_path: Path)
     assert source.skipped == {first: f"there is no file Videos/{first}.avi"}
     for name in others:
         (tmp_path / "Videos" / f"{name}.avi").unlink()
-    with pytest.raises(FileNotFoundError, match=r"Videos holds none of the 3 videos that FileList\.csv names"):
+    with pytest.raises(FileNotFoundError, match=r"Videos has none of the 3 videos that FileList\.csv names"):
         echonet_dynamic(tmp_path)
     (tmp_path / "Videos").rmdir()
-    with pytest.raises(FileNotFoundError, match=r"Videos holds none of the 3 videos"):
+    with pytest.raises(FileNotFoundError, match=r"Videos has none of the 3 videos"):
         echonet_dynamic(tmp_path)
 
 
@@ -274,12 +274,12 @@ def test_a_link_in_the_folder_of_videos_is_not_followed(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "a\\b", "..", "", "x" * 101, "a\nb", "-x", "c:d", "ä"])
-def test_a_name_that_is_no_plain_file_name_is_never_opened(tmp_path: Path, name: str):
+def test_a_name_that_is_not_a_plain_file_name_is_never_opened(tmp_path: Path, name: str):
     write_avi(tmp_path / "outside.avi")
     traced = [[f"{name}.avi", *row[1:]] for row in TWO]
     source = echonet_dynamic(make_release(tmp_path / "r", [[name, 60, 40, 100, 112, 112, 50, 8, "TRAIN"]], traced))
     assert {job.item["patient"] for job in source.jobs} == set(NAMES)
-    assert "is no plain name of a file" in source.skipped["row 5 of FileList.csv"]
+    assert "is not a plain file name" in source.skipped["row 5 of FileList.csv"]
 
 
 def test_a_video_of_another_size_is_refused(tmp_path: Path):
@@ -289,7 +289,7 @@ def test_a_video_of_another_size_is_refused(tmp_path: Path):
         job_of(source, "0XEXTRA_4CH_ED").read()
 
 
-def test_values_that_are_no_numbers_are_left_out_of_the_item(tmp_path: Path):
+def test_invalid_values_are_left_out_of_the_item(tmp_path: Path):
     make_release(tmp_path, [["0XEXTRA", "n/a", "", "nan", 112, 112, 0, 8, "train"]], TWO)
     write_avi(tmp_path / "Videos" / "0XEXTRA.avi")
     item = job_of(echonet_dynamic(tmp_path), "0XEXTRA_4CH_ED").item
@@ -313,21 +313,25 @@ def test_a_video_listed_twice_is_an_error(tmp_path: Path):
         (b"9" * 200_000, "cannot be read as a table .*field larger"),
     ],
 )
-def test_a_table_that_is_no_table_is_an_error(tmp_path: Path, table: str, content: bytes, message: str):
+def test_a_damaged_table_is_an_error(tmp_path: Path, table: str, content: bytes, message: str):
     (make_release(tmp_path) / table).write_bytes(content)
     with pytest.raises(ValueError, match=f"{table} {message}"):
         echonet_dynamic(tmp_path)
 
 
-@pytest.mark.parametrize(("limit", "unit"), [("MAX_TABLE_BYTES", "bytes"), ("MAX_TABLE_ROWS", "rows")])
-def test_a_table_that_is_too_large_is_an_error(release: Path, monkeypatch: pytest.MonkeyPatch, limit: str, unit: str):
-    monkeypatch.setattr(module, limit, 3)
-    with pytest.raises(ValueError, match=rf"FileList\.csv has more than 3 {unit}"):
+@pytest.mark.parametrize(
+    ("limit", "message"), [("MAX_BYTES", r"has \d+ bytes, expected at most 3"), ("MAX_ROWS", "has more than 3 rows")]
+)
+def test_a_table_that_is_too_large_is_an_error(
+    release: Path, monkeypatch: pytest.MonkeyPatch, limit: str, message: str
+):
+    monkeypatch.setattr(tables, limit, 3)
+    with pytest.raises(ValueError, match=rf"FileList\.csv {message}"):
         echonet_dynamic(release)
 
 
 @pytest.mark.parametrize("table", ["FileList.csv", "VolumeTracings.csv"])
-def test_a_missing_table_is_named_with_the_cure(tmp_path: Path, table: str):
+def test_a_missing_table_is_named_with_the_remedy(tmp_path: Path, table: str):
     (make_release(tmp_path) / table).unlink()
-    with pytest.raises(FileNotFoundError, match=rf"{table} is missing; SOURCE is the folder that holds FileList\.csv"):
+    with pytest.raises(FileNotFoundError, match=rf"{table} is missing; SOURCE is the folder with FileList\.csv"):
         echonet_dynamic(tmp_path)

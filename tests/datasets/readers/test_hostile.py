@@ -1,4 +1,4 @@
-"""Damaged and hostile releases: a clear end, bounded memory, and nothing written outside the folder asked for."""
+"""Damaged and hostile releases: clear errors, bounded memory, and nothing written outside the output folder."""
 
 import gzip
 import os
@@ -71,7 +71,7 @@ def damaged(content: bytes, how: str, place: float, salt: bytes) -> bytes:
 
 
 def attempt(reader: Callable[[Path], Source], source: Path, out: Path) -> str:
-    """Prepare; return what stopped it, "" if nothing did. Any other exception than these is a fault."""
+    """Prepare; return the error message, or "" on success. Any other exception is a fault."""
     try:
         prepare(reader(source), out, size=32, workers=1)
     except (ValueError, FileNotFoundError) as error:
@@ -82,7 +82,7 @@ def attempt(reader: Callable[[Path], Source], source: Path, out: Path) -> str:
 @pytest.mark.parametrize("name", READERS)
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_damage_costs_images_and_never_more(releases: Path, name: str, data: st.DataObject):
+def test_damage_costs_only_images(releases: Path, name: str, data: st.DataObject):
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         source = folder / "source"
@@ -96,18 +96,18 @@ def test_damage_costs_images_and_never_more(releases: Path, name: str, data: st.
         before = files(folder)
         message = attempt(READERS[name], source, folder / "out")
         if message:
-            assert len(message) > 20, "an error tells what is wrong"
+            assert len(message) > 20, "an error says what is wrong"
         else:
             items, left_out = read_datalist(folder / "out"), read_provenance(folder / "out")["skipped"]
             assert 0 < len(items) <= 2 * PATIENTS
-            assert len(items) == 2 * PATIENTS or left_out, "what is missing has its reason"
+            assert len(items) == 2 * PATIENTS or left_out, "missing images have their reasons"
         after = files(folder)
-        assert {key: after.pop(key) for key in before} == before, "the source is as it was"
+        assert {key: after.pop(key) for key in before} == before, "the source is unchanged"
         assert all(key.startswith(("out/", "out.partial/")) for key in after)
 
 
 def bomb(rows: int, columns: int, gibibytes: float) -> bytes:
-    """A gzipped NIfTI image of zeros whose stream grows without end."""
+    """A gzipped NIfTI image of zeros with a much longer stream than its header states."""
     header = bytearray(352)
     struct.pack_into("<i8h", header, 0, 348, *[0] * 8)
     struct.pack_into("<8h", header, 40, 2, columns, rows, 1, 1, 1, 1, 1)
@@ -130,13 +130,13 @@ finally:
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells the peak memory of a process in /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel reports the peak memory of a process in /proc")
 def test_bombs_cost_no_memory(releases: Path, tmp_path: Path):
     source = tmp_path / "source"
     shutil.copytree(releases / "camus", source)
     home = source / "database_nifti/patient0001"
-    (home / "patient0001_4CH_ED.nii.gz").write_bytes(bomb(500, 600, 20))  # much more than it promises
-    (home / "patient0001_4CH_ES.nii.gz").write_bytes(bomb(32767, 32767, 1))  # promises a gigabyte of one frame
+    (home / "patient0001_4CH_ED.nii.gz").write_bytes(bomb(500, 600, 20))  # much longer than its header states
+    (home / "patient0001_4CH_ES.nii.gz").write_bytes(bomb(32767, 32767, 1))  # claims one frame of a gigabyte
     arguments = ["camus", str(source), str(tmp_path / "out"), "--size", "32", "--workers", "1"]
     command = [sys.executable, "-c", MEASURE, *arguments]
     result = subprocess.run(
@@ -167,7 +167,7 @@ def test_no_name_leads_outside(releases: Path, tmp_path: Path, name: str, file: 
     text = (source / file).read_text()
     assert honest in text
     (source / file).write_text(text.replace(honest, hostile))
-    (source / "labels/labels-all.json").unlink(missing_ok=True)  # it would name the images once more
+    (source / "labels/labels-all.json").unlink(missing_ok=True)  # it names the images again
     (tmp_path / "outside.raw").write_bytes(bytes(10**6))
     before = files(tmp_path)
     out = source.parent / "out"

@@ -1,15 +1,15 @@
-"""Anyone's own data: a folder of images and masks that one YAML file describes.
+"""Your own data: a folder of images and masks, about in one YAML file.
 
-    dataset: gstft                  # its name in label_sets and in every result
+    dataset: clinic                 # its name in label_sets and in every result
     licence: private, not to be shared
-    values: {0: [background, left_atrium], 1: lv_cavity, 2: lv_myocardium}  # what each value of a mask may stand for
-    files:                          # either a naming pattern; {name} is (a part of) one component of a path ...
+    values: {0: [background, left_atrium], 1: lv_cavity, 2: lv_myocardium}  # classes that each mask value may stand for
+    files:                          # either naming patterns; {name} is one component of a path, or a part of it ...
       image: "images/{patient}_{view}_{phase}.nii.gz"
       label: "masks/{patient}_{view}_{phase}_mask.png"
-    table: cases.csv                # ... or a CSV with a row an image
-    spacing: [0.3, 0.3]             # optional: mm per pixel, (row, column), for files that do not tell
+    table: cases.csv                # ... or a CSV with one row per image
+    spacing: [0.3, 0.3]             # optional: mm per pixel, (row, column), for files without spacing
 
-docs/own_data.md explains both ways. Paths are relative to the source folder, and nothing outside it is read.
+docs/own_data.md explains both ways. Paths are relative to the source folder; nothing outside it is read.
 """
 
 from __future__ import annotations
@@ -24,22 +24,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ....spelling import nearest
-from ...files.images import read_annotation, read_grey
-from ...prepared.layout import FOLDS
-from ...prepared.source import Frame, Job, Source
-from ...prepared.splits import fold_of
+from ....spelling import did_you_mean
+from ...prepared.layout import FOLDS, fold_of
+from ...prepared.source import Job, Source, spacing_of
 from ...views import PHASE_WORDS, VIEW_WORDS
-from .description import Description, read_description, spacing_of
+from ..image_and_mask import read_image_and_mask
+from ..tables import check_size
+from .description import Description, read_description
 
 __all__ = ["folder"]
 
 MAX_TABLE = 64 * 1024 * 1024  # bytes; half a million rows
 SUFFIX = re.compile(r"\.(nii\.gz|nii|mhd|mha|png|jpe?g|bmp|tiff?|dcm)$", re.IGNORECASE)
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-# column or placeholder -> what the item tells
+# column or placeholder -> type of the item's field
 FIELDS: dict[str, Callable[[str], Any]] = {
     "ef": float,
     "edv": float,
@@ -53,41 +51,41 @@ FIELDS: dict[str, Callable[[str], Any]] = {
 }
 PLACES = ("image", "label", "label_frame", "spacing_row", "spacing_column")  # where and how to read
 COLUMNS = (*PLACES, "patient", "view", "phase", "fold", *FIELDS)
-WRITTEN = ("dataset", "spacing", "values", "sector", "outside_sector")  # fields that others write into an item
+WRITTEN = ("dataset", "spacing", "values", "sector", "outside_sector")  # fields that preparation writes
 
 Record = dict[str, str]
 
 
 def folder(source: Path, description: Path) -> Source:
-    """Find the images of a folder as a description tells.
+    """Find the images of a folder from its description.
 
-    Values of masks become 0, 1, 2, ... in their order, for label sets are lists; `facts["annotation_values"]` keeps the
-    mapping. An image of no known patient counts as a patient of its own.
+    Mask values become 0, 1, 2, ... in ascending order because label sets are lists; `facts["annotation_values"]` keeps
+    the mapping. An image without patient counts as a patient of its own.
 
     Args:
-        source: the folder that holds images and masks.
+        source: the folder of images and masks.
         description: a YAML file, as above.
 
     Returns:
         The dataset; `facts["bundle_line"]` is its line of `label_sets` in a bundle's bundle.yaml.
 
     Raises:
-        FileNotFoundError: if the folder, the description or the table is missing, or no image has the pattern's name.
-        ValueError: if description or table cannot be understood, or a patient stands in two folds.
+        FileNotFoundError: if folder, description or table is missing, or no file matches the pattern.
+        ValueError: if description or table is malformed, or a patient is in two folds.
     """
     if not source.is_dir():
-        raise FileNotFoundError(f"{source} is no folder; SOURCE holds the images and masks that {description} names.")
-    told = read_description(description)
-    sets = list(told.values.values())
+        raise FileNotFoundError(f"{source} is not a directory; SOURCE is the folder that {description} describes.")
+    about = read_description(description)
+    names = list(about.values.values())
     facts: dict[str, Any] = {
-        "annotation_values": {str(value): index for index, value in enumerate(told.values)},
-        "bundle_line": f"  {told.dataset}: [[{'], ['.join(', '.join(names) for names in sets)}]]",
+        "annotation_values": {str(value): index for index, value in enumerate(about.values)},
+        "bundle_line": f"  {about.dataset}: [[{'], ['.join(map(', '.join, names))}]]",
     }
     try:
-        if told.files:
-            records = _matches(source, *told.files)
+        if about.files:
+            records = _matches(source, *about.files)
         else:
-            records, facts["columns_left_out"] = _rows(source, told)
+            records, facts["columns_left_out"] = _rows(source, about)
     except ValueError as error:
         raise ValueError(f"{description}: {error}") from error
     jobs: dict[str, Job] = {}
@@ -95,76 +93,54 @@ def folder(source: Path, description: Path) -> Source:
     folds: dict[str, str] = {}
     for place, record in records.items():
         try:
-            job = _job(source, told, record)
+            job = _job(source, about, record)
         except OSError as error:
             skipped[place] = str(error)
             continue
         except ValueError as error:
             raise ValueError(f"{place}: {error}") from error
         if job.id.lower() in jobs:
-            raise ValueError(f"{place}: {job.id} is there already. Give each image another name, each frame a number.")
+            raise ValueError(f"{place}: {job.id} exists already. Give images different names, frames numbers.")
         patient, fold = job.item["patient"], job.item["fold"]
         if folds.setdefault(patient, fold) != fold:
             raise ValueError(f"{place}: patient {patient!r} is in the fold {folds[patient]!r} already, not {fold!r}.")
         jobs[job.id.lower()] = job
     if any("patient" not in record for record in records.values()):
-        facts["patients"] = "not told of every image; those count as patients of their own and may straddle folds"
-    return Source(told.dataset, list(jobs.values()), told.licence, told.citation, {told.dataset: sets}, skipped, facts)
+        facts["patients"] = "images without patient count as patients of their own; one person may be in several folds"
+    sets = {about.dataset: names}
+    return Source(about.dataset, list(jobs.values()), about.licence, about.citation, sets, skipped, facts)
 
 
-def _read(
-    image: Path,
-    label: Path,
-    frame: int | None,
-    label_frame: int | None,
-    stated: tuple[float, float] | None,
-    values: tuple[int, ...],
-) -> Frame:
-    grey, spacing = read_grey(image, frame)
-    annotation, label_spacing = read_annotation(label, label_frame)
-    if grey.shape != annotation.shape:
-        raise ValueError(f"{label} has shape {annotation.shape}, its image {grey.shape}.")
-    for other, name in ((label_spacing, label), (stated, "the description")):
-        if spacing and other and not np.allclose(spacing, other, rtol=1e-3):
-            raise ValueError(f"{image} has spacing {spacing} mm, {name} {other} mm. Correct one of them.")
-        spacing = spacing or other
-    if unknown := sorted(set(np.unique(annotation).tolist()) - set(values)):
-        raise ValueError(f"{label} holds the annotation values {unknown}; the description names {list(values)}.")
-    return Frame(grey, np.searchsorted(values, annotation).astype(np.uint8), spacing)
-
-
-def _job(source: Path, told: Description, record: Record) -> Job:
-    # OSError: this image is left out; ValueError: the record is wrong, nothing is prepared
+def _job(source: Path, about: Description, record: Record) -> Job:
+    """Turn a record into a job; raise OSError to leave out this image, ValueError to stop."""
     image, label = (_inside(source, record, key) for key in ("image", "label"))
     item = {name: _converted(record, name, kind) for name, kind in FIELDS.items() if name in record}
     item |= {name: value for name, value in record.items() if name not in COLUMNS}
-    if unknown := set(item.get("unlabelled", ())) - {name for names in told.values.values() for name in names}:
+    if unknown := set(item.get("unlabelled", ())) - {name for names in about.values.values() for name in names}:
         raise ValueError(f"unlabelled names {sorted(unknown)}, which are not among the classes of 'values'.")
-    # in a table `frame` is where to look in the clip; in the name of a still it tells where the still was
-    frame = item.get("frame") if told.table else None
+    # in a table, `frame` is a position in the clip to read; in a file name, the position that a still was taken from
+    frame = item.get("frame") if about.table else None
     name = SUFFIX.sub("", record["image"]) + ("" if frame is None else f"_{frame}")
     identity = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip(".-")
     patient = record.get("patient", identity)
-    fold = record.get("fold") or fold_of(told.dataset, patient)
+    fold = record.get("fold") or fold_of(about.dataset, patient)
     if fold not in FOLDS:
-        raise ValueError(f"fold is {fold!r}, allowed are {list(FOLDS)}.")
+        raise ValueError(f"fold is {fold!r}, expected one of {list(FOLDS)}.")
     label_frame = _converted(record, "label_frame", int) if "label_frame" in record else None
     lengths = [record[name] for name in ("spacing_row", "spacing_column") if name in record]
-    spacing = spacing_of(lengths) if lengths else told.spacing
-    item |= {"dataset": told.dataset, "patient": patient, "fold": fold}
-    item |= {
-        "view": _known(record, "view", VIEW_WORDS),
-        "phase": _known(record, "phase", PHASE_WORDS),
-    }
-    return Job(identity, item, partial(_read, image, label, frame, label_frame, spacing, tuple(told.values)))
+    spacing = spacing_of(lengths) if lengths else about.spacing
+    item |= {"dataset": about.dataset, "patient": patient, "fold": fold}
+    item |= {"view": _known(record, "view", VIEW_WORDS), "phase": _known(record, "phase", PHASE_WORDS)}
+    values = tuple(about.values)
+    return Job(identity, item, partial(read_image_and_mask, image, label, values, frame, label_frame, spacing))
 
 
 def _inside(source: Path, record: Record, key: str) -> Path:
     if key not in record:
-        raise OSError(f"no {key} is named")
+        raise OSError(f"{key} is not given")
     path = source / record[key]
     if not _is_within(source, path):
-        raise OSError(f"{key} {record[key]} leaves SOURCE")
+        raise OSError(f"{key} {record[key]} is outside SOURCE")
     if not path.is_file():
         raise OSError(f"{key} {record[key]} is missing")
     return path
@@ -188,31 +164,32 @@ def _converted(record: Record, name: str, kind: Callable[[str], Any]) -> Any:
     except ValueError:
         value = math.nan
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{name} is {record[name]!r}, a number is expected.")
+        raise ValueError(f"{name} is {record[name]!r}, expected a number.")
     return value
 
 
 def _matches(source: Path, image: str, label: str) -> dict[str, Record]:
-    """Find the files whose names follow the pattern `image`; each is told by its path."""
+    """Return a record for each file whose path matches the pattern `image`."""
     names = PLACEHOLDER.findall(image)
     if missing := set(PLACEHOLDER.findall(label)) - set(names):
-        raise ValueError(f"the pattern of 'label' has {sorted(missing)}, which that of 'image' has not.")
+        raise ValueError(f"the pattern of 'label' has {sorted(missing)}, which the pattern of 'image' lacks.")
     if taken := sorted(set(names) & {*WRITTEN, *PLACES}):
-        raise ValueError(f"the pattern of 'image' has {taken}, which have another meaning. Rename them.")
+        raise ValueError(f"the pattern of 'image' has {taken}, which are reserved. Rename them.")
     _check_names(names, keep=())
-    pattern = re.compile(_expression(image))
+    pattern, label_parts = re.compile(_expression(image)), PLACEHOLDER.split(label)
     records = {}
     for directory, _, files in os.walk(source):
         for name in files:
             path = (Path(directory) / name).relative_to(source).as_posix()
             if match := pattern.fullmatch(path):
-                told = match.groupdict()
-                mask = "".join(told[part] if index % 2 else part for index, part in enumerate(PLACEHOLDER.split(label)))
-                records[path] = {**told, "image": path, "label": mask}
+                parts = match.groupdict()
+                mask = "".join(parts[part] if index % 2 else part for index, part in enumerate(label_parts))
+                records[path] = {**parts, "image": path, "label": mask}
     masks = {record["label"] for record in records.values()}
-    records = {path: records[path] for path in sorted(records) if path not in masks}  # p_mask.png is no patient p_mask
+    # p_mask.png is a mask, not the image of a patient p_mask
+    records = {path: records[path] for path in sorted(records) if path not in masks}
     if not records:
-        raise FileNotFoundError(f"no file in {source} is named like the image {image!r}.")
+        raise FileNotFoundError(f"no file in {source} matches the pattern {image!r} of 'image'.")
     return records
 
 
@@ -224,41 +201,37 @@ def _expression(pattern: str) -> str:
         elif part in seen:
             expression += f"(?P={part})"
         else:
-            # a view or phase holds no separator, so that a patient's name may
+            # views and phases have no separators, so that names of patients may
             characters = {"view": "[A-Za-z0-9]+", "phase": "[A-Za-z0-9]+", "frame": "[0-9]+"}.get(part, "[^/]+?")
             expression += f"(?P<{part}>{characters})"
         seen.add(part)
     return expression
 
 
-def _rows(source: Path, told: Description) -> tuple[dict[str, Record], list[str]]:
-    """Read the table; each record is told by its line. Also name the columns that are left out."""
-    path = source / str(told.table)
+def _rows(source: Path, about: Description) -> tuple[dict[str, Record], list[str]]:
+    """Read the table; return a record for each line, and the names of the columns that are left out."""
+    path = source / str(about.table)
     if not _is_within(source, path) or not path.is_file():
-        raise FileNotFoundError(f"the table {path} is missing or leaves SOURCE; its path is relative to SOURCE.")
-    with path.open("rb") as file:
-        content = file.read(MAX_TABLE + 1)
-    if len(content) > MAX_TABLE:
-        raise ValueError(f"{path} has more than {MAX_TABLE} bytes; split the table.")
+        raise FileNotFoundError(f"the table {path} is missing or outside SOURCE; its path is relative to SOURCE.")
+    check_size(path, MAX_TABLE)
     try:
-        text = content.decode("utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
         header = text.partition("\n")[0]
         delimiter = ";" if header.count(";") > header.count(",") else ","
         lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         names = [name.strip() for name in next(lines, [])]
-        if len(set(names)) < len(names) or not {"image", "label", *told.keep} <= set(names):
-            raise ValueError(
-                f"columns {names}; each has a name of its own, {['image', 'label', *told.keep]} are needed."
-            )
-        _check_names(names, told.keep)
-        copied = {*COLUMNS, *told.keep}
+        needed = ["image", "label", *about.keep]
+        if len(set(names)) < len(names) or not set(needed) <= set(names):
+            raise ValueError(f"the columns are {names}, expected unique names that include {needed}.")
+        _check_names(names, about.keep)
+        copied = {*COLUMNS, *about.keep}
         records = {}
         for line in lines:
             if line and len(line) != len(names):
                 raise ValueError(f"line {lines.line_num} has {len(line)} cells, the header {len(names)}.")
             cells = {name: cell.strip() for name, cell in zip(names, line, strict=False) if name in copied}
             if any(cells.values()):
-                records[f"{told.table}, line {lines.line_num}"] = {name: cell for name, cell in cells.items() if cell}
+                records[f"{about.table}, line {lines.line_num}"] = {name: cell for name, cell in cells.items() if cell}
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 ({error.reason}); save the table as UTF-8.") from error
     except (ValueError, csv.Error) as error:
@@ -268,10 +241,8 @@ def _rows(source: Path, told: Description) -> tuple[dict[str, Record], list[str]
 
 def _check_names(names: Collection[str], keep: Collection[str]) -> None:
     for name in names:
-        meant = None if name in (*COLUMNS, *keep) else nearest(name, set(COLUMNS) - set(names), cutoff=0.77)
-        if meant:
-            raise ValueError(
-                f"{name!r} is unknown. Did you mean {meant!r}? Rename it (a column may also be listed under 'keep')."
-            )
+        known = name in (*COLUMNS, *keep)
+        if hint := "" if known else did_you_mean(name, set(COLUMNS) - set(names), cutoff=0.77):
+            raise ValueError(f"{name!r} is unknown.{hint} Rename it (a column may also be listed under 'keep').")
     if taken := sorted(set(keep) & set(WRITTEN)):
-        raise ValueError(f"{taken} cannot be kept, for the prepared set has fields of that name. Rename them.")
+        raise ValueError(f"{taken} cannot be kept because the prepared set has fields of these names. Rename them.")

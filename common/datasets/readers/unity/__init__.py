@@ -1,1 +1,1 @@
-"""Unity Imaging: labels as curves, tables of views and pixel sizes."""
+"""Unity Imaging: labels drawn as curves, and tables of views and pixel sizes."""

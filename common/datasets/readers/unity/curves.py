@@ -1,4 +1,4 @@
-"""How Unity Imaging annotates a structure, a curve through control points or a word, and how that becomes a mask."""
+"""Turn annotations of Unity Imaging, curves through control points or words, into masks."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ ENDOCARDIUM = "curve-lv-endo"
 EPICARDIUM = "curve-lv-epi"
 LEFT_ATRIUM = "curve-la-endo"
 CURVES = (ENDOCARDIUM, EPICARDIUM, LEFT_ATRIUM)
-MAX_NODES = 1000  # of a curve; experts set 10 to 30, the platform's own resampling a few hundred
-MAX_SIDE = 4096  # pixels of an image; filling takes memory for every row and every point of a curve
-UNKNOWN_TYPES = ("blurred", "point", None)  # a point is no outline
+MAX_NODES = 1000  # of a curve; experts set 10 to 30, the platform resamples to a few hundred
+MAX_SIDE = 4096  # rows or columns; filling needs memory for every row and every point of a curve
+UNKNOWN_TYPES = ("blurred", "point", None)  # a point is not an outline
 FLAGS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 
 
 @dataclass(frozen=True, eq=False)
 class Structure:
-    """What is known of one structure of one image.
+    """Annotation of one structure in one image.
 
     Args:
-        state: "drawn", "absent" (certainly not in the image), or "unknown" (nobody told).
-        nodes: control points, (points, 2), (row, column), in pixels; empty unless drawn.
-        straight: (points - 1,), marks the segments that are straight lines; None where all are curved.
-        remark: what was odd about the label, for a person to read; empty where nothing was.
+        state: "drawn", "absent" (not in the image), or "unknown" (not annotated).
+        nodes: control points, (points, 2), (row, column), in pixels; None unless drawn.
+        straight: marks segments that are straight lines, (points - 1,); None if all are curved.
+        remark: oddity of the label, for people to read; may be empty.
     """
 
     state: Literal["drawn", "absent", "unknown"]
@@ -51,17 +51,14 @@ class Structure:
 
 
 def structures_of(labels: Mapping[str, Any]) -> dict[str, Structure]:
-    """Read the curves of an image from its labels.
+    """Read the `CURVES` of an image from its labels.
 
     Args:
-        labels: by name, `{"type": "curve", "x": "12.3 45.6 ...", "y": "..."}`, perhaps with `straight_segment`, a flag
-            for each node that tells of the segment after it. A list holds several of them; its first curve counts.
-
-    Returns:
-        What is known of each of `CURVES`.
+        labels: by name, `{"type": "curve", "x": "12.3 45.6 ...", "y": "..."}`; `straight_segment` may hold a flag for
+            the segment after each node. Of a list of labels, the first curve is used.
 
     Raises:
-        ValueError: if a label is no object, or its numbers are none or do not fit together; the message names it.
+        ValueError: if a label is malformed; the message names it.
 
     Example:
         >>> known = structures_of({"curve-lv-endo": {"type": "curve", "x": "1 2 3", "y": "4 9 4"}})
@@ -74,7 +71,7 @@ def structures_of(labels: Mapping[str, Any]) -> dict[str, Structure]:
 def _structure(label: Any, name: str) -> Structure:
     instances = label if isinstance(label, list) else [label]
     if not all(isinstance(instance, dict) for instance in instances):
-        raise ValueError(f"{name} is no object with type, x and y.")
+        raise ValueError(f"{name} is not an object with type, x and y.")
     curves = [instance for instance in instances if instance.get("type") == "curve"]
     if not curves:
         types = [instance.get("type") for instance in instances]
@@ -96,7 +93,7 @@ def _structure(label: Any, name: str) -> Structure:
 def _tokens(value: Any, name: str) -> list[Any]:
     tokens = value.split(maxsplit=MAX_NODES) if isinstance(value, str) else value
     if not isinstance(tokens, list) or len(tokens) > MAX_NODES:
-        raise ValueError(f"{name} is no list of at most {MAX_NODES} numbers.")
+        raise ValueError(f"{name} is not a list of at most {MAX_NODES} numbers.")
     return tokens
 
 
@@ -104,11 +101,11 @@ def _numbers(value: Any, name: str) -> list[float]:
     try:
         numbers = [float(token) for token in _tokens(value, name)]
     except (TypeError, OverflowError) as error:
-        raise ValueError(f"{name} holds something else than numbers.") from error
+        raise ValueError(f"{name} has entries that are not numbers.") from error
     except ValueError as error:
         raise ValueError(f"{name}: {str(error)[:80]}") from error
     if not all(map(math.isfinite, numbers)):
-        raise ValueError(f"{name} holds a number that is not finite.")
+        raise ValueError(f"{name} has a number that is not finite.")
     return numbers
 
 
@@ -117,14 +114,14 @@ def _straight(value: Any, nodes: int, name: str) -> NDArray[np.bool_] | None:
         return None
     flags = [FLAGS.get(str(token).lower()) for token in _tokens(value, f"straight_segment of {name}")]
     if None in flags or len(flags) not in (nodes - 1, nodes):
-        raise ValueError(f"straight_segment of {name} is no list of 0 and 1, one for each of its {nodes} nodes.")
+        raise ValueError(f"straight_segment of {name} is not a list of 0 and 1, one for each of its {nodes} nodes.")
     return np.array(flags[: nodes - 1], np.bool_)
 
 
 def unlabelled(structures: Mapping[str, Structure]) -> list[str]:
-    """Name the classes of which an image does not tell where they are.
+    """Return the classes that an image does not annotate.
 
-    The myocardium is known where it lies between two drawn curves, and absent where the whole ventricle is.
+    The myocardium is annotated if both curves of the ventricle are drawn, or both are absent.
 
     Args:
         structures: as from `structures_of`.
@@ -135,25 +132,24 @@ def unlabelled(structures: Mapping[str, Structure]) -> list[str]:
         "lv_myocardium": endocardium == epicardium != "unknown",
         "left_atrium": atrium != "unknown",
     }
-    return [name for name, told in known.items() if not told]
+    return [name for name, annotated in known.items() if not annotated]
 
 
 def annotation(structures: Mapping[str, Structure], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Draw the mask: 1 LV cavity, 2 LV myocardium, 3 left atrium; where they overlap the smaller value stays.
+    """Draw the mask: 1 LV cavity, 2 LV myocardium, 3 left atrium; overlaps keep the smaller value.
 
-    Cavity and atrium are closed by the straight line from their last node to their first, which is the mitral annulus.
-    The myocardium lies between the two curves of the ventricle, which are joined at the annulus.
+    A straight line from the last node to the first, the mitral annulus, closes cavity and atrium. The myocardium is
+    between the two curves of the ventricle, which are joined at the annulus.
 
     Args:
         structures: as from `structures_of`.
         shape: (rows, columns) of the image.
 
     Raises:
-        ValueError: if a curve runs far outside the image or encloses nothing (the message names it), or the image is
-            too large.
+        ValueError: if the image is too large, or a curve runs far outside it or encloses no pixel.
     """
     if max(shape) > MAX_SIDE:
-        raise ValueError(f"the image has {shape[0]} rows and {shape[1]} columns; at most {MAX_SIDE} are drawn on.")
+        raise ValueError(f"the image has {shape[0]} rows and {shape[1]} columns, expected at most {MAX_SIDE}.")
     drawn = {name: _curve(one, name, shape) for name, one in structures.items() if one.state == "drawn"}
     label = np.zeros(shape, np.uint8)
     if LEFT_ATRIUM in drawn:

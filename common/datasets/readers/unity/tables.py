@@ -1,39 +1,38 @@
-"""The files of a copy of Unity Imaging: which are there, and what its labels, view index and pixel sizes say."""
+"""Find the files of a copy of Unity Imaging; read its labels, view index and pixel sizes."""
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...prepared.splits import fold_of
+from ...prepared.layout import fold_of
+from ..tables import check_size, read_columns
 from .curves import CURVES
 
 __all__ = ["Files", "find", "read_entries", "read_spacings", "read_views", "view_of"]
 
-IMAGE = re.compile(r"(?:0\d-)?(([0-9a-f]{64})-\d{4})\.png")  # 1: our name of an image, 2: of its video
+IMAGE = re.compile(r"(?:0\d-)?(([0-9a-f]{64})-\d{4})\.png")  # 1: id of the image, 2: of its video
 VIDEO = re.compile(r"(?:0\d-)?([0-9a-f]{64})")
 LABELS = re.compile(r"labels-(train|tune|ival|all)\.json")
 VIEW = re.compile(r"(?<![a-z0-9])a?([24])[ _-]?c(?:h|hamber)?(?![a-z])")  # A4C, 4CH, apical-4-chamber, unity-a4c-1
-OFFICIAL = {"train": "training", "tune": "validation", "ival": "test"}  # their list -> our fold
-MAX_BYTES = 200 * 1024 * 1024  # of a table; all labels have 6.3 MB when zipped
-MAX_DEPTH = 8  # folders below SOURCE; images lie four below
-MM_PER_PIXEL = (0.01, 5.0)  # what an ultrasound image can have
+OFFICIAL = {"train": "training", "tune": "validation", "ival": "test"}  # official list -> our fold
+MAX_DEPTH = 8  # folders below SOURCE; images are four below
+MM_PER_PIXEL = (0.01, 5.0)  # plausible in an ultrasound image
 
 
 @dataclass(frozen=True)
 class Files:
-    """What a copy of the release holds.
+    """Files of a copy of the release.
 
     Args:
         images: by video and frame, `<64 hex digits>-<4 digits>`.
         labels: by list: "train", "tune", "ival", "all".
-        views: view indices, the newest last.
+        views: view indices, newest last.
         physical: tables of pixel sizes.
     """
 
@@ -44,11 +43,11 @@ class Files:
 
 
 def find(source: Path) -> Files:
-    """Look through a folder; links that lead outside it are not followed.
+    """Search a folder; links that lead out of it are not followed.
 
     Raises:
-        FileNotFoundError: if it holds no labels or no images.
-        ValueError: if it holds the same list of labels twice.
+        FileNotFoundError: if it has no labels or no images.
+        ValueError: if it has the same list of labels twice.
     """
     root, files = source.resolve(), Files()
     for folder, below, names in os.walk(root):
@@ -72,8 +71,8 @@ def find(source: Path) -> Files:
     for found, what in ((files.labels, "labels-train.json or labels-all.json"), (files.images, "png-cache/**/*.png")):
         if not found:
             raise FileNotFoundError(
-                f"{source} holds no {what}; SOURCE is the folder of the unpacked labels and png-cache. "
-                "Links that lead outside it are not followed."
+                f"{source} has no {what}; SOURCE is the folder with the unpacked labels and png-cache. "
+                "Links that lead out of it are not followed."
             )
     files.views.sort(key=lambda path: path.name)  # the name ends in a date
     return files
@@ -86,11 +85,11 @@ def read_entries(paths: Mapping[str, Path]) -> tuple[dict[str, dict[str, Any]], 
         paths: by list, as in `Files.labels`.
 
     Returns:
-        The labels of each image, `CURVES` alone; the fold of each video, less those that several official lists name;
-        and the names that are left out, with reasons.
+        The `CURVES` of each image; the fold of each video that is in one official list at most; the names that are
+        left out, with reasons.
 
     Raises:
-        ValueError: if a file is too large or no JSON object.
+        ValueError: if a file is too large or not a JSON object.
     """
     entries: dict[str, dict[str, Any]] = {}
     skipped: dict[str, str] = {}
@@ -100,7 +99,7 @@ def read_entries(paths: Mapping[str, Path]) -> tuple[dict[str, dict[str, Any]], 
             image = IMAGE.fullmatch(name)
             labels = entry.get("labels") if isinstance(entry, dict) else None
             if image is None:
-                skipped[f"{name[:100]!a}"] = f"no name of an image, in {paths[key].name}"
+                skipped[f"{name[:100]!a}"] = f"not the name of an image, in {paths[key].name}"
             elif not isinstance(labels, dict):
                 skipped[image[1]] = f"it has no labels, in {paths[key].name}"
             else:
@@ -111,13 +110,13 @@ def read_entries(paths: Mapping[str, Path]) -> tuple[dict[str, dict[str, Any]], 
 
 
 def read_views(paths: Sequence[Path]) -> dict[str, str]:
-    """Read the view of each image, in the words of the view index; a later table overrules an earlier one."""
-    rows = _rows(paths, "file", "view")
+    """Read the view of each image, in the words of the view index; later tables override earlier ones."""
+    rows = (row for path in paths for _, row in read_columns(path, "file", "view"))
     return {image[1]: view.strip() for file, view in rows if (image := IMAGE.fullmatch(file.strip()))}
 
 
 def view_of(words: str) -> str | None:
-    """Recognise the apical views with two and four chambers.
+    """Recognise the apical two- and four-chamber views.
 
     Example:
         >>> view_of("unity-a4c-1"), view_of("Apical 2 chamber"), view_of("plax")
@@ -128,9 +127,10 @@ def view_of(words: str) -> str | None:
 
 
 def read_spacings(paths: Sequence[Path]) -> dict[str, tuple[float, float] | None]:
-    """Read the size of the pixels of each video, mm, (row, column); None where it cannot be one."""
+    """Read the spacing of each video, mm per pixel, (row, column); None where it is implausible."""
     spacings: dict[str, tuple[float, float] | None] = {}
-    for name, *deltas in _rows(paths, "FileHash", "PhysicalDeltaY", "PhysicalDeltaX"):
+    rows = (row for path in paths for _, row in read_columns(path, "FileHash", "PhysicalDeltaY", "PhysicalDeltaX"))
+    for name, *deltas in rows:
         if video := VIDEO.fullmatch(name.strip()):
             try:
                 row, column = (10 * float(delta) for delta in deltas)  # the table has cm
@@ -142,32 +142,11 @@ def read_spacings(paths: Sequence[Path]) -> dict[str, tuple[float, float] | None
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    _check(path)
+    check_size(path)
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not readable JSON ({error}); unpack it again.") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} is no JSON object with an entry for each image; unpack it again.")
+        raise ValueError(f"{path} is not a JSON object with an entry for each image; unpack it again.")
     return content
-
-
-def _rows(paths: Sequence[Path], *columns: str) -> Iterator[list[str]]:
-    for path in paths:
-        _check(path)
-        try:
-            with path.open(newline="", encoding="utf-8-sig") as file:
-                reader = csv.DictReader(file)
-                if missing := set(columns) - set(reader.fieldnames or ()):
-                    raise ValueError(f"it has no column {sorted(missing)}")
-                for row in reader:
-                    yield [row[column] or "" for column in columns]  # None where a row is short
-        except (ValueError, csv.Error) as error:
-            raise ValueError(f"{path} cannot be read as a table: {error}.") from error
-
-
-def _check(path: Path) -> None:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing or no file.")
-    if (size := path.stat().st_size) > MAX_BYTES:
-        raise ValueError(f"{path} has {size} bytes, read are at most {MAX_BYTES}. Is it the right file?")

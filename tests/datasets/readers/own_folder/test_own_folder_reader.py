@@ -1,4 +1,4 @@
-"""A folder of one's own, described by a naming pattern or by a table."""
+"""Your own folder, described by naming patterns or by a table."""
 
 import json
 from pathlib import Path
@@ -9,10 +9,9 @@ import pytest
 import yaml
 from own_folder import COLUMNS, ROWS, describe, mask, picture, scan, tabulate, write_clinic
 
-from common.datasets.prepared.layout import read_datalist, read_provenance
+from common.datasets.prepared.layout import fold_of, read_datalist, read_provenance
 from common.datasets.prepared.preparation import prepare
 from common.datasets.prepared.source import Source
-from common.datasets.prepared.splits import fold_of
 from common.datasets.readers.own_folder.reader import folder
 
 
@@ -31,7 +30,7 @@ def items(source: Source) -> dict[str, dict[str, Any]]:
     return {job.id: dict(job.item) for job in source.jobs}
 
 
-def test_a_naming_pattern_finds_images_masks_and_what_names_tell(clinic: Path):
+def test_a_naming_pattern_finds_images_masks_and_fields(clinic: Path):
     found = folder(clinic, describe(clinic))
     assert items(found) == {
         f"images_{patient}_4CH_{phase}": {
@@ -51,7 +50,7 @@ def test_a_naming_pattern_finds_images_masks_and_what_names_tell(clinic: Path):
     assert frame.spacing is None
 
 
-def test_the_line_for_the_bundle_says_what_the_values_stand_for(clinic: Path):
+def test_the_line_for_the_bundle_has_the_label_sets(clinic: Path):
     found = folder(clinic, describe(clinic))
     expected = {"clinic": [["background", "left_atrium"], ["lv_cavity"], ["lv_myocardium"]]}
     assert found.label_sets == expected
@@ -59,7 +58,7 @@ def test_the_line_for_the_bundle_says_what_the_values_stand_for(clinic: Path):
     assert yaml.safe_load(found.facts["bundle_line"]) == expected
 
 
-def test_what_is_found_is_prepared(clinic: Path, tmp_path: Path):
+def test_your_own_folder_is_prepared(clinic: Path, tmp_path: Path):
     prepare(folder(clinic, describe(clinic, spacing=[0.3, 0.15])), tmp_path / "out", size=16, workers=1)
     prepared = read_datalist(tmp_path / "out")
     assert [item["patient"] for item in prepared] == ["p_1", "p_1", "p_2", "p_2"]
@@ -78,7 +77,7 @@ def test_values_with_gaps_are_renumbered_in_their_order(clinic: Path):
     assert found.label_sets == {"clinic": [["background"], ["lv_cavity"], ["left_atrium"]]}
 
 
-def test_a_name_may_stand_in_folders_and_more_than_once(clinic: Path):
+def test_a_placeholder_may_occur_in_folders_and_more_than_once(clinic: Path):
     picture(clinic / "site_a" / "x" / "x.png", scan())
     picture(clinic / "site_a" / "x" / "y.png", scan())
     picture(clinic / "site_a" / "x" / "x_seg.png", mask(0, 1))
@@ -89,7 +88,7 @@ def test_a_name_may_stand_in_folders_and_more_than_once(clinic: Path):
     assert (item["site"], item["patient"], item["view"], item["phase"]) == ("site_a", "x", None, None)
 
 
-def test_a_mask_beside_its_image_is_no_image(clinic: Path):
+def test_a_mask_beside_its_image_is_not_taken_for_an_image(clinic: Path):
     for name in ("a.png", "b.png"):
         picture(clinic / name, scan())
     picture(clinic / "a_mask.png", mask(0, 1))
@@ -98,7 +97,7 @@ def test_a_mask_beside_its_image_is_no_image(clinic: Path):
     assert found.skipped == {"b.png": "label b_mask.png is missing"}
 
 
-def test_the_frame_in_the_name_of_a_still_is_told(clinic: Path):
+def test_the_frame_in_the_name_of_a_still_becomes_a_field(clinic: Path):
     picture(clinic / "x_017.png", scan())
     picture(clinic / "x_017_mask.png", mask(0, 1))
     files = {"image": "{patient}_{frame}.png", "label": "{patient}_{frame}_mask.png"}
@@ -117,7 +116,7 @@ def test_an_unknown_view_is_left_out(clinic: Path):
     }
 
 
-def test_a_table_tells_what_names_do_not(clinic: Path):
+def test_a_table_provides_fields_that_names_lack(clinic: Path):
     description = tabulate(
         clinic,
         "image,label,patient,view,phase,fold,ef,age,sex,unlabelled,born,device",
@@ -154,7 +153,7 @@ def test_a_table_is_read_as_spreadsheets_write_it(clinic: Path, delimiter: str, 
     np.testing.assert_array_equal(found.jobs[0].read().image, scan())
 
 
-def test_frames_of_one_clip_are_told_apart(clinic: Path):
+def test_frames_of_one_clip_are_separate_images(clinic: Path):
     clip = np.stack([scan(0), scan(50), scan(100)])
     metaimage(clinic / "clip.mha", clip, 1.0, 0.3, 0.15)
     metaimage(clinic / "masks.mha", np.stack([mask(0, 1), mask(0, 2)]), 1.0, 0.3, 0.15)
@@ -172,28 +171,28 @@ def test_frames_of_one_clip_are_told_apart(clinic: Path):
     assert second.read().spacing == pytest.approx((0.3, 0.15))
 
 
-def test_an_image_without_patient_is_its_own_and_that_is_said(clinic: Path):
+def test_an_image_without_patient_counts_as_a_patient_and_this_is_recorded(clinic: Path):
     line = "images/p_1_4CH_ED.png,masks/p_1_4CH_ED_mask.png"
     found = folder(clinic, tabulate(clinic, "image,label", line))
     assert found.jobs[0].item["patient"] == found.jobs[0].id
-    assert "count as patients of their own" in found.facts["patients"]
+    assert "images without patient count as patients of their own" in found.facts["patients"]
     assert "patients" not in folder(clinic, describe(clinic)).facts
 
 
 @pytest.mark.parametrize(
     ("image", "label", "reason"),
     [
-        ("../secret.png", "masks/p_1_4CH_ED_mask.png", "image ../secret.png leaves SOURCE"),
-        ("images/p_1_4CH_ED.png", "{root}/secret.png", "label {root}/secret.png leaves SOURCE"),
-        ("link.png", "masks/p_1_4CH_ED_mask.png", "image link.png leaves SOURCE"),
-        ("outside/secret.png", "masks/p_1_4CH_ED_mask.png", "image outside/secret.png leaves SOURCE"),
+        ("../secret.png", "masks/p_1_4CH_ED_mask.png", "image ../secret.png is outside SOURCE"),
+        ("images/p_1_4CH_ED.png", "{root}/secret.png", "label {root}/secret.png is outside SOURCE"),
+        ("link.png", "masks/p_1_4CH_ED_mask.png", "image link.png is outside SOURCE"),
+        ("outside/secret.png", "masks/p_1_4CH_ED_mask.png", "image outside/secret.png is outside SOURCE"),
         ("loop.png", "masks/p_1_4CH_ED_mask.png", "image loop.png is missing"),
         ("images", "masks/p_1_4CH_ED_mask.png", "image images is missing"),
         ("images/p_9.png", "masks/p_1_4CH_ED_mask.png", "image images/p_9.png is missing"),
-        ("images/p_1_4CH_ED.png", "", "no label is named"),
+        ("images/p_1_4CH_ED.png", "", "label is not given"),
     ],
 )
-def test_what_is_missing_or_outside_is_left_out_with_its_reason(clinic: Path, image: str, label: str, reason: str):
+def test_missing_and_outside_files_are_left_out_with_reasons(clinic: Path, image: str, label: str, reason: str):
     root = clinic.parent
     picture(root / "secret.png", scan())
     (clinic / "link.png").symlink_to(root / "secret.png")
@@ -205,7 +204,7 @@ def test_what_is_missing_or_outside_is_left_out_with_its_reason(clinic: Path, im
     assert found.skipped == {"cases.csv, line 2": reason.format(root=root)}
 
 
-def test_a_folder_that_is_linked_into_the_source_is_not_searched(clinic: Path):
+def test_a_folder_linked_into_the_source_is_not_searched(clinic: Path):
     picture(clinic.parent / "elsewhere" / "p_3_4CH_ED.png", scan())
     (clinic / "more").symlink_to(clinic.parent / "elsewhere")
     files = {"image": "{part}/{patient}_{view}_{phase}.png", "label": "masks/{patient}_{view}_{phase}_mask.png"}
@@ -216,20 +215,20 @@ def read_first(clinic: Path, **changes: Any) -> None:
     folder(clinic, describe(clinic, **changes)).jobs[0].read()
 
 
-def test_a_value_that_the_description_does_not_name_is_told(clinic: Path):
+def test_a_value_that_the_description_lacks_is_an_error(clinic: Path):
     picture(clinic / "masks" / "p_1_4CH_ED_mask.png", mask(0, 1, 3, 9))
-    message = r"p_1_4CH_ED_mask\.png holds the annotation values \[3, 9\]; the description names \[0, 1, 2\]"
+    message = r"p_1_4CH_ED_mask\.png has the annotation values \[3, 9\], expected values among \[0, 1, 2\]"
     with pytest.raises(ValueError, match=message):
         read_first(clinic)
 
 
-def test_a_mask_of_another_shape_is_told(clinic: Path):
+def test_a_mask_of_another_shape_is_an_error(clinic: Path):
     picture(clinic / "masks" / "p_1_4CH_ED_mask.png", mask(0, 1)[:-1])
     with pytest.raises(ValueError, match=r"p_1_4CH_ED_mask\.png has shape \(23, 32\), its image \(24, 32\)"):
         read_first(clinic)
 
 
-def test_spacings_that_contradict_are_told(clinic: Path):
+def test_contradicting_spacings_are_an_error(clinic: Path):
     metaimage(clinic / "a.mha", scan(), 0.3, 0.15)
     metaimage(clinic / "a_mask.mha", mask(0, 1), 0.3, 0.3)
     files = {"image": "{patient}.mha", "label": "{patient}_mask.mha"}
@@ -241,7 +240,7 @@ def test_spacings_that_contradict_are_told(clinic: Path):
     read_first(clinic, files=files, spacing=[0.3, 0.15])
 
 
-def test_the_spacing_of_a_row_comes_before_that_of_the_description(clinic: Path):
+def test_the_spacing_in_a_row_overrides_that_of_the_description(clinic: Path):
     lines = [f"images/p_{n}_4CH_ED.png,masks/p_{n}_4CH_ED_mask.png,{cells}" for n, cells in ((1, "0.1,0.2"), (2, ","))]
     header = "image,label,spacing_row,spacing_column"
     first, second = folder(clinic, tabulate(clinic, header, *lines, spacing=[0.5, 0.6])).jobs

@@ -1,0 +1,47 @@
+"""Read an image and the mask that annotates it from two files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..files.images import read_annotation, read_grey
+from ..prepared.source import Frame
+
+__all__ = ["read_image_and_mask"]
+
+
+def read_image_and_mask(
+    image: Path,
+    mask: Path,
+    values: Sequence[int],
+    frame: int | None = None,
+    mask_frame: int | None = None,
+    described: tuple[float, float] | None = None,
+) -> Frame:
+    """Read one annotated image; its annotation values become 0, 1, 2, ... in the order of `values`.
+
+    Args:
+        image: file of grey values.
+        mask: file of annotation values.
+        values: allowed annotation values, ascending.
+        frame: 0-based, in an image file of several; None expects a single one.
+        mask_frame: likewise in the mask file.
+        described: mm per pixel, (row, column), for files without spacing; None if unknown.
+
+    Raises:
+        ValueError: if a file cannot be read, image and mask disagree in shape or spacing, or the mask has other values.
+    """
+    grey, spacing = read_grey(image, frame)
+    annotation, mask_spacing = read_annotation(mask, mask_frame)
+    if grey.shape != annotation.shape:
+        raise ValueError(f"{mask} has shape {annotation.shape}, its image {grey.shape}.")
+    for other, name in ((mask_spacing, mask), (described, "the description")):
+        if spacing and other and not np.allclose(spacing, other, rtol=1e-3):
+            raise ValueError(f"{image} has spacing {spacing} mm, {name} {other} mm. Correct one of them.")
+        spacing = spacing or other
+    if unknown := sorted(set(np.unique(annotation).tolist()) - set(values)):
+        raise ValueError(f"{mask} has the annotation values {unknown}, expected values among {list(values)}.")
+    return Frame(grey, np.searchsorted(values, annotation).astype(np.uint8), spacing)
