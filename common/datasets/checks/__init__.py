@@ -1,1 +1,1 @@
-"""Quality of annotations: leaks, damage and implausible structures in prepared folders."""
+"""Checks of prepared folders: leaks between folds, damaged files, implausible annotations."""

@@ -1,21 +1,20 @@
-"""The check of prepared datasets before a training.
+"""Check prepared datasets before training.
 
-    error      training on it would be wrong: a patient in two folds, an unknown annotation value, a broken file
-    warning    suspicious: look at it
+    error      training would be wrong: a patient in two folds, an unknown annotation value, a broken file
+    warning    suspicious
     note       worth knowing
 
-Every PNG is read once; what is kept of an image are a few numbers, never its pixels.
+Every PNG is read once; only a few numbers per image stay in memory.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
 import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,26 +22,28 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ...identity import digest
 from ..prepared.layout import DATALIST, FOLDS, PROVENANCE, read_datalist, read_pixels, read_provenance
+from ..prepared.source import spacing_of
 from .finding import KINDS, SEVERITIES, CheckedImage, Finding, structures
 from .image_facts import measure
 from .rules import RULES
 
 __all__ = ["Coverage", "Report", "check"]
 
-LEFT_OUT = 0.05  # share of the images that may be missing without a warning
+LEFT_OUT = 0.05  # fraction of the images that may be missing without a warning
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much one fold of a dataset holds, over all folders.
+    """Size of one fold of a dataset, over all folders.
 
     Args:
         dataset: name.
         fold: one of `FOLDS`.
-        patients: in the fold.
-        images: in the fold.
-        annotating: for each structure the number of images that tell it apart, visible or not.
+        patients: number in the fold.
+        images: number in the fold.
+        annotating: for each structure, the number of images that annotate it, visible or not.
     """
 
     dataset: str
@@ -54,11 +55,11 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Report:
-    """What the check of some folders found.
+    """Result of a check.
 
     Args:
         licences: of each folder.
-        coverage: a row for each dataset and fold.
+        coverage: one row per dataset and fold.
         findings: in the order of `KINDS`.
     """
 
@@ -73,7 +74,7 @@ class Report:
 
     @property
     def classes(self) -> list[str]:
-        """The structures that some dataset annotates."""
+        """Structures that some dataset annotates."""
         return list(dict.fromkeys(name for row in self.coverage for name in row.annotating))
 
     @property
@@ -84,7 +85,7 @@ class Report:
 
     @property
     def by_kind(self) -> dict[str, list[Finding]]:
-        """Findings of each kind that occurs, errors first."""
+        """Findings of each kind, errors first."""
         groups: dict[str, list[Finding]] = {}
         for finding in self.findings:
             groups.setdefault(finding.kind, []).append(finding)
@@ -92,20 +93,20 @@ class Report:
 
 
 def check(folders: Sequence[Path]) -> Report:
-    """Check prepared folders, each for itself and against each other.
+    """Check prepared folders, individually and against each other.
 
     Args:
-        folders: prepared folders; one that is given twice counts once.
+        folders: prepared folders; duplicates count once.
 
     Returns:
-        The report; `report.counts["error"]` is 0 if training on the folders is sound.
+        The report; `report.counts["error"]` is 0 if the folders can be used for training.
 
     Raises:
         FileNotFoundError: if a folder is not a prepared one.
-        ValueError: if there is no folder, or datalist or provenance cannot be read.
+        ValueError: if there is no folder, or a datalist or provenance cannot be read.
     """
     if not folders:
-        raise ValueError("no folder to check; name one or more prepared folders.")
+        raise ValueError("no folder to check; give one or more prepared folders.")
     images: list[CheckedImage] = []
     findings: list[Finding] = []
     licences: dict[Path, str] = {}
@@ -118,33 +119,33 @@ def check(folders: Sequence[Path]) -> Report:
         findings += [*unusable, *broken, *_of_the_folder(folder, checked, provenance, bool(unusable or broken))]
     coverage = _coverage(images)
     findings += [finding for rule in RULES for finding in rule(images)]
-    findings += _of_the_folds(coverage, images)
+    findings += _of_the_folds(coverage)
     kinds = list(KINDS)
     return Report(licences, coverage, sorted(findings, key=lambda finding: kinds.index(finding.kind)))
 
 
 def _items(folder: Path) -> tuple[list[dict[str, Any]], list[Finding]]:
-    """Read the datalist; set aside the items that no training could use or that lead out of the folder."""
+    """Read the datalist; separate the items that are unusable or lead out of the folder."""
     try:
         everything = read_datalist(folder)
     except (KeyError, TypeError) as error:
         raise ValueError(
-            f"{folder / DATALIST} is no list of items with image, label and fold ({error!r}); "
+            f"{folder / DATALIST} is not a list of items with image, label and fold ({error!r}); "
             "prepare the dataset again."
         ) from error
     items, findings = [], []
     for item in everything:
         reason = ""
         if not all(isinstance(item.get(key), str) for key in ("dataset", "patient")):
-            reason = "dataset or patient is no name"
+            reason = "dataset or patient is not a name"
         elif not all(isinstance(item.get(key), str | None) for key in ("view", "phase")):
             reason = "view or phase is neither a name nor null"
-        elif item["fold"] not in FOLDS:
-            reason = f"fold is {item['fold']!r}, must be one of {list(FOLDS)}"
+        elif item.get("fold") not in FOLDS:
+            reason = f"fold is {item.get('fold')!r}, expected one of {list(FOLDS)}"
         elif not all(Path(item[key]).is_relative_to(folder.resolve()) for key in ("image", "label")):
-            reason = "image or label lies outside the folder"
+            reason = "image or label is outside the folder"
         if reason:
-            findings.append(Finding("unusable item", folder, f"{folder.name}/{Path(item['image']).stem}: {reason}"))
+            findings.append(Finding("unusable item", f"{folder.name}/{Path(item['image']).stem}: {reason}"))
         else:
             items.append(item)
     return items, findings
@@ -156,19 +157,21 @@ def _read(
     size, label_sets = provenance.get("size"), provenance.get("label_sets", {})
     if not isinstance(size, int) or not isinstance(label_sets, dict):
         raise ValueError(
-            f"{folder / PROVENANCE} tells no size of the images or no label sets; prepare the dataset again."
+            f"{folder / PROVENANCE} has no valid size of the images or label sets; prepare the dataset again."
         )
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         read = pool.map(partial(_checked, folder=folder, size=size, label_sets=label_sets), items)
         done = list(tqdm(read, total=len(items), desc=f"check {folder.name}", unit=" images"))
-    broken = [Finding("unusable file", folder, reason, [image]) for image, reason in done if reason]
+    broken = [Finding("unusable file", reason, [image]) for image, reason in done if reason]
     return [image for image, _ in done], broken
 
 
 def _checked(
     item: dict[str, Any], folder: Path, size: int, label_sets: Mapping[str, Sequence[Sequence[str]]]
 ) -> tuple[CheckedImage, str]:
-    sets, spacing = label_sets.get(item["dataset"], ()), _spacing(item.get("spacing"))
+    sets, spacing = label_sets.get(item["dataset"], ()), None
+    with suppress(ValueError):
+        spacing = spacing_of(item.get("spacing"))
     try:
         image, label = (read_pixels(item[key], size) for key in ("image", "label"))
     except (ValueError, OSError) as error:
@@ -176,31 +179,23 @@ def _checked(
     return CheckedImage(folder, item, sets, spacing, measure(image, label, item, structures(sets), spacing)), ""
 
 
-def _spacing(told: object) -> tuple[float, float] | None:
-    try:
-        row, column = (float(step) for step in told)  # type: ignore[attr-defined]
-    except (TypeError, ValueError):
-        return None
-    return (row, column) if 0 < row < math.inf and 0 < column < math.inf else None
-
-
 def _of_the_folder(
     folder: Path, images: Sequence[CheckedImage], provenance: Mapping[str, Any], incomplete: bool
 ) -> Iterator[Finding]:
     digests = sorted(image.facts.content for image in images if image.facts)
-    if not incomplete and hashlib.sha256("".join(digests).encode()).hexdigest() != provenance.get("checksum"):
-        text = f"{folder.name}: images, annotations or datalist are not those that its checksum was made of"
-        yield Finding("changed content", folder, text)
+    if not incomplete and digest(*digests) != provenance.get("checksum"):
+        yield Finding("changed content", f"{folder.name}: images, annotations or datalist do not match the checksum")
     for dataset in dict.fromkeys(image.item["dataset"] for image in images if not image.label_sets):
-        yield Finding("label sets unknown", folder, f"{folder / PROVENANCE} has no label sets of {dataset}")
+        yield Finding("label sets unknown", f"{folder / PROVENANCE} has no label sets of {dataset}")
     skipped = provenance.get("skipped", {})
-    share = len(skipped) / (len(skipped) + len(images))
-    if share > LEFT_OUT:
-        # names and numbers differ from image to image, the reason is the rest
+    fraction = len(skipped) / (len(skipped) + len(images))
+    if fraction > LEFT_OUT:
+        # without names and numbers, equal reasons of different images are equal texts
         reasons = Counter(re.sub(r"\S*[\d/]\S*", "…", str(reason)) for reason in skipped.values())
-        told = "; ".join(f"{reason}: {count}" for reason, count in reasons.most_common(3))
-        text = f"{folder.name}: {len(skipped)} images, {share:.0%} of the source ({told})"
-        yield Finding("much was left out", folder, text)
+        most = "; ".join(f"{reason}: {count}" for reason, count in reasons.most_common(3))
+        yield Finding(
+            "much was left out", f"{folder.name}: {len(skipped)} images, {fraction:.0%} of the source ({most})"
+        )
 
 
 def _coverage(images: Sequence[CheckedImage]) -> list[Coverage]:
@@ -216,12 +211,11 @@ def _coverage(images: Sequence[CheckedImage]) -> list[Coverage]:
     return rows
 
 
-def _of_the_folds(coverage: Sequence[Coverage], images: Sequence[CheckedImage]) -> Iterator[Finding]:
-    folders = {image.item["dataset"]: image.folder for image in reversed(images)}
+def _of_the_folds(coverage: Sequence[Coverage]) -> Iterator[Finding]:
     for row in coverage:
         if not row.images:
-            yield Finding("fold missing", folders[row.dataset], f"{row.dataset} has no image in the fold {row.fold}")
+            yield Finding("fold missing", f"{row.dataset} has no image in the fold {row.fold}")
         for name, count in row.annotating.items():
             if row.images and not count:
                 text = f"{row.dataset}: none of {row.images} images in the fold {row.fold} annotates {name}"
-                yield Finding("class missing from a fold", folders[row.dataset], text)
+                yield Finding("class missing from a fold", text)

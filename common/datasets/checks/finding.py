@@ -1,4 +1,4 @@
-"""What the check of prepared datasets reports: findings of a kind, and how much is annotated where."""
+"""Findings of the check of prepared datasets, with their severity and remedy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 AGAIN = "prepare the dataset again"
 LOOK = "look at the annotation"
-KINDS: dict[str, tuple[Severity, str]] = {  # kind: severity and cure, in the order of the report
+KINDS: dict[str, tuple[Severity, str]] = {  # kind: severity and remedy, in the order of the report
     "unusable item": ("error", AGAIN),
     "unusable file": ("error", AGAIN),
     "changed content": ("error", f"{AGAIN}, or restore the files that were prepared"),
@@ -24,38 +24,38 @@ KINDS: dict[str, tuple[Severity, str]] = {  # kind: severity and cure, in the or
     "image in two folds": ("error", "keep one copy, or put its patients into one fold"),
     "unknown annotation value": ("error", "correct the annotation, or let the reader's label sets name the value"),
     "values unlike the datalist's": ("error", AGAIN),
-    "image twice in a fold": ("warning", "keep one copy: it counts twice, and the patients may be one person"),
-    "one image for ED and ES": ("warning", "look up the frame numbers of the two phases"),
+    "image twice in a fold": ("warning", "keep one copy: it counts twice, and the patients may be the same person"),
+    "one image for ED and ES": ("warning", "check the frame numbers of the two phases"),
     "blank image": ("warning", "look at the source; leave the image out"),
     "empty annotation": ("warning", "leave the image out, or list its classes under `unlabelled`"),
     "structure in pieces": ("warning", LOOK),
     "hole in the LV cavity": ("warning", LOOK),
     "LV cavity at the image border": ("warning", f"{LOOK}; the LV may be cut off"),
-    "upside down": ("warning", "let the reader flip the image: the transducer belongs at the top"),
+    "upside down": ("warning", "flip the image in the reader: the transducer belongs at the top"),
     "annotation outside the sector": ("warning", f"{LOOK} and at the sector: one of them may be misplaced"),
-    "ED smaller than ES": ("warning", "look whether the two phases are exchanged"),
+    "ED smaller than ES": ("warning", "check whether the two phases are exchanged"),
     "implausible spacing": ("warning", "correct the mm per pixel: every volume depends on it"),
-    "fold missing": ("warning", "if that is not intended, give the dataset a split"),
+    "fold missing": ("warning", "unless intended, give the dataset a split"),
     "class missing from a fold": ("warning", "it is not learnt or measured there; move patients between the folds"),
-    "much was left out": ("warning", "mend the source and prepare it again, or make sure that the loss is no bias"),
-    "label sets unknown": ("note", f"its values and structures are not checked; {AGAIN}, which records them"),
-    "image like another patient's": ("note", "look whether one is a copy of the other, or the patients one person"),
-    "structure absent": ("note", "if it is in the picture but not drawn, list it under `unlabelled`"),
+    "much was left out": ("warning", "repair the source and prepare it again, or make sure that this causes no bias"),
+    "label sets unknown": ("note", f"its values and structures are not checked; {AGAIN} to record them"),
+    "image like another patient's": ("note", "check whether one is a copy, or both patients are the same person"),
+    "structure absent": ("note", "if it is visible but not drawn, list it under `unlabelled`"),
     "unusual LV area": ("note", LOOK),
-    "spacing missing": ("note", "areas and volumes have no unit there; an ejection fraction needs none"),
+    "spacing missing": ("note", "areas and volumes have no unit there; ejection fractions need none"),
 }
 
 
 @dataclass(frozen=True, eq=False)
 class CheckedImage:
-    """An item of a datalist and what was found out about its files.
+    """An item of a datalist and the facts measured on its files.
 
     Args:
         folder: the prepared folder.
         item: of the datalist, with absolute paths.
-        label_sets: what each annotation value may stand for; empty where that is unknown.
-        spacing: mm per pixel, (row, column); None where it is unknown or makes no sense.
-        facts: of image and annotation; None where the files cannot be used.
+        label_sets: classes that each annotation value may stand for; empty if unknown.
+        spacing: mm per pixel, (row, column); None if unknown or invalid.
+        facts: of image and annotation; None if the files cannot be used.
     """
 
     folder: Path
@@ -66,7 +66,7 @@ class CheckedImage:
 
     @property
     def name(self) -> str:
-        """Folder and file."""
+        """Folder and file name."""
         return f"{self.folder.name}/{Path(self.item['image']).stem}"
 
     @property
@@ -76,44 +76,37 @@ class CheckedImage:
 
     @property
     def annotated(self) -> list[str]:
-        """The structures that this image tells apart."""
+        """The structures that this image annotates, visible or not."""
         unlabelled = self.item.get("unlabelled") or ()
         return [name for name in structures(self.label_sets) if " or " not in name and name not in unlabelled]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was found.
+    """A defect or oddity.
 
     Args:
-        kind: one of `KINDS`, which knows its severity and cure.
-        folder: the prepared folder.
-        text: what was found, and where.
-        images: the images concerned; none if the finding is of a dataset.
+        kind: one of `KINDS`.
+        text: names the culprit and describes it.
+        images: the images concerned; empty if the finding concerns a dataset.
 
     Example:
-        >>> Finding("blank image", Path("out"), "out/patient1 is blank").sentence
-        'out/patient1 is blank: look at the source; leave the image out.'
+        >>> Finding("blank image", "out/patient1 has one grey value").severity
+        'warning'
     """
 
     kind: str
-    folder: Path
     text: str
     images: Sequence[CheckedImage] = ()
 
     @property
     def severity(self) -> Severity:
-        """How bad it is."""
+        """One of `SEVERITIES`."""
         return KINDS[self.kind][0]
-
-    @property
-    def sentence(self) -> str:
-        """Culprit and cure."""
-        return f"{printable(self.text)}: {KINDS[self.kind][1]}."
 
 
 def structures(label_sets: Sequence[Sequence[str]]) -> dict[str, list[int]]:
-    """Return the annotation values that stand for a structure, or for one of several.
+    """Return the annotation values of each structure, or of structures that share a value.
 
     Example:
         >>> structures([["background", "left_atrium"], ["lv_cavity"], ["lv_cavity", "lv_myocardium"]])
@@ -127,7 +120,7 @@ def structures(label_sets: Sequence[Sequence[str]]) -> dict[str, list[int]]:
 
 
 def printable(text: str) -> str:
-    r"""Return the text with control characters replaced: names come from strangers and terminals obey.
+    r"""Return the text with control characters replaced: names are untrusted, and terminals execute them.
 
     Example:
         >>> printable("patient\x1b[2J1") == "patient\ufffd[2J1"

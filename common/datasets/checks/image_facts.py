@@ -1,8 +1,7 @@
-"""What the check of a prepared dataset knows of one image: digests and the geometry of the annotated structures."""
+"""Measure one prepared image: digests, and the geometry of its annotated structures."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +11,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 from scipy.spatial import ConvexHull
+from scipy.spatial.distance import pdist
 
 from ...contours import fill
+from ...identity import digest
 from ..prepared.layout import image_digest
 
 __all__ = ["CRUMB", "ImageFacts", "Region", "measure"]
 
-CRUMB = 0.005  # share of a structure; the resampling leaves components of up to 0.001 in the phantom, none in CAMUS
+CRUMB = 0.005  # fraction of a structure; resampling leaves components of up to 0.001 in the phantom, none in CAMUS
 EIGHT = np.ones((3, 3))  # pixels that touch at a corner are connected: resampling thins the myocardium
 
 
@@ -29,12 +30,12 @@ class Region:
     Args:
         area: pixels.
         height: of the centroid, 0 at the bottom of the image, 1 at the top.
-        pieces: 8-connected components that hold more than 0.5 % of the area.
-        largest: share of the area that the largest component holds.
-        hole: share of the area that is enclosed but not annotated.
+        pieces: 8-connected components with more than 0.5 % of the area.
+        largest: fraction of the area in the largest component.
+        hole: enclosed but not annotated, fraction of the area.
         at_border: it touches the edge of the image.
-        outside: share of the area outside the convex hull of what is not black.
-        length: mm, its longest extent in any direction; NaN without spacing.
+        outside: fraction of the area outside the convex hull of non-black pixels.
+        length: longest extent in any direction, mm; NaN without spacing.
     """
 
     area: int
@@ -52,18 +53,18 @@ class ImageFacts:
     """One image and its annotation.
 
     Args:
-        size: pixels a side.
-        pixels: SHA-256 of the image.
-        content: SHA-256 of image, annotation and item, as the preparation computes it.
-        fingerprint: 16x16 difference hash, uint64 (4,): it survives compression, noise and resizing.
+        size: rows and columns.
+        pixels: digest of the image.
+        content: digest of image, annotation and item, as in the preparation.
+        fingerprint: 16x16 difference hash, uint64 (4,), robust to compression, noise and resizing.
         blank: all pixels of the image are equal.
         values: annotation values present, ascending.
-        outside: share of the annotation outside the convex hull of what is not black.
+        outside: fraction of the annotation outside the convex hull of non-black pixels.
         regions: the structures that are present.
     """
 
     size: int
-    pixels: bytes
+    pixels: str
     content: str
     fingerprint: NDArray[np.uint64]
     blank: bool
@@ -101,29 +102,29 @@ def measure(
     thumbnail = np.asarray(Image.fromarray(image).resize((17, 16), Image.Resampling.BOX))
     return ImageFacts(
         size=len(image),
-        pixels=hashlib.sha256(image.tobytes()).digest(),
+        pixels=digest(image.tobytes()),
         content=image_digest(image, label, item),
         fingerprint=np.packbits(thumbnail[:, 1:] > thumbnail[:, :-1]).view(np.uint64),
         blank=bool(image.min() == image.max()),
         values=tuple(np.flatnonzero(np.bincount(label.ravel())).tolist()),
-        outside=_share(drawn & ~inside, drawn),
+        outside=_fraction(drawn & ~inside, drawn),
         regions={name: _region(mask, inside, spacing) for name, mask in masks.items() if mask.any()},
     )
 
 
-def _share(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> float:
+def _fraction(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> float:
     return int(part.sum()) / max(1, int(whole.sum()))
 
 
 def _rim(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the first and last pixel of each row, (points, 2), (row, column); their hull is the mask's."""
+    """Return the first and last pixel of each row, (points, 2), (row, column); they have the mask's convex hull."""
     rows = np.flatnonzero(mask.any(axis=1))
     first, last = mask[rows].argmax(axis=1), mask.shape[1] - 1 - mask[rows, ::-1].argmax(axis=1)
     return np.stack([np.tile(rows, 2), np.concatenate([first, last])], axis=1).astype(np.float64)
 
 
 def _hull(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    # cavities can be black up to the edge of the sector, which is convex: its hull is the sector
+    # cavities can be black up to the edge of the sector; the sector is convex, so the hull includes them
     if not mask.any():
         return mask
     corners = np.concatenate([_rim(mask) + step for step in ((-0.6, -0.6), (-0.6, 0.6), (0.6, -0.6), (0.6, 0.6))])
@@ -133,9 +134,7 @@ def _hull(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _length(mask: NDArray[np.bool_], spacing: tuple[float, float] | None) -> float:
     if spacing is None:
         return float("nan")
-    angles = np.linspace(0, np.pi, 36, endpoint=False)  # 5 degrees apart: at most 0.1 % too short
-    along = _rim(mask) * spacing @ np.stack([np.cos(angles), np.sin(angles)])
-    return float(np.ptp(along, axis=0).max())
+    return float(pdist(_rim(mask) * spacing).max())
 
 
 def _region(mask: NDArray[np.bool_], inside: NDArray[np.bool_], spacing: tuple[float, float] | None) -> Region:
@@ -151,6 +150,6 @@ def _region(mask: NDArray[np.bool_], inside: NDArray[np.bool_], spacing: tuple[f
         largest=int(sizes.max()) / area,
         hole=float(np.count_nonzero(ndimage.binary_fill_holes(cut)) / area - 1),
         at_border=min(top, left) == 0 or bottom == mask.shape[0] or right == mask.shape[1],
-        outside=_share(cut & ~inside[box], cut),
+        outside=_fraction(cut & ~inside[box], cut),
         length=_length(cut, spacing),
     )

@@ -1,7 +1,7 @@
-"""The rules that prepared images are checked against; each looks at all of them and yields what it finds.
+"""Rules that prepared images are checked against.
 
-Thresholds let real annotations pass. What was measured for them on CAMUS (898 images, four-chamber view, prepared with
-256 pixels a side) stands beside them.
+The thresholds let real annotations pass; the values measured on CAMUS (898 images, four-chamber view, prepared with 256
+rows and columns) are noted beside them.
 """
 
 from __future__ import annotations
@@ -17,34 +17,36 @@ from .image_facts import CRUMB, ImageFacts, Region
 
 __all__ = ["RULES"]
 
-OUTSIDE = 0.15  # share of all structures outside the sector; CAMUS: median 0.006, 99 % below 0.07, largest 0.135
-LV_OUTSIDE = 0.02  # share of the LV cavity outside the sector; CAMUS: two of 898 images lie above
+OUTSIDE = 0.15  # fraction of all structures outside the sector; CAMUS: median 0.006, 99 % below 0.07, at most 0.135
+LV_OUTSIDE = 0.02  # fraction of the LV cavity outside the sector; CAMUS: two of 898 images have more
 LV_LENGTH = (30.0, 150.0)  # mm; CAMUS: 49 to 113
-SIDE = (50.0, 400.0)  # mm a side of the image; CAMUS: 90 to 282
-BELOW = 0.03  # share of the image by which the myocardium's centroid may lie below the LV's; CAMUS: at most 0.014
-ALIKE = 6  # of 256 bits; copies (JPEG, noise, gamma, halved) differ in 5 at most, CAMUS's patients in 13 at least
-DETAIL = 32  # bits set in a fingerprint; an image with fewer is too plain to compare
+SIDE = (50.0, 400.0)  # mm, sides of the image; CAMUS: 90 to 282
+BELOW = 0.03  # fraction of the image height by which the myocardium may be below the LV cavity; CAMUS: at most 0.014
+ALIKE = 6  # of 256 bits; copies (JPEG, noise, gamma, half size) differ in 5 at most, CAMUS's patients in 13 at least
+DETAIL = 32  # bits set in a fingerprint; images with fewer have too little detail to compare
 UNUSUAL = 6.0  # robust standard deviations of the logarithm of the area; CAMUS: at most 3.6
-FEW = 10  # images, too few to tell what is usual
+FEW = 10  # images; fewer do not show what is usual
+
+Rule = Callable[[Sequence[CheckedImage]], Iterator[Finding]]
 
 
-def _grouped(
-    images: Iterable[CheckedImage], key: Callable[[CheckedImage], Hashable]
-) -> dict[Hashable, list[CheckedImage]]:
+def _grouped(images: Iterable[CheckedImage], key: Callable[[CheckedImage], Hashable]) -> Iterable[list[CheckedImage]]:
     groups: defaultdict[Hashable, list[CheckedImage]] = defaultdict(list)
     for image in images:
         groups[key(image)].append(image)
-    return dict(groups)
+    return groups.values()
 
 
 def _measured(images: Iterable[CheckedImage]) -> Iterator[tuple[CheckedImage, ImageFacts]]:
     return ((image, image.facts) for image in images if image.facts is not None)
 
 
-def _ventricles(images: Iterable[CheckedImage]) -> Iterator[tuple[CheckedImage, Region]]:
-    for image, facts in _measured(images):
-        if "lv_cavity" in facts.regions:
-            yield image, facts.regions["lv_cavity"]
+def _ventricles(images: Iterable[CheckedImage]) -> dict[CheckedImage, Region]:
+    return {image: facts.regions["lv_cavity"] for image, facts in _measured(images) if "lv_cavity" in facts.regions}
+
+
+def _area(image: CheckedImage, region: Region) -> float:
+    return region.area * math.prod(image.spacing or ())
 
 
 def _names(images: Sequence[CheckedImage]) -> str:
@@ -53,167 +55,149 @@ def _names(images: Sequence[CheckedImage]) -> str:
 
 
 def patients_in_two_folds(images: Sequence[CheckedImage]) -> Iterator[Finding]:
-    """Find patients whose images lie in more than one fold, also across folders."""
-    for group in _grouped(images, lambda image: image.patient).values():
-        by_fold = _grouped(group, lambda image: image.item["fold"])
-        if len(by_fold) > 1:
-            examples = [some[0] for some in by_fold.values()]
-            dataset, patient = group[0].patient
-            yield Finding("patient in two folds", group[0].folder, f"{dataset} {patient}: {_names(examples)}", examples)
+    """Find patients with images in more than one fold, within and across folders."""
+    for group in _grouped(images, lambda image: image.patient):
+        examples = [some[0] for some in _grouped(group, lambda image: image.item["fold"])]
+        if len(examples) > 1:
+            yield Finding("patient in two folds", f"{' '.join(group[0].patient)}: {_names(examples)}", examples)
 
 
 def same_pixels(images: Sequence[CheckedImage]) -> Iterator[Finding]:
     """Find images that occur more than once, within and across folders."""
-    told = [image for image, facts in _measured(images) if not facts.blank]
-    for group in _grouped(told, lambda image: image.facts and image.facts.pixels).values():
+    shown = [image for image, facts in _measured(images) if not facts.blank]
+    for group in _grouped(shown, lambda image: image.facts and image.facts.pixels):
         if len(group) > 1:
             kind = "image twice in a fold"
             if len({image.item["fold"] for image in group}) > 1:
                 kind = "image in two folds"
             elif len({image.patient for image in group}) == 1 and len({image.item.get("phase") for image in group}) > 1:
                 kind = "one image for ED and ES"
-            yield Finding(kind, group[0].folder, f"{_names(group)} are the same image", group)
+            yield Finding(kind, f"{_names(group)} are the same image", group)
 
 
 def like_another_patient(images: Sequence[CheckedImage]) -> Iterator[Finding]:
-    """Find images that are nearly those of another patient, such as another release of the same examination."""
-    told = list({facts.pixels: (image, facts) for image, facts in _measured(images)}.values())
-    prints = np.array([facts.fingerprint for _, facts in told], np.uint64).reshape(-1, 4)
+    """Find images that are almost identical to another patient's, such as another release of the same examination."""
+    distinct = list({facts.pixels: (image, facts) for image, facts in _measured(images)}.values())
+    prints = np.array([facts.fingerprint for _, facts in distinct], np.uint64).reshape(-1, 4)
     detailed = np.bitwise_count(prints).sum(axis=1) >= DETAIL
-    numbers = {patient: number for number, patient in enumerate({image.patient for image, _ in told})}
-    patient = np.array([numbers[image.patient] for image, _ in told])
+    numbers = {patient: number for number, patient in enumerate({image.patient for image, _ in distinct})}
+    patient = np.array([numbers[image.patient] for image, _ in distinct])
     for index in np.flatnonzero(detailed):
         differing = np.bitwise_count(prints[:index] ^ prints[index]).sum(axis=1)
         differing[(patient[:index] == patient[index]) | ~detailed[:index]] = 256
         if index and differing.min() <= ALIKE:
-            pair = [told[differing.argmin()][0], told[index][0]]
+            pair = [distinct[differing.argmin()][0], distinct[index][0]]
             text = f"{_names(pair)} differ in {differing.min()} of 256 bits of their fingerprints"
-            yield Finding("image like another patient's", pair[1].folder, text, pair)
+            yield Finding("image like another patient's", text, pair)
 
 
-def annotation_values(images: Sequence[CheckedImage]) -> Iterator[Finding]:
-    """Find annotation values that no label set names, or that the datalist tells differently."""
+def single_images(images: Sequence[CheckedImage]) -> Iterator[Finding]:
+    """Find images with wrong or implausible annotation, orientation or spacing."""
     for image, facts in _measured(images):
-        known = len(image.label_sets)
-        if known and (unknown := [value for value in facts.values if value >= known]):
-            text = f"{image.name} holds the values {unknown}, the label sets of its dataset name 0 to {known - 1}"
-            yield Finding("unknown annotation value", image.folder, text, [image])
-        if image.item.get("values", list(facts.values)) != list(facts.values):
-            text = f"{image.name} holds {list(facts.values)}, the datalist tells {image.item['values']}"
-            yield Finding("values unlike the datalist's", image.folder, text, [image])
+        for rule in (_values, _presence, _shapes, _orientation, _sector, _spacing):
+            for kind, text in rule(image, facts):
+                yield Finding(kind, f"{image.name}{text}", [image])
 
 
-def nothing_there(images: Sequence[CheckedImage]) -> Iterator[Finding]:
-    """Find blank images, empty annotations, and structures that the dataset annotates but the image lacks."""
-    for image, facts in _measured(images):
-        if facts.blank:
-            yield Finding("blank image", image.folder, f"{image.name} has one grey value", [image])
-        absent = [name for name in image.annotated if name not in facts.regions]
-        if image.annotated and not facts.regions:
-            yield Finding("empty annotation", image.folder, f"{image.name} has no {', '.join(absent)}", [image])
-        elif absent:
-            yield Finding("structure absent", image.folder, f"{image.name} has no {', '.join(absent)}", [image])
+def _values(image: CheckedImage, facts: ImageFacts) -> Iterator[tuple[str, str]]:
+    values, known = list(facts.values), len(image.label_sets)
+    if known and max(values) >= known:
+        unknown = [value for value in values if value >= known]
+        yield "unknown annotation value", f" has the values {unknown}; the label sets name 0 to {known - 1}"
+    if (listed := image.item.get("values", values)) != values:
+        yield "values unlike the datalist's", f" has the values {values}; the datalist lists {listed}"
 
 
-def shapes(images: Sequence[CheckedImage]) -> Iterator[Finding]:
-    """Find structures in pieces, and an LV cavity with a hole or at the border of the image."""
-    for image, facts in _measured(images):
-        for name, region in facts.regions.items():
-            if region.pieces > 1:
-                text = f"{image.name}: {name} in {region.pieces} pieces, the largest holds {region.largest:.1%}"
-                yield Finding("structure in pieces", image.folder, text, [image])
-    for image, region in _ventricles(images):
-        if region.hole > CRUMB:
-            text = f"{image.name}: {region.hole:.1%} of the LV cavity"
-            yield Finding("hole in the LV cavity", image.folder, text, [image])
-        if region.at_border:
-            yield Finding("LV cavity at the image border", image.folder, image.name, [image])
+def _presence(image: CheckedImage, facts: ImageFacts) -> Iterator[tuple[str, str]]:
+    if facts.blank:
+        yield "blank image", " has one grey value"
+    if absent := [name for name in image.annotated if name not in facts.regions]:
+        yield "structure absent" if facts.regions else "empty annotation", f" has no {', '.join(absent)}"
 
 
-def orientation(images: Sequence[CheckedImage]) -> Iterator[Finding]:
-    """Find images whose atrium lies above the ventricle, or whose myocardium opens upwards."""
-    for image, lv in _ventricles(images):
-        regions = image.facts.regions if image.facts else {}
-        atrium, wall = regions.get("left_atrium"), regions.get("lv_myocardium")
-        if atrium and atrium.height > lv.height:
-            text = f"{image.name}: the left atrium lies above the LV cavity"
-        elif not atrium and wall and wall.height < lv.height - BELOW:
-            text = f"{image.name}: the myocardium lies below the LV cavity"
-        else:
-            continue
-        yield Finding("upside down", image.folder, text, [image])
+def _shapes(_: CheckedImage, facts: ImageFacts) -> Iterator[tuple[str, str]]:
+    for name, region in facts.regions.items():
+        if region.pieces > 1:
+            text = f": {name} in {region.pieces} pieces, the largest has {region.largest:.1%}"
+            yield "structure in pieces", text
+    if lv := facts.regions.get("lv_cavity"):
+        if lv.hole > CRUMB:
+            yield "hole in the LV cavity", f": {lv.hole:.1%} of the LV cavity"
+        if lv.at_border:
+            yield "LV cavity at the image border", ""
 
 
-def outside_the_sector(images: Sequence[CheckedImage]) -> Iterator[Finding]:
-    """Find annotations that lie where the scanner shows nothing."""
-    for image, facts in _measured(images):
-        lv = facts.regions["lv_cavity"].outside if "lv_cavity" in facts.regions else 0.0
-        share = image.item.get("outside_sector", facts.outside)  # measured before the image was squashed, if it is told
-        if not facts.blank and (share > OUTSIDE or lv > LV_OUTSIDE):
-            text = f"{image.name}: {share:.1%} of the annotation, {lv:.1%} of the LV cavity"
-            yield Finding("annotation outside the sector", image.folder, text, [image])
+def _orientation(_: CheckedImage, facts: ImageFacts) -> Iterator[tuple[str, str]]:
+    lv, wall, atrium = (facts.regions.get(name) for name in ("lv_cavity", "lv_myocardium", "left_atrium"))
+    if lv and atrium and atrium.height > lv.height:
+        yield "upside down", ": the left atrium is above the LV cavity"
+    elif lv and not atrium and wall and wall.height < lv.height - BELOW:
+        yield "upside down", ": the myocardium is below the LV cavity"
+
+
+def _sector(image: CheckedImage, facts: ImageFacts) -> Iterator[tuple[str, str]]:
+    lv = facts.regions["lv_cavity"].outside if "lv_cavity" in facts.regions else 0.0
+    outside = image.item.get("outside_sector", facts.outside)  # the datalist has the value before squashing
+    if not facts.blank and (outside > OUTSIDE or lv > LV_OUTSIDE):
+        yield "annotation outside the sector", f": {outside:.1%} of the annotation, {lv:.1%} of the LV cavity"
+
+
+def _spacing(image: CheckedImage, facts: ImageFacts) -> Iterator[tuple[str, str]]:
+    sides = [facts.size * step for step in image.spacing or ()]
+    length = facts.regions["lv_cavity"].length if "lv_cavity" in facts.regions else LV_LENGTH[0]
+    if image.item.get("spacing") is None:
+        return
+    if not sides or not all(SIDE[0] <= side <= SIDE[1] for side in sides):
+        yield "implausible spacing", f": {image.item['spacing']} mm per pixel of {facts.size}x{facts.size}"
+    elif not LV_LENGTH[0] <= length <= LV_LENGTH[1]:
+        yield "implausible spacing", f": an LV cavity of {length:.0f} mm"
 
 
 def phases(images: Sequence[CheckedImage]) -> Iterator[Finding]:
     """Find patients whose LV cavity is smaller at end-diastole than at end-systole."""
-    told = dict(_ventricles(image for image in images if image.item.get("phase") in ("ED", "ES")))
-    for group in _grouped(told, lambda image: (image.folder, image.patient, image.item.get("view"))).values():
+    ventricles = _ventricles(image for image in images if image.item.get("phase") in ("ED", "ES"))
+    for group in _grouped(ventricles, lambda image: (image.folder, image.patient, image.item.get("view"))):
         group = sorted(group, key=lambda image: str(image.item["phase"]))
         if [image.item["phase"] for image in group] != ["ED", "ES"]:
             continue
-        unit = "mm2" if all(image.spacing for image in group) else "pixels"
-        ed, es = (told[image].area * (math.prod(image.spacing or ()) if unit == "mm2" else 1) for image in group)
+        physical = all(image.spacing for image in group)
+        ed, es = (_area(image, ventricles[image]) if physical else ventricles[image].area for image in group)
         if ed < es:
-            text = f"{group[0].name}: LV cavity {ed:.0f} {unit} at ED, {es:.0f} at ES"
-            yield Finding("ED smaller than ES", group[0].folder, text, group)
+            text = f"{group[0].name}: LV cavity {ed:.0f} {'mm2' if physical else 'pixels'} at ED, {es:.0f} at ES"
+            yield Finding("ED smaller than ES", text, group)
 
 
 def areas(images: Sequence[CheckedImage]) -> Iterator[Finding]:
-    """Find LV cavities whose area is unlike that of the others of the dataset in the same phase."""
-    told = dict(_ventricles(images))
+    """Find LV cavities whose area differs much from the others of the same dataset and phase."""
+    ventricles = _ventricles(images)
     for group in _grouped(
-        told, lambda image: (image.item["dataset"], image.item.get("phase"), not image.spacing)
-    ).values():
-        area = np.array([told[image].area * math.prod(image.spacing or (1,)) for image in group])
+        ventricles, lambda image: (image.item["dataset"], image.item.get("phase"), not image.spacing)
+    ):
+        area = np.array([_area(image, ventricles[image]) for image in group])
         deviation = np.log(area) - np.median(np.log(area))
-        spread = 1.4826 * np.median(np.abs(deviation))  # of a normal distribution this is the standard deviation
+        spread = 1.4826 * np.median(np.abs(deviation))  # the standard deviation of a normal distribution
         if len(group) >= FEW and spread > 0:
             for position in np.flatnonzero(np.abs(deviation) > UNUSUAL * spread):
                 image = group[position]
                 unit = "mm2" if image.spacing else "pixels"
                 text = f"{image.name}: LV cavity {area[position]:.0f} {unit}, the median is {np.median(area):.0f}"
-                yield Finding("unusual LV area", image.folder, text, [image])
+                yield Finding("unusual LV area", text, [image])
 
 
-def spacings(images: Sequence[CheckedImage]) -> Iterator[Finding]:
-    """Find spacings that make the image or the LV implausibly large or small, and count what has none."""
-    for image, facts in _measured(images):
-        if image.item.get("spacing") is None:
-            continue
-        sides = [facts.size * step for step in image.spacing or ()]
-        length = facts.regions["lv_cavity"].length if "lv_cavity" in facts.regions else LV_LENGTH[0]
-        if not sides or not all(SIDE[0] <= side <= SIDE[1] for side in sides):
-            text = f"{image.name}: {image.item['spacing']} mm per pixel of {facts.size}x{facts.size}"
-            yield Finding("implausible spacing", image.folder, text, [image])
-        elif not LV_LENGTH[0] <= length <= LV_LENGTH[1]:
-            text = f"{image.name}: an LV cavity of {length:.0f} mm"
-            yield Finding("implausible spacing", image.folder, text, [image])
-    for group in _grouped(images, lambda image: (image.folder, image.item["dataset"])).values():
+def missing_spacings(images: Sequence[CheckedImage]) -> Iterator[Finding]:
+    """Count images without spacing."""
+    for group in _grouped(images, lambda image: (image.folder, image.item["dataset"])):
         if missing := sum(image.item.get("spacing") is None for image in group):
             text = f"{group[0].folder.name}: {missing} of {len(group)} images of {group[0].item['dataset']} have none"
-            yield Finding("spacing missing", group[0].folder, text)
+            yield Finding("spacing missing", text)
 
 
-RULES: tuple[Callable[[Sequence[CheckedImage]], Iterator[Finding]], ...] = (
+RULES: tuple[Rule, ...] = (
     patients_in_two_folds,
     same_pixels,
     like_another_patient,
-    annotation_values,
-    nothing_there,
-    shapes,
-    orientation,
-    outside_the_sector,
+    single_images,
     phases,
     areas,
-    spacings,
+    missing_spacings,
 )

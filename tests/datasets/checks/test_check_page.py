@@ -1,4 +1,4 @@
-"""The report of the check: it can be read, holds all it needs, and does nothing that a name tells it to."""
+"""Report of the check: readable, self-contained, and safe against hostile names."""
 
 import base64
 import io
@@ -24,7 +24,7 @@ HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 
 
 class Page(HTMLParser):
-    """A page that must be well-formed; it keeps its tags and its text."""
+    """Tags and text of a page, which must be well-formed."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -78,9 +78,9 @@ def printed(what: Report) -> str:
     return console.export_text()
 
 
-def test_the_page_tells_what_the_report_tells(tmp_path: Path):
+def test_the_page_shows_the_report(tmp_path: Path):
     one = image(tmp_path / "out")
-    write_page(report(Finding("blank image", tmp_path, "out/p1 has one grey value", [one])), tmp_path / "check.html")
+    write_page(report(Finding("blank image", "out/p1 has one grey value", [one])), tmp_path / "check.html")
     page = Page(tmp_path / "check.html")
     assert "4 images: 0 errors, 1 warning, 0 notes" in page.text
     assert "do not publish it" in page.text
@@ -91,8 +91,8 @@ def test_the_page_tells_what_the_report_tells(tmp_path: Path):
     assert [attributes["alt"] for attributes in page.all("img")] == ["out/p1_image with the contours of its annotation"]
 
 
-def test_the_page_needs_nothing_but_itself(tmp_path: Path):
-    write_page(report(Finding("blank image", tmp_path, "one", [image(tmp_path)])), tmp_path / "check.html")
+def test_the_page_is_self_contained(tmp_path: Path):
+    write_page(report(Finding("blank image", "one", [image(tmp_path)])), tmp_path / "check.html")
     page = Page(tmp_path / "check.html")
     assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "iframe", "object", "embed", "base"})
     assert all((attributes["src"] or "").startswith("data:image/png;base64,") for attributes in page.all("img"))
@@ -100,12 +100,12 @@ def test_the_page_needs_nothing_but_itself(tmp_path: Path):
     assert any("default-src 'none'" in (attributes.get("content") or "") for attributes in page.all("meta"))
 
 
-def test_a_name_is_shown_and_not_obeyed(tmp_path: Path):
+def test_a_hostile_name_is_escaped_on_the_page(tmp_path: Path):
     one = image(tmp_path / HOSTILE.replace("/", ""), HOSTILE, sets=[["background"], ["lv_cavity"], ["left_atrium"]])
     hostile = Report(
         {Path(HOSTILE): HOSTILE},
         [Coverage(HOSTILE, "training", 1, 1, {HOSTILE: 1})],
-        [Finding("blank image", tmp_path, HOSTILE, [one]), Finding("fold missing", tmp_path, HOSTILE)],
+        [Finding("blank image", HOSTILE, [one]), Finding("fold missing", HOSTILE)],
     )
     write_page(hostile, tmp_path / "check.html")
     page = Page(tmp_path / "check.html")
@@ -115,15 +115,15 @@ def test_a_name_is_shown_and_not_obeyed(tmp_path: Path):
     assert page.text.count(HOSTILE) == 7, "folder, licence, dataset, class, legend and two findings"
 
 
-def test_a_name_cannot_command_the_terminal(tmp_path: Path):
-    text = printed(report(Finding("blank image", tmp_path, "\x1b[2J[red]p1[/red] [/nonsense]")))
+def test_a_hostile_name_is_escaped_in_the_terminal():
+    text = printed(report(Finding("blank image", "\x1b[2J[red]p1[/red] [/nonsense]")))
     assert "\ufffd[2J[red]p1[/red] [/nonsense]" in text
     assert "\x1b" not in text
 
 
 def test_a_thumbnail_shows_each_structure_in_the_colour_of_the_legend(tmp_path: Path):
     pair = [image(tmp_path / "a"), image(tmp_path / "b", "p2", "hospital", SWAPPED)]
-    write_page(report(Finding("image twice in a fold", tmp_path, "two", pair)), tmp_path / "check.html")
+    write_page(report(Finding("image twice in a fold", "two", pair)), tmp_path / "check.html")
     thumbnails = Page(tmp_path / "check.html").thumbnails()
     assert len(thumbnails) == 2
     np.testing.assert_array_equal(*thumbnails), "value 1 is the ventricle in one dataset, the atrium in the other"
@@ -136,9 +136,9 @@ def test_a_thumbnail_shows_each_structure_in_the_colour_of_the_legend(tmp_path: 
     assert abs(int(ground[0]) - 100) <= 4
 
 
-def test_many_findings_leave_page_and_terminal_readable(tmp_path: Path):
+def test_many_findings_are_shortened_on_page_and_terminal(tmp_path: Path):
     one = image(tmp_path)
-    many = report(*(Finding("blank image", tmp_path, f"image {n} is blank", [one, one]) for n in range(1000)))
+    many = report(*(Finding("blank image", f"image {n} is blank", [one, one]) for n in range(1000)))
     write_page(many, tmp_path / "check.html")
     page = Page(tmp_path / "check.html")
     assert len(page.all("img")) == 60
@@ -152,18 +152,18 @@ def test_many_findings_leave_page_and_terminal_readable(tmp_path: Path):
     assert len(text.splitlines()) < 20
 
 
-def test_an_image_that_is_gone_costs_its_thumbnail_only(tmp_path: Path):
+def test_a_missing_image_costs_only_its_thumbnail(tmp_path: Path):
     one = image(tmp_path)
     Path(one.item["label"]).unlink()
-    write_page(report(Finding("unusable file", tmp_path, "label is missing", [one])), tmp_path / "check.html")
+    write_page(report(Finding("unusable file", "label is missing", [one])), tmp_path / "check.html")
     page = Page(tmp_path / "check.html")
     assert page.all("img") == []
     assert "label is missing" in page.text
 
 
-def test_a_page_is_whole_or_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_interrupted_write_keeps_the_old_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "deep" / "check.html"
-    finding = Finding("blank image", tmp_path, "one", [image(tmp_path)])
+    finding = Finding("blank image", "one", [image(tmp_path)])
     write_page(report(finding), path)
     before = path.read_text()
 
@@ -177,7 +177,7 @@ def test_a_page_is_whole_or_the_old_one(tmp_path: Path, monkeypatch: pytest.Monk
     assert [file.name for file in path.parent.iterdir()] == ["check.html"]
 
 
-def test_without_findings_the_terminal_shows_the_coverage_alone(tmp_path: Path):
+def test_without_findings_the_terminal_shows_only_the_coverage(tmp_path: Path):
     assert [table.title for table in terminal_tables(report())] == ["annotated images"]
     assert "4 images: 0 errors, 0 warnings, 0 notes" in printed(report())
     write_page(report(), tmp_path / "check.html")

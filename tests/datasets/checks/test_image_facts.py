@@ -1,4 +1,4 @@
-"""What the check measures on one image, and that it reads nothing that was not promised."""
+"""Measurements on one prepared image."""
 
 import numpy as np
 import pytest
@@ -8,11 +8,11 @@ from common.datasets.checks.image_facts import measure
 SIZE = 64  # pixels a side
 
 
-def test_the_geometry_is_that_of_the_drawing():
+def test_the_geometry_agrees_with_the_drawing():
     label = np.zeros((100, 100), np.uint8)
     label[20:61, 40:51] = 1  # 41 rows by 11 columns, with a hole of 10 pixels
     label[30:32, 42:47] = 0
-    label[80:90, 45:50] = 2  # of which half lies outside what is shown
+    label[80:90, 45:50] = 2  # half of it is outside the visible part
     label[89, 49], label[90, 50] = 0, 2  # touches at corners only
     shown = np.full((100, 100), 90, np.uint8)
     shown[85:] = 0

@@ -144,7 +144,5 @@ def test_a_curve_that_leaves_the_image_a_little_is_cut_off():
 def test_an_image_with_too_many_rows_is_refused(tmp_path: Path):
     (job,) = one(tmp_path, {ENDO: VENTRICLE}).jobs
     Image.new("L", (1, 5000)).save(next((tmp_path / "png-cache").rglob("*.png")))
-    with pytest.raises(
-        ValueError, match=rf"{name_of(1)}: the image has 5000 rows .*, expected at most 4096"
-    ):
+    with pytest.raises(ValueError, match=rf"{name_of(1)}: the image has 5000 rows .*, expected at most 4096"):
         job.read()
