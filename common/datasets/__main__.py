@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 
 from ..command import command
@@ -19,8 +20,8 @@ EXAMPLES = (
     "moved PREPARED OUT",
     "check OUT...",
 )
-NOT_CONTENT = {"out", "workers", "strict"}  # arguments that do not decide what is prepared
-SHOWN = 5  # images left out that are printed; provenance.json holds all
+NOT_CONTENT = {"out", "workers", "strict"}  # arguments that do not affect the content
+SHOWN = 5  # images left out that are printed; provenance.json lists all
 
 
 def _arguments() -> argparse.Namespace:
@@ -32,58 +33,56 @@ def _arguments() -> argparse.Namespace:
     names = parser.add_subparsers(dest="name", required=True)
 
     written = argparse.ArgumentParser(add_help=False)
-    written.add_argument("--workers", type=int, default=0, help="processes; 0 takes one a core")
-    written.add_argument("out", type=Path, metavar="OUT", help="the prepared folder to make")
+    written.add_argument("--workers", type=int, default=0, help="processes; 0 starts one per core")
+    written.add_argument("out", type=Path, metavar="OUT", help="the prepared folder to create")
     output = argparse.ArgumentParser(add_help=False, parents=[written])
-    output.add_argument("--size", type=int, default=256, help="pixels a side of the prepared images (%(default)s)")
+    output.add_argument("--size", type=int, default=256, help="rows and columns of the prepared images (%(default)s)")
     seeded = argparse.ArgumentParser(add_help=False)
     seeded.add_argument("--seed", type=int, default=0)
     drawn = argparse.ArgumentParser(add_help=False, parents=[seeded])
-    drawn.add_argument("--patients", type=int, default=100, help="in each scanner domain (%(default)s)")
+    drawn.add_argument("--patients", type=int, default=100, help="number in each scanner domain (%(default)s)")
     read = argparse.ArgumentParser(add_help=False)
     read.add_argument("source", type=Path, metavar="SOURCE", help="the folder of the dataset")
-    read.add_argument("--strict", action="store_true", help="stop at an image that cannot be read; else it is left out")
+    read.add_argument("--strict", action="store_true", help="stop at the first unreadable image")
     sector = argparse.ArgumentParser(add_help=False)
     sector.add_argument(
         "--sector",
         choices=("auto", "fit", "off"),
         default="auto",
-        help="blacken what lies outside the ultrasound sector: fit finds it by geometry, auto asks a network where "
-        "that is not confident (auto)",
+        help="blacken pixels outside the ultrasound sector: fit finds it by geometry, auto uses a network if the "
+        "fit is not confident (auto)",
     )
     sector.add_argument(
-        "--sector-bundle", type=Path, default=Path("bundles/sector_segmentation"), help="that network (%(default)s)"
+        "--sector-bundle", type=Path, default=Path("bundles/sector_segmentation"), help="of the network (%(default)s)"
     )
 
     phantom = names.add_parser("phantom", parents=[output, drawn], help="draw the phantom")
-    phantom.add_argument("--domain", action="append", help="a scanner domain; can be repeated (all)")
-    screens = names.add_parser(
-        "screens", parents=[output, seeded], help="draw phantom screens, for sector_segmentation"
-    )
-    screens.add_argument("--patients", type=int, default=1000, help="screens (%(default)s)")
-    camus = names.add_parser("camus", parents=[read, output], help="CAMUS, the NIfTI release or the one of 2019")
-    camus.add_argument("--skip-incomplete", action="store_true", help="leave out images whose files are missing")
+    phantom.add_argument("--domain", action="append", help="scanner domain, may be repeated (all)")
+    screens = names.add_parser("screens", parents=[output, seeded], help="draw phantom screens for sector_segmentation")
+    screens.add_argument("--patients", type=int, default=1000, help="number of screens (%(default)s)")
+    camus = names.add_parser("camus", parents=[read, output], help="CAMUS, the NIfTI release or the release of 2019")
+    camus.add_argument("--skip-incomplete", action="store_true", help="leave out images with missing files")
     names.add_parser("echonet-dynamic", parents=[read, output, sector], help="EchoNet-Dynamic")
     unity = names.add_parser("unity", parents=[read, output, sector], help="Unity Imaging")
     unity.add_argument("--view-index", type=Path, help="CSV of views (SOURCE/**/view_index_*.csv)")
     unity.add_argument("--physical", type=Path, help="CSV of pixel sizes (SOURCE/**/*database_physical.csv)")
-    folder = names.add_parser("folder", parents=[read, output, sector], help="anyone's own images and masks")
-    folder.add_argument("--description", type=Path, required=True, help="YAML: files, values, licence")
+    folder = names.add_parser("folder", parents=[read, output, sector], help="your own images and masks")
+    folder.add_argument("--description", type=Path, required=True, help="YAML with files, values and licence")
     prepared = argparse.ArgumentParser(add_help=False)
-    prepared.add_argument("prepared", type=Path, metavar="PREPARED", help="a prepared folder; it stays as it is")
+    prepared.add_argument("prepared", type=Path, metavar="PREPARED", help="a prepared folder; it is not changed")
     moved = names.add_parser(
-        "moved", parents=[prepared, written, seeded], help="move patients to a second, simulated scanner"
+        "moved", parents=[prepared, written, seeded], help="simulate a second scanner for a fraction of the patients"
     )
-    moved.add_argument("--share", type=float, default=0.5, help="of the patients of each fold (%(default)s)")
-    moved.add_argument("--size", type=int, help="pixels a side (those of PREPARED)")
-    check = names.add_parser("check", help="look for leaks, damage and implausible annotations in prepared folders")
-    check.add_argument("out", type=Path, nargs="+", metavar="OUT", help="prepared folders, together")
-    check.add_argument("--page", type=Path, default=Path("check.html"), help="HTML with thumbnails (check.html)")
+    moved.add_argument("--share", type=float, default=0.5, help="fraction of the patients of each fold (%(default)s)")
+    moved.add_argument("--size", type=int, help="rows and columns (those of PREPARED)")
+    check = names.add_parser("check", help="find leaks, damage and implausible annotations in prepared folders")
+    check.add_argument("out", type=Path, nargs="+", metavar="OUT", help="prepared folders, checked together")
+    check.add_argument("--page", type=Path, default=Path("check.html"), help="HTML with thumbnails (%(default)s)")
     return parser.parse_args()
 
 
 def _source(arguments: argparse.Namespace) -> Source:
-    # each reader brings its own libraries: import the one that is asked for
+    # readers need different libraries: import only the requested one
     match arguments.name:
         case "phantom":
             from .phantom.dataset import phantom
@@ -126,7 +125,7 @@ def _prepare(arguments: argparse.Namespace) -> None:
             return
         sys.exit(f"{out} exists and was not made by this command ({made}); remove it or choose another folder.")
     if "source" in arguments and not arguments.source.is_dir():
-        sys.exit(f"{arguments.source} is no folder: SOURCE is the folder that the dataset was unpacked to.")
+        sys.exit(f"{arguments.source} is not a directory; SOURCE is the folder of the unpacked dataset.")
     from .prepared.preparation import prepare
 
     source = _source(arguments)
@@ -140,7 +139,7 @@ def _prepare(arguments: argparse.Namespace) -> None:
     strict = getattr(arguments, "strict", False)
     size = source.facts["origin"]["size"] if arguments.size is None else arguments.size
     items = prepare(source, out, size, arguments.workers, strict, finder)
-    folds = {fold: sum(item["fold"] == fold for item in items) for fold in dict.fromkeys(i["fold"] for i in items)}
+    folds = Counter(item["fold"] for item in items)
     print(f"{out}: {len(items)} images ({', '.join(f'{count} {fold}' for fold, count in folds.items())})")
     for name, reason in list(source.skipped.items())[:SHOWN]:
         print(f"  left out: {name}, {reason}")
@@ -160,12 +159,12 @@ def _check(arguments: argparse.Namespace) -> None:
     for table in terminal_tables(report):
         Console().print(table)
     write_page(report, arguments.page)
-    print(f"Thumbnails of what is suspicious: {arguments.page}")
+    print(f"Thumbnails of suspicious images: {arguments.page}")
     sys.exit(int(report.counts["error"] > 0))
 
 
 def main() -> None:
-    """Do what the command line asks for; the same preparation again finds it done, or goes on with it."""
+    """Run the command line; repeating a preparation resumes it, or does nothing when finished."""
     arguments = _arguments()
     work = _check if arguments.name == "check" else _prepare
     try:
@@ -173,7 +172,7 @@ def main() -> None:
     except (OSError, ValueError, RuntimeError) as error:
         sys.exit(f"{arguments.name}: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"\n{arguments.name}: interrupted; what is finished is kept, the same command goes on.")
+        sys.exit(f"\n{arguments.name}: interrupted; finished images are kept; run the same command again.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m common.datasets`: what it prints, what it refuses, and that it may be run twice."""
+"""`python -m common.datasets`: output, errors, and repeated runs."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_the_phantom_has_seven_one_and_two_of_ten_patients_in_the_folds(phantom: Path):
+def test_ten_phantom_patients_are_split_seven_to_one_to_two(phantom: Path):
     patients = {fold: {item["patient"] for item in read_datalist(phantom, fold)} for fold in FOLDS}
     assert {fold: len(names) for fold, names in patients.items()} == {"training": 7, "validation": 1, "test": 2}
     assert len(read_datalist(phantom)) == 20, "two phases"
@@ -44,7 +44,7 @@ def test_the_phantom_has_seven_one_and_two_of_ten_patients_in_the_folds(phantom:
 FOLDS = ("training", "validation", "test")
 
 
-def test_the_same_command_finds_its_work_done(
+def test_the_same_command_does_nothing_when_finished(
     phantom: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     before = (phantom / "provenance.json").stat().st_mtime_ns
@@ -53,14 +53,14 @@ def test_the_same_command_finds_its_work_done(
     assert (phantom / "provenance.json").stat().st_mtime_ns == before
 
 
-def test_another_command_does_not_pass_for_the_same(phantom: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_folder_of_another_command_is_an_error(phantom: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(SystemExit, match=r"phantom exists and was not made by this command \(\{.*'patients': '10'"):
         run(monkeypatch, PHANTOM[0], phantom, *PHANTOM[1:], "--seed", 1)
     assert read_provenance(phantom)["seed"] == 0
 
 
 @pytest.mark.parametrize(("name", "images"), [("phantom", 100 * 2 * 4), ("screens", 1000)])
-def test_without_a_number_of_patients_each_command_draws_its_own(
+def test_each_drawing_command_has_its_own_number_of_patients(
     name: str, images: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def count(source: Source, *_: object) -> None:
@@ -71,7 +71,7 @@ def test_without_a_number_of_patients_each_command_draws_its_own(
         run(monkeypatch, name, tmp_path / "out")
 
 
-def test_a_folder_of_another_kind_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_folder_of_another_kind_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(SystemExit, match=r"exists and was not made by this command \(None\); remove it or choose"):
         run(monkeypatch, PHANTOM[0], tmp_path, *PHANTOM[1:])
@@ -83,7 +83,7 @@ def test_a_folder_of_another_kind_is_left_alone(tmp_path: Path, monkeypatch: pyt
     [
         (["--patients", 9], r"phantom: 9 phantom patients leave a fold empty; at least 10 are needed"),
         (["--domain", "mri"], r"phantom: phantom domains \['mri'\] are unknown; there are \['camus_like', "),
-        (["--size", 8], r"phantom: size is 8; an image needs 16 to 4096 pixels a side"),
+        (["--size", 8], r"phantom: size is 8, expected 16 to 4096 rows and columns"),
     ],
 )
 def test_a_wrong_request_ends_in_one_line(
@@ -95,14 +95,14 @@ def test_a_wrong_request_ends_in_one_line(
 
 
 def test_a_wrong_source_ends_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    with pytest.raises(SystemExit, match=r"nowhere is no folder: SOURCE is the folder that the dataset"):
+    with pytest.raises(SystemExit, match=r"nowhere is not a directory; SOURCE is the folder of the unpacked dataset"):
         run(monkeypatch, "camus", tmp_path / "nowhere", tmp_path / "out")
-    with pytest.raises(SystemExit, match=r"camus: .*SOURCE is the folder that holds database_nifti and database_split"):
+    with pytest.raises(SystemExit, match=r"camus: .*SOURCE is the folder with database_nifti and database_split"):
         run(monkeypatch, "camus", tmp_path, tmp_path / "out")
 
 
 @pytest.mark.slow
-def test_the_command_line_tells_what_it_did_and_what_is_missing(tmp_path: Path):
+def test_the_command_line_reports_what_was_prepared_and_left_out(tmp_path: Path):
     itk = pytest.importorskip("itk")
     for patient in ("patient0001", "patient0002"):
         folder = tmp_path / "release" / "database_nifti" / patient
