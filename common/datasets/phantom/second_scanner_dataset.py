@@ -7,7 +7,6 @@ first.
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ...identity import hashed
 from ..prepared.layout import RESULTS, read_datalist, read_pixels, read_provenance
 from ..prepared.source import Frame, Job, Source
 from .second_scanner import SecondScanner, rescan
@@ -26,10 +26,6 @@ __all__ = ["moved"]
 SUFFIX = "_moved"
 STALE = (*RESULTS, "outside_sector")  # keys of an item that the move changes, or the preparation finds again
 RETOLD = ("licence", "citation", "label_sets", "skipped")  # keys of provenance.json with a place of their own
-
-
-def _number(*names: object) -> int:
-    return int(hashlib.sha256("/".join(map(str, names)).encode()).hexdigest(), 16)
 
 
 def _read(
@@ -52,7 +48,7 @@ def _movers(items: Iterable[Mapping[str, Any]], share: float, seed: int) -> set[
     return {
         (dataset, patient)
         for (dataset, _), patients in groups.items()
-        for patient in sorted(patients, key=lambda name: _number(seed, dataset, name, SUFFIX))[
+        for patient in sorted(patients, key=lambda name: hashed(seed, dataset, name, SUFFIX))[
             : round(share * len(patients))
         ]
     }
@@ -65,7 +61,7 @@ def _with_test_fold(items: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         return refolded
     training = sorted(
         {(item["dataset"], item["patient"]) for item in refolded if item["fold"] == "training"},
-        key=lambda patient: _number("validation", *patient),
+        key=lambda patient: hashed("validation", *patient),
     )
     chosen = set(training[: round(len(training) / 10)])
     for item in refolded:
@@ -106,7 +102,7 @@ def moved(prepared: Path, share: float = 0.5, seed: int = 0) -> Source:
         name = Path(item["image"]).stem
         spacing = None if item["spacing"] is None else (item["spacing"][0], item["spacing"][1])
         read = partial(
-            _read, item["image"], item["label"], spacing, scanner if moves else None, _number(seed, dataset, name)
+            _read, item["image"], item["label"], spacing, scanner if moves else None, hashed(seed, dataset, name)
         )
         jobs.append(Job(name, {**facts, "dataset": dataset}, read))
     return Source(

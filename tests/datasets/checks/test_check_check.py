@@ -367,10 +367,7 @@ def test_an_unusable_item_is_reported_and_excluded(tmp_path: Path, facts: dict[s
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (
-            lambda folder: of_items(folder, lambda items: items[0].pop("image")),
-            r"datalist\.json is not a list of items",
-        ),
+        (lambda folder: of_items(folder, lambda items: items[0].pop("image")), r"datalist\.json is not a list of it"),
         (lambda folder: (folder / "datalist.json").write_text("3"), r"datalist\.json is not a list of items"),
         (lambda folder: of_provenance(folder, size=None), r"provenance\.json has no valid size of the images"),
     ],
