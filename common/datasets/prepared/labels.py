@@ -31,7 +31,7 @@ def labels_of(
     """
     images = Counter(item["dataset"] for item in data)
     if unknown := [name for name in images if name not in label_sets]:
-        raise ValueError(f"the data hold {unknown}, which label_sets does not describe; it has {list(label_sets)}.")
+        raise ValueError(f"the data have {unknown}, which label_sets does not describe; it has {list(label_sets)}.")
     missing = Counter((item["dataset"], name) for item in data for name in item.get("unlabelled", ()))
     partly, never = ({name: list[str]() for name in images} for _ in range(2))
     for (dataset, name), count in missing.items():

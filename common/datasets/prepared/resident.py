@@ -58,7 +58,7 @@ class ResidentDataset(Dataset[dict[str, Any]]):
         self.image_size = image_size
         names = list(label_sets.label_sets)
         if unknown := sorted({item["dataset"] for item in self.data} - set(names)):
-            raise ValueError(f"the data hold the datasets {unknown}, which have no label sets; known are {names}.")
+            raise ValueError(f"the data have the datasets {unknown}, which have no label sets; known are {names}.")
         with ThreadPoolExecutor() as pool:  # decoding releases the interpreter lock
             bilinear, nearest = Image.Resampling.BILINEAR, Image.Resampling.NEAREST
             images = list(pool.map(lambda item: _read(item["image"], image_size, bilinear), self.data))

@@ -226,7 +226,7 @@ def left_half(image: np.ndarray, motion: np.ndarray | None) -> SimpleNamespace |
 def test_pixels_outside_the_sector_become_black(tmp_path: Path):
     def bright(value: int, motion: bool) -> Frame:
         label = np.zeros((32, 32), np.uint8)
-        label[8:16, 12:20] = 1  # half of it lies outside
+        label[8:16, 12:20] = 1  # half of it is outside
         shade = np.full((32, 32), value, np.uint8)
         return Frame(shade, label, None, np.ones((32, 32), np.float32) if motion else None)
 

@@ -23,7 +23,7 @@ def test_only_datasets_with_data_are_included_in_the_order_of_the_data():
 
 
 def test_a_dataset_without_label_sets_is_named():
-    with pytest.raises(ValueError, match=r"the data hold \['east'\], which label_sets does not describe; it has \['n"):
+    with pytest.raises(ValueError, match=r"the data have \['east'\], which label_sets does not describe; it has \['n"):
         labels_of(CLASSES, KNOWN, data("north", "east"))
 
 

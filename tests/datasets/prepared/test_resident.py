@@ -102,7 +102,7 @@ def test_an_unknown_annotation_value_is_named(data: list[dict[str, Any]], tmp_pa
 
 def test_an_unknown_dataset_is_named(data: list[dict[str, Any]]):
     data[1]["dataset"] = "clinic"
-    message = r"the data hold the datasets \['clinic'\], which have no label sets; known are \['full', 'lv_only'\]"
+    message = r"the data have the datasets \['clinic'\], which have no label sets; known are \['full', 'lv_only'\]"
     with pytest.raises(ValueError, match=message):
         ResidentDataset(data, LABELS, SIZE)
 
