@@ -160,13 +160,13 @@ def _read(
             f"{folder / PROVENANCE} has no valid size of the images or label sets; prepare the dataset again."
         )
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        read = pool.map(partial(_checked, folder=folder, size=size, label_sets=label_sets), items)
+        read = pool.map(partial(_check_item, folder=folder, size=size, label_sets=label_sets), items)
         done = list(tqdm(read, total=len(items), desc=f"check {folder.name}", unit=" images"))
     broken = [Finding("unusable file", reason, [image]) for image, reason in done if reason]
     return [image for image, _ in done], broken
 
 
-def _checked(
+def _check_item(
     item: dict[str, Any], folder: Path, size: int, label_sets: Mapping[str, Sequence[Sequence[str]]]
 ) -> tuple[CheckedImage, str]:
     sets, spacing = label_sets.get(item["dataset"], ()), None

@@ -30,7 +30,7 @@ FEW = 10  # images; fewer do not show what is usual
 Rule = Callable[[Sequence[CheckedImage]], Iterator[Finding]]
 
 
-def _grouped(images: Iterable[CheckedImage], key: Callable[[CheckedImage], Hashable]) -> Iterable[list[CheckedImage]]:
+def _group(images: Iterable[CheckedImage], key: Callable[[CheckedImage], Hashable]) -> Iterable[list[CheckedImage]]:
     groups: defaultdict[Hashable, list[CheckedImage]] = defaultdict(list)
     for image in images:
         groups[key(image)].append(image)
@@ -56,8 +56,8 @@ def _names(images: Sequence[CheckedImage]) -> str:
 
 def patients_in_two_folds(images: Sequence[CheckedImage]) -> Iterator[Finding]:
     """Find patients with images in more than one fold, within and across folders."""
-    for group in _grouped(images, lambda image: image.patient):
-        examples = [some[0] for some in _grouped(group, lambda image: image.item["fold"])]
+    for group in _group(images, lambda image: image.patient):
+        examples = [some[0] for some in _group(group, lambda image: image.item["fold"])]
         if len(examples) > 1:
             yield Finding("patient in two folds", f"{' '.join(group[0].patient)}: {_names(examples)}", examples)
 
@@ -65,7 +65,7 @@ def patients_in_two_folds(images: Sequence[CheckedImage]) -> Iterator[Finding]:
 def same_pixels(images: Sequence[CheckedImage]) -> Iterator[Finding]:
     """Find images that occur more than once, within and across folders."""
     shown = [image for image, facts in _measured(images) if not facts.blank]
-    for group in _grouped(shown, lambda image: image.facts and image.facts.pixels):
+    for group in _group(shown, lambda image: image.facts and image.facts.pixels):
         if len(group) > 1:
             kind = "image twice in a fold"
             if len({image.item["fold"] for image in group}) > 1:
@@ -156,7 +156,7 @@ def _spacing(image: CheckedImage, facts: ImageFacts) -> Iterator[tuple[str, str]
 def phases(images: Sequence[CheckedImage]) -> Iterator[Finding]:
     """Find patients whose LV cavity is smaller at end-diastole than at end-systole."""
     ventricles = _ventricles(image for image in images if image.item.get("phase") in ("ED", "ES"))
-    for group in _grouped(ventricles, lambda image: (image.folder, image.patient, image.item.get("view"))):
+    for group in _group(ventricles, lambda image: (image.folder, image.patient, image.item.get("view"))):
         group = sorted(group, key=lambda image: str(image.item["phase"]))
         if [image.item["phase"] for image in group] != ["ED", "ES"]:
             continue
@@ -170,9 +170,7 @@ def phases(images: Sequence[CheckedImage]) -> Iterator[Finding]:
 def areas(images: Sequence[CheckedImage]) -> Iterator[Finding]:
     """Find LV cavities whose area differs much from the others of the same dataset and phase."""
     ventricles = _ventricles(images)
-    for group in _grouped(
-        ventricles, lambda image: (image.item["dataset"], image.item.get("phase"), not image.spacing)
-    ):
+    for group in _group(ventricles, lambda image: (image.item["dataset"], image.item.get("phase"), not image.spacing)):
         area = np.array([_area(image, ventricles[image]) for image in group])
         deviation = np.log(area) - np.median(np.log(area))
         spread = 1.4826 * np.median(np.abs(deviation))  # the standard deviation of a normal distribution
@@ -186,7 +184,7 @@ def areas(images: Sequence[CheckedImage]) -> Iterator[Finding]:
 
 def missing_spacings(images: Sequence[CheckedImage]) -> Iterator[Finding]:
     """Count images without spacing."""
-    for group in _grouped(images, lambda image: (image.folder, image.item["dataset"])):
+    for group in _group(images, lambda image: (image.folder, image.item["dataset"])):
         if missing := sum(image.item.get("spacing") is None for image in group):
             text = f"{group[0].folder.name}: {missing} of {len(group)} images of {group[0].item['dataset']} have none"
             yield Finding("spacing missing", text)

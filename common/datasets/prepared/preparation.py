@@ -246,7 +246,7 @@ def _write(job: Job, folder: Path, size: int, sector_finder: SectorFinder | None
         return _Done(job.id, reason=str(error) or type(error).__name__)
     item = dict(job.item)
     if sector_finder is not None:
-        frame, found = _cleared(frame, sector_finder)
+        frame, found = _blacken(frame, sector_finder)
         item |= found
     frame = frame.resized(size)
     names = {"image": f"images/{job.id}.png", "label": f"labels/{job.id}.png"}
@@ -263,7 +263,7 @@ def _write(job: Job, folder: Path, size: int, sector_finder: SectorFinder | None
     return _Done(job.id, {**names, **item, "spacing": spacing, "values": values}, content)
 
 
-def _cleared(frame: Frame, sector_finder: SectorFinder) -> tuple[Frame, dict[str, Any]]:
+def _blacken(frame: Frame, sector_finder: SectorFinder) -> tuple[Frame, dict[str, Any]]:
     """Blacken the pixels outside the sector; also return how it was found and how much annotation is outside."""
     found = sector_finder(frame.image, frame.motion)
     if found is None:

@@ -54,8 +54,8 @@ def echonet_dynamic(source: Path) -> Source:
     for name in TABLES:
         if not (root / name).is_file():
             raise FileNotFoundError(f"{root / name} is missing; SOURCE is the folder with FileList.csv and Videos.")
-    listed, skipped = _listed(root / "FileList.csv")
-    tracings = _tracings(root / "VolumeTracings.csv")
+    listed, skipped = _read_list(root / "FileList.csv")
+    tracings = _read_tracings(root / "VolumeTracings.csv")
     folder = root / "Videos"
     entries = os.scandir(folder) if folder.is_dir() else ()
     present = {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}  # a link may lead anywhere
@@ -98,7 +98,7 @@ def echonet_dynamic(source: Path) -> Source:
     )
 
 
-def _listed(path: Path) -> tuple[dict[str, dict[str, object]], dict[str, str]]:
+def _read_list(path: Path) -> tuple[dict[str, dict[str, object]], dict[str, str]]:
     """Return items by video name, and the videos that are left out with reasons."""
     listed: dict[str, dict[str, object]] = {}
     skipped: dict[str, str] = {}
@@ -117,7 +117,7 @@ def _listed(path: Path) -> tuple[dict[str, dict[str, object]], dict[str, str]]:
     return listed, skipped
 
 
-def _tracings(path: Path) -> dict[str, dict[int, array[float]]]:
+def _read_tracings(path: Path) -> dict[str, dict[int, array[float]]]:
     """Return X1, Y1, X2, Y2 of all rows by video name and frame; NaN where a coordinate is not a number."""
     written: defaultdict[tuple[str, ...], array[float]] = defaultdict(lambda: array("d"))
     for _, fields in read_columns(path, "FileName", "Frame", "X1", "Y1", "X2", "Y2"):

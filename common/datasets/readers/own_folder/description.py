@@ -55,14 +55,14 @@ def read_description(path: Path) -> Description:
     """
     check_size(path, MAX_BYTES)
     try:
-        return _described(yaml.safe_load(path.read_bytes()))
+        return _parse(yaml.safe_load(path.read_bytes()))
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"{path} is not readable YAML: {error}") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _described(content: Any) -> Description:
+def _parse(content: Any) -> Description:
     if not isinstance(content, dict):
         raise ValueError(f"expected 'key: value' with keys among {list(KEYS)}.")
     for key in content:

@@ -114,7 +114,7 @@ def folder(source: Path, description: Path) -> Source:
 def _job(source: Path, about: Description, record: Record) -> Job:
     """Turn a record into a job; raise OSError to leave out this image, ValueError to stop."""
     image, label = (_inside(source, record, key) for key in ("image", "label"))
-    item = {name: _converted(record, name, kind) for name, kind in FIELDS.items() if name in record}
+    item = {name: _convert(record, name, kind) for name, kind in FIELDS.items() if name in record}
     item |= {name: value for name, value in record.items() if name not in COLUMNS}
     if unknown := set(item.get("unlabelled", ())) - {name for names in about.values.values() for name in names}:
         raise ValueError(f"unlabelled names {sorted(unknown)}, which are not among the classes of 'values'.")
@@ -126,11 +126,11 @@ def _job(source: Path, about: Description, record: Record) -> Job:
     fold = record.get("fold") or fold_of(about.dataset, patient)
     if fold not in FOLDS:
         raise ValueError(f"fold is {fold!r}, expected one of {list(FOLDS)}.")
-    label_frame = _converted(record, "label_frame", int) if "label_frame" in record else None
+    label_frame = _convert(record, "label_frame", int) if "label_frame" in record else None
     lengths = [record[name] for name in ("spacing_row", "spacing_column") if name in record]
     spacing = spacing_of(lengths) if lengths else about.spacing
     item |= {"dataset": about.dataset, "patient": patient, "fold": fold}
-    item |= {"view": _known(record, "view", VIEW_WORDS), "phase": _known(record, "phase", PHASE_WORDS)}
+    item |= {"view": _recognise(record, "view", VIEW_WORDS), "phase": _recognise(record, "phase", PHASE_WORDS)}
     values = tuple(about.values)
     return Job(identity, item, partial(read_image_and_mask, image, label, values, frame, label_frame, spacing))
 
@@ -150,7 +150,7 @@ def _is_within(source: Path, path: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(source))
 
 
-def _known(record: Record, key: str, names: Mapping[str, str]) -> str | None:
+def _recognise(record: Record, key: str, names: Mapping[str, str]) -> str | None:
     if key not in record:
         return None
     if record[key].upper() not in names:
@@ -158,7 +158,7 @@ def _known(record: Record, key: str, names: Mapping[str, str]) -> str | None:
     return names[record[key].upper()]
 
 
-def _converted(record: Record, name: str, kind: Callable[[str], Any]) -> Any:
+def _convert(record: Record, name: str, kind: Callable[[str], Any]) -> Any:
     try:
         value = kind(record[name])
     except ValueError:

@@ -153,12 +153,12 @@ def annotation(structures: Mapping[str, Structure], shape: tuple[int, int]) -> N
     drawn = {name: _curve(one, name, shape) for name, one in structures.items() if one.state == "drawn"}
     label = np.zeros(shape, np.uint8)
     if LEFT_ATRIUM in drawn:
-        label[_filled(drawn[LEFT_ATRIUM], LEFT_ATRIUM, shape)] = 3
+        label[_fill(drawn[LEFT_ATRIUM], LEFT_ATRIUM, shape)] = 3
     if ENDOCARDIUM in drawn:
         inner = drawn[ENDOCARDIUM]
         if EPICARDIUM in drawn:
-            label[_filled(_between(inner, drawn[EPICARDIUM]), EPICARDIUM, shape)] = 2
-        label[_filled(inner, ENDOCARDIUM, shape)] = 1
+            label[_fill(_between(inner, drawn[EPICARDIUM]), EPICARDIUM, shape)] = 2
+        label[_fill(inner, ENDOCARDIUM, shape)] = 1
     return label
 
 
@@ -177,7 +177,7 @@ def _between(inner: NDArray[np.float64], outer: NDArray[np.float64]) -> NDArray[
     return np.concatenate([inner, outer[::-1] if same_way else outer])
 
 
-def _filled(polygon: NDArray[np.float64], name: str, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def _fill(polygon: NDArray[np.float64], name: str, shape: tuple[int, int]) -> NDArray[np.bool_]:
     inside = fill(polygon, shape)
     if not inside.any():
         raise ValueError(f"{name} encloses no pixel of the image.")
