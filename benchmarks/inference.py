@@ -20,7 +20,6 @@ from pathlib import Path
 import itk
 import numpy as np
 import torch
-from layouts.echonet_layout import beat
 from monai.bundle import ConfigParser
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
@@ -40,6 +39,8 @@ from rich.console import Console
 from rich.table import Table
 
 from common.datasets.phantom.study import examine
+from tests.layouts.echonet_layout import beat
+from tests.layouts.window import draw_window
 
 BUNDLE = Path("bundles/echo_segmentation")
 SIDE = 256
@@ -50,7 +51,7 @@ def draw(frames: int) -> tuple[NDArray[np.uint8], tuple[float, float]]:
     study = examine("camus_like", 0)
     spacing = study.window[3] / SIDE, study.window[2] / SIDE
     _, hearts = beat(study, 0, 0, frames)
-    return np.stack([study.frame(heart, number, spacing).image for number, heart in enumerate(hearts)]), spacing
+    return np.stack([draw_window(study, heart, number, spacing).image for number, heart in enumerate(hearts)]), spacing
 
 
 def write(path: Path, pixels: NDArray[np.uint8], spacing: tuple[float, float]) -> None:

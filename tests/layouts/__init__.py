@@ -18,13 +18,13 @@ NOTE = "PHANTOM.txt"
 
 
 def _write(layout: str, write: Callable[[Path, int, int], None], out: Path, patients: int, seed: int = 0) -> None:
-    """Write a whole folder or none: the work lies in OUT.partial until it is complete."""
+    """Write a whole folder or none: the work is in OUT.partial until it is complete."""
     if out.exists():
         raise FileExistsError(f"{out} exists; remove it or choose another folder.")
     if patients < 10:
         raise ValueError(f"{patients} phantom patients leave a fold empty; at least 10 are needed.")
     if seed < 0:
-        raise ValueError(f"seed is {seed}; it is 0 or more.")
+        raise ValueError(f"expected a seed of 0 or more, got {seed}.")
     unfinished = out.with_name(f"{out.name}.partial")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)

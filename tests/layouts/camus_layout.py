@@ -16,7 +16,9 @@ from tqdm import tqdm
 
 from common.datasets.phantom.dataset import FOLD_OF_TEN
 from common.datasets.phantom.study import Study, examine
-from common.datasets.phantom.tracing import disc_volume, trace
+
+from .tracing import disc_volume, trace
+from .window import draw_window
 
 __all__ = ["SPACING", "SPACING_2019", "write_camus", "write_camus_2019"]
 
@@ -61,10 +63,10 @@ def write_camus(folder: Path, patients: int, seed: int = 0) -> None:
         home = folder / "database_nifti" / name
         home.mkdir(parents=True)
         rng = np.random.default_rng([seed, patient])
-        told = _told(rng) | {"EF": f"{_volumes(study)['LVef']:.0f}", "FrameRate": f"{rng.uniform(40, 70):.1f}"}
-        _write_info(home, told)
+        facts = _facts(rng) | {"EF": f"{_volumes(study)['LVef']:.0f}", "FrameRate": f"{rng.uniform(40, 70):.1f}"}
+        _write_info(home, facts)
         for instant, (phase, heart) in enumerate(study.hearts.items()):
-            frame = study.frame(heart, instant, SPACING)
+            frame = draw_window(study, heart, instant, SPACING)
             _write_nifti(home / f"{name}_4CH_{phase}.nii.gz", frame.image)
             _write_nifti(home / f"{name}_4CH_{phase}_gt.nii.gz", frame.label)
 
@@ -87,29 +89,29 @@ def write_camus_2019(folder: Path, patients: int, seed: int = 0) -> None:
         home = folder / ("testing" if testing else "training") / name
         home.mkdir(parents=True)
         measured = {} if testing else {key: f"{value:.1f}" for key, value in _volumes(study).items()}
-        _write_info(home, _told(np.random.default_rng([seed, patient])) | measured)
+        _write_info(home, _facts(np.random.default_rng([seed, patient])) | measured)
         for instant, (phase, heart) in enumerate(study.hearts.items()):
-            frame = study.frame(heart, instant, SPACING_2019)
+            frame = draw_window(study, heart, instant, SPACING_2019)
             _write_metaimage(home, f"{name}_4CH_{phase}", frame.image)
             if not testing:
                 _write_metaimage(home, f"{name}_4CH_{phase}_gt", frame.label)
 
 
 def _volumes(study: Study) -> dict[str, float]:
-    """End-diastolic and end-systolic volume, ml, and ejection fraction, percent."""
+    """Return end-diastolic and end-systolic volume, ml, and ejection fraction, percent."""
     diastole, systole = (disc_volume(trace(study.scanner.protocol, heart)) for heart in study.hearts.values())
     return {"LVedv": diastole, "LVesv": systole, "LVef": 100 * (diastole - systole) / diastole}
 
 
-def _told(rng: np.random.Generator) -> dict[str, str]:
-    """What both releases tell of a patient; frames count from one."""
+def _facts(rng: np.random.Generator) -> dict[str, str]:
+    """Draw the facts of a patient that both releases state; frames count from one."""
     last, sex, age = str(rng.integers(15, 31)), str(rng.choice(["F", "M"])), str(rng.integers(20, 91))
     quality = str(rng.choice(["Good", "Medium", "Poor"], p=[0.58, 0.33, 0.09]))
     return {"ED": "1", "ES": last, "NbFrame": last, "Sex": sex, "Age": age, "ImageQuality": quality}
 
 
-def _write_info(home: Path, told: Mapping[str, str]) -> None:
-    (home / "Info_4CH.cfg").write_text("".join(f"{key}: {value}\n" for key, value in told.items()))
+def _write_info(home: Path, facts: Mapping[str, str]) -> None:
+    (home / "Info_4CH.cfg").write_text("".join(f"{key}: {value}\n" for key, value in facts.items()))
 
 
 def _write_nifti(path: Path, values: NDArray[np.uint8]) -> None:

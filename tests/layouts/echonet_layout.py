@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from common.datasets.phantom.dataset import FOLD_OF_TEN
-from common.datasets.phantom.heart import Heart, between
+from common.datasets.phantom.heart import Heart
 from common.datasets.phantom.study import Study, examine
-from common.datasets.phantom.tracing import chords, disc_volume, trace
+
+from .tracing import chords, disc_volume, trace
+from .window import between, canvas, draw_window
 
 __all__ = ["SIZE", "beat", "clip_name", "write_echonet_dynamic"]
 
@@ -31,7 +33,7 @@ PLACES = (1 - np.cos(np.pi * (np.arange(20) + 0.5) / 20)) / 2
 def write_echonet_dynamic(folder: Path, patients: int, seed: int = 0, frames: int = 24) -> None:
     """Write patients of the domain "echonet_like" as Videos, FileList.csv and VolumeTracings.csv.
 
-    Every clip starts somewhere else in the beat. Volumes are monoplane (20 discs of the traced cavity), where the
+    Every clip starts at another place in the beat. Volumes are monoplane (20 discs of the traced cavity), where the
     release has those of the clinical report.
 
     Args:
@@ -48,7 +50,7 @@ def write_echonet_dynamic(folder: Path, patients: int, seed: int = 0, frames: in
         diastole, hearts = beat(study, patient, seed, frames)
         systole = (diastole + frames // 2) % frames
         spacing = _spacing(study)
-        clip = [study.frame(heart, instant, spacing).image for instant, heart in enumerate(hearts)]
+        clip = [draw_window(study, heart, instant, spacing).image for instant, heart in enumerate(hearts)]
         _write_avi(folder / "Videos" / f"{name}.avi", clip)
         edv, esv = (disc_volume(trace(study.scanner.protocol, hearts[frame])) for frame in (diastole, systole))
         fold = OFFICIAL[FOLD_OF_TEN[patient % 10]]
@@ -61,7 +63,7 @@ def write_echonet_dynamic(folder: Path, patients: int, seed: int = 0, frames: in
 
 
 def clip_name(patient: int, seed: int = 0) -> str:
-    """Name of a patient's clip, without suffix, in the manner of the release.
+    """Return the name of a patient's clip, without suffix, in the manner of the release.
 
     Example:
         >>> clip_name(0)
@@ -83,8 +85,8 @@ def beat(study: Study, patient: int, seed: int, frames: int) -> tuple[int, list[
         The frame that shows end-diastole, and the heart at every frame; end-systole is half a beat away.
     """
     diastole = int(np.random.default_rng([seed, patient]).integers(frames))
-    shares = (1 - np.cos(2 * np.pi * (np.arange(frames) - diastole) / frames)) / 2
-    return diastole, [between(study.hearts["ED"], study.hearts["ES"], float(share)) for share in shares]
+    fractions = (1 - np.cos(2 * np.pi * (np.arange(frames) - diastole) / frames)) / 2
+    return diastole, [between(study.hearts["ED"], study.hearts["ES"], float(fraction)) for fraction in fractions]
 
 
 def _spacing(study: Study) -> tuple[float, float]:
@@ -92,13 +94,13 @@ def _spacing(study: Study) -> tuple[float, float]:
 
 
 def _lines(study: Study, heart: Heart) -> NDArray[np.float64]:
-    """X1, Y1, X2, Y2 of the long axis, apex first, and of 20 chords from the apex to the mitral plane, (21, 4)."""
+    """Return X1, Y1, X2, Y2 of the long axis, apex first, and of 20 chords from apex to mitral plane, (21, 4)."""
     tracing = trace(study.scanner.protocol, heart)
     apex, middle = tracing.axis
     reach = (tracing.endocardium - apex) @ (middle - apex) / np.square(middle - apex).sum()
     across = chords(tracing.endocardium, tracing.axis, reach.min() + np.ptp(reach) * PLACES)
     points = np.concatenate([tracing.axis[None], across]).reshape(-1, 2)
-    return study.canvas(_spacing(study)).to_pixels(points)[:, ::-1].reshape(-1, 4)
+    return canvas(study, _spacing(study)).to_pixels(points)[:, ::-1].reshape(-1, 4)
 
 
 def _write_avi(path: Path, clip: list[NDArray[np.uint8]]) -> None:

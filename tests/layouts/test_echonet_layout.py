@@ -9,8 +9,9 @@ import pytest
 from layout_files import dice, inside, rows_of
 
 from common.datasets.phantom.study import examine
-from common.datasets.phantom.tracing import disc_volume, trace
 from layouts.echonet_layout import beat, clip_name, write_echonet_dynamic
+from layouts.tracing import disc_volume, trace
+from layouts.window import draw_window
 
 LV = 1
 FRAMES = 2  # an end-diastolic one and an end-systolic one
@@ -51,7 +52,7 @@ def test_echonet_chords_outline_the_cavity_from_apex_to_base(echonet):
             own = [r for r in rows if r["FileName"][:18] == clip_name(patient, 1) and int(r["Frame"]) == frame]
             lines = np.array([[float(row[key]) for key in ("X1", "Y1", "X2", "Y2")] for row in own])
             axis, chords = lines[0], lines[1:]
-            label = study.frame(hearts[frame], frame, (study.window[3] / 112, study.window[2] / 112)).label
+            label = draw_window(study, hearts[frame], frame, (study.window[3] / 112, study.window[2] / 112)).label
             mask = inside(np.concatenate([chords[:, :2], chords[::-1, 2:]]), (112, 112))
             assert dice(mask, label == LV) > 0.98
             assert (np.diff(chords[:, 1::2].mean(axis=1)) > 0).all()  # downwards, from the apex to the base
@@ -71,7 +72,7 @@ def test_echonet_clips_are_grey_motion_jpeg_of_the_phantom(echonet):
             clip = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
         assert len(clip) == FRAMES
         for instant in range(FRAMES):
-            image = study.frame(hearts[instant], instant, (study.window[3] / 112, study.window[2] / 112)).image
+            image = draw_window(study, hearts[instant], instant, (study.window[3] / 112, study.window[2] / 112)).image
             assert np.ptp(clip[instant], axis=2).max() == 0
             assert np.abs(clip[instant][:, :, 0].astype(int) - image).mean() < 2
 

@@ -1,4 +1,4 @@
-"""The phantom in real datasets' layouts: decoded here byte by byte, without the readers, and compared with the phantom.
+"""The phantom in the layouts of real datasets, decoded here byte by byte and without the readers.
 
 What needs the layouts' own resolution is slow; names, tables and splits are tested on coarser pixels.
 """
@@ -20,13 +20,14 @@ from PIL import Image
 from scipy.interpolate import CubicSpline
 
 from common.datasets.phantom.study import examine
-from common.datasets.phantom.tracing import disc_volume, trace
 from layouts import LAYOUTS
 from layouts import camus_layout as phantom_camus
 from layouts import unity_layout as phantom_unity
 from layouts.camus_layout import write_camus, write_camus_2019
 from layouts.echonet_layout import write_echonet_dynamic
+from layouts.tracing import disc_volume, trace
 from layouts.unity_layout import video_name, write_unity
+from layouts.window import draw_window
 
 PHASES = ("ED", "ES")
 LV, MYOCARDIUM, ATRIUM = 1, 2, 3
@@ -110,7 +111,7 @@ def content(folder: Path) -> dict[str, str]:
 def test_camus_nifti_files_are_the_phantom_under_the_header_of_the_release(tmp_path, phase):
     write_camus(tmp_path, 1, seed=3)
     study = examine("camus_like", 0, seed=3)
-    frame = study.frame(study.hearts[phase], PHASES.index(phase), (0.308, 0.308))
+    frame = draw_window(study, study.hearts[phase], PHASES.index(phase), (0.308, 0.308))
     rows, columns = frame.image.shape
     for kind, expected in (("", frame.image), ("_gt", frame.label)):
         file = tmp_path / "database_nifti" / "patient0001" / f"patient0001_4CH_{phase}{kind}.nii.gz"
@@ -137,7 +138,7 @@ def test_camus_2019_files_are_the_phantom_with_pixels_twice_as_wide_as_high(tmp_
     write_camus_2019(tmp_path, 1, seed=3)
     study, home = examine("camus_like", 0, seed=3), tmp_path / "training" / "patient0001"
     for instant, phase in enumerate(PHASES):
-        frame = study.frame(study.hearts[phase], instant, (0.154, 0.308))
+        frame = draw_window(study, study.hearts[phase], instant, (0.154, 0.308))
         rows, columns = frame.image.shape
         assert rows == round(study.depth / 0.154)
         for kind, expected in (("", frame.image), ("_gt", frame.label)):
@@ -154,9 +155,9 @@ def test_the_2019_header_is_that_of_the_real_release(echo_data):
     header = header_2019(path)
     assert header | {"DimSize": "", "ElementDataFile": ""} == HEADER_2019
     assert list(header) == list(HEADER_2019)
-    told = path.read_text().replace(header["ElementDataFile"], "{name}.raw")
+    text = path.read_text().replace(header["ElementDataFile"], "{name}.raw")
     sizes = re.compile(r"DimSize = .*")
-    assert sizes.sub("", told) == sizes.sub("", phantom_camus.METAIMAGE)  # to the blank
+    assert sizes.sub("", text) == sizes.sub("", phantom_camus.METAIMAGE)  # to the blank
 
 
 def test_camus_has_the_folders_and_the_split_of_the_release(camus):
@@ -183,7 +184,7 @@ def test_camus_2019_numbers_testing_patients_anew_and_does_not_annotate_them(cam
     assert not {"LVedv", "LVesv", "LVef"} & set(info(camus_2019 / "testing" / "patient0001" / "Info_4CH.cfg"))
 
 
-def test_camus_info_files_tell_the_same_patient_in_the_words_of_each_release(camus, camus_2019):
+def test_camus_info_files_describe_the_same_patient_in_the_words_of_each_release(camus, camus_2019):
     common = ["ED", "ES", "NbFrame", "Sex", "Age", "ImageQuality"]
     for number in range(4):
         new = info(camus / "database_nifti" / f"patient{number + 1:04d}" / "Info_4CH.cfg")
@@ -247,7 +248,7 @@ def test_unity_curves_outline_the_structures_of_the_phantom(tmp_path):
     drawn = 0
     for place, (name, entry) in enumerate(json.loads((tmp_path / "labels" / "labels-all.json").read_text()).items()):
         study, phase = examine("unity_like", place // 2), PHASES[place % 2]
-        label = study.frame(study.hearts[phase], place % 2, (study.window[3] / 600,) * 2).label
+        label = draw_window(study, study.hearts[phase], place % 2, (study.window[3] / 600,) * 2).label
         assert label.shape == (600, 800)
         label = label[::4, ::4]  # the polygons below take their time
         with Image.open(next(tmp_path.rglob(name))) as image:
@@ -311,7 +312,7 @@ def test_what_exists_is_never_written_over(tmp_path, name):
 def test_too_few_patients_and_negative_seeds_are_refused(tmp_path):
     with pytest.raises(ValueError, match="9 phantom patients leave a fold empty; at least 10"):
         LAYOUTS["unity"](tmp_path / "out", 9)
-    with pytest.raises(ValueError, match="seed is -1"):
+    with pytest.raises(ValueError, match="expected a seed of 0 or more, got -1"):
         LAYOUTS["unity"](tmp_path / "out", 10, -1)
     assert not list(tmp_path.iterdir())
 

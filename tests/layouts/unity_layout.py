@@ -8,21 +8,22 @@ import json
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
 from common.datasets.phantom.dataset import FOLD_OF_TEN
-from common.datasets.phantom.heart import Heart
+from common.datasets.phantom.heart import Heart, space_evenly
 from common.datasets.phantom.screen_overlay import overlay
 from common.datasets.phantom.study import Study, examine
-from common.datasets.phantom.tracing import trace
+
+from .tracing import trace
+from .window import canvas, draw_window
 
 __all__ = ["ROWS", "video_name", "write_unity"]
 
 ROWS = 600  # of the screen; the window is 4:3
 OFFICIAL = {"training": "train", "validation": "tune", "test": "ival"}  # our fold -> official list
-PARASTERNAL = ("curve-lv-antsep-endo", "curve-lv-post-endo")  # certainly not in a four-chamber view
+PARASTERNAL = ("curve-lv-antsep-endo", "curve-lv-post-endo")  # never in a four-chamber view
 
 
 def write_unity(folder: Path, patients: int, seed: int = 0) -> None:
@@ -47,7 +48,7 @@ def write_unity(folder: Path, patients: int, seed: int = 0) -> None:
         for instant, heart in enumerate(study.hearts.values()):
             rng = np.random.default_rng([seed, patient, instant])
             name = f"01-{video}-{10 * instant + rng.integers(1, 10):04d}.png"
-            frame = study.frame(heart, instant, spacing)
+            frame = draw_window(study, heart, instant, spacing)
             Image.fromarray(overlay(frame.image, frame.sector, rng)).save(home / name)
             entry = {"labels": _labels(study, heart, spacing, epicardium=patient % 3 == 0)}
             for of in (OFFICIAL[FOLD_OF_TEN[patient % 10]], "all"):
@@ -62,7 +63,7 @@ def write_unity(folder: Path, patients: int, seed: int = 0) -> None:
 
 
 def video_name(patient: int, seed: int = 0) -> str:
-    """Name of a patient's video, in the manner of the release.
+    """Return the name of a patient's video, in the manner of the release.
 
     Example:
         >>> video_name(0)[:8]
@@ -72,8 +73,8 @@ def video_name(patient: int, seed: int = 0) -> str:
 
 
 def _labels(study: Study, heart: Heart, spacing: tuple[float, float], epicardium: bool) -> dict[str, dict[str, str]]:
-    """Type and control points of every label, as the release writes them."""
-    canvas, tracing = study.canvas(spacing), trace(study.scanner.protocol, heart)
+    """Return type and control points of every label, as the release writes them."""
+    tracing = trace(study.scanner.protocol, heart)
     right_atrium = np.roll(heart.right_atrium, -39, axis=0)[:43]  # open at its top, the tricuspid valve
     outer_apex = np.linalg.norm(tracing.epicardium - tracing.axis[1], axis=1).argmax()
     drawn = {  # line and number of control points; filled, those of the LV and the left atrium have Dice 0.98 or more
@@ -94,18 +95,12 @@ def _labels(study: Study, heart: Heart, spacing: tuple[float, float], epicardium
     for name, (line, count) in drawn.items():
         # the phantom's annotators draw the LV on where it leaves the sector, and nothing else
         if "lv" in name or study.reaches(*line.T).all():
-            y, x = (" ".join(f"{value:.2f}" for value in axis) for axis in canvas.to_pixels(_nodes(line, count)).T)
+            nodes = canvas(study, spacing).to_pixels(space_evenly(line, count))
+            y, x = (" ".join(f"{value:.2f}" for value in axis) for axis in nodes.T)
             labels[name] = {"type": "curve" if name.startswith("curve") else "point", "x": x, "y": y}
         else:
             labels[name] = {"type": "blurred", "x": "", "y": ""}
     return labels
-
-
-def _nodes(curve: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Spread control points evenly along a curve, from its first point to its last."""
-    along = np.concatenate([[0], np.linalg.norm(np.diff(curve, axis=0), axis=1).cumsum()])
-    place = np.linspace(0, along[-1], count)
-    return np.stack([np.interp(place, along, column) for column in curve.T], axis=1)
 
 
 def _write_csv(path: Path, rows: list[tuple[object, ...]]) -> None:

@@ -9,11 +9,12 @@ from typing import Literal
 from ..prepared.source import Frame, Job, Source
 from .study import DOMAINS, render
 
-__all__ = ["phantom"]
+__all__ = ["CITATION", "FOLD_OF_TEN", "LICENCE", "phantom"]
 
-# of every ten patients seven train, one validates, two test: small sets keep enough images to test on. All patients of
-# an external domain test.
+# keeps enough images to test on in small sets
 FOLD_OF_TEN = ("training",) * 7 + ("validation",) + ("test",) * 2
+LICENCE = "Apache-2.0: drawn by this project, shows no person"
+CITATION = "shape and grey-level statistics after S. Leclerc et al., IEEE TMI 38(9):2198-2210, 2019"
 
 
 def _read(domain: str, patient: int, phase: Literal["ED", "ES"], size: int, seed: int) -> Frame:
@@ -26,7 +27,7 @@ def phantom(size: int, patients: int = 100, domains: Sequence[str] = tuple(DOMAI
 
     Args:
         size: pixels a side.
-        patients: in each domain; patient n differs from domain to domain.
+        patients: number in each domain; patient n differs between domains. All patients of an external domain test.
         domains: names among `DOMAINS`.
         seed: of everything.
 
@@ -34,7 +35,7 @@ def phantom(size: int, patients: int = 100, domains: Sequence[str] = tuple(DOMAI
         ValueError: if a domain is unknown or there are fewer than 10 patients, which leave a fold empty.
     """
     if unknown := [domain for domain in domains if domain not in DOMAINS]:
-        raise ValueError(f"phantom domains {unknown} are unknown; there are {list(DOMAINS)}.")
+        raise ValueError(f"expected phantom domains among {list(DOMAINS)}, got {unknown}.")
     if patients < 10:
         raise ValueError(f"{patients} phantom patients leave a fold empty; at least 10 are needed.")
     phases: tuple[Literal["ED", "ES"], ...] = ("ED", "ES")
@@ -57,8 +58,8 @@ def phantom(size: int, patients: int = 100, domains: Sequence[str] = tuple(DOMAI
     return Source(
         name="phantom",
         jobs=jobs,
-        licence="Apache-2.0: drawn by this project, shows no person",
-        citation="shape and grey-level statistics after S. Leclerc et al., IEEE TMI 38(9):2198-2210, 2019",
+        licence=LICENCE,
+        citation=CITATION,
         label_sets={name: [["background"], ["lv_cavity"], ["lv_myocardium"], ["left_atrium"]] for name in domains},
         facts={"patients": patients, "domains": list(domains), "seed": seed},
     )

@@ -1,9 +1,9 @@
 """Apical four-chamber hearts drawn from published shape statistics, and how strongly their tissues scatter.
 
-Every length is in mm. A point is (x, y): x to the right of the probe's axis, y the depth below the probe. Image left is
-the septum and the right heart, as in CAMUS. The statistics summarise the CAMUS annotations, so the drawn endocardium is
-where that protocol traces it: papillary muscles and trabeculae inside the cavity, the right-ventricular border of the
-septum inside the myocardium.
+Every length is in mm. A point is (x, y): x to the right of the probe's axis, y the depth below the probe. The septum
+and the right heart are on the left of the image, as in CAMUS. The statistics summarise the CAMUS annotations, so the
+drawn endocardium is where that protocol traces it: papillary muscles and trabeculae inside the cavity, the
+right-ventricular border of the septum inside the myocardium.
 
 References:
     S. Leclerc et al., IEEE TMI 38(9):2198-2210, 2019, doi 10.1109/TMI.2019.2900516.
@@ -12,7 +12,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from ...contours import fill
 
-__all__ = ["Heart", "between", "echogenicity", "offset", "sample_heart"]
+__all__ = ["Heart", "echogenicity", "offset", "sample_heart", "space_evenly"]
 
 Array = NDArray[np.float64]
 
@@ -80,7 +80,7 @@ class Heart:
 
 @dataclass(frozen=True)
 class _Pose:
-    """Long axis of the LV: length, mm; apex, (x, y), mm; tilt, degrees, negative where the apex lies left."""
+    """Long axis of the LV: length, mm; apex, (x, y), mm; tilt, degrees, negative where the apex is on the left."""
 
     length: float
     apex: Array
@@ -102,13 +102,13 @@ class _Pose:
         return base
 
     def points(self, along: Array, aside: Array) -> Array:
-        """(x, y) of places given in mm from the base along and across the axis."""
+        """Return the (x, y) of places given in mm from the base along and across the axis."""
         points: Array = self.base + along[:, None] * self.axis + aside[:, None] * self.across
         return points
 
 
 def offset(contour: Array, distance: float | Array) -> Array:
-    """Move an open contour along its normals, outwards where it runs clockwise on the screen.
+    """Move an open contour along its normals: outwards if it runs clockwise on the screen.
 
     Args:
         contour: (points, 2), mm.
@@ -136,7 +136,7 @@ def sample_heart(rng: np.random.Generator) -> dict[str, Heart]:
     Position, long axis, shape and wall correlate between the instants as in CAMUS; the cavity is smaller at "ES".
 
     Args:
-        rng: the patient's own source of randomness.
+        rng: generator of this patient.
 
     Returns:
         {"ED": ..., "ES": ...}.
@@ -169,26 +169,8 @@ def sample_heart(rng: np.random.Generator) -> dict[str, Heart]:
     return {"ED": diastole, "ES": _heart(rng, "ES", pose, shape, wall, atrium.clip([14, 24]), largest)}
 
 
-def between(diastole: Heart, systole: Heart, share: float) -> Heart:
-    """Contract a heart part of the way: every point of every contour moves on a straight line.
-
-    Args:
-        diastole: the patient's heart at "ED".
-        systole: the same patient's at "ES".
-        share: 0 is `diastole`, 1 is `systole`.
-
-    Example:
-        >>> hearts = sample_heart(np.random.default_rng(0))
-        >>> half = between(hearts["ED"], hearts["ES"], 0.5)
-        >>> bool(np.allclose(2 * half.mitral, hearts["ED"].mitral + hearts["ES"].mitral))
-        True
-    """
-    names = [part.name for part in fields(Heart)]
-    return Heart(**{name: (1 - share) * getattr(diastole, name) + share * getattr(systole, name) for name in names})
-
-
 def _area(contour: Array) -> float:
-    """Area of a closed contour, mm^2 (shoelace formula)."""
+    """Return the area of a closed contour, mm² (shoelace formula)."""
     x, y = contour.T
     return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
 
@@ -228,21 +210,26 @@ def _endocardium(phase: str, pose: _Pose, shape: Array, narrower: float) -> Arra
     for half, sign in zip(profile, (-1, 1), strict=True):
         hinge = sign * lean * half[0]
         sides.append(pose.points(pose.length * (hinge + (1 - hinge) * along), sign * pose.length * half))
-    return _resample(np.concatenate([sides[0], sides[1][-2::-1]]), 96)
-
-
-def _resample(contour: Array, count: int) -> Array:
-    """Space points evenly along an open contour and round off what is narrower than 1.5 points."""
-    arc = np.concatenate([[0], np.linalg.norm(np.diff(contour, axis=0), axis=1).cumsum()])
-    even = np.linspace(0, arc[-1], count)
-    points = np.stack([np.interp(even, arc, column) for column in contour.T], axis=1)
-    smooth: Array = gaussian_filter1d(points, 1.5, axis=0, mode="nearest")
+    contour = np.concatenate([sides[0], sides[1][-2::-1]])
+    smooth: Array = gaussian_filter1d(space_evenly(contour, 96), 1.5, axis=0, mode="nearest")
     smooth[[0, -1]] = contour[[0, -1]]
     return smooth
 
 
+def space_evenly(contour: Array, count: int) -> Array:
+    """Space `count` points evenly along an open contour (points, 2), from its first point to its last.
+
+    Example:
+        >>> space_evenly(np.array([[0.0, 0.0], [0.0, 1.0], [3.0, 1.0]]), 3).tolist()
+        [[0.0, 0.0], [1.0, 1.0], [3.0, 1.0]]
+    """
+    arc = np.concatenate([[0], np.linalg.norm(np.diff(contour, axis=0), axis=1).cumsum()])
+    even = np.linspace(0, arc[-1], count)
+    return np.stack([np.interp(even, arc, column) for column in contour.T], axis=1)
+
+
 def _left_atrium(hinges: Array, lean: float, atrium: Array) -> Array:
-    """Widen from the annulus to the full width at 45 % of the length, then close in a round roof."""
+    """Draw an atrium that widens up to 45 % of its length and closes in a round roof."""
     down, aside = np.array([-np.sin(lean), np.cos(lean)]), np.array([np.cos(lean), np.sin(lean)])
     depth = 1 - np.linspace(1, 0, 30) ** 1.8  # dense at the roof
     annulus, full = np.linalg.norm(hinges[1] - hinges[0]) / 2, atrium[1] / 2
@@ -258,7 +245,7 @@ def _left_atrium(hinges: Array, lean: float, atrium: Array) -> Array:
 
 
 def _right_heart(phase: str, pose: _Pose, septum: Array, left_atrium: Array, shape: Array) -> tuple[Array, Array]:
-    """A wedge beside the septum and an oval beside the atrial septum; sized by eye, CAMUS does not annotate them."""
+    """Draw a wedge beside the septum and an oval beside the atrial septum, sized by eye: CAMUS annotates neither."""
     size = 1 + 0.15 * shape[9]
     top, bottom = 0.72 * pose.length, -2.0  # mm along the axis
     height = np.linspace(bottom, top, 30)

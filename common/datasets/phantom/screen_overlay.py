@@ -1,7 +1,7 @@
 """What a scanner writes over its screen: text, logo, ECG, depth ticks, focus mark, grey and colour bars, panels.
 
-Made up from nothing: names are syllables, numbers are drawn. It hides the sector's outline the way real screens do, so
-that whatever finds the sector can be trained and tested without a patient's screen.
+Everything is invented: names are random syllables and numbers are random. It hides the outline of the sector as real
+screens do, so the sector finder can be trained and tested without the screen of a patient.
 """
 
 from __future__ import annotations
@@ -12,46 +12,41 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from ...contours import bounding_box
+
 __all__ = ["overlay"]
 
-SIZES = (96, 1024)  # pixels along a side
 TINTS = ((255, 255, 255), (255, 226, 178), (196, 224, 255), (214, 255, 214))  # grey, sepia, blue, green: of white
 INKS = ((255, 255, 255), (200, 200, 200), (255, 230, 90), (90, 255, 120), (110, 190, 255))
 SYLLABLES = ("ba", "do", "fi", "ka", "lo", "mi", "na", "po", "ru", "sa", "te", "vu")
 
 
 def overlay(image: NDArray[np.uint8], sector: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Put a grey ultrasound image onto a scanner's screen.
+    """Draw a scanner's screen around a grey ultrasound image.
 
-    Each part of the screen appears by chance. Most of it lies outside the sector; the ECG and, where the screen is
-    narrow, text and ticks cross it.
+    Each part of the screen appears with some probability. Most of it is outside the sector; the ECG and, on a narrow
+    screen, text and ticks cross it.
 
     Args:
-        image: grey values, (rows, columns), 96 to 1024 pixels a side.
+        image: grey values, (rows, columns), at least 96 pixels a side.
         sector: marks the ultrasound, (rows, columns); everything else becomes background.
-        rng: decides what is drawn, where and in which colour.
+        rng: generator of what is drawn, where and in which colour.
 
     Returns:
         RGB, (rows, columns, 3).
-
-    Raises:
-        ValueError: if the shapes differ or a side is too short or too long.
 
     Example:
         >>> sector = np.tri(128, dtype=bool)
         >>> overlay(np.full((128, 128), 90, np.uint8), sector, np.random.default_rng(0)).shape
         (128, 128, 3)
     """
-    if image.shape != sector.shape:
-        raise ValueError(f"image {image.shape} and sector {sector.shape} differ in shape.")
-    if not all(SIZES[0] <= side <= SIZES[1] for side in image.shape):
-        raise ValueError(f"image is {image.shape}; a screen has {SIZES[0]} to {SIZES[1]} pixels a side.")
     rows, columns = image.shape
     tint = np.array(TINTS[0 if rng.random() < 0.6 else rng.integers(len(TINTS))])
     ultrasound = image[:, :, None] * tint // 255
     canvas = Image.fromarray(np.where(sector[:, :, None], ultrasound, _background(rng)).astype(np.uint8))
-    screen = _Screen(ImageDraw.Draw(canvas), rows, columns, *_box(sector), rng)
-    parts = {  # chance of each, in drawing order
+    down, across = bounding_box(sector)
+    screen = _Screen(ImageDraw.Draw(canvas), rows, columns, down.start, across.start, down.stop, across.stop, rng)
+    parts = {  # probability of each, in drawing order
         screen.panel: 0.15,
         screen.bars: 0.5,
         screen.text: 0.85,
@@ -64,12 +59,6 @@ def overlay(image: NDArray[np.uint8], sector: NDArray[np.bool_], rng: np.random.
         if rng.random() < chance:
             part()
     return np.asarray(canvas)
-
-
-def _box(sector: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """First and last row, first and last column; the whole image where no pixel is marked."""
-    rows, columns = (np.flatnonzero(sector.any(axis=axis) | (not sector.any())) for axis in (1, 0))
-    return int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])
 
 
 def _background(rng: np.random.Generator) -> NDArray[np.int64]:
@@ -107,14 +96,14 @@ def _lines(rng: np.random.Generator) -> list[str]:
 
 @dataclass(frozen=True)
 class _Screen:
-    """A screen that is drawn on; the sector reaches from `top` to `bottom` and from `left` to `right`, pixels."""
+    """A screen to draw on; the sector ends before row `bottom` and column `right`."""
 
     draw: ImageDraw.ImageDraw
     rows: int
     columns: int
     top: int
-    bottom: int
     left: int
+    bottom: int
     right: int
     rng: np.random.Generator
 
@@ -151,16 +140,16 @@ class _Screen:
 
     def ticks(self) -> None:
         gap, length = int(self.rng.integers(1, 12)), max(2, self.columns // 80)
-        sides = (min(self.right + gap, self.columns - 1 - length), max(self.left - gap - length, 0))
+        sides = (min(self.right - 1 + gap, self.columns - 1 - length), max(self.left - gap - length, 0))
         x = sides[self.rng.random() < 0.3]
         ink, steps = _pick(INKS[:3], self.rng), int(self.rng.integers(8, 33))  # ticks a sector's depth
         for step in range(steps + 1):
-            y = self.top + step * (self.bottom - self.top) / steps
+            y = self.top + step * (self.bottom - 1 - self.top) / steps
             self.draw.line((x, y, x + length * (1 if step % 5 else 2), y), fill=ink)
 
     def focus(self) -> None:
         size = max(3, self.rows // 50)
-        x = (self.left + self.right) / 2 + self.rng.normal(0, 0.03) * self.columns
+        x = (self.left + self.right - 1) / 2 + self.rng.normal(0, 0.03) * self.columns
         y = self.top + self.rng.uniform(-1.5, 0.5) * size
         self.draw.polygon([(x - size / 2, y - size), (x + size / 2, y - size), (x, y)], fill=_pick(INKS, self.rng))
         if self.rng.random() < 0.5:  # the probe's orientation mark beside the apex

@@ -1,12 +1,11 @@
 """Phantom screens: the phantom's ultrasound in many screen layouts, annotated with the sector itself.
 
-It teaches and tests the finding of the ultrasound sector: annotation value 1 is the sector, computed from
-the geometry that drew it, so it is exact also where text lies on it or its edge is too dark to be seen.
+They train and test the sector finder. Annotation value 1 is the sector, computed from the geometry that drew it, so it
+is exact even under text and where the edge is too dark to see.
 """
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,11 +16,11 @@ from scipy.ndimage import gaussian_filter
 
 from ..files.motion import motion
 from ..prepared.source import Frame, Job, Source
-from .dataset import FOLD_OF_TEN
+from .dataset import CITATION, FOLD_OF_TEN, LICENCE
 from .heart import echogenicity, sample_heart
 from .screen_overlay import overlay
-from .study import DOMAINS, Scanner
-from .ultrasound import Polar, View, beamform, compress, depth_gain, noise, scan_convert
+from .study import DOMAINS, Scanner, jpeg
+from .ultrasound import Polar, View, beamform, compress, receive, scan_convert
 
 __all__ = ["SCANNERS", "Layout", "draw_layout", "draw_screen", "phantom_screens"]
 
@@ -33,12 +32,12 @@ SCANNERS = tuple(name for name, scanner in DOMAINS.items() if not scanner.extern
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the sector lies on the screen.
+    """Position of the sector on the screen.
 
     Args:
         shape: of the screen, pixels, (rows, columns).
         scale: mm per pixel.
-        apex: where the edges meet, pixels, (row, column); it may lie outside the screen or inside the probe.
+        apex: where the edges meet, pixels, (row, column); it may be outside the screen or inside the probe.
         half_angle: degrees from the axis to each edge.
         depth: mm from the apex to the outer arc.
         inner: mm from the apex to the face of the probe.
@@ -72,7 +71,7 @@ class Layout:
 
 
 def draw_layout(rows: int, rng: np.random.Generator) -> Layout:
-    """Draw a layout: a whole sector on a screen, a tight crop (CAMUS), a zoomed or a masked square one (EchoNet).
+    """Draw a layout: a whole sector on a screen, a tight crop (CAMUS), a zoomed or a masked square (EchoNet).
 
     Args:
         rows: of the screen.
@@ -97,19 +96,18 @@ def draw_layout(rows: int, rng: np.random.Generator) -> Layout:
     above = rng.uniform(0, 0.6) * spare[0] if spare[0] > 0 else rng.uniform(-0.04, 0.04) * rows
     aside = 0.5 * spare[1] * float(np.clip(rng.normal(0, 0.4), -1, 1))
     apex = above - top / scale, (shape[1] - 1) / 2 + aside
-    frame = [0.0, 0.0, *map(float, shape)]
+    left, bottom, right = 0.0, float(shape[0]), float(shape[1])
     if rng.random() < 0.2:  # some scanners end the sector with a straight line
-        frame[2] = apex[0] + rng.uniform(0.85, 0.98) * depth / scale
+        bottom = apex[0] + rng.uniform(0.85, 0.98) * depth / scale
     if rng.random() < 0.1:
         half_width = rng.uniform(0.75, 0.95) * width / scale / 2
-        frame[1], frame[3] = apex[1] - half_width, apex[1] + half_width
-    first_row, first_column, end_row, end_column = frame
-    frame_of_four = first_row, first_column, end_row, end_column
-    return Layout(shape, scale, apex, half_angle, depth, inner, frame_of_four, masked=bool(window == "masked"))
+        left, right = apex[1] - half_width, apex[1] + half_width
+    frame = (0.0, left, bottom, right)
+    return Layout(shape, scale, apex, half_angle, depth, inner, frame, masked=bool(window == "masked"))
 
 
 def _echo(scanner: Scanner, polar: Polar, rng: np.random.Generator) -> Array:
-    """Scattering strength, dB: a heart, or only tissue as where the probe is held badly."""
+    """Draw scattering strength, dB: a heart, or only tissue as where the probe is held badly."""
     if rng.random() < 0.25:
         field = rng.standard_normal(polar.shape)
         fine, coarse = (sigma * gaussian_filter(field, sigma, mode="wrap") for sigma in (6, 30))  # samples
@@ -125,10 +123,10 @@ def draw_screen(domain: str, number: int, rows: int, frames: int = 1, seed: int 
 
     Args:
         domain: a key of `DOMAINS`, the scanner.
-        number: of the screen; each has a layout and an anatomy of its own.
+        number: of the screen; each has its own layout and anatomy.
         rows: of the screen, pixels.
         frames: of the clip; the image is its first frame and the motion its standard deviation. 1 gives a still.
-        seed: another seed is another set.
+        seed: another seed gives another set.
 
     Returns:
         Image, annotation (1 is the sector) and, for clips, motion.
@@ -143,13 +141,11 @@ def draw_screen(domain: str, number: int, rows: int, frames: int = 1, seed: int 
     )
     layout, scanner = draw_layout(rows, layout_rng), DOMAINS[domain]
     sector, polar = layout.sector, Polar(layout.depth, layout.half_angle, BEAMS)
-    echo = _echo(scanner, polar, setting) + depth_gain(scanner.artefacts, polar, setting)
-    echo += scanner.grey.gain * float(np.clip(setting.standard_normal(), -2, 2))
-    clutter = noise(scanner.artefacts, polar, setting)
-    power = 10 ** (echo / 10) + 0.8 * clutter
+    echo = _echo(scanner, polar, setting)
+    power, veil = receive(echo, scanner.artefacts, scanner.grey.gain, polar, setting)
     mirrored, quality = bool(setting.random() < 0.5), int(setting.integers(60, 96))
     compressed, screen_seed = bool(setting.random() < 0.5), int(screen_rng.integers(2**32))
-    # some scanners show everything below a grey level as black
+    # some scanners show low grey levels as black
     reject = setting.uniform(0.03, 0.2) if setting.random() < 0.4 else 0.0
     drawn_over = not layout.masked and screen_rng.random() < 0.85
     still = beamform(power, polar, scanner.speckle, speckle)
@@ -157,7 +153,7 @@ def draw_screen(domain: str, number: int, rows: int, frames: int = 1, seed: int 
     for index in range(frames):
         # most of the tissue stays where it is from frame to frame
         moved = beamform(power, polar, scanner.speckle, speckle) if frames > 1 else still
-        shade = compress(0.6 * still + 0.4 * moved + 0.4 * clutter, scanner.grey)
+        shade = compress(0.6 * still + 0.4 * moved + veil, scanner.grey)
         shade = (shade - reject).clip(0) / (1 - reject)
         image = _scan(shade[:, ::-1] if mirrored else shade, polar, scanner.speckle.smoothing, layout) * sector
         screen = Image.fromarray(image)
@@ -165,9 +161,7 @@ def draw_screen(domain: str, number: int, rows: int, frames: int = 1, seed: int 
             screen = Image.fromarray(overlay(image, sector, np.random.default_rng(screen_seed)))
             _sweep(screen, sector, index / frames)
         if compressed and not layout.masked:
-            buffer = io.BytesIO()
-            screen.save(buffer, "JPEG", quality=quality)
-            screen = Image.open(buffer)
+            screen = jpeg(screen, quality)
         shown.append(np.asarray(screen.convert("L")))
     return Frame(shown[0], sector.astype(np.uint8), None, motion(np.stack(shown)) if frames > 1 else None)
 
@@ -181,7 +175,7 @@ def _scan(shade: Array, polar: Polar, smoothing: float, layout: Layout) -> NDArr
 
 
 def _sweep(screen: Image.Image, sector: NDArray[np.bool_], phase: float) -> None:
-    """Blank the gap that runs along the ECG, the one part of the overlay that moves."""
+    """Blank the gap that moves along the ECG; the rest of the overlay stands still."""
     rows, columns = sector.shape
     strip = np.zeros_like(sector)
     strip[int(0.84 * rows) :, int(phase * columns) : int((phase + 0.03) * columns)] = True
@@ -189,10 +183,10 @@ def _sweep(screen: Image.Image, sector: NDArray[np.bool_], phase: float) -> None
 
 
 def phantom_screens(size: int, patients: int = 1000, seed: int = 0) -> Source:
-    """Draw phantom screens of the scanners that train, in turn, each in a layout of its own.
+    """Draw phantom screens of the training scanners in turn, each in its own layout.
 
     Args:
-        size: pixels a side that the screens will be squashed to; as drawn they have 2 to 4.7 times as many rows.
+        size: pixels a side of the prepared screens; the drawn ones have 2 to 4.7 times as many rows.
         patients: number of screens.
         seed: of everything.
 
@@ -219,8 +213,8 @@ def phantom_screens(size: int, patients: int = 1000, seed: int = 0) -> Source:
     return Source(
         name="screens",
         jobs=jobs,
-        licence="Apache-2.0: drawn by this project, shows no person",
-        citation="shape and grey-level statistics after S. Leclerc et al., IEEE TMI 38(9):2198-2210, 2019",
+        licence=LICENCE,
+        citation=CITATION,
         label_sets={"screens": [["background"], ["sector"]]},
         facts={"patients": patients, "seed": seed},
     )

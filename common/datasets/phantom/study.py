@@ -1,8 +1,8 @@
-"""The phantom: apical four-chamber frames of made-up patients, seen by four made-up scanners.
+"""The phantom: simulated apical four-chamber frames of simulated patients and four simulated scanners.
 
-It is the data that the project comes with: every bundle trains, evaluates and is tested on it without a download. No
-real image is in it. Its scores say that the code works and how methods compare under a controlled domain shift; they
-say nothing clinical.
+It is the embedded data of this project: every bundle trains, evaluates and is tested on it without a download. It holds
+no real image. Its scores show that the code works and how methods compare under a controlled domain shift; they have
+no clinical meaning.
 
 References:
     I. Islam et al., MELBA 2026, doi 10.59275/j.melba.2026-3bfa (loss of Dice between real datasets).
@@ -28,16 +28,16 @@ from ...contours import fill
 from ...spelling import did_you_mean
 from ..views import PHASES
 from .heart import Heart, echogenicity, offset, sample_heart
-from .ultrasound import Artefacts, Grey, Polar, Speckle, View, beamform, compress, depth_gain, noise, scan_convert
+from .ultrasound import Artefacts, Grey, Polar, Speckle, View, beamform, compress, receive, scan_convert
 
-__all__ = ["DOMAINS", "Geometry", "PhantomFrame", "Protocol", "Scanner", "Study", "examine", "render"]
+__all__ = ["DOMAINS", "Geometry", "PhantomFrame", "Protocol", "Scanner", "Study", "examine", "jpeg", "render"]
 
 SIZES = (32, 1024)  # pixels along a side
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """How the sector lies in the image.
+    """Position of the sector in the image.
 
     Args:
         window: "sector" crops tightly to the sector (CAMUS), "screen" keeps a 4:3 screen round it (Unity), "crop" keeps
@@ -55,11 +55,11 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Protocol:
-    """Where this centre's annotators draw, relative to the anatomy (CAMUS).
+    """Where the annotators of a centre draw, relative to the anatomy (CAMUS).
 
     Args:
         endocardium: mm outwards.
-        wall: annotated over anatomical thickness of the myocardium.
+        wall: annotated thickness of the myocardium over the anatomical one.
         mitral: mm by which the mitral plane is moved towards the apex.
     """
 
@@ -73,13 +73,13 @@ class Scanner:
     """One domain: a machine, its settings and its annotators.
 
     Args:
-        geometry: how the sector lies in the image.
+        geometry: position of the sector in the image.
         speckle: resolution.
         grey: grey map.
         artefacts: what the physics and the patient add.
         protocol: where the annotators draw.
         jpeg: range of JPEG quality the frames were stored with, or None.
-        external: of a clinic that gives no training data: all of its patients are test patients.
+        external: a clinic without training data: all of its patients are test patients.
     """
 
     geometry: Geometry
@@ -91,9 +91,9 @@ class Scanner:
     external: bool = False
 
 
-# The one place to tune a domain. camus_like matches what was measured in CAMUS (grey levels, speckle, geometry). No
-# source quantifies the difference between vendors or centres, so the others are a design, aimed at the LV Dice that a
-# U-Net loses between the real datasets, 0.08 to 0.21 (Islam et al., 2026); docs/phantom.md keeps what was measured.
+# camus_like matches CAMUS in grey levels, speckle and geometry. No source quantifies the difference between vendors or
+# centres, so the others are designed to cost the LV Dice that a U-Net loses between the real datasets, 0.08 to 0.21
+# (Islam et al., 2026); docs/phantom.md reports the measured values.
 DOMAINS: Mapping[str, Scanner] = MappingProxyType(
     {
         "camus_like": Scanner(
@@ -154,7 +154,7 @@ class PhantomFrame:
 
 @dataclass(frozen=True)
 class Study:
-    """A patient and the settings under which the scanner looks at them; `examine` draws it.
+    """A patient and the settings of the examination; `examine` draws them.
 
     Args:
         scanner: the domain.
@@ -162,8 +162,8 @@ class Study:
         depth: of the sector, mm.
         half_angle: of the sector, degrees.
         window: the rectangle that the image shows, mm: left, top, width, height.
-        entropy: seeds what differs from frame to frame.
-        setting: draws what is the same in all frames; every frame takes a copy.
+        entropy: seed of what differs between frames.
+        setting: generator of what is the same in all frames; every frame takes a copy.
     """
 
     scanner: Scanner
@@ -174,43 +174,21 @@ class Study:
     entropy: tuple[int, ...]
     setting: np.random.Generator
 
-    def frame(self, heart: Heart, instant: int, spacing: tuple[float, float]) -> PhantomFrame:
-        """Draw the whole window at a given spacing.
-
-        Args:
-            heart: one of `hearts`, or one between them.
-            instant: frames of the same number have the same speckle.
-            spacing: mm per pixel, (row, column).
-
-        Example:
-            >>> study = examine("camus_like", patient=0)
-            >>> study.frame(study.hearts["ED"], 0, (2.0, 2.0)).image.shape
-            (70, 85)
-        """
-        rows, columns = (round(self.window[3] / spacing[0]), round(self.window[2] / spacing[1]))
-        whole = self.square(heart, instant, self.canvas(spacing))  # right of or below the window it is cut off
-        keep = np.s_[:rows, :columns]
-        return PhantomFrame(whole.image[keep], whole.label[keep], spacing, whole.sector[keep])
-
-    def canvas(self, spacing: tuple[float, float]) -> View:
-        """The smallest square of pixels that holds the window from its upper left corner on.
-
-        Args:
-            spacing: mm per pixel, (row, column).
-        """
-        left, top, width, height = self.window
-        size = max(round(height / spacing[0]), round(width / spacing[1]))
-        return View(left, top, size * spacing[1], size * spacing[0], size)
-
     def reaches(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Mark the places (x, y), mm, that lie in the sector."""
+        """Mark the places (x, y), mm, that are in the sector."""
         reached: NDArray[np.bool_] = (np.hypot(x, y) <= self.depth) & (
             np.abs(np.rad2deg(np.arctan2(x, y))) <= self.half_angle
         )
         return reached
 
-    def square(self, heart: Heart, instant: int, view: View) -> PhantomFrame:
-        """Draw what `view` shows; the other arguments are those of `frame`."""
+    def draw(self, heart: Heart, instant: int, view: View) -> PhantomFrame:
+        """Draw what `view` shows.
+
+        Args:
+            heart: one of `hearts`, or one between them.
+            instant: frames of the same number have the same speckle.
+            view: a square image.
+        """
         stored = min(view.size, self.scanner.geometry.native or view.size)
         polar = Polar(self.depth, self.half_angle, (stored + 128, stored // 2 + 64))  # fine enough for the speckle
         sector = self.reaches(*view.mesh)
@@ -220,17 +198,17 @@ class Study:
 
 
 def render(domain: str, patient: int, phase: Literal["ED", "ES"], size: int = 256, seed: int = 0) -> PhantomFrame:
-    """Draw one frame, square. The same arguments always give the same; the anatomy does not depend on `size`.
+    """Draw one square frame. The same arguments give the same frame; the anatomy does not depend on `size`.
 
     Args:
         domain: a key of `DOMAINS`.
-        patient: number of the patient, 0 or more; each domain has patients of its own.
+        patient: number of the patient, 0 or more; each domain has its own patients.
         phase: "ED" or "ES"; both show the same patient under the same settings.
         size: pixels along each side.
         seed: another seed is another population.
 
     Raises:
-        ValueError: if an argument is not among those above.
+        ValueError: if an argument is not one of those above.
 
     Example:
         >>> frame = render("camus_like", patient=0, phase="ED", size=64)
@@ -238,11 +216,11 @@ def render(domain: str, patient: int, phase: Literal["ED", "ES"], size: int = 25
         ((64, 64), [0, 1, 2, 3])
     """
     if phase not in PHASES:
-        raise ValueError(f"phase is {phase!r}; it is one of {list(PHASES)}.")
+        raise ValueError(f"expected a phase of {list(PHASES)}, got {phase!r}.")
     if not SIZES[0] <= size <= SIZES[1]:
-        raise ValueError(f"size is {size}; a frame has {SIZES[0]} to {SIZES[1]} pixels a side.")
+        raise ValueError(f"expected a size of {SIZES[0]} to {SIZES[1]} pixels, got {size}.")
     study = examine(domain, patient, seed)
-    return study.square(study.hearts[phase], PHASES.index(phase), View(*study.window, size))
+    return study.draw(study.hearts[phase], PHASES.index(phase), View(*study.window, size))
 
 
 def examine(domain: str, patient: int, seed: int = 0) -> Study:
@@ -250,11 +228,11 @@ def examine(domain: str, patient: int, seed: int = 0) -> Study:
 
     Args:
         domain: a key of `DOMAINS`.
-        patient: number of the patient, 0 or more; each domain has patients of its own.
+        patient: number of the patient, 0 or more; each domain has its own patients.
         seed: another seed is another population.
 
     Raises:
-        ValueError: if an argument is not among those above.
+        ValueError: if an argument is not one of those above.
 
     Example:
         >>> sorted(examine("unity_like", patient=3).hearts)
@@ -263,7 +241,7 @@ def examine(domain: str, patient: int, seed: int = 0) -> Study:
     if domain not in DOMAINS:
         raise ValueError(f"domain is {domain!r}; the phantom has {list(DOMAINS)}.{did_you_mean(domain, DOMAINS)}")
     if patient < 0 or seed < 0:
-        raise ValueError(f"patient is {patient} and seed is {seed}; both are 0 or more.")
+        raise ValueError(f"expected a patient and a seed of 0 or more, got {patient} and {seed}.")
     entropy = (seed, zlib.crc32(domain.encode()), patient)
     anatomy, setting = (np.random.default_rng(child) for child in np.random.SeedSequence(entropy).spawn(2))
     hearts, geometry = sample_heart(anatomy), DOMAINS[domain].geometry
@@ -287,15 +265,12 @@ def examine(domain: str, patient: int, seed: int = 0) -> Study:
 def _image(
     scanner: Scanner, heart: Heart, polar: Polar, view: View, setting: np.random.Generator, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Image the heart; `setting` is the same for both phases, `rng` draws what differs: the speckle."""
+    """Draw the image; `setting` is the same for both phases, `rng` draws what differs: the speckle."""
     echo = echogenicity(heart, polar.mesh, polar.to_pixels, scanner.grey.blood, setting)  # dB
     for axis, blur in enumerate((0.7 / polar.step[0], 0.5 / polar.step[1])):  # mm, degrees: no border is sharp
         echo = gaussian_filter1d(echo, blur, axis=axis, truncate=2.5)
-    echo += depth_gain(scanner.artefacts, polar, setting)
-    echo += scanner.grey.gain * float(np.clip(setting.standard_normal(), -2, 2))
-    clutter = noise(scanner.artefacts, polar, setting)
-    # two thirds of haze and noise have speckle of their own, the rest is a veil: blood is then less grainy than muscle
-    intensity = beamform(10 ** (echo / 10) + 0.8 * clutter, polar, scanner.speckle, rng) + 0.4 * clutter
+    power, veil = receive(echo, scanner.artefacts, scanner.grey.gain, polar, setting)
+    intensity = beamform(power, polar, scanner.speckle, rng) + veil
     stored = replace(view, size=min(view.size, scanner.geometry.native or view.size))
     shade = scan_convert(compress(intensity, scanner.grey), polar, scanner.speckle.smoothing, stored)
     image = (255 * shade + 0.5).astype(np.uint8)
@@ -306,15 +281,20 @@ def _image(
         limit = stored.size // 2 + stored.size // 10
         black |= (row + column <= limit) | (column - row >= limit)
     if scanner.jpeg:
-        buffer = io.BytesIO()
-        Image.fromarray(image).save(buffer, "JPEG", quality=int(setting.integers(*scanner.jpeg)))
-        image = np.array(Image.open(buffer))
+        image = np.array(jpeg(Image.fromarray(image), int(setting.integers(*scanner.jpeg))))
     image[black] = 0
     return np.asarray(Image.fromarray(image).resize((view.size, view.size), Image.Resampling.BILINEAR))
 
 
+def jpeg(image: Image.Image, quality: int) -> Image.Image:
+    """Return an image as JPEG stores it."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer)
+
+
 def _annotate(protocol: Protocol, heart: Heart, sector: NDArray[np.bool_], view: View) -> NDArray[np.uint8]:
-    """Annotate as the domain's centre does: the left atrium ends with the sector, the LV may leave it as in CAMUS."""
+    """Annotate as the centre does: the left atrium ends with the sector, the LV may leave it as in CAMUS."""
     x, y = view.mesh
 
     def inside(contour: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -1,7 +1,7 @@
 """From scattering strength to an ultrasound frame: speckle in polar coordinates, log compression, scan conversion.
 
-Speckle is a complex Gaussian field times the amplitude of the tissue, convolved with the pulse along the beam and with
-the beam's width across it; the width is constant in angle, so the arcs widen with depth as in a real sector.
+Speckle is a complex Gaussian field, multiplied by the amplitude of the tissue and convolved with the pulse along the
+beam and the beam profile across it. The beam width is constant in angle, so arcs widen with depth as in a real sector.
 
 References:
     R. F. Wagner et al., IEEE Trans. Sonics Ultrason. 30(3):156-163, 1983 (statistics of speckle).
@@ -26,12 +26,13 @@ __all__ = [
     "compress",
     "depth_gain",
     "noise",
+    "receive",
     "scan_convert",
 ]
 
 Array = NDArray[np.float64]
 FWHM = 2.3548  # full width at half maximum of a Gaussian over its standard deviation
-NEAR_FIELD = 1.2  # mm: near the probe no detail is narrower than this
+NEAR_FIELD = 1.2  # mm: narrowest detail near the probe
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Speckle:
 
 @dataclass(frozen=True)
 class Grey:
-    """The way from echo to grey level.
+    """Mapping of echo to grey level.
 
     Args:
         dynamic_range: dB between black and white.
@@ -72,11 +73,11 @@ class Grey:
 
 @dataclass(frozen=True)
 class Artefacts:
-    """What the physics and the patient add; all in dB.
+    """Effects of the physics and the patient, all in dB.
 
     Args:
         haze: near-field haze at the probe relative to myocardium; it halves every 18 mm and varies between patients.
-        floor: electronic noise at full depth relative to myocardium; depth gain lifts it by 6 dB from the probe on.
+        floor: electronic noise at full depth relative to myocardium; depth gain raises it by 6 dB from the probe on.
         attenuation: loss over 100 mm that the operator has not compensated.
         shadow: mean strength of the shadows of ribs and lung.
         dropout: loss at the edges of the sector.
@@ -117,17 +118,17 @@ class Polar:
 
     @property
     def step(self) -> tuple[float, float]:
-        """Between neighbours, (mm, degrees)."""
+        """Distance between neighbours, (mm, degrees)."""
         return self.depth / (self.shape[0] - 1), 2 * self.half_angle / (self.shape[1] - 1)
 
     @cached_property
     def mesh(self) -> tuple[Array, Array]:
-        """Place (x, y) of every grid point, mm, each (samples, beams)."""
+        """Position (x, y) of every grid point, mm, each (samples, beams)."""
         angle = np.deg2rad(self.angle)
         return self.radius * np.sin(angle), self.radius * np.cos(angle)
 
     def to_pixels(self, points: Array) -> Array:
-        """Turn (x, y), mm, (points, 2), into (sample, beam).
+        """Convert (x, y), mm, (points, 2), to (sample, beam).
 
         Example:
             >>> Polar(100.0, 45.0, (101, 91)).to_pixels(np.array([[0.0, 50.0]]))
@@ -164,24 +165,24 @@ class View:
 
     @cached_property
     def mesh(self) -> tuple[Array, Array]:
-        """Place (x, y) of the pixel centres, mm, (1, size) and (size, 1)."""
+        """Position (x, y) of the pixel centres, mm, (1, size) and (size, 1)."""
         centre = np.arange(self.size, dtype=np.float64) + 0.5
         row, column = self.spacing
         return self.left + column * centre[None], self.top + row * centre[:, None]
 
     def to_pixels(self, points: Array) -> Array:
-        """Turn (x, y), mm, (points, 2), into (row, column); pixel centres have whole numbers."""
+        """Convert (x, y), mm, (points, 2), to (row, column); pixel centres have whole numbers."""
         row, column = self.spacing
         return np.stack([(points[:, 1] - self.top) / row - 0.5, (points[:, 0] - self.left) / column - 0.5], axis=1)
 
 
 def depth_gain(artefacts: Artefacts, polar: Polar, rng: np.random.Generator) -> Array:
-    """Gain of every sample: loss with depth, drop-out at the edges, two shadows, reverberation under the probe.
+    """Draw the gain of every sample: loss with depth, drop-out at the edges, two shadows, reverberation rings.
 
     Args:
         artefacts: their strengths.
         polar: the grid.
-        rng: the patient's own; places and strengths of shadows and rings come from it.
+        rng: generator of this patient, for position and strength of shadows and rings.
 
     Returns:
         dB, (samples, beams).
@@ -198,15 +199,38 @@ def depth_gain(artefacts: Artefacts, polar: Polar, rng: np.random.Generator) -> 
 
 
 def noise(artefacts: Artefacts, polar: Polar, rng: np.random.Generator) -> Array:
-    """Power of near-field haze and electronic noise, 1 as strong as average myocardium, (samples, 1)."""
+    """Return the power of near-field haze and electronic noise, 1 in average myocardium, (samples, 1)."""
     floor = artefacts.floor + 6 * (polar.radius / polar.depth - 1)
     haze = artefacts.haze + 5 * float(np.clip(rng.standard_normal(), -1.5, 1.5)) - polar.radius / 6
     power: Array = 10 ** (floor / 10) + 10 ** (haze / 10)
     return power
 
 
+def receive(
+    echo: Array, artefacts: Artefacts, gain: float, polar: Polar, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Add gain and noise to what the tissue scatters.
+
+    Two thirds of haze and noise have their own speckle, the rest is a veil: blood is then less grainy than muscle.
+
+    Args:
+        echo: scattering strength, dB relative to average myocardium, (samples, beams).
+        artefacts: their strengths.
+        gain: spread of the overall gain between patients, dB.
+        polar: the grid of `echo`.
+        rng: generator of this patient.
+
+    Returns:
+        Power to be beamformed, (samples, beams), and intensity to be added to the result, (samples, 1).
+    """
+    echo = echo + depth_gain(artefacts, polar, rng)
+    echo += gain * float(np.clip(rng.standard_normal(), -2, 2))
+    clutter = noise(artefacts, polar, rng)
+    return 10 ** (echo / 10) + 0.8 * clutter, 0.4 * clutter
+
+
 def beamform(power: Array, polar: Polar, speckle: Speckle, rng: np.random.Generator) -> Array:
-    """Turn scattering strength into the detected signal.
+    """Compute the detected signal.
 
     Args:
         power: scattering strength, 1 in average myocardium, (samples, beams).
@@ -233,14 +257,14 @@ def beamform(power: Array, polar: Polar, speckle: Speckle, rng: np.random.Genera
 
 
 def _energy(sigma: float) -> float:
-    """Share of white noise's power that a Gaussian filter of unit sum lets through."""
+    """Return the fraction of the power of white noise that passes a Gaussian filter of unit sum."""
     offsets = np.arange(-int(3 * sigma + 0.5), int(3 * sigma + 0.5) + 1)
     kernel = np.exp(-(offsets**2) / (2 * sigma**2))
     return float(np.square(kernel / kernel.sum()).sum())
 
 
 def compress(intensity: Array, grey: Grey) -> Array:
-    """Log compression and grey map.
+    """Apply log compression and the grey map.
 
     Args:
         intensity: 1 in average myocardium, any shape.
@@ -262,8 +286,8 @@ def compress(intensity: Array, grey: Grey) -> Array:
 def scan_convert(shade: Array, polar: Polar, smoothing: float, view: View) -> Array:
     """Resample beams onto the square image.
 
-    The polar image is smoothed to the size of a pixel first, so that reduction does not alias; the edge of the sector
-    is one pixel wide.
+    The polar image is smoothed to the size of a pixel first, to avoid aliasing; the edge of the sector is one pixel
+    wide.
 
     Args:
         shade: grey level 0 to 1, (samples, beams).

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, binary_erosion, uniform_filter
 
-from common.datasets.phantom.study import DOMAINS, PhantomFrame, examine, render
+from common.datasets.phantom.study import DOMAINS, PhantomFrame, render
 
 PHASES = ("ED", "ES")
 LV, MYOCARDIUM, ATRIUM = 1, 2, 3
@@ -151,28 +151,6 @@ def test_echonet_like_frames_have_no_more_detail_than_112_pixels():
     assert second.mean() < 0.3 * step.mean()  # bilinear between stored pixels: straight, up to rounding
 
 
-@pytest.mark.parametrize("phase", PHASES)
-def test_a_square_window_at_its_own_spacing_is_the_rendered_frame(phase):
-    study = examine("echonet_like", 4)
-    expected = frame("echonet_like", 4, phase, 112)
-    got = study.frame(study.hearts[phase], PHASES.index(phase), expected.spacing)
-    np.testing.assert_array_equal(got.image, expected.image)
-    np.testing.assert_array_equal(got.label, expected.label)
-
-
-@pytest.mark.parametrize("spacing", [(1.0, 1.0), (0.5, 1.0), (1.2, 0.6)])
-def test_a_frame_of_any_spacing_shows_the_whole_window_and_the_same_anatomy(spacing):
-    study = examine("camus_like", 0)
-    squashed, got = frame("camus_like", 0, "ED", 256), study.frame(study.hearts["ED"], 0, spacing)
-    extent = np.multiply(squashed.spacing, 256)  # mm
-    assert got.image.shape == got.label.shape == got.sector.shape == tuple(np.round(extent / spacing))
-    assert got.spacing == spacing
-    for value in (LV, MYOCARDIUM, ATRIUM):
-        assert area(got, value) == pytest.approx(area(squashed, value), rel=0.03)
-        centre, expected = (np.mean(np.nonzero(item.label == value), axis=1) * item.spacing for item in (got, squashed))
-        np.testing.assert_allclose(centre, expected, atol=1)  # mm
-
-
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_the_sector_is_marked_where_there_is_ultrasound(domain):
     got = frame(domain, 1, "ED", 112)
@@ -180,19 +158,6 @@ def test_the_sector_is_marked_where_there_is_ultrasound(domain):
     assert black[~got.sector].all()
     if domain != "echonet_like":  # its corners and its blood are black
         assert black[binary_erosion(got.sector, iterations=2)].mean() < 0.02
-
-
-def test_a_screen_is_four_to_three_at_square_pixels():
-    study = examine("unity_like", 0)
-    assert study.frame(study.hearts["ED"], 0, (study.window[3] / 96,) * 2).image.shape == (96, 128)
-
-
-def test_every_instant_has_speckle_of_its_own():
-    study = examine("camus_like", 0)
-    first, again, next_ = (study.frame(study.hearts["ED"], instant, (2.0, 2.0)) for instant in (5, 5, 6))
-    np.testing.assert_array_equal(first.image, again.image)
-    np.testing.assert_array_equal(first.label, next_.label)
-    assert (first.image != next_.image)[first.sector].mean() > 0.9
 
 
 @pytest.mark.parametrize(
@@ -265,11 +230,11 @@ def test_myocardium_is_as_grainy_as_in_camus():
     [
         ({"domain": "camus_lik"}, r"domain is 'camus_lik'; .*'unity_like'.*Did you mean 'camus_like'\?"),
         ({"domain": "x"}, r"domain is 'x'; the phantom has \['camus_like', .*'clinic_like'\]\.$"),
-        ({"phase": "ed"}, r"phase is 'ed'; it is one of \['ED', 'ES'\]"),
-        ({"size": 8}, r"size is 8; a frame has 32 to 1024 pixels a side"),
-        ({"size": 2048}, r"size is 2048; a frame has 32 to 1024 pixels a side"),
-        ({"patient": -1}, r"patient is -1 and seed is 0; both are 0 or more"),
-        ({"seed": -1}, r"patient is 0 and seed is -1; both are 0 or more"),
+        ({"phase": "ed"}, r"expected a phase of \['ED', 'ES'\], got 'ed'"),
+        ({"size": 8}, r"expected a size of 32 to 1024 pixels, got 8"),
+        ({"size": 2048}, r"expected a size of 32 to 1024 pixels, got 2048"),
+        ({"patient": -1}, r"expected a patient and a seed of 0 or more, got -1 and 0"),
+        ({"seed": -1}, r"expected a patient and a seed of 0 or more, got 0 and -1"),
     ],
 )
 def test_wrong_use_says_what_is_allowed(change, message):

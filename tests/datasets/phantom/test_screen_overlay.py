@@ -51,10 +51,3 @@ def test_any_size_is_drawn_even_without_a_sector(shape: tuple[int, int]):
         drawn = overlay(np.zeros(shape, np.uint8), np.zeros(shape, bool), np.random.default_rng(seed))
         assert drawn.shape == (*shape, 3)
         assert drawn.dtype == np.uint8
-
-
-def test_wrong_use_is_named():
-    with pytest.raises(ValueError, match=r"image \(100, 100\) and sector \(100, 99\) differ in shape"):
-        overlay(np.zeros((100, 100), np.uint8), np.zeros((100, 99), bool), np.random.default_rng(0))
-    with pytest.raises(ValueError, match=r"image is \(95, 200\); a screen has 96 to 1024 pixels a side"):
-        overlay(np.zeros((95, 200), np.uint8), np.zeros((95, 200), bool), np.random.default_rng(0))

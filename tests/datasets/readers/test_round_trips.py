@@ -7,6 +7,7 @@ import pytest
 from layouts.camus_layout import SPACING, SPACING_2019, write_camus, write_camus_2019
 from layouts.echonet_layout import SIZE, beat, clip_name, write_echonet_dynamic
 from layouts.unity_layout import ROWS, video_name, write_unity
+from layouts.window import draw_window
 
 from common.datasets.phantom.study import PhantomFrame, examine
 from common.datasets.readers.camus import camus
@@ -25,7 +26,7 @@ def dice(first: np.ndarray, second: np.ndarray) -> float:
 
 def drawn(domain: str, patient: int, phase: str, spacing: tuple[float, float]) -> PhantomFrame:
     study = examine(domain, patient)
-    return study.frame(study.hearts[phase], PHASES.index(phase), spacing)
+    return draw_window(study, study.hearts[phase], PHASES.index(phase), spacing)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def test_echonet_dynamic_comes_back(tmp_path: Path):
         for phase, number in frames.items():
             job = found[clip_name(patient), phase]
             assert job.item["frame"] == number, "the phase follows from the area, not from the order"
-            frame, expected = job.read(), study.frame(hearts[number], number, spacing)
+            frame, expected = job.read(), draw_window(study, hearts[number], number, spacing)
             assert dice(frame.label == 1, expected.label == 1) >= 0.98, job.id
             assert np.abs(frame.image.astype(int) - expected.image).mean() < 2, "MJPG loses a little"
             assert frame.spacing is None

@@ -5,9 +5,9 @@ import pytest
 from scipy.ndimage import rotate
 
 from common.contours import fill
-from common.datasets.phantom.heart import between
 from common.datasets.phantom.study import DOMAINS, PhantomFrame, Study, examine
-from common.datasets.phantom.tracing import Tracing, chords, disc_volume, trace
+from layouts.tracing import Tracing, chords, disc_volume, trace
+from layouts.window import canvas, draw_window
 
 LV, MYOCARDIUM, ATRIUM = 1, 2, 3
 
@@ -20,7 +20,7 @@ def drawn(domain: str, patient: int, phase: str) -> tuple[Study, Tracing, Phanto
     study = examine(domain, patient)
     spacing = (study.window[3] / 200,) * 2
     tracing = trace(study.scanner.protocol, study.hearts[phase])
-    return study, tracing, study.frame(study.hearts[phase], 0, spacing), spacing
+    return study, tracing, draw_window(study, study.hearts[phase], 0, spacing), spacing
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
@@ -29,7 +29,7 @@ def test_filled_curves_are_the_label(domain, patient):
     study, tracing, frame, spacing = drawn(domain, patient, "ES")
 
     def inside(curve: np.ndarray) -> np.ndarray:
-        return fill(study.canvas(spacing).to_pixels(curve), frame.label.shape)
+        return fill(canvas(study, spacing).to_pixels(curve), frame.label.shape)
 
     cavity = inside(tracing.endocardium)
     assert dice(cavity, frame.label == LV) > 0.99
@@ -86,14 +86,3 @@ def test_a_chord_beyond_the_curve_is_nan():
     square = np.array([[-1.0, 0.0], [-1.0, 4.0], [1.0, 4.0], [1.0, 0.0]])
     with pytest.warns(RuntimeWarning, match="All-NaN"):
         assert np.isnan(chords(square, np.array([[0.0, 0.0], [0.0, 4.0]]), np.array([1.5]))[:, :, 0]).all()
-
-
-def test_a_heart_between_two_instants_lies_between_them():
-    hearts = examine("camus_like", 0).hearts
-    whole, half, small = (between(hearts["ED"], hearts["ES"], share) for share in (0.0, 0.5, 1.0))
-    for name in ("endocardium", "left_atrium", "atrial_echo"):
-        assert np.array_equal(getattr(whole, name), getattr(hearts["ED"], name))
-        assert np.array_equal(getattr(small, name), getattr(hearts["ES"], name))
-    protocol = DOMAINS["camus_like"].protocol
-    volumes = [disc_volume(trace(protocol, heart)) for heart in (whole, half, small)]
-    assert volumes == sorted(volumes, reverse=True)

@@ -1,4 +1,4 @@
-"""The phantom's annotations as the curves that an annotator would draw, and the volumes that follow from them."""
+"""The phantom's annotations as the curves that an annotator would draw, and the volumes of these curves."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .heart import Heart, offset
-from .study import Protocol
+from common.datasets.phantom.heart import Heart, offset
+from common.datasets.phantom.study import Protocol
 
 __all__ = ["Tracing", "chords", "disc_volume", "trace"]
 
@@ -38,19 +38,14 @@ class Tracing:
 
 
 def trace(protocol: Protocol, heart: Heart) -> Tracing:
-    """Trace a heart as a centre's annotators do; filled, the curves are the phantom's label.
-
-    Args:
-        protocol: where they draw.
-        heart: the contours of the anatomy.
-    """
+    """Trace a heart as a centre's annotators do; filled, the curves are the phantom's label."""
     ventricle = heart.endocardium
     thickness = np.linalg.norm(heart.epicardium - ventricle, axis=1)
     epicardium = offset(ventricle, protocol.wall * thickness)
     both = offset(np.concatenate([ventricle, heart.left_atrium[1:]]), protocol.endocardium)  # closed: ends as it starts
 
     def height(points: Array) -> Array:
-        """Mm above the annotated mitral plane."""
+        """Return mm above the annotated mitral plane."""
         above: Array = (points - heart.mitral) @ heart.up - protocol.mitral
         return above
 
@@ -61,7 +56,7 @@ def trace(protocol: Protocol, heart: Heart) -> Tracing:
 
 
 def _above(height: Array) -> tuple[float, float]:
-    """Fractional indices where numbers first rise above zero and last sink below; the ends if they do not."""
+    """Return the fractional indices where numbers first rise above zero and last sink below, else the ends."""
 
     def rise(row: Array) -> float:
         index = int((row > 0).argmax())
@@ -71,7 +66,7 @@ def _above(height: Array) -> tuple[float, float]:
 
 
 def _part(curve: Array, first: float, last: float) -> Array:
-    """The part of a curve between two fractional indices, with both ends."""
+    """Return the part of a curve between two fractional indices, with both ends."""
     place = np.concatenate([[first], np.arange(np.floor(first) + 1, np.ceil(last)), [last]])
     part: Array = np.stack([np.interp(place, np.arange(len(curve)), column) for column in curve.T], axis=1)
     return part
@@ -100,15 +95,15 @@ def chords(curve: Array, axis: Array, along: Array) -> Array:
     place, aside = (curve - apex) @ down / length, (curve - apex) @ across
     next_place, next_aside = np.roll(place, -1), np.roll(aside, -1)
     crossed = (place <= along[:, None]) != (next_place <= along[:, None])
-    share = (along[:, None] - place) / np.where(next_place == place, 1, next_place - place)
-    crossing = np.where(crossed, aside + share * (next_aside - aside), np.nan)
+    fraction = (along[:, None] - place) / np.where(next_place == place, 1, next_place - place)
+    crossing = np.where(crossed, aside + fraction * (next_aside - aside), np.nan)
     ends = np.stack([np.nanmin(crossing, axis=1), np.nanmax(crossing, axis=1)], axis=1)
     points: Array = apex + along[:, None, None] * length * down + ends[:, :, None] * across
     return points
 
 
 def disc_volume(tracing: Tracing) -> float:
-    """Volume of the cavity, ml, by 20 discs of one view (monoplane Simpson).
+    """Return the volume of the cavity, ml, by 20 discs of one view (monoplane Simpson).
 
     Example:
         >>> angle = np.linspace(0, np.pi, 200)  # half an ellipse, 80 mm long and 60 mm wide: half a spheroid
