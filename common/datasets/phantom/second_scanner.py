@@ -1,9 +1,9 @@
-"""A second scanner: what another echo machine would have shown of the same heart, as a function of the image.
+"""Simulate a second scanner: show the image and annotation of one scanner as another would show the same heart.
 
-The grey levels become echo power, in polar coordinates about the apex of the sector; the point spread function of the
-second scanner (constant in angle, so wider with depth) and its own speckle act there; its own log compression makes
-grey levels again, and its display shows them in another geometry. What the first scanner removed stays lost, so the
-result is blurred and narrower, never sharper or wider: a simulated domain shift, not a model of any product.
+Grey levels are converted to echo power in polar coordinates about the apex of the sector. There they are blurred by the
+point spread function of the second scanner (constant in angle, so wider with depth) and multiplied by its speckle. Its
+log compression gives new grey levels, and its display another geometry. What the first scanner removed stays lost, so
+the result is blurred and narrower, never sharper or wider: a simulated domain shift, not a model of any product.
 
 References:
     R. F. Wagner et al., IEEE Trans. Sonics Ultrason. 30(3):156-163, 1983 (statistics of speckle).
@@ -18,31 +18,30 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, map_coordinates
 
+from ...contours import bounding_box
+from .ultrasound import FWHM
+
 __all__ = ["SecondScanner", "rescan"]
 
 Array = NDArray[np.float64]
-FIRST_RANGE = 50.0  # dB between black and white of the first scanner; no image tells, this is a usual setting
-FWHM = 2.3548  # full width at half maximum of a Gaussian over its standard deviation
+FIRST_RANGE = 50.0  # dB between black and white of the first scanner; not known from an image, a usual setting
 MARGIN = 0.03  # of the image, above the sector
 
 
 @dataclass(frozen=True)
 class SecondScanner:
-    """The fixed settings of the scanner; only speckle and gain differ from image to image.
+    """Settings of the scanner; only speckle and gain differ between images.
 
     Args:
-        mirrored: show left and right exchanged.
-        zoom: size of the heart in the image, over that of the first scanner.
-        angle: share of the sector's opening angle that is shown, above 0 to 1.
-        depth: share of the sector's depth that is shown, above 0 to 1.
-        pulse: length of the pulse along the beam at half maximum, share of the sector's depth.
+        mirrored: exchange left and right.
+        zoom: size of the heart in the image, relative to the first scanner.
+        angle: fraction of the opening angle of the sector that is shown.
+        depth: fraction of the depth of the sector that is shown.
+        pulse: length of the pulse along the beam at half maximum, fraction of the depth of the sector.
         beam: width of the beam at half maximum, degrees.
         looks: independent frequencies or angles averaged; fewer is grainier.
         dynamic_range: dB between black and white.
-        gain: dB, (mean, standard deviation) over the images.
-
-    Raises:
-        ValueError: if a setting is outside its range.
+        gain: dB, (mean, standard deviation) over images.
     """
 
     mirrored: bool = True
@@ -55,14 +54,6 @@ class SecondScanner:
     dynamic_range: float = 42.0
     gain: tuple[float, float] = (2.0, 1.5)
 
-    def __post_init__(self) -> None:
-        for name in ("angle", "depth"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it is a share of the sector, above 0 to 1.")
-        for name in ("zoom", "pulse", "beam", "looks", "dynamic_range"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it is above 0.")
-
 
 def rescan(
     image: NDArray[Any],
@@ -71,25 +62,24 @@ def rescan(
     scanner: SecondScanner,
     rng: np.random.Generator,
 ) -> tuple[NDArray[Any], NDArray[Any], tuple[float, float] | None]:
-    """Show an image as the second scanner would, with its annotation.
+    """Show an image and its annotation as the second scanner would.
 
-    The image shows one whole sector, apex above, black outside, as those of CAMUS; the sector is taken to fill the
-    smallest rectangle round all that is not black.
+    The image shows one whole sector, apex above, black outside, as in CAMUS; its box is that of all non-black pixels.
 
     Args:
         image: grey values, uint8 0 to 255 or floating point 0 to 1, (rows, columns).
         label: annotation values, integer, (rows, columns).
-        spacing: mm per pixel, (row, column); None takes the pixels for squares.
+        spacing: mm per pixel, (row, column); None assumes square pixels.
         scanner: the second one.
-        rng: draws speckle and gain.
+        rng: generator of speckle and gain.
 
     Returns:
         Image and annotation of the same shapes and dtypes, and the new spacing. The image is 0 outside the sector. The
-        annotation is that of the nearest old pixel: no value is invented. It ends with the depth, but not with the
-        angle, for in CAMUS a wall that leaves the sector sideways is drawn to its end.
+        annotation is that of the nearest old pixel. It ends at the new depth but not at the new angle: in CAMUS, a wall
+        that leaves the sector sideways is annotated to its end.
 
     Raises:
-        ValueError: if the image is black, of another dtype, or of another shape than its annotation.
+        ValueError: if the image is black, or of another shape than its annotation.
 
     Example:
         >>> image, label = np.full((64, 64), 90, np.uint8), np.ones((64, 64), np.uint8)
@@ -98,9 +88,7 @@ def rescan(
         ((64, 64), dtype('uint8'), [0, 1], 1.0)
     """
     if image.shape != label.shape:
-        raise ValueError(f"image {image.shape} and annotation {label.shape} differ in shape.")
-    if image.dtype != np.uint8 and not np.issubdtype(image.dtype, np.floating):
-        raise ValueError(f"the image is {image.dtype}; it is uint8, 0 to 255, or floating point, 0 to 1.")
+        raise ValueError(f"expected an annotation of shape {image.shape}, as its image, got {label.shape}.")
     step = np.array(spacing or (1.0, 1.0))
     apex, height, opening = _sector(image > 0, step)
     depth, half = scanner.depth * height, scanner.angle * opening
@@ -129,27 +117,27 @@ def rescan(
 
 
 def _sector(bright: NDArray[np.bool_], step: Array) -> tuple[Array, float, float]:
-    """Apex, pixels from the upper left corner; depth, mm; half of the opening angle, rad."""
+    """Return the apex, pixels from the upper left corner; depth, mm; half of the opening angle, rad."""
     if not bright.any():
         raise ValueError("the image is black: it shows no sector.")
-    (top, bottom), (left, right) = (np.flatnonzero(bright.any(axis=axis))[[0, -1]] + [0, 1] for axis in (1, 0))
+    top, left, bottom, right = bounding_box(bright)
     height, width = (bottom - top) * step[0], (right - left) * step[1]
     return np.array([top, (left + right) / 2]), float(height), float(np.arcsin(min(1.0, width / height / 2)))
 
 
 def _pixels(y: Array, x: Array, apex: Array, step: Array) -> Array:
-    """Turn mm from the apex into (row, column) of the first image; pixel centres have whole numbers."""
+    """Convert mm from the apex to (row, column) of the first image; pixel centres have whole numbers."""
     return np.stack([y / step[0] + apex[0] - 0.5, x / step[1] + apex[1] - 0.5])
 
 
 def _detect(grey: Array, width: tuple[float, float], scanner: SecondScanner, rng: np.random.Generator) -> Array:
-    """Blur the echo behind the grey levels, let it speckle, compress it.
+    """Blur the echo behind the grey levels, add speckle, compress it.
 
     Args:
         grey: of the first scanner, 0 to 1, (samples, beams).
         width: of the point spread function at half maximum, (samples, beams).
         scanner: the second one.
-        rng: draws speckle and gain.
+        rng: generator of speckle and gain.
 
     Returns:
         Grey level 0 to 1, (samples, beams).

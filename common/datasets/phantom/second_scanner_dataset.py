@@ -1,8 +1,7 @@
-"""A prepared folder of which a share of the patients is moved to a second, simulated scanner: two domains from one.
+"""Simulate a second scanner for a fraction of the patients of a prepared folder: two domains from one.
 
 The moved patients become the dataset `<name>_moved` (camus -> camus_moved); the others stay as they are. Every patient
-is in one of the two, so that what a training learns of the second scanner it cannot have from the same heart on the
-first.
+is in one of the two, so no heart is seen on both scanners.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ from .second_scanner import SecondScanner, rescan
 __all__ = ["moved"]
 
 SUFFIX = "_moved"
-STALE = (*RESULTS, "outside_sector")  # keys of an item that the move changes, or the preparation finds again
-RETOLD = ("licence", "citation", "label_sets", "skipped")  # keys of provenance.json with a place of their own
+STALE = (*RESULTS, "outside_sector")  # keys of an item that moving changes or preparation computes again
+FIELDS = ("licence", "citation", "label_sets", "skipped")  # keys of provenance.json that are fields of a Source
 
 
 def _read(
@@ -41,7 +40,7 @@ def _read(
 
 
 def _movers(items: Iterable[Mapping[str, Any]], share: float, seed: int) -> set[tuple[str, str]]:
-    """Choose the same share of the patients of each dataset in each fold, by a hash of their names."""
+    """Choose the same fraction of the patients of each dataset in each fold, by a hash of their names."""
     groups: dict[tuple[str, str], set[str]] = defaultdict(set)
     for item in items:
         groups[item["dataset"], item["fold"]].add(item["patient"])
@@ -55,7 +54,7 @@ def _movers(items: Iterable[Mapping[str, Any]], share: float, seed: int) -> set[
 
 
 def _with_test_fold(items: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Where no patient is for testing: those of validation test, and a tenth of the training patients validates."""
+    """Without a test fold, test on the validation patients and validate on a tenth of the training patients."""
     refolded = [dict(item) for item in items]
     if any(item["fold"] == "test" for item in refolded):
         return refolded
@@ -73,26 +72,26 @@ def _with_test_fold(items: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def moved(prepared: Path, share: float = 0.5, seed: int = 0) -> Source:
-    """Read a prepared folder and move a share of its patients to the second scanner.
+    """Read a prepared folder and move a fraction of its patients to the second scanner.
 
-    A folder without test fold (CAMUS where only its training and validation patients are at hand) gets one: its
-    validation patients; a tenth of its training patients, by a hash of their names, takes their place.
+    A folder without test fold (CAMUS with only its training and validation patients) gets one: its validation patients
+    are tested, and a tenth of its training patients, chosen by a hash of their names, validates.
 
     Args:
-        prepared: the folder; it is left as it is.
-        share: of the patients of each fold, 0 to 1.
+        prepared: the folder; it is not changed.
+        share: fraction of the patients of each fold, 0 to 1.
         seed: another seed moves other patients, with other speckle.
 
     Raises:
-        FileNotFoundError: if `prepared` is no prepared folder.
-        ValueError: if `share` is no share, or the folder was moved before.
+        FileNotFoundError: if `prepared` is not a prepared folder.
+        ValueError: if `share` is not between 0 and 1, or the folder was moved before.
     """
     if not 0 <= share <= 1:
-        raise ValueError(f"share is {share}; it is a share of the patients, 0 to 1.")
+        raise ValueError(f"expected a share of 0 to 1, got {share}.")
     provenance, items = read_provenance(prepared), _with_test_fold(read_datalist(prepared))
     sets = provenance["label_sets"]
     if again := [name for name in sets if name.endswith(SUFFIX)]:
-        raise ValueError(f"{prepared} holds {again}: its patients were moved before.")
+        raise ValueError(f"{prepared} holds {again}: its patients were moved before; name the folder they came from.")
     scanner, movers = SecondScanner(), _movers(items, share, seed)
     jobs = []
     for item in items:
@@ -113,7 +112,7 @@ def moved(prepared: Path, share: float = 0.5, seed: int = 0) -> Source:
         label_sets={name + end: values for name, values in sets.items() for end in ("", SUFFIX)},
         skipped=provenance["skipped"],
         facts={
-            "origin": {key: value for key, value in provenance.items() if key not in RETOLD},
+            "origin": {key: value for key, value in provenance.items() if key not in FIELDS},
             "changes": f"the images and annotations of the datasets *{SUFFIX} are altered: a simulated scanner",
             "scanner": asdict(scanner),
             "share": share,

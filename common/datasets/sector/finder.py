@@ -1,8 +1,8 @@
-"""Where on the screen the ultrasound is: the sector of a still or a clip.
+"""Find the ultrasound sector on the screen, in a still or a clip.
 
-Text, logos and traces outside the sector name patients and tempt networks. The sector is found from motion (text stands
-still) or from what differs from a flat background, fitted as geometry (`geometry`), and judged; where the
-fit is not sure, a small network is asked.
+Text, logos and traces outside the sector identify patients and mislead networks. The sector is found from motion (text
+stands still) or from what differs from a flat background, and fitted as geometry (`geometry`). If the fit has a low
+confidence, a small network is used.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ __all__ = ["CONFIDENT", "FoundSector", "SectorFinder", "find_sector", "propose_s
 
 Mask = NDArray[np.bool_]
 Method = Literal["motion", "threshold", "network"]
-# of 150 phantom screens that the thresholds were chosen on, geometry reaches 0.75 on 130, none with a Dice below 0.975;
-# from 0.7 on there is one of 0.92. Every CAMUS image of 150 reaches it, on black and on phantom screens.
+# of the 150 phantom screens that the thresholds were chosen on, geometry reaches 0.75 on 130, all with a Dice of 0.975
+# or more; at 0.7 there is one of 0.92. All of 150 CAMUS images reach it, on black and on phantom screens.
 CONFIDENT = 0.75
-CERTAIN = 0.95  # confidence above which nothing better is looked for
-SMALL, FULL = 0.12, 0.98  # shares of the image between which a sector is likely
-SIDE = 256  # pixels of the longer side while the sector is looked for
+CERTAIN = 0.95  # confidence above which the search ends
+SMALL, FULL = 0.12, 0.98  # fractions of the image between which a sector is likely
+SIDE = 256  # pixels of the longer side during the search
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class FoundSector:
 
     Args:
         mask: bool, (rows, columns).
-        method: what showed the region: motion, difference from the background, or the network.
-        confidence: 0 to 1; from `CONFIDENT` on it can be used.
+        method: motion, threshold (difference from the background) or network.
+        confidence: 0 to 1; usable from `CONFIDENT` on.
     """
 
     mask: Mask
@@ -50,10 +50,10 @@ class FoundSector:
 
 @dataclass(frozen=True)
 class SectorFinder:
-    """Find the sector of one image after another; picklable, so that worker processes can have it.
+    """Find the sector of images; picklable for worker processes.
 
     Args:
-        bundle: folder of the bundle sector_segmentation, whose network is asked where geometry is not sure; None, or a
+        bundle: folder of the bundle sector_segmentation, whose network is used if geometry is not confident; None, or a
             bundle without models/model.pt, leaves those images undecided.
 
     Example:
@@ -67,7 +67,7 @@ class SectorFinder:
     bundle: Path | None = None
 
     def __call__(self, image: NDArray[np.uint8], motion: NDArray[np.float32] | None = None) -> FoundSector | None:
-        """Find the sector; None where neither geometry nor the network is sure.
+        """Find the sector; None if neither geometry nor the network is confident.
 
         Args:
             image: grey values, (rows, columns).
@@ -77,7 +77,7 @@ class SectorFinder:
             ValueError: if image and motion differ in shape.
         """
         if motion is not None and motion.shape != image.shape:
-            raise ValueError(f"image {image.shape} and motion {motion.shape} differ in shape.")
+            raise ValueError(f"expected motion of shape {image.shape}, as its image, got {motion.shape}.")
         found = find_sector(image, motion)
         if (found is None or found.confidence < CONFIDENT) and self.bundle is not None:
             found = propose_sector(image, self.bundle)
@@ -92,7 +92,7 @@ def find_sector(image: NDArray[np.uint8], motion: NDArray[np.float32] | None = N
         motion: standard deviation of each pixel over the clip, (rows, columns); None for a still.
 
     Returns:
-        The best guess with its confidence; None where there is nothing like a sector.
+        The best guess with its confidence; None if there is nothing like a sector.
     """
     best: FoundSector | None = None
     for seen, method in _seen(image, motion):
@@ -105,17 +105,17 @@ def find_sector(image: NDArray[np.uint8], motion: NDArray[np.float32] | None = N
 
 
 def _seen(image: NDArray[np.uint8], motion: NDArray[np.float32] | None) -> Iterator[tuple[Mask, Method]]:
-    """What shows the ultrasound, the most exact first."""
+    """Yield masks of the ultrasound, the most exact first."""
     differs = different(_small(image))
     if motion is not None:
         moves = moving(_small(motion))
-        yield moves & differs, "motion"  # next to what moves, compression makes the background tremble
+        yield moves & differs, "motion"  # compression noise moves beside the ultrasound
         yield moves, "motion"
     yield differs, "threshold"
 
 
-def _guess(seen: Mask, shape: tuple[int, ...], method: Method) -> FoundSector | None:
-    """Fit sectors to what is seen, and choose the one that its outline and what lies outside speak for most."""
+def _guess(seen: Mask, shape: tuple[int, int], method: Method) -> FoundSector | None:
+    """Fit sectors to what is seen, and choose the one with the best outline and the least outside."""
     best: tuple[Sector, float] | None = None
     grains = dilated(eroded(seen, 1), 1)  # without thin lines
     for mask in cleaned(seen):
@@ -123,7 +123,7 @@ def _guess(seen: Mask, shape: tuple[int, ...], method: Method) -> FoundSector | 
         if fitted is None:
             continue
         sector, support = fitted
-        found = sector.mask(_shape(seen))
+        found = sector.mask(seen.shape)
         inside = float((grains & found).sum()) / max(float(grains.sum()), 1.0)
         # a tenth of what is seen may be text and bars
         confidence = support * min(1.0, inside / 0.9) ** 2 * min(1.0, float(found.mean()) / SMALL)
@@ -139,7 +139,7 @@ def _guess(seen: Mask, shape: tuple[int, ...], method: Method) -> FoundSector | 
 
 
 def _masked_export(seen: Mask) -> tuple[Mask, float]:
-    """Convex hull of an image on whose background nothing else is, as where the screen was masked already."""
+    """Return the convex hull of an image with an empty background, as of a screen that was masked before."""
     core = largest(whole(seen))
     filled = hull(core)
     upper_corners = filled[0, 0] or filled[0, -1]  # a sector leaves them free
@@ -149,15 +149,15 @@ def _masked_export(seen: Mask) -> tuple[Mask, float]:
 
 
 def propose_sector(image: NDArray[np.uint8], bundle: Path) -> FoundSector | None:
-    """Find the sector by the network of a bundle, and fit it where geometry agrees.
+    """Find the sector by the network of a bundle, and fit it if geometry agrees.
 
     Args:
         image: grey values, (rows, columns).
         bundle: folder of the bundle sector_segmentation.
 
     Returns:
-        The region; its confidence falls with the Dice that the network itself expects, to 0.75 at 0.917. None where the
-        bundle has no weights or the network sees nothing.
+        The region; its confidence falls with the Dice that the network expects, to 0.75 at 0.917. None if the bundle
+        has no weights or the network finds nothing.
     """
     if not (bundle / "models" / "model.pt").is_file():
         return None
@@ -169,12 +169,12 @@ def propose_sector(image: NDArray[np.uint8], bundle: Path) -> FoundSector | None
     mask = whole(largest(probability > 0.5))
     if not mask.any():
         return None
-    seen = different(small) & dilated(mask, 3)  # without the text further away
+    seen = different(small) & dilated(mask, 3)  # without distant text
     fits = [fit_sector(region) for region in (mask, hull(mask), hull(eroded(seen, 1)))]
     sectors = [fitted[0] for fitted in fits if fitted is not None]
-    expected = [_overlap(probability, sector.mask(_shape(mask))) for sector in sectors]
+    expected = [_overlap(probability, sector.mask(mask.shape)) for sector in sectors]
     own = _overlap(probability, mask)
-    if sectors and max(expected) > own - 0.03:  # a ragged region expects more of itself than a smooth one
+    if sectors and max(expected) > own - 0.03:  # a ragged region expects a higher Dice than a smooth one
         best = int(np.argmax(expected))
         return FoundSector(_drawn(sectors[best], mask, image.shape), "network", max(0.0, 1 - 3 * (1 - expected[best])))
     return FoundSector(_resized(mask, image.shape), "network", max(0.0, 1 - 3 * (1 - own)))
@@ -182,12 +182,12 @@ def propose_sector(image: NDArray[np.uint8], bundle: Path) -> FoundSector | None
 
 @lru_cache(maxsize=1)
 def _network(bundle: Path) -> tuple[Any, int]:
-    """Read a bundle, once a process: a function from grey values 0 to 1 to probabilities, and the image side."""
-    import torch  # not before it is needed: it takes seconds
+    """Return a function from grey values 0 to 1 to probabilities, and its image side; cached in each process."""
+    import torch  # here, because it takes seconds
     from monai.bundle import ConfigParser
 
     if multiprocessing.parent_process() is not None:
-        torch.set_num_threads(1)  # every worker process has a core of its own
+        torch.set_num_threads(1)  # each worker process uses one core
     parser = ConfigParser()
     parser.read_config(bundle / "configs" / "inference.yaml")
     network = parser.get_parsed_content("network_def").eval()
@@ -202,26 +202,19 @@ def _network(bundle: Path) -> tuple[Any, int]:
     return probability, int(parser.get_parsed_content("image_size"))
 
 
-def _shape(mask: Mask) -> tuple[int, int]:
-    rows, columns = mask.shape
-    return rows, columns
-
-
 def _small(image: NDArray[Any]) -> NDArray[Any]:
     rows, columns = (max(16, round(side * SIDE / max(image.shape))) for side in image.shape)
     return np.asarray(Image.fromarray(image).resize((columns, rows), Image.Resampling.BOX))
 
 
-def _resized(mask: Mask, shape: tuple[int, ...]) -> Mask:
-    rows, columns = shape
-    return np.asarray(Image.fromarray(mask).resize((columns, rows), Image.Resampling.NEAREST))
+def _resized(mask: Mask, shape: tuple[int, int]) -> Mask:
+    return np.asarray(Image.fromarray(mask).resize(shape[::-1], Image.Resampling.NEAREST))
 
 
-def _drawn(sector: Sector, small: Mask, shape: tuple[int, ...]) -> Mask:
-    rows, columns = shape
-    return sector.scaled(rows / small.shape[0], columns / small.shape[1]).mask((rows, columns))
+def _drawn(sector: Sector, small: Mask, shape: tuple[int, int]) -> Mask:
+    return sector.scaled(shape[0] / small.shape[0], shape[1] / small.shape[1]).mask(shape)
 
 
 def _overlap(first: NDArray[Any], second: Mask) -> float:
-    """Dice of two masks, or the Dice that probabilities let expect of a mask."""
+    """Return the Dice of two masks, or the expected Dice of a mask given probabilities."""
     return 2 * float(first[second].sum()) / max(float(first.sum() + second.sum()), 1.0)

@@ -1,4 +1,4 @@
-"""Which part of the screen the network is shown: the sector, as tightly cut as the images it was trained on."""
+"""Choose the part of the screen for the network: the sector, cut as tightly as the images it was trained on."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...contours import bounding_box
 from ..files.motion import motion
 from ..files.scan import Scan
 from .finder import FoundSector
 
 __all__ = ["Framing", "frame"]
 
-TIGHT = 0.97  # of both sides; a sector that fills the image so far is not cut out
-FILLED = 0.9  # of its box; a sector of 75 degrees fills half, one cut at both sides four fifths
+TIGHT = 0.97  # of both sides; a sector that fills this much of the image is not cut out
+FILLED = 0.9  # of its box; a sector of 75 degrees fills half, one cut at both sides four fifths; more holds text
 
 Finder = Callable[[NDArray[np.uint8], NDArray[np.float32] | None], FoundSector | None]
 
@@ -26,7 +27,7 @@ class Framing:
 
     Args:
         box: first row, first column, and one past the last row and column.
-        seen: what the scanner saw, bool, (rows, columns) of the whole image; all of `box` where no sector was found.
+        seen: the ultrasound, bool, (rows, columns) of the whole image; all of `box` if no sector was found.
         sector: whether one was found.
     """
 
@@ -47,7 +48,7 @@ def frame(scan: Scan, finder: Finder | None) -> Framing:
 
     Args:
         scan: of any size.
-        finder: of the sector, such as `SectorFinder`; None shows the network the whole region.
+        finder: such as `SectorFinder`; None shows the network the whole region.
 
     Example:
         >>> frame(Scan(np.zeros((1, 6, 8), np.uint8), box=(0, 2, 6, 8)), finder=None).box
@@ -60,16 +61,13 @@ def frame(scan: Scan, finder: Finder | None) -> Framing:
     region = scan.frames[:, top:bottom, left:right]
     moved = motion(region) if len(region) > 1 and finder is not None else None
     sector = None if finder is None else finder(np.ascontiguousarray(region[0]), moved)
-    if sector is None or not sector.mask.any() or _rectangular(sector.mask):
+    if sector is None or not sector.mask.any():
+        return Framing(box, seen, sector=False)
+    first_row, first_column, end_row, end_column = bounding_box(sector.mask)
+    height, width = end_row - first_row, end_column - first_column
+    if sector.mask.sum() > FILLED * height * width:
         return Framing(box, seen, sector=False)
     seen[top:bottom, left:right] = sector.mask
-    rows, columns = (np.flatnonzero(sector.mask.any(axis=axis)) for axis in (1, 0))
-    tight = top + int(rows[0]), left + int(columns[0]), top + int(rows[-1]) + 1, left + int(columns[-1]) + 1
-    filled = len(rows) >= TIGHT * (bottom - top) and len(columns) >= TIGHT * (right - left)
-    return Framing(box if filled else tight, seen, sector=True)
-
-
-def _rectangular(mask: NDArray[np.bool_]) -> bool:
-    """Return whether a region fills its box as no sector does; it may include text of the screen."""
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    return bool(mask.sum() > FILLED * (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1))
+    if height < TIGHT * (bottom - top) or width < TIGHT * (right - left):
+        box = top + first_row, left + first_column, top + end_row, left + end_column
+    return Framing(box, seen, sector=True)

@@ -1,7 +1,7 @@
 """The ultrasound sector as geometry: two straight edges that meet in the apex, two arcs, and straight cuts.
 
-A mask of what is bright is ragged: text sticks to it, its dark corners are missing. The sector is found in it by
-fitting each part to the boundary points that agree with one another, so that the others have no say.
+A mask of bright pixels is ragged: text touches it and its dark corners are missing. Each part of the sector is
+therefore fitted to the boundary points that agree with one another; the others are outliers.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...contours import fill
+from .region import eroded
 
 __all__ = ["Sector", "fit_sector"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-TOLERANCE = 1.2  # pixels: how far a boundary point may lie from what it agrees with
+TOLERANCE = 1.2  # pixels: largest distance of a boundary point from the line or arc that it agrees with
 SLOPES = (0.2, 2.4)  # columns per row of an edge: 11 to 67 degrees from straight down
 TRIALS = 250  # lines through two boundary points; with a third of the points on the edge, 28 of them are good
 BEAMS = 96  # directions along which the arcs are looked for
@@ -50,7 +51,7 @@ class Sector:
     frame: tuple[float, float, float, float]
 
     def mask(self, shape: tuple[int, int]) -> Mask:
-        """Mark the pixels whose centre lies inside, `shape`."""
+        """Mark the pixels whose centre is inside, `shape`."""
         angle = np.deg2rad(np.linspace(self.left, self.right, 61))  # chords leave the arc by less than 0.1 pixel
         direction = np.stack([np.cos(angle), np.sin(angle)], axis=1)
         outline = np.concatenate([self.outer * direction, self.inner * direction[::-1]]) + self.apex
@@ -62,7 +63,7 @@ class Sector:
 
     def scaled(self, rows: float, columns: float) -> Sector:
         """Return the same sector in an image with `rows` times as many rows and `columns` times as many columns."""
-        factor = float(np.sqrt(rows * columns))  # images are resized in proportion; what differs is rounding
+        factor = float(np.sqrt(rows * columns))  # images keep their proportions but for rounding
         row, column = (self.apex[0] + 0.5) * rows - 0.5, (self.apex[1] + 0.5) * columns - 0.5
         top, left, bottom, right = self.frame
         frame = (top * rows, left * columns, (bottom + 1) * rows - 1, (right + 1) * columns - 1)
@@ -70,7 +71,7 @@ class Sector:
 
 
 def _edge(row: Array, column: Array, rng: np.random.Generator) -> tuple[float, float] | None:
-    """Fit `column = offset + slope * row`, slope within `SLOPES`, to as many points as agree (RANSAC)."""
+    """Fit `column = offset + slope * row`, slope within `SLOPES`, by RANSAC; None without such a line."""
     if len(row) < 8:
         return None
     first, second = rng.integers(len(row), size=(2, TRIALS))
@@ -122,8 +123,8 @@ def fit_sector(mask: Mask) -> tuple[Sector, float] | None:
         mask: one filled component, about 256 pixels a side, (rows, columns).
 
     Returns:
-        The sector, and the share of its outline inside the image that the outline of the mask follows, 0 to 1; None
-        where the mask has no two slanted edges.
+        The sector, and the fraction of its outline inside the image that the outline of the mask follows, 0 to 1; None
+        if the mask lacks two slanted edges.
     """
     rng = np.random.default_rng(0)
     columns = mask.shape[1]
@@ -150,7 +151,7 @@ def fit_sector(mask: Mask) -> tuple[Sector, float] | None:
 
 
 def _frames(mask: Mask) -> list[tuple[float, float, float, float]]:
-    """The whole image, and what straight cuts below and at the sides leave of it."""
+    """Return the whole image, and what straight cuts below and at the sides leave of it."""
     rows, columns = mask.shape
     whole = (0.0, 0.0, rows - 1.0, columns - 1.0)
     frames = [whole]
@@ -166,7 +167,7 @@ def _frames(mask: Mask) -> list[tuple[float, float, float, float]]:
 def _radii(
     mask: Mask, apex: Array, angles: tuple[float, float], frame: tuple[float, float, float, float]
 ) -> tuple[float, float]:
-    """Inner and outer radius on which most beams agree."""
+    """Return the inner and outer radius on which most beams agree."""
     angle = np.deg2rad(np.linspace(angles[0], angles[1], BEAMS + 2)[1:-1])
     reach = float(np.hypot(*np.maximum(np.abs(apex), np.abs(np.array(mask.shape) - apex))))
     radius = np.arange(0, reach, 1.0)
@@ -193,15 +194,9 @@ def _radii(
 
 
 def _support(fitted: Mask, mask: Mask) -> float:
-    """Share of the fitted outline that has the outline of the mask within two pixels; the image's border is none."""
-    outline, target = _outline(fitted), _outline(mask)
+    """Return the fraction of the fitted outline that is within two pixels of the outline of the mask."""
+    outline, target = (region & ~eroded(region, 1) for region in (fitted, mask))  # the image border is not an outline
     near = np.pad(target, 2)
     near = near[:-4] | near[1:-3] | near[2:-2] | near[3:-1] | near[4:]
     near = near[:, :-4] | near[:, 1:-3] | near[:, 2:-2] | near[:, 3:-1] | near[:, 4:]
     return float(near[outline].mean()) if outline.any() else 0.0
-
-
-def _outline(mask: Mask) -> Mask:
-    padded = np.pad(mask, 1, mode="edge")
-    inner: Mask = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return mask & ~inner

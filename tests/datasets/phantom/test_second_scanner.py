@@ -223,24 +223,10 @@ def test_without_spacing_pixels_are_squares():
     assert without["spacing"] is None
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"angle": 0.0}, r"angle is 0.0; it is a share of the sector, above 0 to 1"),
-        ({"depth": 1.2}, r"depth is 1.2; it is a share of the sector, above 0 to 1"),
-        ({"zoom": 0}, r"zoom is 0; it is above 0"),
-        ({"looks": -1}, r"looks is -1; it is above 0"),
-    ],
-)
-def test_an_impossible_scanner_is_refused(settings, message):
-    with pytest.raises(ValueError, match=message):
-        SecondScanner(**settings)
-
-
 def test_an_image_that_cannot_be_moved_is_refused():
     with pytest.raises(ValueError, match=r"the image is black: it shows no sector"):
         moved(item(image=np.zeros((SIDE, SIDE), np.uint8)))
-    with pytest.raises(ValueError, match=r"image \(100, 100\) and annotation \(100, 50\) differ in shape"):
+    with pytest.raises(
+        ValueError, match=r"expected an annotation of shape \(100, 100\), as its image, got \(100, 50\)"
+    ):
         moved(item(np.zeros((SIDE, 50), np.uint8), np.ones((SIDE, SIDE), np.uint8)))
-    with pytest.raises(ValueError, match=r"the image is int16; it is uint8, 0 to 255, or floating point, 0 to 1"):
-        moved(item(image=np.ones((SIDE, SIDE), np.int16)))

@@ -105,7 +105,7 @@ def test_who_moves_keeps_facts_and_physical_size(both: Path, origin: Path):
     assert np.abs(np.array(area) - 1).max() < 0.15
 
 
-def test_provenance_tells_where_it_comes_from_and_what_was_done(both: Path, origin: Path):
+def test_provenance_names_the_origin_and_the_changes(both: Path, origin: Path):
     old, new = read_provenance(origin), read_provenance(both)
     assert (new["licence"], new["citation"]) == (old["licence"], old["citation"])
     assert new["label_sets"] == dict.fromkeys(("camus_like", "camus_like_moved"), old["label_sets"]["camus_like"])
@@ -172,7 +172,7 @@ def test_another_size_is_asked_for(origin: Path, tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("source", "words", "message"),
     [
-        ("origin", ["--share", "1.5"], r"moved: share is 1.5; it is a share of the patients, 0 to 1"),
+        ("origin", ["--share", "1.5"], r"moved: expected a share of 0 to 1, got 1.5"),
         ("both", [], r"moved: .*both holds \['camus_like_moved'\]: its patients were moved before"),
         ("nowhere", [], r"moved: .*nowhere is not a prepared dataset: it has no provenance.json"),
     ],

@@ -118,7 +118,7 @@ def test_a_finder_travels_to_other_processes_without_its_network():
 
 
 def test_wrong_use_is_named():
-    with pytest.raises(ValueError, match=r"image \(360, 480\) and motion \(10, 10\) differ in shape"):
+    with pytest.raises(ValueError, match=r"expected motion of shape \(360, 480\), as its image, got \(10, 10\)"):
         SectorFinder()(ultrasound(), np.zeros((10, 10), np.float32))
 
 
