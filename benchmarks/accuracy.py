@@ -1,11 +1,11 @@
-"""How good the weights of echo_segmentation are on patients with reference masks, at their own resolution.
+"""Measure the weights of echo_segmentation on patients with reference masks, at native resolution.
 
     python -m benchmarks.accuracy CAMUS_public
     python -m benchmarks.accuracy CAMUS_public --checkpoint runs/.../model.pt --fold test
 
-CAMUS, NIfTI release, four-chamber view, ED and ES. Every image goes the way of inference.yaml. Mean Dice over the
-images; error of the monoplane ejection fraction (discs) from predicted masks against that from the reference masks,
-percentage points. Rows show what cleaning and test-time augmentation bring.
+CAMUS, NIfTI release, four-chamber view, ED and ES. Images are processed as by inference.yaml. Mean Dice over images;
+error of the monoplane ejection fraction (discs) of predicted masks relative to that of the reference masks, percentage
+points. Rows show the effect of cleaning and test-time augmentation.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from common.inference.segmentation import clean, label_maps, network_images
 
 BUNDLE = Path("bundles/echo_segmentation")
 NAMES = ("LV", "LVM", "LA")
-WAYS = {  # test-time augmentation, smallest piece that is kept
+WAYS = {  # test-time augmentation, smallest fraction of the largest piece that is kept
     "network alone": ("never", 0.0),
     "pieces cleaned": ("never", 0.2),
     "largest piece only": ("never", 1.0),
@@ -43,13 +43,13 @@ Labels = NDArray[np.uint8]
 
 
 def dice(found: Labels, truth: Labels) -> list[float]:
-    """Dice of each structure; NaN where it is in neither."""
+    """Return the Dice of each structure; NaN if it is in neither."""
     pairs = [(found == value, truth == value) for value in (1, 2, 3)]
     return [2 * (a & b).sum() / (a.sum() + b.sum()) if a.any() or b.any() else math.nan for a, b in pairs]
 
 
 def volume(labels: Labels, spacing: tuple[float, float]) -> float:
-    """Of the left ventricle, ml."""
+    """Return the volume of the left ventricle, ml."""
     return discs_volume(ventricle(labels == 1, spacing, labels == 2, labels == 3))
 
 
@@ -95,9 +95,10 @@ def main() -> None:
         errors = np.array(
             [np.subtract(*(ejection_fraction(own[p, "ED"][i], own[p, "ES"][i]) for i in (0, 1))) for p in patients]
         )
-        told = errors[~np.isnan(errors)]
+        defined = errors[~np.isnan(errors)]
         cells = [f"{value:.4f}" for value in (*mean, mean.mean())]
-        table.add_row(way, *cells, f"{np.abs(told).mean():.2f}", f"{told.mean():+.2f}", str(len(errors) - len(told)))
+        cells += [f"{np.abs(defined).mean():.2f}", f"{defined.mean():+.2f}", str(len(errors) - len(defined))]
+        table.add_row(way, *cells)
     Console().print(table)
 
 

@@ -1,12 +1,12 @@
-"""How long a frame takes from file to files, on one CPU core.
+"""Time inference from input file to output files on one CPU core.
 
     python -m benchmarks.inference
 
-A phantom clip of 256x256, and its frames as stills, go through the inference of echo_segmentation: read, sector found,
-segmented (stills as nine copies), cleaned, measured, label map and overlays written. Beside it MONAI's own parts do the
-stills, as bundles of the model zoo do: LoadImaged, Resized, SimpleInferer on a batch of one, Invertd, SaveImaged; no
-sector, cleaning, measurements or overlays. Same network, weights and image size; each way runs twice, the faster run
-counts.
+A phantom clip of 256x256, and its frames as stills, are processed by the inference of echo_segmentation: reading,
+finding the sector, segmentation (stills as nine copies), cleaning, measurement, writing label map and overlays. For
+comparison, MONAI's own parts process the stills, as bundles of the model zoo do: LoadImaged, Resized, SimpleInferer on
+a batch of one, Invertd, SaveImaged; no sector, cleaning, measurements or overlays. Network, weights and image size are
+the same. Each way runs twice; the faster run counts.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ SIDE = 256
 
 
 def draw(frames: int) -> tuple[NDArray[np.uint8], tuple[float, float]]:
-    """One beat of a phantom, (frames, 256, 256), and its spacing."""
+    """Draw one beat of a phantom, (frames, 256, 256), and return it with its spacing."""
     study = examine("camus_like", 0)
     spacing = study.window[3] / SIDE, study.window[2] / SIDE
     _, hearts = beat(study, 0, 0, frames)
@@ -62,7 +62,7 @@ def write(path: Path, pixels: NDArray[np.uint8], spacing: tuple[float, float]) -
 
 
 def ours(source: Path, out: Path, **settings: object) -> Callable[[], None]:
-    """Return the bundle's inference as configured but for some settings; it runs once."""
+    """Return the inference of the bundle with some settings changed; it runs once."""
     parser = ConfigParser()
     parser.read_config(BUNDLE / "configs" / "inference.yaml")
     parser.update({"input": str(source), "output": str(out), "device": "cpu", **settings})
@@ -71,7 +71,7 @@ def ours(source: Path, out: Path, **settings: object) -> Callable[[], None]:
 
 
 def stock(stills: list[Path], out: Path) -> Callable[[], None]:
-    """Return inference frame by frame with MONAI's parts; it runs once."""
+    """Return inference of single frames with MONAI's parts; it runs once."""
     parser = ConfigParser()
     parser.read_config(BUNDLE / "configs" / "inference.yaml")
     network = parser.get_parsed_content("network_def")
@@ -103,7 +103,7 @@ def stock(stills: list[Path], out: Path) -> Callable[[], None]:
 
 
 def seconds(make: Callable[[Path], Callable[[], None]], folder: Path) -> float:
-    """Return the faster of two runs, each into a folder of its own."""
+    """Return the time of the faster of two runs, each into its own folder."""
     times = []
     for attempt in range(2):
         run = make(folder / str(attempt))
@@ -114,7 +114,7 @@ def seconds(make: Callable[[Path], Callable[[], None]], folder: Path) -> float:
 
 
 def main() -> None:
-    """Print milliseconds a frame and frames per second."""
+    """Print milliseconds per frame and frames per second."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.inference")
     parser.add_argument("--frames", type=int, default=64)
     arguments = parser.parse_args()
@@ -138,7 +138,7 @@ def main() -> None:
         times = {way: seconds(make, folder / f"out{number}") for number, (way, make) in enumerate(ways.items())}
     slowest = times["MONAI's parts, stills"]
     table = Table(
-        "", "ms a frame", "frames per second", "times as fast", title=f"{len(pixels)} frames of 256x256, one core"
+        "", "ms per frame", "frames per second", "times as fast", title=f"{len(pixels)} frames of 256x256, one core"
     )
     for way, taken in times.items():
         each = taken / len(pixels)

@@ -1,11 +1,11 @@
-"""What partial labels cost: forward and backward of each loss beside the ordinary cross entropy.
+"""Time forward and backward of each loss relative to the ordinary cross entropy.
 
     python -m benchmarks.losses                    # eager, (8,4,256,256) and (2,8,96,96,96), a minute
     python -m benchmarks.losses --compile          # `torch.compile` of each loss as well
     python -m benchmarks.losses --threads 2
 
-All losses take turns within each repetition, so that a busy machine slows all of them; the median is reported, and its
-ratio to `torch.nn.functional.cross_entropy`, which needs complete labels.
+All losses take turns within each repetition, so a busy machine slows all of them equally. The table holds the median
+and its ratio to `torch.nn.functional.cross_entropy`, which needs complete labels.
 """
 
 import argparse
@@ -37,7 +37,7 @@ SHAPES = [(8, 4, 256, 256), (2, 8, 96, 96, 96)]
 
 
 def losses() -> dict[str, tuple[Loss, str]]:
-    """Name the losses; each comes with the kind of target it takes: "label" or "sets"."""
+    """Return the losses by name, each with the kind of target it takes: "label" or "sets"."""
     return {
         REFERENCE: (lambda input, target: functional.cross_entropy(input, target[:, 0]), "label"),
         "MONAI DiceCELoss": (monai.losses.DiceCELoss(softmax=True, to_onehot_y=True), "label"),
@@ -65,9 +65,9 @@ def data(shape: Sequence[int]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
 
 
 def measure(steps: dict[str, Callable[[], None]], repetitions: int) -> dict[str, float]:
-    """Time steps in turns and give the median of each in milliseconds."""
+    """Time steps in turns and return the median of each in milliseconds."""
     times: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(2):  # compiles, and fills the allocator
+    for _ in range(2):  # warm-up: compilation, allocation
         for step in steps.values():
             step()
     for _ in range(repetitions):

@@ -1,8 +1,7 @@
-"""The phantom's domain shift: LV Dice of a network trained on one scanner domain and tested on every one.
+"""Measure the domain shift of the phantom: LV Dice of networks trained on one scanner domain and tested on all.
 
 `python -m benchmarks.phantom_shift --epochs 25` repeats Experiment 1 of Islam et al. (MELBA 2026) on the phantom, LV
-only. Their real datasets lose 0.08 to 0.21, which the phantom's scanners aim at; docs/phantom.md keeps what was
-measured.
+only. Their real datasets lose 0.08 to 0.21, the target of the phantom; docs/phantom.md reports the measured values.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def main() -> None:
         "withheld": {},
         "loss": "marginal_dice_ce",  # with complete labels, cross entropy plus Dice: converges in few epochs
         "image_size": arguments.size,
-        # a plain recipe: the shift is a property of the data, not of what makes a training robust to it
+        # plain settings: the shift is a property of the data, without measures that make a training robust to it
         "networks::unet::norm": "instance",
         "augmentation::scale": 0.1,
         "augmentation::brightness": 0.1,
@@ -62,7 +61,7 @@ def main() -> None:
         _run("evaluate.yaml", **shared, data=[str(path) for path in folders.values()], output_dir=output)
         metrics = json.loads((output / "test_summary.json").read_text())
         matrix[domain] = {tested: metrics[f"dice/{tested}/lv_cavity"] for tested in TESTED}
-    print("LV Dice on the test fold; in brackets what is lost against training on the tested domain itself")
+    print("LV Dice on the test fold; in brackets the difference from training on the tested domain itself")
     print(f"{'trained on':<14}" + "".join(f"{f'tested on {domain}':>24}" for domain in TESTED))
     for trained, row in matrix.items():
         cells = [f"{row[tested]:.3f} ({matrix[tested][tested] - row[tested]:+.3f})" for tested in DOMAINS]

@@ -1,9 +1,9 @@
-"""How fast datasets are prepared and how much memory that takes, beside a plain loop over the same files.
+"""Measure time and memory of dataset preparation, beside a plain loop over the same files.
 
-python -m benchmarks.preparation --camus CAMUS_public
+    python -m benchmarks.preparation --camus CAMUS_public
 
-Without --camus the phantom is drawn in the layout of CAMUS first. The plain loop reads with ITK, squashes and writes
-the same PNGs in one process, checks nothing and keeps no journal.
+Without --camus, the phantom is drawn in the layout of CAMUS first. The plain loop reads with ITK, resizes and writes
+the same PNGs in one process, without checks or journal.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from common.datasets.readers.camus import camus
 
 
 def plain_loop(source: Source, out: Path, size: int) -> None:
-    """Read, squash and write one image after the other."""
+    """Read, resize and write one image after another."""
     for name in ("images", "labels"):
         (out / name).mkdir(parents=True)
     for job in source.jobs:

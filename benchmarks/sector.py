@@ -1,11 +1,11 @@
-"""How well the sector is found: by geometry alone, by the network alone, and by both.
+"""Measure the sector finder: geometry alone, the network alone, and both.
 
     python -m benchmarks.sector
     python -m benchmarks.sector --camus SOURCE
 
 Phantom screens of the test fold, as stills and as clips, and with --camus the real images of the NIfTI release: as they
-are (truth: what is not black, holes filled), and put onto a larger phantom screen. Dice of the sector mask; `sure` is
-the share on which geometry is confident, `undecided` the share that the combination leaves open (it counts as 0).
+are (reference: non-black pixels, holes filled), and on a larger phantom screen. Dice of the sector mask; `sure` is the
+fraction on which geometry is confident, `undecided` the fraction without a result from both (it counts as 0).
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ Case = tuple[NDArray[np.uint8], Mask, NDArray[np.float32] | None]  # image, trut
 
 
 def dice(found: Mask | None, truth: Mask) -> float:
-    """Dice; 0 where nothing was found."""
+    """Return the Dice; 0 if nothing was found."""
     return 0.0 if found is None else 2 * float((found & truth).sum()) / float(found.sum() + truth.sum())
 
 
 def screens(count: int, frames: int, seed: int) -> Iterator[Case]:
-    """Phantom screens of the test fold, of native size 256 to 600."""
+    """Draw phantom screens of the test fold, with 256 to 600 rows."""
     numbers = [number for number in range(10 * count) if FOLD_OF_TEN[number % 10] == "test"][:count]
     for number in numbers:
         rows = int(np.random.default_rng([seed, number]).integers(256, 600))
@@ -52,7 +52,7 @@ def screens(count: int, frames: int, seed: int) -> Iterator[Case]:
 
 
 def real(source: Path, step: int) -> Iterator[Case]:
-    """Every `step`-th image of CAMUS."""
+    """Read every `step`-th image of CAMUS."""
     for job in camus(source, skip_incomplete=True).jobs[::step]:
         image = job.read().image
         closed = binary_closing(np.pad(image > 0, 8), iterations=3)[8:-8, 8:-8]
@@ -60,7 +60,7 @@ def real(source: Path, step: int) -> Iterator[Case]:
 
 
 def on_screens(cases: Iterator[Case]) -> Iterator[Case]:
-    """The same images on larger screens, with text and all that."""
+    """Draw larger screens around images."""
     for index, (image, truth, _) in enumerate(cases):
         rng = np.random.default_rng(index)
         rows = int(rng.integers(250, 500))
@@ -117,10 +117,10 @@ def main() -> None:
         "--seed", type=int, default=0, help="of the phantom screens; 0 is what the network was trained on"
     )
     parser.add_argument("--camus", type=Path, help="holds database_nifti and database_split")
-    parser.add_argument("--step", type=int, default=6, help="every how many images of CAMUS (6)")
+    parser.add_argument("--step", type=int, default=6, help="use every STEP-th image of CAMUS (6)")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    table = Table("images", "way", "mean Dice", "5th percentile", "below .95", "ms an image", "")
+    table = Table("images", "way", "mean Dice", "5th percentile", "below .95", "ms per image", "")
     report("phantom stills", screens(arguments.count, 1, arguments.seed), table)
     report("phantom clips", screens(arguments.count // 3, FRAMES, arguments.seed), table)
     if arguments.camus:

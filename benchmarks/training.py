@@ -1,8 +1,10 @@
-"""How much of the bare network's speed a bundle's training keeps: `python -m benchmarks.training --data data/phantom`.
+"""Compare the speed of a bundle's training with that of the bare network.
 
-Both are measured in one run, in turns: an epoch of the bundle (augmentation, label-set maps, loss, ignite, history,
-MLflow and checkpoints included; validation, which is no training, taken off), then as many bare steps (forward, cross
-entropy, backward, optimizer) of the same network on tensors that never change.
+    python -m benchmarks.training --data data/phantom
+
+Both are measured in one run, in turns: an epoch of the bundle (with augmentation, label-set maps, loss, ignite,
+history, MLflow and checkpoints, without validation), then as many bare steps (forward, cross entropy, backward,
+optimizer) of the same network on constant tensors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A heart drawn from formulas, and a network that sees it perfectly."""
+"""A heart drawn from formulas, and a network that segments it perfectly."""
 
 import math
 
@@ -13,7 +13,7 @@ MM = 0.5  # a pixel
 
 
 def heart(length: float = 60.0, radius: float = 20.0) -> np.ndarray:
-    """Half an ellipsoid of cavity with 10 mm of wall, and an atrium below, as labels (256, 256)."""
+    """Draw half an ellipsoid of cavity with 10 mm of wall, and an atrium below, as labels (256, 256)."""
     rows, columns = np.indices((SIDE, SIDE))
     y, x = rows * MM - 80, columns * MM - 64  # mm from the middle of the annulus
     labels = np.zeros(rows.shape, dtype=np.uint8)
@@ -24,12 +24,12 @@ def heart(length: float = 60.0, radius: float = 20.0) -> np.ndarray:
 
 
 def volume(length: float = 60.0, radius: float = 20.0) -> float:
-    """Of the cavity, ml."""
+    """Return the volume of the cavity, ml."""
     return 2 / 3 * math.pi * length * radius**2 / 1000
 
 
 class Seer(nn.Module):
-    """Reads the class from the grey value."""
+    """Read the class from the grey value."""
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         classes = torch.arange(len(NAMES)).view(1, -1, 1, 1)

@@ -1,4 +1,4 @@
-"""Tables and polygons of a dataset's layout, read without the project's readers."""
+"""Read tables and polygons of a dataset's layout without the project's readers."""
 
 import csv
 from pathlib import Path
@@ -13,7 +13,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def inside(polygon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Mask of a polygon of (x, y) in pixels."""
+    """Return the mask of a polygon of (x, y) in pixels."""
     row, column = np.indices(shape)
     return Polygon(polygon).contains_points(np.stack([column.ravel(), row.ravel()], axis=1)).reshape(shape)
 

@@ -1,4 +1,4 @@
-"""Registration of images between datasets, and what it tells about their annotation."""
+"""Registration of images between datasets, to compare their annotations."""
 
 from .affine_then_bspline import AffineThenBSpline
 from .comparison import Comparison, compare

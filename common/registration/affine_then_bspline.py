@@ -16,18 +16,18 @@ __all__ = ["AffineThenBSpline"]
 
 
 class AffineThenBSpline:
-    """Registers a source image to a target image: sectors laid on one another, then affine, then B-spline.
+    """Register a source image to a target image: align the sectors, then affine, then B-spline.
 
-    The metric is Mattes' mutual information of the local contrast, over all pixels in both sectors. No pixel is drawn
-    at random and one thread sums, so the same images always give the same result. A step that fails, lowers the
-    metric, folds, or moves the sectors apart is undone, and the next one goes on from the step before.
+    The metric is Mattes' mutual information of the local contrast over all pixels in both sectors. No pixels are
+    sampled at random and one thread sums, so the same images always give the same result. A step that fails, lowers the
+    metric, folds, or moves the sectors apart is undone; the next step then starts from the one before.
 
     Args:
-        affine_iterations: at most, on each level of the pyramid.
+        affine_iterations: maximum on each level of the pyramid.
         bspline_iterations: likewise.
         mesh: B-spline elements along each side of the target.
-        bend: bound of a control point's displacement along an axis, of the control points' distance. Below 0.488 a
-            cubic B-spline cannot fold (Choi and Lee, 2000); Rueckert et al. (2006) take 0.4.
+        bend: bound of the displacement of a control point along an axis, as a fraction of the distance between control
+            points. Below 0.488 a cubic B-spline cannot fold (Choi and Lee, 2000); Rueckert et al. (2006) use 0.4.
         bins: of the joint histogram, along each side.
 
     References:
@@ -69,7 +69,7 @@ class AffineThenBSpline:
         Args:
             source: grey values, 0 outside the sector, (rows, columns).
             target: likewise, (target rows, target columns).
-            source_spacing: mm per pixel, (row, column), None if it is not known.
+            source_spacing: mm per pixel, (row, column); None if unknown.
             target_spacing: likewise.
             scale: of the start, see `align_sectors`.
 
@@ -85,7 +85,7 @@ class AffineThenBSpline:
                 moved = self._affine(pair, scale) if name == "affine" else self._bspline(pair, transform)
                 after = pair.stage(name, moved)
                 refused = refusal(before, after, pair.source_mask, pair.target_mask)
-            except RuntimeError as error:  # all that ITK raises: "file:line:\nITK ERROR: class(address): message."
+            except RuntimeError as error:  # from ITK: "file:line:\nITK ERROR: class(address): message."
                 refused = "failed: " + str(error).rpartition("): ")[2].partition(".")[0].strip()
             if refused:
                 after = Stage(name, before.coordinates, before.metric, refused)

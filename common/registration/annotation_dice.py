@@ -1,4 +1,4 @@
-"""How far two annotations of the same pixels agree: Dice, on what both of them tell and nothing else."""
+"""Dice between two annotations of the same pixels, computed only where both annotate the class."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def encode_annotation(values: NDArray[Any], labels: LabelSets, dataset: str, unl
     Args:
         values: annotation values, (rows, columns).
         labels: label sets of the datasets.
-        dataset: where the annotation comes from.
+        dataset: that the annotation comes from.
         unlabelled: classes that this image does not annotate although its dataset does.
 
     Returns:
@@ -36,7 +36,7 @@ def encode_annotation(values: NDArray[Any], labels: LabelSets, dataset: str, unl
 
 
 def agreement_dice(first: Tensor, second: Tensor, num_classes: int) -> list[float]:
-    """Dice of every class between two annotations; neither of them counts as the truth.
+    """Compute the Dice of every class between two annotations; neither is the reference.
 
     Args:
         first: label-set map, (2, rows, columns).
@@ -44,16 +44,16 @@ def agreement_dice(first: Tensor, second: Tensor, num_classes: int) -> list[floa
         num_classes: C.
 
     Returns:
-        A number a class over the pixels where both tell it apart; NaN where there is no such pixel, and for a class
-        that neither shows (0/0). A class that only one of them shows scores 0.
+        One number per class, over the pixels where both annotate it; NaN if there are none, and for a class that
+        neither shows (0/0). A class that only one of them shows scores 0.
 
     Example:
-        >>> told = torch.full((1, 4), 0b11)
-        >>> one, other = (torch.stack([torch.tensor([row]), told]) for row in ([1, 2, 2, 1], [1, 1, 2, 1]))
+        >>> decided = torch.full((1, 4), 0b11)
+        >>> one, other = (torch.stack([torch.tensor([row]), decided]) for row in ([1, 2, 2, 1], [1, 1, 2, 1]))
         >>> [round(dice, 3) for dice in agreement_dice(one, other, num_classes=2)]
         [0.8, 0.667]
     """
-    told = (annotated(first[None], num_classes) & annotated(second[None], num_classes))[0]
-    here, there = (known_masks(each[None], num_classes)[0] & told for each in (first, second))
-    both, total = ((mask.sum(dim=(1, 2))).tolist() for mask in (here & there, here.int() + there.int()))
-    return [2 * shared / size if size else math.nan for shared, size in zip(both, total, strict=True)]
+    both = torch.stack([first, second])
+    here, there = known_masks(both, num_classes) & annotated(both, num_classes).all(dim=0)
+    shared, total = (mask.sum(dim=(1, 2)).tolist() for mask in (here & there, here.int() + there.int()))
+    return [2 * overlap / size if size else math.nan for overlap, size in zip(shared, total, strict=True)]

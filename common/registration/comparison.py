@@ -1,4 +1,4 @@
-"""The annotation of a source, carried to a target after each step of a registration, against the target's own."""
+"""Compare the annotation of a source, carried to a target by each step of a registration, with that of the target."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ __all__ = ["Comparison", "View", "compare"]
 
 @dataclass(frozen=True)
 class View:
-    """An image with an annotation, to be drawn.
+    """An image with an annotation, for drawing.
 
     Args:
         image: grey values, (rows, columns).
-        classes: class index, 0 where the annotation does not tell, (rows, columns).
+        classes: class index, 0 where the annotation does not decide, (rows, columns).
     """
 
     image: NDArray[Any]
@@ -37,12 +37,12 @@ class View:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What became of a pair.
+    """Result of a pair.
 
     Args:
         pair: source and target.
         stages: of the registration.
-        dice: for each stage a number a class, background first (`agreement_dice`).
+        dice: for each stage one number per class, background first (`agreement_dice`).
         target: with its own annotation.
         source: with its own annotation.
         carried: the source on the target's grid after the last stage.
@@ -70,7 +70,7 @@ def compare(pairs: Sequence[Pair], labels: LabelSets, registration: AffineThenBS
 
     Args:
         pairs: sources and targets.
-        labels: label sets of their datasets. Where the target lies outside the source, value 0 is carried over.
+        labels: label sets of their datasets. Outside the source, value 0 is carried over.
         registration: of two images.
     """
     num_classes = len(labels.classes)

@@ -1,4 +1,4 @@
-"""What a comparison of annotations leaves behind: a row a pair, a summary, a contact sheet, a table in the terminal."""
+"""Report a comparison of annotations: one row per pair, a summary, a contact sheet, a table in the terminal."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import json
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from .comparison import Comparison
+from ..atomic import write_text
+from ..tracking.pictures import draw_examples
+from .comparison import Comparison, View
 
 __all__ = ["mean_and_sd", "summarise", "write_report"]
 
@@ -22,17 +24,15 @@ ROWS = ("target, its annotation", "source, its annotation", "source, carried", "
 
 
 def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
-    """Return mean and sample standard deviation of the numbers that are defined; NaN where there are too few.
+    """Return mean and sample standard deviation of the numbers that are defined; NaN if there are too few.
 
     Example:
         >>> mean_and_sd([1.0, 3.0, math.nan])
         (2.0, 1.4142135623730951)
     """
-    told = [value for value in values if not math.isnan(value)]
-    return (
-        statistics.fmean(told) if told else math.nan,
-        statistics.stdev(told) if len(told) > 1 else math.nan,
-    )
+    defined = [value for value in values if not math.isnan(value)]
+    mean = statistics.fmean(defined) if defined else math.nan
+    return mean, statistics.stdev(defined) if len(defined) > 1 else math.nan
 
 
 def _foreground(dice: Sequence[float]) -> list[float]:
@@ -49,8 +49,8 @@ def summarise(comparisons: Sequence[Comparison], classes: Sequence[str]) -> dict
 
     Returns:
         `dice/<stage>/<class>` and `dice_sd/<stage>/<class>`, where class "mean" is the mean over the foreground classes
-        of a pair; `mutual_information/<stage>`; `pairs`; `used/<stage>`, the number of pairs whose last step that
-        counts it is.
+        of a pair; `mutual_information/<stage>`; `pairs`; `used/<stage>`, the number of pairs for which it is the last
+        step that counts.
     """
     names = [*classes[1:], "mean"]
     used = Counter(comparison.used for comparison in comparisons)
@@ -102,23 +102,18 @@ def _table(rows: Sequence[dict[str, str]], summary: dict[str, float], classes: S
 
 
 def write_report(
-    comparisons: Sequence[Comparison],
-    classes: Sequence[str],
-    folder: str | Path,
-    draw: Callable[..., None],
-    title: str = "Dice, carried annotation",
+    comparisons: Sequence[Comparison], classes: Sequence[str], folder: str | Path, title: str
 ) -> dict[str, float]:
     """Write `pairs.csv`, `summary.json` and `pairs.png`, and print the table.
 
     Args:
         comparisons: one or more.
         classes: names, background first.
-        folder: of the report, made if need be.
-        draw: draws a table of overlays: columns, titles of its rows, classes, PNG to write.
+        folder: of the report, created if missing.
         title: of the table.
 
     Returns:
-        The summary, as `summarise` gives it.
+        The summary, see `summarise`.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -127,14 +122,14 @@ def write_report(
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    told = {name: None if math.isnan(value) else value for name, value in summary.items()}
-    (folder / "summary.json").write_text(json.dumps(told, indent=2) + "\n")
+    finite = {name: None if math.isnan(value) else value for name, value in summary.items()}
+    write_text(folder / "summary.json", json.dumps(finite, indent=2) + "\n")
     columns = []
     for number, one in enumerate(comparisons[:SHOWN], start=1):
-        views = [one.target, one.source, one.carried]
-        cells = [(view.image / 255, view.classes) for view in views] + [(one.target.image / 255, one.carried.classes)]
+        views = [one.target, one.source, one.carried, View(one.target.image, one.carried.classes)]
+        cells = [(view.image / 255, view.classes) for view in views]
         columns.append((f"{number}: {one.used}, Dice {_foreground(one.dice[-1])[-1]:.2f}", cells))
-    draw(columns, ROWS, classes, folder / "pairs.png")
+    draw_examples(columns, ROWS, classes, folder / "pairs.png")
     console = Console()
     console.print(_table(rows, summary, classes, title))
     console.print(f"{folder}: pairs.csv, summary.json, pairs.png", soft_wrap=True)

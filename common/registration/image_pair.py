@@ -1,4 +1,4 @@
-"""A source and a target as ITK sees them, and the metric between them."""
+"""A source and a target as ITK images, and the metric between them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .stage import Stage
 
 __all__ = ["ImagePair"]
 
-UNKNOWN = (1.0, 1.0)  # mm per pixel where the spacing is not known: lengths are then pixels
+UNKNOWN = (1.0, 1.0)  # mm per pixel if the spacing is unknown: lengths are then in pixels
 COARSEST = 32  # pixels a side on the coarsest level of a pyramid
 
 
@@ -27,7 +27,7 @@ class ImagePair:
     Args:
         source: grey values, 0 outside the sector, (rows, columns).
         target: likewise, (target rows, target columns).
-        source_spacing: mm per pixel, (row, column), None if it is not known.
+        source_spacing: mm per pixel, (row, column); None if unknown.
         target_spacing: likewise.
         bins: of the joint histogram, along each side.
     """
@@ -47,25 +47,25 @@ class ImagePair:
         self.bins = bins
 
     def start(self, scale: float) -> Any:
-        """Return the transform that lays the sectors on one another; `scale` as for `align_sectors`."""
+        """Return the transform that aligns the sectors; `scale` as for `align_sectors`."""
         alignment = align_sectors(self.source_mask, self.target_mask, scale)
         rows, columns = np.nonzero(self.target_mask)
         centre = (float(rows.mean()), float(columns.mean()))
         return affine_of(alignment, self.source_spacing, self.target_spacing, centre)
 
     def metric(self) -> Any:
-        """Return Mattes' mutual information over all pixels in both sectors, the less the better, summed in order."""
+        """Return Mattes' mutual information over all pixels in both sectors, negated, summed in a fixed order."""
         metric = itk.MattesMutualInformationImageToImageMetricv4[FloatImage, FloatImage].New()
         metric.SetNumberOfHistogramBins(self.bins)
         metric.SetFixedImageMask(mask_of(self.target_mask, self.target_spacing))
         metric.SetMovingImageMask(mask_of(self.source_mask, self.source_spacing))
         metric.SetUseFixedImageGradientFilter(False)
         metric.SetUseMovingImageGradientFilter(False)
-        metric.SetMaximumNumberOfWorkUnits(1)  # sums of several threads would depend on who comes first
+        metric.SetMaximumNumberOfWorkUnits(1)  # with several threads, sums would depend on their order
         return metric
 
     def stage(self, name: str, transform: Any) -> Stage:
-        """Measure a transform on the full resolution."""
+        """Measure a transform at full resolution."""
         metric = self.metric()
         metric.SetFixedImage(self.target)
         metric.SetMovingImage(self.source)
@@ -81,17 +81,17 @@ class ImagePair:
     def optimize(
         self, metric: Any, optimizer: Any, transform: Any, levels: Sequence[int], before: Any | None = None
     ) -> None:
-        """Change a transform until the metric is best.
+        """Optimise the metric over the parameters of a transform.
 
         Args:
             metric: of this pair.
             optimizer: of ITK.
             transform: to change, in place.
-            levels: factors by which the images are shrunk, the coarsest first; one too coarse is left out.
+            levels: factors by which the images are shrunk, the coarsest first; too coarse ones are left out.
             before: applied after `transform`, and fixed.
 
         Raises:
-            RuntimeError: if ITK cannot go on.
+            RuntimeError: if ITK fails.
         """
         levels = [level for level in levels if level == 1 or min(self.target_mask.shape) // level >= COARSEST]
         registration = itk.ImageRegistrationMethodv4[FloatImage, FloatImage].New(
@@ -104,7 +104,7 @@ class ImagePair:
         registration.SetNumberOfLevels(len(levels))
         registration.SetShrinkFactorsPerLevel(levels)
         registration.SetSmoothingSigmasPerLevel([float(level) for level in levels])
-        registration.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()  # but in pixels
+        registration.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()  # in pixels
         registration.SetNumberOfWorkUnits(1)
         optimizer.SetNumberOfWorkUnits(1)
         registration.Update()

@@ -1,4 +1,4 @@
-"""Between numpy arrays, rows first, and ITK's images and transforms, x first and in mm."""
+"""Convert between numpy arrays, rows first, and ITK's images and transforms, x first and in mm."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def image_of(pixels: NDArray[Any], spacing: tuple[float, float]) -> Any:
 
 
 def mask_of(mask: NDArray[np.bool_], spacing: tuple[float, float]) -> Any:
-    """Return a mask as ITK's metrics take it; the arguments are those of `image_of`."""
+    """Return a mask for ITK's metrics; the arguments are those of `image_of`."""
     image = itk.image_from_array(mask.astype(np.uint8))
     image.SetSpacing(spacing[::-1])
     inside = itk.ImageMaskSpatialObject[2].New()
@@ -53,7 +53,7 @@ def affine_of(
         alignment: target pixels to source pixels.
         source_spacing: mm per pixel, (row, column).
         target_spacing: mm per pixel, (row, column).
-        centre: about which the transform turns and scales, target pixels, (row, column).
+        centre: of rotation and scaling, target pixels, (row, column).
     """
     factor, offset, to_source, to_target, pixel = (
         np.asarray(pair, float)[::-1]
@@ -68,7 +68,7 @@ def affine_of(
 
 
 def bspline_grid(target: Any, mesh: int) -> Any:
-    """Return a cubic B-spline transform, still the identity, over an image.
+    """Return a cubic B-spline transform over an image, initially the identity.
 
     Args:
         target: ITK image.
@@ -90,7 +90,7 @@ def composed(*transforms: Any) -> Any:
 
 
 def coordinates_of(transform: Any, target: Any, source_spacing: tuple[float, float]) -> NDArray[np.float64]:
-    """Tell for each target pixel its place in the source.
+    """Return the position of each target pixel in the source.
 
     Args:
         transform: from target to source, mm.

@@ -1,4 +1,4 @@
-"""Ultrasound made comparable between scanners: speckle smoothed, gain and compression divided out."""
+"""Make ultrasound comparable between scanners: smooth speckle, divide out gain and compression."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from scipy.ndimage import gaussian_filter
 __all__ = ["local_contrast"]
 
 SPECKLE = 1 / 64  # of the image side, standard deviation of the smoothing
-WINDOW = 1 / 10  # of the image side, standard deviation of what counts as local: about a wall and its surroundings
-FLOOR = 3.0  # grey values: contrast below this is noise and is not blown up
+WINDOW = 1 / 10  # of the image side, standard deviation of the neighbourhood: about a wall and its surroundings
+FLOOR = 3.0  # grey values: contrast below this is noise and is not amplified
 
 
 def local_contrast(image: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return how many local standard deviations each pixel is brighter than its surroundings.
 
-    Only pixels of the sector count, so its black outside does not shine in.
+    Only pixels of the sector count, so the black outside has no influence.
 
     Args:
         image: grey values, (rows, columns).

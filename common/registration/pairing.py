@@ -1,4 +1,4 @@
-"""Which image of one dataset is registered to which of another: similar ones, each patient once."""
+"""Pair similar images of two datasets, each patient once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Pair:
         source: item of a datalist.
         target: item of a datalist.
         similarity: correlation of their gradients, -1 to 1.
-        scale: of the source at which they are most alike (`similarity`).
+        scale: of the source at which they are most similar (`similarity`).
     """
 
     source: Item
@@ -37,7 +37,7 @@ class Pair:
 
 
 def _may_be_compared(source: Item, target: Item) -> bool:
-    """Tell whether view and phase agree; what one of the two does not tell is no obstacle."""
+    """Return whether view and phase agree; unknown ones agree with any."""
     known = ((source.get(key), target.get(key)) for key in ("view", "phase"))
     return all(one is None or other is None or one == other for one, other in known)
 
@@ -47,14 +47,14 @@ def _patient(item: Item) -> tuple[str, str]:
 
 
 def best_first(correlation: NDArray[np.floating[Any]], group: Sequence[Any]) -> list[tuple[int, int]]:
-    """Pair rows and columns, the most alike first; no row and no group of columns is used twice.
+    """Pair rows and columns, the most similar first; each row and each group of columns is used once.
 
     Args:
         correlation: (rows, columns), -inf where the two may not be paired.
         group: of each column.
 
     Returns:
-        (row, column), at most one a row, in the order of their correlation.
+        (row, column), at most one per row, in the order of their correlation.
 
     Example:
         >>> best_first(np.array([[0.9, 0.8, 0.1], [0.7, 0.6, 0.2]]), group=["a", "a", "b"])
@@ -73,28 +73,28 @@ def best_first(correlation: NDArray[np.floating[Any]], group: Sequence[Any]) -> 
 def similar_pairs(data: Sequence[Item], source: str, target: str, count: int, seed: int) -> list[Pair]:
     """Draw patients of one dataset, one image each, and find for each the most similar image of another dataset.
 
-    Only images of the same view and phase are compared, where both are told. `source` and `target` may be the same
-    dataset: a registration between patients that were annotated under one protocol tells how much of a
-    disagreement is due to the registration itself.
+    Only images of the same view and phase are compared, if these are known. `source` and `target` may be the same
+    dataset: registration between patients annotated under one protocol measures the disagreement due to the
+    registration itself.
 
     Args:
         data: items of a datalist.
-        source: name of the dataset whose annotation is carried over.
-        target: name of the dataset that it is compared with.
+        source: dataset whose annotation is carried over.
+        target: dataset that it is compared with.
         count: number of pairs.
         seed: of the draw.
 
     Returns:
-        `count` pairs, the most alike first; no patient is in two of them.
+        `count` pairs, the most similar first; no patient is in two of them.
 
     Raises:
-        ValueError: if a dataset is not in the data, or there are too few patients.
+        ValueError: if a dataset is missing, or there are too few patients.
     """
     present = list(dict.fromkeys(item["dataset"] for item in data))
     if unknown := [name for name in (source, target) if name not in present]:
-        raise ValueError(f"the data hold no {unknown}, but {present}; choose --source and --target among them.")
+        raise ValueError(f"expected --source and --target among the datasets {present}, got {unknown}.")
     if count < 1:
-        raise ValueError(f"--pairs is {count}; at least one is needed.")
+        raise ValueError(f"expected --pairs of 1 or more, got {count}.")
     rng = np.random.default_rng(seed)
     targets = [item for item in data if item["dataset"] == target]
     images: dict[tuple[str, str], list[Item]] = {}

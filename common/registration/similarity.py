@@ -1,4 +1,4 @@
-"""How alike two ultrasound images are before any registration, judged by the images alone: never by their labels."""
+"""Measure the similarity of ultrasound images before registration, from the images alone and never their labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .sector_alignment import align_sectors, sector_mask
 
 __all__ = ["SCALES", "gradient_thumbnail", "similarity"]
 
-SIDE = 32  # pixels of a thumbnail: finer ones see speckle, coarser ones no walls
+SIDE = 32  # pixels of a thumbnail: finer ones show speckle, coarser ones lose the walls
 SCALES = (1.0, 0.9, 1.1, 0.8, 1.25, 0.7, 1.4)  # scanners are set to different depths; the first wins a tie
 _WINDOW = np.ones((SIDE, SIDE), np.bool_)
 
@@ -21,15 +21,15 @@ _WINDOW = np.ones((SIDE, SIDE), np.bool_)
 def gradient_thumbnail(image: NDArray[Any], scales: Sequence[float] = (1.0,)) -> NDArray[np.float32]:
     """Describe an image by the grey-level gradients within its sector.
 
-    Gradients, because gain and depth compensation change grey levels slowly; the sector's own edge is left out,
-    because its angle says nothing of the heart.
+    Gradients, because gain and depth compensation change grey levels slowly. The edge of the sector is left out: its
+    angle is unrelated to the heart.
 
     Args:
         image: grey values, 0 outside the sector, (rows, columns).
         scales: how much of the image the thumbnail shows, see `align_sectors`.
 
     Returns:
-        Unit vectors, (scales, 2 * 32 * 32), so that their products are correlations; 0 where nothing is to be seen.
+        Unit vectors, (scales, 2 * 32 * 32), so that their products are correlations; 0 without any structure.
 
     Example:
         >>> ramp = np.tile(np.arange(1, 65), (64, 1))
@@ -37,9 +37,7 @@ def gradient_thumbnail(image: NDArray[Any], scales: Sequence[float] = (1.0,)) ->
         1.0
     """
     mask = sector_mask(image)
-    spread = [
-        step / 2 for step in align_sectors(mask, _WINDOW).factor
-    ]  # pixels: half of what a thumbnail's pixel covers
+    spread = [step / 2 for step in align_sectors(mask, _WINDOW).factor]  # half a pixel of the thumbnail
     weight = gaussian_filter(mask.astype(np.float32), spread)
     grey = gaussian_filter(np.where(mask, image, 0).astype(np.float32), spread) / np.maximum(weight, 1e-3)
     rows = []
@@ -74,8 +72,7 @@ def similarity(
         ([[1.0, 0.0]], 1.0)
     """
     shown = np.concatenate([gradient_thumbnail(target) for target in targets])
-    correlation = np.stack(
-        [gradient_thumbnail(source, SCALES) @ shown.T for source in sources]
-    )  # source, scale, target
+    # (sources, scales, targets)
+    correlation = np.stack([gradient_thumbnail(source, SCALES) @ shown.T for source in sources])
     best = correlation.argmax(axis=1)
     return correlation.max(axis=1), np.asarray(SCALES)[best]

@@ -1,4 +1,4 @@
-"""Where a registration stands after each step, and which steps are not to be trusted."""
+"""The state of a registration after each step, and why a step is refused."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from .warp import carry_image, jacobian
 
 __all__ = ["Stage", "refusal"]
 
-OVERLAP = 0.5  # Dice of the two sectors below which they no longer show the same
+OVERLAP = 0.5  # least Dice of the two sectors
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Where a registration stands after one of its steps.
+    """State of a registration after one of its steps.
 
     Args:
         name: "start", "affine" or "bspline".
-        coordinates: for each target pixel its place in the source, pixels, (2, target rows, target columns).
-        metric: mutual information within the sectors, nats, higher is better; NaN where it cannot be computed.
-        refused: why the step was undone, in which case the rest is that of the step before; "" if it counts.
+        coordinates: position of each target pixel in the source, pixels, (2, target rows, target columns).
+        metric: mutual information within the sectors, nats, higher is better; NaN if it cannot be computed.
+        refused: why the step was undone; the rest is then that of the step before; "" if it counts.
     """
 
     name: str
@@ -32,16 +32,13 @@ class Stage:
 
 
 def refusal(before: Stage, after: Stage, source: NDArray[np.bool_], target: NDArray[np.bool_]) -> str:
-    """Tell why a step of a registration is not to be trusted.
+    """Return why a step of a registration is refused, or "".
 
     Args:
         before: the last step that counts.
         after: the step in question.
         source: marks the sector, (rows, columns).
         target: marks the sector, (target rows, target columns).
-
-    Returns:
-        The reason, or "".
 
     Example:
         >>> before, sector = Stage("start", np.indices((4, 4)).astype(float), 0.2), np.ones((4, 4), bool)

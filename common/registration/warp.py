@@ -1,4 +1,4 @@
-"""Carry an image or its annotation along a map of coordinates, and tell whether the map folds."""
+"""Carry an image or its annotation along a map of coordinates, and find where the map folds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def carry_image(image: NDArray[Any], coordinates: NDArray[np.floating[Any]]) -> 
 
     Args:
         image: grey values of the source, (rows, columns).
-        coordinates: for each target pixel its place in the source, pixels, (2, target rows, target columns).
+        coordinates: position of each target pixel in the source, pixels, (2, target rows, target columns).
 
     Returns:
         (target rows, target columns).
@@ -30,7 +30,7 @@ def carry_image(image: NDArray[Any], coordinates: NDArray[np.floating[Any]]) -> 
 
 
 def carry_label(label: NDArray[np.integer[Any]], coordinates: NDArray[np.floating[Any]]) -> NDArray[np.integer[Any]]:
-    """Carry an annotation to the target's grid by nearest neighbour: no value arises that was not there.
+    """Carry an annotation to the target's grid by nearest neighbour, so no new values arise.
 
     Args:
         label: annotation values of the source, 0 its background, (rows, columns).
@@ -48,7 +48,7 @@ def carry_label(label: NDArray[np.integer[Any]], coordinates: NDArray[np.floatin
 
 
 def jacobian(coordinates: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Return by how much a map enlarges the area round each pixel; where it is not above 0 the map folds.
+    """Return by how much a map enlarges the area around each pixel; it folds where this is 0 or less.
 
     Args:
         coordinates: as for `carry_image`.

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from layout_files import dice
 from scipy.ndimage import rotate
 
 from common.contours import fill
@@ -10,10 +11,6 @@ from layouts.tracing import Tracing, chords, disc_volume, trace
 from layouts.window import canvas, draw_window
 
 LV, MYOCARDIUM, ATRIUM = 1, 2, 3
-
-
-def dice(first: np.ndarray, second: np.ndarray) -> float:
-    return 2 * (first & second).sum() / (first.sum() + second.sum())
 
 
 def drawn(domain: str, patient: int, phase: str) -> tuple[Study, Tracing, PhantomFrame, tuple[float, float]]:

@@ -1,4 +1,4 @@
-"""Known deformations are recovered; what diverges is undone and told; the same images give the same result."""
+"""Known deformations are recovered; diverging steps are undone with a reason; equal images give equal results."""
 
 import re
 from collections.abc import Callable

@@ -71,8 +71,8 @@ def test_a_run_leaves_a_table_a_summary_a_picture_and_a_run_and_repeats_itself(f
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"pair": 3}, r"--pair is not a setting of this bundle; did you mean --pairs\?"),
-        ({"target": "unity"}, r"the data hold no \['unity'\], but \['camus_like',"),
+        ({"pair": 3}, r"--pair is not a setting of this bundle\. Did you mean --pairs\?"),
+        ({"target": "unity"}, r"expected --source and --target among the datasets \['camus_like', .*, got \['unity'\]"),
         ({"pairs": 1000}, r"only 10 pairs of patients of 'camus_like' and 'unity_like'"),
     ],
 )

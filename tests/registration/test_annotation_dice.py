@@ -1,4 +1,4 @@
-"""Agreement is Dice on what both annotations tell, whichever of them is called the first."""
+"""Agreement is Dice where both annotate a class, in whichever order they are given."""
 
 import math
 

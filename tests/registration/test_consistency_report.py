@@ -1,4 +1,4 @@
-"""The report says what was measured, and what was undone."""
+"""The report states what was measured and what was undone."""
 
 import csv
 import json
@@ -13,10 +13,9 @@ import pytest
 from prepared_item import prepared_item
 
 from common.label_sets import LabelSets
-from common.registration import Comparison, Pair, Stage, compare, write_report
+from common.registration import Comparison, Pair, Stage, compare, consistency_report, write_report
 from common.registration.comparison import View
 from common.registration.consistency_report import SHOWN, mean_and_sd, summarise
-from common.tracking import draw_examples
 
 CLASSES = ["background", "lv_cavity", "left_atrium"]
 STILL = np.indices((8, 8)).astype(float)
@@ -52,9 +51,12 @@ def test_means_and_deviations_leave_out_what_is_undefined():
     assert [summary[f"used/{stage}"] for stage in ("start", "affine", "bspline")] == [0, 1, 1]
 
 
-def test_a_row_a_pair_with_the_stage_used_and_the_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_every_pair_has_a_row_with_the_stage_used_and_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
     drawn: list[Any] = []
-    summary = write_report(BOTH, CLASSES, tmp_path / "new", draw=lambda *given: drawn.append(given))
+    monkeypatch.setattr(consistency_report, "draw_examples", lambda *given: drawn.append(given))
+    summary = write_report(BOTH, CLASSES, tmp_path / "new", "title of the table")
     with (tmp_path / "new/pairs.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["stage"] for row in rows] == ["bspline", "affine"]
@@ -72,14 +74,19 @@ def test_a_row_a_pair_with_the_stage_used_and_the_reason(tmp_path: Path, capsys:
     assert [title for title, _ in columns] == ["1: bspline, Dice 0.70", "2: affine, Dice 0.80"]
     assert all(len(cells) == len(titles) == 4 for _, cells in columns)
     assert (classes, path.name) == (CLASSES, "pairs.png")
-    assert "0.750" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "0.750" in output
+    assert "title of the table" in output
 
 
-def test_the_contact_sheet_is_a_picture_and_ends_somewhere(tmp_path: Path):
-    write_report(BOTH, CLASSES, tmp_path, draw=draw_examples)
+def test_the_contact_sheet_is_a_picture_and_shows_a_limited_number_of_pairs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write_report(BOTH, CLASSES, tmp_path, "Dice")
     assert (tmp_path / "pairs.png").read_bytes().startswith(b"\x89PNG")
     given: list[Any] = []
-    write_report(BOTH * SHOWN, CLASSES, tmp_path, draw=lambda *arguments: given.extend(arguments))
+    monkeypatch.setattr(consistency_report, "draw_examples", lambda *arguments: given.extend(arguments))
+    write_report(BOTH * SHOWN, CLASSES, tmp_path, "Dice")
     assert len(given[0]) == SHOWN
 
 

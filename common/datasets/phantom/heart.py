@@ -130,6 +130,18 @@ def offset(contour: Array, distance: float | Array) -> Array:
     return moved
 
 
+def space_evenly(contour: Array, count: int) -> Array:
+    """Space `count` points evenly along an open contour (points, 2), from its first point to its last.
+
+    Example:
+        >>> space_evenly(np.array([[0.0, 0.0], [0.0, 1.0], [3.0, 1.0]]), 3).tolist()
+        [[0.0, 0.0], [1.0, 1.0], [3.0, 1.0]]
+    """
+    arc = np.concatenate([[0], np.linalg.norm(np.diff(contour, axis=0), axis=1).cumsum()])
+    even = np.linspace(0, arc[-1], count)
+    return np.stack([np.interp(even, arc, column) for column in contour.T], axis=1)
+
+
 def sample_heart(rng: np.random.Generator) -> dict[str, Heart]:
     """Draw one patient's heart at end-diastole and end-systole.
 
@@ -185,7 +197,7 @@ def _heart(
     place = np.linspace(0, 1, len(endocardium))
     thickness = wall * np.interp(place, [0, 0.35, 0.5, 0.65, 1], WALL[phase][[0, 0, 1, 2, 2]])
     hinges = endocardium[[0, -1]]
-    lean = 0.5 * pose.tilt + rng.normal(0, 6)  # degrees: the atrium's axis is between the LV's and the vertical
+    lean = 0.5 * pose.tilt + rng.normal(0, 6)  # degrees: between the axis of the LV and the vertical
     left_atrium = _left_atrium(hinges, np.deg2rad(lean), atrium)
     right_ventricle, right_atrium = _right_heart(phase, pose, offset(endocardium, 0.7 * thickness), left_atrium, shape)
     # CAMUS: the atrium is at grey 91 [70, 117] at ED, when it is small and foreshortened, and at 60 at ES
@@ -205,7 +217,7 @@ def _endocardium(phase: str, pose: _Pose, shape: Array, narrower: float) -> Arra
         half = np.sqrt(PchipInterpolator(ALONG, np.square(mean))(along).clip(0))
         change = spread * (mode + rest[:, len(profile)])
         profile.append(narrower * half * (1 + change / half.clip(0.05)).clip(0.2))
-    lean = np.tan(np.deg2rad(4 * shape[8]))  # the mitral plane is not quite square to the axis: degrees
+    lean = np.tan(np.deg2rad(4 * shape[8]))  # degrees by which the mitral plane is not perpendicular to the axis
     sides = []
     for half, sign in zip(profile, (-1, 1), strict=True):
         hinge = sign * lean * half[0]
@@ -214,18 +226,6 @@ def _endocardium(phase: str, pose: _Pose, shape: Array, narrower: float) -> Arra
     smooth: Array = gaussian_filter1d(space_evenly(contour, 96), 1.5, axis=0, mode="nearest")
     smooth[[0, -1]] = contour[[0, -1]]
     return smooth
-
-
-def space_evenly(contour: Array, count: int) -> Array:
-    """Space `count` points evenly along an open contour (points, 2), from its first point to its last.
-
-    Example:
-        >>> space_evenly(np.array([[0.0, 0.0], [0.0, 1.0], [3.0, 1.0]]), 3).tolist()
-        [[0.0, 0.0], [1.0, 1.0], [3.0, 1.0]]
-    """
-    arc = np.concatenate([[0], np.linalg.norm(np.diff(contour, axis=0), axis=1).cumsum()])
-    even = np.linspace(0, arc[-1], count)
-    return np.stack([np.interp(even, arc, column) for column in contour.T], axis=1)
 
 
 def _left_atrium(hinges: Array, lean: float, atrium: Array) -> Array:
@@ -264,12 +264,12 @@ def _right_heart(phase: str, pose: _Pose, septum: Array, left_atrium: Array, sha
 
 
 def _ribbon(line: Array, width: float) -> Array:
-    """Polygon of a line (points, 2) drawn `width` mm wide."""
+    """Return the polygon of a line (points, 2) drawn `width` mm wide."""
     return np.concatenate([offset(line, width / 2), offset(line, -width / 2)[::-1]])
 
 
 def _cloud(rng: np.random.Generator, shape: tuple[int, int], cells: tuple[int, int]) -> Array:
-    """Smooth random field, `shape`, of unit variance, with about `cells` independent values along each side."""
+    """Draw a smooth random field of unit variance, with about `cells` independent values along each side."""
     basis = []
     for count, knots in zip(shape, cells, strict=True):
         weight = np.exp(-((np.linspace(0, knots, count)[:, None] - np.arange(knots + 1)) ** 2) / (2 * 0.6**2))
@@ -285,7 +285,7 @@ def echogenicity(
     blood: float,
     rng: np.random.Generator,
 ) -> Array:
-    """Paint how strongly each place scatters, in dB relative to average myocardium.
+    """Paint the scattering strength, in dB relative to average myocardium.
 
     Structures are painted one over another, from the body wall to the valves. The septum is brighter than the lateral
     wall (35 grey levels in CAMUS), because scattering depends on the angle between beam and fibres.
@@ -293,9 +293,9 @@ def echogenicity(
     Args:
         heart: the contours.
         mesh: x and y of every grid point, mm, each (rows, columns).
-        to_pixels: turns mm (points, 2), (x, y), into (row, column) of that grid.
+        to_pixels: converts mm (points, 2), (x, y), to (row, column) of that grid.
         blood: level of blood, dB.
-        rng: source of the textures.
+        rng: generator of the textures.
 
     Returns:
         dB, (rows, columns).
@@ -307,9 +307,8 @@ def echogenicity(
     tissue = -2 + 5.5 * coarse + 4 * medium + 2.5 * fine
     above = (x - heart.mitral[0]) * heart.up[0] + (y - heart.mitral[1]) * heart.up[1]  # mm from the mitral plane
     aside = (heart.mitral[0] - x) * heart.up[1] + (y - heart.mitral[1]) * heart.up[0]  # mm to the lateral side
-    tissue += (
-        14 * np.exp(-(((above + 30) / 28) ** 2)) * (0.6 + 0.4 * np.tanh(medium))
-    )  # bright mediastinum, pericardium
+    # bright mediastinum, pericardium
+    tissue += 14 * np.exp(-(((above + 30) / 28) ** 2)) * (0.6 + 0.4 * np.tanh(medium))
 
     def paint(contour: Array, level: Array) -> None:
         mask = fill(to_pixels(contour), shape)
@@ -324,9 +323,8 @@ def echogenicity(
 
     thickness = np.linalg.norm(heart.epicardium - heart.endocardium, axis=1)
     half = len(thickness) // 2
-    thickness[:half] *= np.interp(
-        np.arange(half), [half - 10, half], [0.75, 1]
-    )  # the annotated septum has an RV border
+    # the annotated septum includes its RV border
+    thickness[:half] *= np.interp(np.arange(half), [half - 10, half], [0.75, 1])
     paint(offset(heart.endocardium, thickness), 3 - 6 * np.tanh(aside / 12) + 4 * coarse + 4 * medium + 2.5 * fine)
     paint(_ribbon(offset(heart.epicardium[half + 4 :], 1.5), 4.0), tissue + 8 + 5 * medium)  # lateral pericardium
     paint(heart.endocardium, still)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layout_files import dice
 from layouts.camus_layout import SPACING, SPACING_2019, write_camus, write_camus_2019
 from layouts.echonet_layout import SIZE, beat, clip_name, write_echonet_dynamic
 from layouts.unity_layout import ROWS, video_name, write_unity
@@ -18,10 +19,6 @@ pytestmark = pytest.mark.slow
 PATIENTS = 4
 FRAMES = 8
 PHASES = ("ED", "ES")
-
-
-def dice(first: np.ndarray, second: np.ndarray) -> float:
-    return 2 * float((first & second).sum()) / float(first.sum() + second.sum())
 
 
 def drawn(domain: str, patient: int, phase: str, spacing: tuple[float, float]) -> PhantomFrame:
