@@ -16,19 +16,13 @@ __all__ = ["agreement_dice", "encode_annotation"]
 
 
 def encode_annotation(values: NDArray[Any], labels: LabelSets, dataset: str, unlabelled: Sequence[str] = ()) -> Tensor:
-    """Return the label-set map of one annotation.
+    """Return the label-set map of one annotation, (2, rows, columns).
 
     Args:
         values: annotation values, (rows, columns).
         labels: label sets of the datasets.
         dataset: that the annotation comes from.
         unlabelled: classes that this image does not annotate although its dataset does.
-
-    Returns:
-        (2, rows, columns).
-
-    Raises:
-        ValueError: if the dataset has no label sets or a value is not among them.
     """
     encoded = labels.encode(torch.from_numpy(values.astype("int64"))[None], dataset)
     drop = torch.tensor([[name in unlabelled for name in labels.classes]])

@@ -22,15 +22,7 @@ COARSEST = 32  # pixels a side on the coarsest level of a pyramid
 
 
 class ImagePair:
-    """Two images to be registered.
-
-    Args:
-        source: grey values, 0 outside the sector, (rows, columns).
-        target: likewise, (target rows, target columns).
-        source_spacing: mm per pixel, (row, column); None if unknown.
-        target_spacing: likewise.
-        bins: of the joint histogram, along each side.
-    """
+    """Two images to be registered; the arguments are those of `AffineThenBSpline`."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The phantom in the layout of EchoNet-Dynamic, decoded here without the reader and compared with the phantom."""
+"""The phantom in the layout of EchoNet-Dynamic, decoded here without the reader."""
 
 import re
 from pathlib import Path
@@ -77,7 +77,7 @@ def test_echonet_clips_are_grey_motion_jpeg_of_the_phantom(echonet):
             assert np.abs(clip[instant][:, :, 0].astype(int) - image).mean() < 2
 
 
-def test_echonet_clips_start_anywhere_in_the_beat():
+def test_echonet_clips_start_at_any_point_of_the_beat():
     study = examine("echonet_like", 0)
     starts = [beat(study, patient, 0, 24)[0] for patient in range(20)]
     assert 4 < sum(start < 12 for start in starts) < 16  # end-diastole comes first in some, end-systole in others

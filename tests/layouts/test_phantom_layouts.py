@@ -302,7 +302,7 @@ def test_the_layouts_are_those_that_readers_exist_for():
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_what_exists_is_never_written_over(tmp_path, name):
+def test_an_existing_folder_is_not_overwritten(tmp_path, name):
     (tmp_path / "out").mkdir()
     with pytest.raises(FileExistsError, match=r"out exists; remove it or choose another folder"):
         LAYOUTS[name](tmp_path / "out", 10)

@@ -1,4 +1,4 @@
-"""The curves of the phantom's annotators: filled they are its label, and the volumes are those of the label."""
+"""The curves of the phantom's annotators: filled, they equal its label, and so do their volumes."""
 
 import numpy as np
 import pytest

@@ -43,7 +43,7 @@ def test_a_screen_is_four_to_three_at_square_pixels():
     assert draw_window(study, study.hearts["ED"], 0, (study.window[3] / 96,) * 2).image.shape == (96, 128)
 
 
-def test_every_instant_has_speckle_of_its_own():
+def test_every_instant_has_its_own_speckle():
     study = examine("camus_like", 0)
     first, again, next_ = (draw_window(study, study.hearts["ED"], instant, (2.0, 2.0)) for instant in (5, 5, 6))
     np.testing.assert_array_equal(first.image, again.image)

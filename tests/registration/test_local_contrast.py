@@ -1,4 +1,4 @@
-"""Local contrast is what stays when a scanner changes its gain."""
+"""Local contrast hardly changes with the gain of the scanner."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Labels keep their values, and a fold is seen."""
+"""Labels keep their values, and folds are found."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_where_nothing_moves_nothing_changes(label: np.ndarray):
     assert (jacobian(still) == 1).all()
 
 
-def test_the_map_tells_where_a_target_pixel_comes_from():
+def test_the_map_holds_the_origin_of_each_target_pixel():
     label = np.arange(12).reshape(3, 4)
     shifted = np.indices((3, 4)) + np.array([1, 2]).reshape(2, 1, 1)
     np.testing.assert_array_equal(carry_label(label, shifted.astype(float))[:2, :2], label[1:, 2:])

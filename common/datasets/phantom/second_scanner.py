@@ -131,17 +131,7 @@ def _pixels(y: Array, x: Array, apex: Array, step: Array) -> Array:
 
 
 def _detect(grey: Array, width: tuple[float, float], scanner: SecondScanner, rng: np.random.Generator) -> Array:
-    """Blur the echo behind the grey levels, add speckle, compress it.
-
-    Args:
-        grey: of the first scanner, 0 to 1, (samples, beams).
-        width: of the point spread function at half maximum, (samples, beams).
-        scanner: the second one.
-        rng: generator of speckle and gain.
-
-    Returns:
-        Grey level 0 to 1, (samples, beams).
-    """
+    """Blur the echo behind grey levels 0 to 1 (samples, beams) by `width`, add speckle, compress it to grey levels."""
     power = 10 ** (FIRST_RANGE / 10 * (grey - 1))
     field = rng.standard_normal((2 * scanner.looks, *grey.shape), dtype=np.float32)  # real and imaginary of each look
     for axis, full in enumerate(width):

@@ -72,12 +72,7 @@ class SectorFinder:
         Args:
             image: grey values, (rows, columns).
             motion: standard deviation of each pixel over the clip, (rows, columns); None for a still.
-
-        Raises:
-            ValueError: if image and motion differ in shape.
         """
-        if motion is not None and motion.shape != image.shape:
-            raise ValueError(f"expected motion of shape {image.shape}, as its image, got {motion.shape}.")
         found = find_sector(image, motion)
         if (found is None or found.confidence < CONFIDENT) and self.bundle is not None:
             found = propose_sector(image, self.bundle)

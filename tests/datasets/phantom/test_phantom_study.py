@@ -1,4 +1,4 @@
-"""The phantom: what a frame promises, and that the CAMUS-like domain looks like CAMUS in numbers.
+"""The phantom: the form of a frame, and that the CAMUS-like domain matches statistics of CAMUS.
 
 The targets are summary statistics of the apical four-chamber views of CAMUS (S. Leclerc et al., IEEE TMI 38(9), 2019).
 """
@@ -52,7 +52,7 @@ def test_a_scanner_cannot_be_changed():
 
 @pytest.mark.parametrize("domain", DOMAINS)
 @pytest.mark.parametrize("size", [32, 100, 128, 256])
-def test_a_frame_has_the_promised_form(domain, size):
+def test_a_frame_has_the_documented_form(domain, size):
     image, label, spacing = (got := render(domain, 3, "ES", size)).image, got.label, got.spacing
     assert image.shape == label.shape == (size, size)
     assert image.dtype == label.dtype == np.uint8

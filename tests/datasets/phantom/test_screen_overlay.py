@@ -1,4 +1,4 @@
-"""A screen is drawn round the sector, never in place of it."""
+"""A screen is drawn around the sector and hardly covers it."""
 
 import numpy as np
 import pytest

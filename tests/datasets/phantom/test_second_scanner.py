@@ -1,4 +1,4 @@
-"""The second scanner: geometry that image and annotation share, and physics that a reader can check."""
+"""The second scanner: image and annotation share their geometry, and the physics can be checked by hand."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def test_a_seed_and_an_item_decide_everything():
     first, again, other = moved(data, 3), moved(data, 3), moved(data, 4)
     for key in ("image", "label"):
         np.testing.assert_array_equal(first[key], again[key])
-    assert (first["image"] != other["image"])[first["image"] > 0].mean() > 0.95, "speckle of its own"
+    assert (first["image"] != other["image"])[first["image"] > 0].mean() > 0.95, "another seed has other speckle"
     np.testing.assert_array_equal(first["label"], other["label"])  # the geometry is the scanner's
     assert first["spacing"] == other["spacing"]
 

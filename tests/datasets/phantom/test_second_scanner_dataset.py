@@ -1,4 +1,4 @@
-"""A prepared folder with half of its patients on a second scanner: who moves, what moves with them, what stays."""
+"""A prepared folder with half of its patients on a second scanner: who moves, and what changes."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The sector is found on screens of many kinds, and nothing is claimed where it is not."""
+"""The sector is found on many kinds of screens, and nothing is found without one."""
 
 import pickle
 from pathlib import Path
@@ -43,7 +43,7 @@ def test_a_sector_is_found_among_text_traces_and_panels(seed: int):
 
 
 @pytest.mark.parametrize("level", [0, 8, 120, 255])
-def test_any_flat_background_will_do(level: int):
+def test_any_flat_background_is_accepted(level: int):
     image = ultrasound()
     image[~TRUTH] = level
     found = SectorFinder()(image)
@@ -51,7 +51,7 @@ def test_any_flat_background_will_do(level: int):
     assert overlap(found.mask, TRUTH) > 0.985
 
 
-def test_motion_tells_ultrasound_from_a_bright_textured_panel():
+def test_motion_separates_ultrasound_from_a_bright_textured_panel():
     image = ultrasound()
     image[:, :150] = np.random.default_rng(2).integers(0, 255, (360, 150))
     motion = np.where(TRUTH, 12, 0).astype(np.float32)
@@ -73,7 +73,7 @@ def test_an_export_that_was_masked_to_another_shape_is_kept_whole():
     assert overlap(found.mask, shape) > 0.98
 
 
-def test_nothing_is_claimed_where_nothing_is():
+def test_nothing_is_found_without_a_sector():
     assert SectorFinder()(np.zeros(SHAPE, np.uint8)) is None
     noise = np.random.default_rng(0).integers(0, 256, SHAPE).astype(np.uint8)
     assert SectorFinder()(noise) is None
@@ -81,9 +81,9 @@ def test_nothing_is_claimed_where_nothing_is():
     assert SectorFinder()(np.asarray(Image.fromarray(text).convert("L"))) is None
 
 
-def test_where_geometry_is_unsure_the_network_is_asked(monkeypatch: pytest.MonkeyPatch):
+def test_the_network_is_used_if_geometry_has_a_low_confidence(monkeypatch: pytest.MonkeyPatch):
     image = ultrasound()
-    image[140:, :] //= 40  # only the near field can be seen, the rest drowns in black
+    image[140:, :] //= 40  # only the near field is visible
     image[120:140, 300:] = 200
     guess = find_sector(image)
     assert guess is None or guess.confidence < CONFIDENT
@@ -105,7 +105,7 @@ def test_where_geometry_is_unsure_the_network_is_asked(monkeypatch: pytest.Monke
     expected = 2 * 0.97 * share / (0.97 * share + 0.03 * (1 - share) + share)  # Dice of such probabilities
     assert found.confidence == pytest.approx(1 - 3 * (1 - expected), abs=0.03)
     SectorFinder(BUNDLE)(ultrasound())
-    assert len(asked) == 1, "the network is not asked where geometry is sure"
+    assert len(asked) == 1, "the network is not used if geometry is confident"
 
 
 def test_a_bundle_without_weights_leaves_the_image_undecided(tmp_path: Path):
@@ -117,12 +117,7 @@ def test_a_finder_travels_to_other_processes_without_its_network():
     assert pickle.loads(pickle.dumps(SectorFinder(BUNDLE))) == SectorFinder(BUNDLE)
 
 
-def test_wrong_use_is_named():
-    with pytest.raises(ValueError, match=r"expected motion of shape \(360, 480\), as its image, got \(10, 10\)"):
-        SectorFinder()(ultrasound(), np.zeros((10, 10), np.float32))
-
-
-def test_masks_are_tidied():
+def test_masks_are_cleaned():
     mask = np.zeros((20, 20), bool)
     mask[2:10, 2:10] = True
     mask[5, 5] = False

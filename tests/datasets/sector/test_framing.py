@@ -1,4 +1,4 @@
-"""Which part of the screen the network sees."""
+"""The network sees the sector and nothing beside it."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from common.datasets.sector.geometry import Sector
 
 
 def screen(count: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Frames with a name burnt in beside the sector, and the sector."""
+    """Return frames with text burnt in beside the sector, and the sector."""
     rng = np.random.default_rng(0)
     sector = Sector((40.0, 200.0), -40, 40, inner=0, outer=220, frame=(0, 0, 299, 399)).mask((300, 400))
     frames = rng.integers(60, 200, (count, 300, 400), np.uint8) * sector
@@ -17,7 +17,7 @@ def screen(count: int = 1) -> tuple[np.ndarray, np.ndarray]:
     return frames, sector
 
 
-def test_the_sector_is_cut_out_and_what_is_written_beside_it_is_gone():
+def test_the_sector_is_cut_out_and_text_beside_it_is_removed():
     for count in (1, 12):
         frames, sector = screen(count)
         found = frame(Scan(frames), SectorFinder())
@@ -32,14 +32,14 @@ def test_the_sector_is_cut_out_and_what_is_written_beside_it_is_gone():
         assert not cut[:, ~found.seen[top:bottom, left:right]].any()
 
 
-def test_an_image_that_is_nothing_but_sector_stays_whole():
+def test_an_image_filled_by_its_sector_stays_whole():
     frames, sector = screen()
     rows, columns = np.flatnonzero(sector.any(axis=1)), np.flatnonzero(sector.any(axis=0))
     tight = frames[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     assert frame(Scan(tight), SectorFinder()).box == (0, 0, *tight.shape[1:])
 
 
-def test_only_the_region_that_the_file_names_is_looked_at():
+def test_only_the_region_that_the_file_names_is_used():
     frames, _ = screen()
     found = frame(Scan(frames, box=(30, 40, 280, 380)), None)
     assert found.box == (30, 40, 280, 380)

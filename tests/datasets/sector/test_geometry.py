@@ -1,4 +1,4 @@
-"""The fitted sector is the one that was drawn, also where the mask of it is ragged."""
+"""The fitted sector is the one that was drawn, even if its mask is ragged."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_an_exact_mask_gives_its_geometry_back(
     assert found.outer == pytest.approx(outer, abs=3)  # pixels
 
 
-def test_text_that_sticks_to_it_and_a_dark_corner_have_no_say():
+def test_text_that_touches_it_and_a_dark_corner_do_not_change_the_fit():
     truth = PLAIN.mask(SHAPE)
     ragged = truth.copy()
     ragged[150:170, 200:] = True  # a block of text
@@ -59,7 +59,7 @@ def test_text_that_sticks_to_it_and_a_dark_corner_have_no_say():
     assert overlap(ragged, truth) < 0.94
     found, support = fitted(ragged)
     assert overlap(found.mask(SHAPE), truth) > 0.985
-    assert 0.4 < support < 0.9, "it is judged by how much of its outline is seen"
+    assert 0.4 < support < 0.9, "the support is the visible part of the outline"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_sector_larger_than_the_image_is_cut_by_it():
     assert overlap(found.mask(SHAPE), drawn.mask(SHAPE)) > 0.99
 
 
-def test_what_is_no_sector_is_not_taken_for_one():
+def test_other_shapes_are_not_taken_for_a_sector():
     box = np.zeros(SHAPE, bool)
     assert fit_sector(box) is None
     box[40:180, 60:200] = True
