@@ -67,8 +67,8 @@ def align_sectors(source: NDArray[np.bool_], target: NDArray[np.bool_], scale: f
         >>> align_sectors(source, target)
         Alignment(factor=(0.25, 0.5), offset=(-0.375, -0.25))
     """
-    top, left, bottom, right = bounding_box(source)
-    target_top, target_left, target_bottom, target_right = bounding_box(target)
+    (top, bottom), (left, right) = ((side.start, side.stop) for side in bounding_box(source))
+    (target_top, target_bottom), (target_left, target_right) = ((s.start, s.stop) for s in bounding_box(target))
     rows, columns = target_bottom - target_top, target_right - target_left
     factor = (scale * (bottom - top) / rows, scale * (right - left) / columns)
     middle, target_middle = (left + right) / 2, (target_left + target_right) / 2

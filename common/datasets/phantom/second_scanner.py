@@ -120,7 +120,7 @@ def _sector(bright: NDArray[np.bool_], step: Array) -> tuple[Array, float, float
     """Return the apex, pixels from the upper left corner; depth, mm; half of the opening angle, rad."""
     if not bright.any():
         raise ValueError("the image is black: it shows no sector.")
-    top, left, bottom, right = bounding_box(bright)
+    (top, bottom), (left, right) = ((side.start, side.stop) for side in bounding_box(bright))
     height, width = (bottom - top) * step[0], (right - left) * step[1]
     return np.array([top, (left + right) / 2]), float(height), float(np.arcsin(min(1.0, width / height / 2)))
 

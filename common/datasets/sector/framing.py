@@ -63,11 +63,11 @@ def frame(scan: Scan, finder: Finder | None) -> Framing:
     sector = None if finder is None else finder(np.ascontiguousarray(region[0]), moved)
     if sector is None or not sector.mask.any():
         return Framing(box, seen, sector=False)
-    first_row, first_column, end_row, end_column = bounding_box(sector.mask)
-    height, width = end_row - first_row, end_column - first_column
+    rows, columns = bounding_box(sector.mask)
+    height, width = rows.stop - rows.start, columns.stop - columns.start
     if sector.mask.sum() > FILLED * height * width:
         return Framing(box, seen, sector=False)
     seen[top:bottom, left:right] = sector.mask
     if height < TIGHT * (bottom - top) or width < TIGHT * (right - left):
-        box = top + first_row, left + first_column, top + end_row, left + end_column
+        box = top + rows.start, left + columns.start, top + rows.stop, left + columns.stop
     return Framing(box, seen, sector=True)
