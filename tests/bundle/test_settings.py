@@ -150,14 +150,14 @@ def test_what_the_configuration_knows_may_be_set(config: Path, words: list[str])
         (["--losses::margnal::weight", "0.5"], r"--losses::margnal::weight is not a setting"),
         (["--train::handlers::1::folder", "x"], r"--train::handlers::1::folder is not a setting"),
         (["--epochs::first", "3"], r"--epochs::first is not a setting"),
-        (["--loss", "margnal"], r"--loss is 'margnal'; it is one of marginal, adaptive_bce\."),
-        (["--loss", "3"], r"--loss is 3; it is one of marginal, adaptive_bce\."),
-        (["--epochs", "three"], r"--epochs is 'three'; its default 50 is a number\."),
-        (["--epochs"], r"--epochs is True; its default 50 is a number\."),
-        (["--learning_rate", "1e-3x"], r"--learning_rate is '1e-3x'; its default 0\.1 is a number\."),
-        (["--optimizer::lr", "fast"], r"--optimizer::lr is 'fast'; its default 0\.1 is a number\."),
-        (["--resume", "maybe"], r"--resume: 'maybe' is neither true nor false\."),
-        (["--resume", "1"], r"--resume: 1 is neither true nor false\."),
+        (["--loss", "margnal"], r"--loss: expected one of marginal, adaptive_bce, got 'margnal'\."),
+        (["--loss", "3"], r"--loss: expected one of marginal, adaptive_bce, got 3\."),
+        (["--epochs", "three"], r"--epochs: expected a number, like its default 50, got 'three'\."),
+        (["--epochs"], r"--epochs: expected a number, like its default 50, got True\."),
+        (["--learning_rate", "1e-3x"], r"--learning_rate: expected a number, like its default 0\.1, got '1e-3x'\."),
+        (["--optimizer::lr", "fast"], r"--optimizer::lr: expected a number, like its default 0\.1, got 'fast'\."),
+        (["--resume", "maybe"], r"--resume: expected true or false, got 'maybe'\."),
+        (["--resume", "1"], r"--resume: expected true or false, got 1\."),
     ],
 )
 def test_what_it_does_not_know_stops_the_run(config: Path, words: list[str], message: str):
@@ -172,7 +172,7 @@ def test_choices_are_those_of_all_configuration_files_together(config: Path, tmp
         {"loss": "losses"}, ["run", "--config_file", f"{config},{more}", "--loss", "mine", "--new_setting=2"]
     )
     check_settings({"loss": "losses"}, ["run", "--config_file", f"['{config}','{more}']", "--loss", "mine"])
-    with pytest.raises(SystemExit, match=r"--loss is 'mine'; it is one of marginal, adaptive_bce"):
+    with pytest.raises(SystemExit, match=r"--loss: expected one of marginal, adaptive_bce, got 'mine'"):
         check(config, "--loss", "mine")
 
 
@@ -185,7 +185,7 @@ def test_a_switch_is_read_from_text(value: bool | str, expected: bool):
 
 @pytest.mark.parametrize("value", ["yes", "", "0", "None"])
 def test_what_is_neither_true_nor_false_is_refused(value: str):
-    with pytest.raises(ValueError, match=rf"'{value}' is neither true nor false"):
+    with pytest.raises(ValueError, match=rf"expected true or false, got '{value}'"):
         switch(value)
 
 
