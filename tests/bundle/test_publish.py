@@ -96,21 +96,22 @@ sys.path.insert(0, {str(tmp_path / names[0])!r})
 import scripts.registration
 for name in {names[1:]!r}:
     model = load(name, bundle_dir={str(tmp_path)!r}, workflow_type="inference")
-    print(name, type(model).__name__, tuple(model(torch.zeros(1, 1, 32, 32)).shape))
+    print("loaded", name, type(model).__name__, tuple(model(torch.zeros(1, 1, 32, 32)).shape))
 parser = ConfigParser()
 parser.read_config({str(tmp_path / "echo_segmentation" / "configs" / "train.json")!r})
 parser.update({{"network": "swin_unet", "image_size": 64}})
-print(type(parser.get_parsed_content("networks::swin_unet")).__module__, list(sys.modules["scripts"].__path__))
+network = parser.get_parsed_content("networks::swin_unet")
+print("loaded", type(network).__module__, list(sys.modules["scripts"].__path__))
 """
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     result = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    assert [line for line in result.stdout.splitlines() if " - INFO - " not in line] == [
-        "sector_segmentation UNet (1, 2, 32, 32)",
-        "echo_segmentation UNet (1, 4, 32, 32)",
-        f"scripts.networks.swin_unet ['{tmp_path / names[0] / 'scripts'}']",
+    assert [line for line in result.stdout.splitlines() if line.startswith("loaded ")] == [
+        "loaded sector_segmentation UNet (1, 2, 32, 32)",
+        "loaded echo_segmentation UNet (1, 4, 32, 32)",
+        f"loaded scripts.networks.swin_unet ['{tmp_path / names[0] / 'scripts'}']",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Tested claims, set out for people."""
+"""Prepare tested claims for the page and the terminal."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ from typing import Any
 import pandas as pd
 
 from ..figures.style import words
-from ..grid_results import Results, run_command
 from ..page import ClaimShown, ClaimsShown
-from ..report_settings import Claim, ReportSettings
+from ..results import Results, run_command
+from ..settings import Claim, ReportSettings
 from ..tables import MISSING
 from .verdicts import together
 
 __all__ = ["claims_shown", "effect_words"]
 
-HEADER = ("network", "n", "seeds", "effect [95% interval]", "range over seeds", "corrected p", "verdict")
-
 
 def claims_shown(
-    table: pd.DataFrame, settings: ReportSettings, results: Results | None, scale: str | None, csv: str
+    table: pd.DataFrame, settings: ReportSettings, results: Results | None, scale: str, csv: str
 ) -> ClaimsShown:
-    """Set out the claims of an experiment.
+    """Return the claims of an experiment as they are shown.
 
     Args:
         table: of `judge_claims`.
         settings: of the report.
         results: of the grid; None if there are none.
-        scale: asked for.
+        scale: of the grid.
         csv: name of the file with the numbers.
     """
     shown = [_claim(claim, table[table["claim"] == claim.name]) for claim in settings.claims]
@@ -61,14 +59,13 @@ def _claim(claim: Claim, rows: pd.DataFrame) -> ClaimShown:
     contrasts = []
     for (contrast, dataset, label, expect), own in rows.groupby(["contrast", "dataset", "class", "expect"], sort=False):
         place = f"{words(label)} of {dataset}" if label else "all trainings"
-        told = f"{contrast}, {place}" if several else contrast
-        contrasts.append((f"{told}: {words(expect)}", [_cells(row) for _, row in own.iterrows()]))
+        heading = f"{contrast}, {place}" if several else contrast
+        contrasts.append((f"{heading}: {words(expect)}", [_cells(row) for _, row in own.iterrows()]))
     if claim.measure == "seconds":
         margin, caption = f"{claim.margin:.0%} of the time", "n: pairs of runs"
     else:
         margin, caption = f"{claim.margin:g} Dice", "n: patients" if several else f"{place}; n: patients"
-    verdict = together(list(rows["verdict"]))
-    return ClaimShown(claim.name, claim.text, claim.source, margin, verdict, caption, HEADER, contrasts)
+    return ClaimShown(claim, margin, together(list(rows["verdict"])), caption, contrasts)
 
 
 def _cells(row: Any) -> list[str]:

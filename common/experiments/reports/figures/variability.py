@@ -9,19 +9,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ....palette import COLOURS
-from ..run_selection import ordered
-from .style import MARKERS, PAGE, NothingToDraw, legend_above, look, places, words
+from .style import NothingToDraw, legend_above, looks, network_panels, words
 
 __all__ = ["draw_variability"]
 
 
 def draw_variability(cells: pd.DataFrame, order: Mapping[str, Sequence[Any]]) -> Figure:
-    """Draw a point a cell of the grid in a panel for each network; best is at the lower right.
+    """Draw a point per cell of the grid, a panel per network; the best is at the lower right.
 
     Args:
-        cells: the columns method, network, `mean` and `sd` (NaN with one seed), a row a cell.
-        order: column -> its values in the order wanted.
+        cells: the columns method, network, `mean` and `sd` (NaN with one seed).
+        order: column -> its values in the wanted order.
 
     Raises:
         NothingToDraw: if no cell has two seeds.
@@ -34,20 +32,15 @@ def draw_variability(cells: pd.DataFrame, order: Mapping[str, Sequence[Any]]) ->
     cells = cells[cells["sd"].notna()]
     if cells.empty:
         raise NothingToDraw("The variability over seeds needs at least two seeds.")
-    methods, networks = (ordered(cells[column], order.get(column, ())) for column in ("method", "network"))
-    figure = Figure(figsize=(max(PAGE / 2, PAGE / 3 * len(networks)), 2.7), layout="constrained")
-    grid = figure.subplots(1, len(networks), squeeze=False, sharex=True, sharey=True)[0]
-    for axes, network in zip(grid, networks, strict=True):
-        for method, place in places(methods, order.get("method", ())).items():
+    styles = looks(cells, "method", order, "color", "marker")
+    figure, panels = network_panels(cells, order, sharey=True)
+    for network, axes in panels.items():
+        for method, look in styles.items():
             own = cells[(cells["method"] == method) & (cells["network"] == network)]
-            style = {"color": look(place, COLOURS), "marker": look(place, MARKERS), "label": words(method)}
-            if len(own):
-                axes.scatter(own["mean"], own["sd"], s=26, edgecolors="black", linewidths=0.4, **style)
-        axes.set_title(words(network), loc="left", fontweight="bold")
+            axes.scatter(own["mean"], own["sd"], s=26, edgecolors="black", linewidths=0.4, label=words(method), **look)
         axes.set_xlabel("mean Dice over seeds")
         axes.xaxis.set_major_locator(MaxNLocator(4))
-    grid[0].set_ylabel("standard deviation over seeds")
-    grid[0].set_ylim(bottom=0)
-    handles = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    legend_above(figure, {words(method): handles[words(method)] for method in methods})
+    figure.axes[0].set_ylabel("standard deviation over seeds")
+    figure.axes[0].set_ylim(bottom=0)
+    legend_above(figure)
     return figure
