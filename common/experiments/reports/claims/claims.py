@@ -80,6 +80,7 @@ def _print(group: ClaimsShown, console: Console) -> None:
     console.print(escape(group.note), soft_wrap=True)
     for shown in group.claims:
         console.print(f"\n[bold]{escape(shown.claim.text)}[/] {_verdict(shown.verdict)}")
+        console.print(f"[dim]{escape(shown.claim.source)}; margin {shown.margin}; {escape(shown.caption)}[/]")
         for contrast, rows in shown.contrasts if shown.verdict != "no results" else ():
             table = Table(title=escape(contrast), title_justify="left", box=None, show_header=False)
             for width in WIDTHS:

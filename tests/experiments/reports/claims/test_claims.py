@@ -193,6 +193,7 @@ def test_the_command_prints_every_claim_and_writes_page_and_table(
     assert "The aCCE loss falls behind training on all labels. holds" in printed
     assert "Plain cross entropy fails on the structure whose labels are missing. no results" in printed
     assert "make them with: python -m common.experiments run bundles/echo_intra_domain --scale demo" in printed
+    assert "figure 5; Islam et al., 2024; margin 0.03 Dice; left atrium of unity_like; n: patients" in printed
     assert "2 of 17 runs are missing." in printed
     assert "aBCE, unet, seed 2, label_dropout 1.0: FAILED" in printed
     assert "camus_like, unity_like are phantoms" in printed
