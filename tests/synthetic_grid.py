@@ -77,7 +77,6 @@ def results_of(runs: Sequence[tuple[Cell, Dice]], seconds: Sequence[float] = (),
         planned=len(runs),
         unfinished=(),
         cell=columns,
-        classes=CLASSES,
         runs=table.assign(artifact_uri="", seconds=list(seconds) or 1.0),
         images=table.merge(pd.concat(long), on="run_id"),
     )
@@ -145,7 +144,6 @@ def example_arrays(datasets: Sequence[str]) -> dict[str, Any]:
         "dataset": np.array([name.rpartition("_")[0] for name in names]),
         "image": np.stack([truth * 60] * len(names)).astype(np.uint8),
         "truth": np.stack([truth] * len(names)),
-        "annotated": np.ones((len(names), 4), np.bool_),
         "prediction": np.stack([np.roll(truth, 2, axis=0)] * len(names)),
         "classes": np.array(["background", *CLASSES]),
     }

@@ -31,7 +31,7 @@ import ray
 
 __all__ = ["Outcome", "run_grid"]
 
-ATTEMPTS = 2  # per training and run of the grid
+RETRIES = 1  # of a failed training, in one run of the grid
 
 
 @dataclass(frozen=True)
@@ -172,22 +172,16 @@ class _Work:
 
     def _wave(self, jobs: Sequence[Job], bar: tqdm[Any]) -> None:
         gpus = min(1, ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
-        task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(carry_out)
+        task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES, retry_exceptions=True)(carry_out)
         waiting = {job.hash: job for job in jobs if job.hash not in self.finished}
-        attempts = dict.fromkeys(waiting, 1)
-        running = {task.remote(job): one for one, job in waiting.items()}
+        running = {task.remote(job): job for job in waiting.values()}
         while running:
             (done,), _ = ray.wait(list(running), num_returns=1)
-            one = running.pop(done)
-            job = waiting[one]
+            job = running.pop(done)
             try:
-                self.finished[one] = ray.get(done)
+                self.finished[job.hash] = ray.get(done)
                 bar.update()
             except ray.exceptions.RayError as error:
-                if attempts[one] < ATTEMPTS:
-                    attempts[one] += 1
-                    running[task.remote(job)] = one
-                else:
-                    reason = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
-                    self.failed[job.folder.name] = f"{reason} ({job.folder / 'log.txt'})"
-                    bar.set_postfix(failed=len(self.failed))
+                reason = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
+                self.failed[job.folder.name] = f"{reason} ({job.folder / 'log.txt'})"
+                bar.set_postfix(failed=len(self.failed))

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ...atomic import write_text
 from ...command import command
-from .caveats import dataset_words, report_warnings
+from ...datasets.phantom.study import DOMAINS
 from .claims.contrasts import judge_claims
 from .claims.wording import claims_shown
 from .figures.draw import Drawn, draw
@@ -65,7 +65,7 @@ def report(bundle: Path, scale: str, uri: str, out: Path | None = None) -> Path:
         ("page by", made_by),
     ]
     page = folder / "index.html"
-    write_text(page, render(settings.title, facts, report_warnings(results), groups, sections, made_by))
+    write_text(page, render(settings.title, facts, results.warnings, groups, sections, made_by))
     return page
 
 
@@ -86,7 +86,8 @@ def _section(wanted: FigureSettings, results: Results, settings: ReportSettings,
 
 
 def _counts(wanted: FigureSettings, drawn: Drawn, results: Results) -> str:
-    patients = f"Test fold of {', '.join(map(dataset_words, drawn.datasets))}: {drawn.patients} patients; "
+    datasets = ", ".join(f"{name} (phantom)" if name in DOMAINS else name for name in drawn.datasets)
+    patients = f"Test fold of {datasets}: {drawn.patients} patients; "
     counts = [f"{count} {word}{'s' * (count != 1)}" for count, word in ((drawn.runs, "run"), (drawn.seeds, "seed"))]
     return f"{patients * (wanted.kind != 'times')}{', '.join(counts)}; {results.origin}."
 

@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from mlflow.exceptions import MlflowException
 from numpy.typing import NDArray
 
 from ...command import command
+from ...datasets.phantom.study import DOMAINS
 from ...tracking import connect
 from ..store import search_runs
 
@@ -51,7 +52,6 @@ class Results:
         planned: number of runs of the complete grid; None if unknown.
         unfinished: runs that failed, are running or were not evaluated, each with its state.
         cell: columns that identify a run (method, network, seed, ...).
-        classes: foreground classes, in the order of the annotation.
         runs: a row per run: run_id, artifact_uri, the cell, `seconds` per epoch (median over epochs), and the test
             metrics without `test/`.
         images: a row per run, image and class: run_id, the cell, image, dataset, patient, view, phase, class, dice
@@ -67,7 +67,6 @@ class Results:
     planned: int | None
     unfinished: tuple[str, ...]
     cell: tuple[str, ...]
-    classes: tuple[str, ...]
     runs: pd.DataFrame
     images: pd.DataFrame
 
@@ -76,24 +75,31 @@ class Results:
         """Scale and data, short enough for a caption.
 
         Example:
-            >>> Results("", "e", "demo", "", "0123456789abcdef", "", 1, (), (), (), None, None).origin
+            >>> Results("", "e", "demo", "", "0123456789abcdef", "", 1, (), (), None, None).origin
             'scale demo, data checksum 0123456789ab'
         """
         return f"scale {self.scale}, data checksum {self.checksum[:12]}"
 
     @property
-    def gaps(self) -> list[str]:
-        """Sentences on what the grid lacks; empty if it is complete.
+    def warnings(self) -> list[tuple[str, Sequence[str]]]:
+        """Sentences to print before the results, each with items below it.
 
         Example:
-            >>> runs = pd.DataFrame({"run_id": ["a", "b"]})
+            >>> runs = pd.DataFrame({"run_id": ["a", "b"], "dataset": "unity"})
             >>> failed = ("aCCE, unet, seed 1: FAILED",)
-            >>> Results("", "e", "demo", "", "", "", 4, failed, (), (), runs, runs).gaps
+            >>> Results("", "e", "demo", "", "", "", 4, failed, (), runs, runs).warnings[0][1]
             ['2 of 4 runs are missing.', 'aCCE, unet, seed 1: FAILED']
         """
+        name, warnings = self.experiment, list[tuple[str, Sequence[str]]]()
         missing = 0 if self.planned is None else self.planned - len(self.runs)
-        count = [f"{missing} of {self.planned} runs are missing."] if missing > 0 else []
-        return [*count, *self.unfinished]
+        gaps = [f"{missing} of {self.planned} runs are missing."] * (missing > 0) + [*self.unfinished]
+        if gaps:
+            warnings.append((f"The grid of {name} is incomplete; the results may still change.", gaps))
+        if phantoms := [one for one in dict.fromkeys(self.images["dataset"]) if one in DOMAINS]:
+            listed = ", ".join(phantoms)
+            text = f"{name}: {listed} are phantoms, drawn and not recorded; their scores do not apply to patients."
+            warnings.append((text, []))
+        return warnings
 
 
 def run_command(experiment: str, scale: str) -> str:
@@ -158,7 +164,6 @@ def read_results(uri: str, experiment: str, scale: str) -> Results:
         planned=int(tags["planned"]) if "planned" in tags else None,
         unfinished=tuple(sorted(unfinished)),
         cell=cell,
-        classes=tuple(dict.fromkeys(images["class"])),
         runs=rows,
         images=rows[["run_id", *cell]].merge(images, on="run_id"),
     )

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["choose", "list_values", "replace_levels"]
+__all__ = ["Order", "Where", "choose", "list_values", "replace_levels"]
 
-Where = Mapping[str, Any]
+Order = Mapping[str, Sequence[Any]]  # column -> its values in the wanted order
+Where = Mapping[str, Any]  # column -> value, list of values or word
 NOT_SETTINGS = ("run_id", "seed", "image", "patient", "view", "phase", "dice", "seconds")
 
 
@@ -66,7 +67,7 @@ def replace_levels(where: Where, grid: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def list_values(rows: pd.DataFrame, column: str, order: Mapping[str, Sequence[Any]]) -> list[Any]:
+def list_values(rows: pd.DataFrame, column: str, order: Order) -> list[Any]:
     """Return the values of a column: those that `order` lists for it first, in that order, then the others, sorted.
 
     Example:

@@ -11,12 +11,12 @@ import yaml
 
 from ...spelling import did_you_mean
 from .claims.verdicts import EXPECTATIONS
+from .selection import Order, Where
 
 __all__ = ["Claim", "Contrast", "FigureSettings", "ReportSettings", "read_settings"]
 
 KINDS = ("boxes", "variability", "curves", "times", "examples", "amounts", "scores")
 MARGIN = 0.03  # Dice
-Where = Mapping[str, Any]
 T = TypeVar("T")
 
 
@@ -111,7 +111,7 @@ class ReportSettings:
     runs_dir: Path
     title: str
     datasets: Mapping[str, Sequence[str]]
-    order: Mapping[str, Sequence[Any]]
+    order: Order
     figures: Sequence[FigureSettings]
     claims: Sequence[Claim]
 

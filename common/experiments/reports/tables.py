@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from .figures.style import words
-from .selection import list_values
+from .selection import Order, list_values
 
 __all__ = ["MISSING", "Table", "amounts_tables", "scores_table"]
 
 MISSING = "-"
 NOT_MEASURED = "- not measured yet"
 NUMBERS = ("class", "mean", "sd", "median", "median_sd", "seeds", "metric")  # columns that are not row headings
-Order = Mapping[str, Sequence[Any]]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from rich.table import Table
 
 from ....atomic import write_text
 from ....command import command
-from ..caveats import report_warnings
 from ..page import ClaimsShown, render
 from ..results import NoResults, read_results
 from ..settings import read_settings
@@ -54,7 +53,7 @@ def claims(bundles: Sequence[Path], scale: str, uri: str) -> None:
             results = read_results(uri, settings.experiment, scale)
         except NoResults as error:
             console.print(f"[yellow]{escape(str(error))}[/]", soft_wrap=True)
-        own = report_warnings(results) if results else []
+        own = results.warnings if results else []
         for text, items in own:
             console.print(f"[yellow]{escape(' '.join([text, *items]))}[/]", soft_wrap=True)
         warnings += own

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,14 +10,13 @@ import pandas as pd
 from ..figures.style import words
 from ..patients import paired_differences
 from ..results import Results
-from ..selection import choose, list_values, replace_levels
+from ..selection import Where, choose, list_values, replace_levels
 from ..settings import Claim, Contrast, ReportSettings
 from .statistics import holm, paired_effect
 from .verdicts import contrast_verdict
 
 __all__ = ["dataset_of", "judge_claims"]
 
-Where = Mapping[str, Any]
 COLUMNS = ["claim", "text", "source", "network", "contrast", "dataset", "class", "measure", "expect", "margin"]
 COLUMNS += ["n", "seeds", "effect", "low", "high", "lowest_seed", "highest_seed", "p", "corrected_p", "verdict"]
 

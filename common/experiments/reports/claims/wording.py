@@ -13,7 +13,7 @@ from ..settings import Claim, ReportSettings
 from ..tables import MISSING
 from .verdicts import together
 
-__all__ = ["claims_shown", "effect_words"]
+__all__ = ["claims_shown"]
 
 
 def claims_shown(
@@ -35,25 +35,6 @@ def claims_shown(
     return ClaimsShown(f"claims-{settings.experiment}", f"Claims: {settings.title}", note, shown, csv, command)
 
 
-def effect_words(row: Any) -> str:
-    """Return an effect and its interval as they are printed.
-
-    Args:
-        row: with `effect`, `low`, `high` (NaN where undefined) and `measure`.
-
-    Example:
-        >>> effect_words({"effect": -0.1, "low": -0.15, "high": -0.051, "measure": "dice"})
-        '-0.100 [-0.150, -0.051]'
-        >>> effect_words({"effect": 0.02, "low": float("nan"), "high": float("nan"), "measure": "seconds"})
-        '+2.0%'
-    """
-    form = "{:+.1%}" if row["measure"] == "seconds" else "{:+.3f}"
-    if pd.isna(row["effect"]):
-        return MISSING
-    interval = "" if pd.isna(row["low"]) else f" [{form}, {form}]".format(row["low"], row["high"])
-    return form.format(row["effect"]) + interval
-
-
 def _claim(claim: Claim, rows: pd.DataFrame) -> ClaimShown:
     several = len(rows[["dataset", "class"]].drop_duplicates()) > 1
     contrasts = []
@@ -73,4 +54,19 @@ def _cells(row: Any) -> list[str]:
     over = MISSING if pd.isna(row["lowest_seed"]) else f"{row['lowest_seed']:+.3f} to {row['highest_seed']:+.3f}"
     corrected = row["corrected_p"]
     p = MISSING if pd.isna(corrected) else "< .001" if corrected < 0.001 else f"{corrected:.3f}"
-    return [words(row["network"]) or MISSING, str(row["n"]), seeds, effect_words(row), over, p, row["verdict"]]
+    return [words(row["network"]) or MISSING, str(row["n"]), seeds, _effect(row), over, p, row["verdict"]]
+
+
+def _effect(row: Any) -> str:
+    """Return an effect and its interval as they are printed.
+
+    Example:
+        >>> _effect({"effect": -0.1, "low": -0.15, "high": -0.051, "measure": "dice"})
+        '-0.100 [-0.150, -0.051]'
+        >>> _effect({"effect": 0.02, "low": float("nan"), "high": float("nan"), "measure": "seconds"})
+        '+2.0%'
+    """
+    form = "{:+.1%}" if row["measure"] == "seconds" else "{:+.3f}"
+    if pd.isna(row["effect"]):
+        return MISSING
+    return (form if pd.isna(row["low"]) else f"{form} [{form}, {form}]").format(row["effect"], row["low"], row["high"])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from ..selection import list_values
+from ..selection import Order, list_values
 from .style import PAGE, legend_above, looks, words
 
 __all__ = ["draw_boxes"]
@@ -27,7 +26,7 @@ BOXES: dict[str, Any] = {
 }
 
 
-def draw_boxes(scores: pd.DataFrame, x: str, hue: str, order: Mapping[str, Sequence[Any]]) -> Figure:
+def draw_boxes(scores: pd.DataFrame, x: str, hue: str, order: Order) -> Figure:
     """Draw a box for each value of `x` and `hue`, in a panel for each class.
 
     The box spans the quartiles, the line is the median, the star the mean; whiskers reach 1.5 times the length of the

@@ -15,11 +15,9 @@ from ..selection import choose, list_values
 from ..settings import FigureSettings, ReportSettings
 from ..tables import Table, amounts_tables, scores_table
 from .boxes import draw_boxes
-from .curves import draw_curves
 from .examples import draw_predictions
+from .networks import draw_curves, draw_times, draw_variability
 from .style import NothingToDraw, words
-from .times import draw_times
-from .variability import draw_variability
 
 __all__ = ["Drawn", "draw"]
 
@@ -121,8 +119,7 @@ def _scores(wanted: FigureSettings, images: pd.DataFrame, results: Results, sett
         heads = [column for column in results.cell if column != "seed"]
         metric = results.runs.groupby(heads, dropna=False)[name].mean().rename("metric").reset_index()
         cells = cells.merge(metric, on=heads, how="left")
-    classes = [one for one in results.classes if one in set(images["class"])]
-    return cells, [scores_table(cells, classes, settings.order, wanted.metric_title)]
+    return cells, [scores_table(cells, list(dict.fromkeys(images["class"])), settings.order, wanted.metric_title)]
 
 
 def _over_seeds(wanted: FigureSettings, images: pd.DataFrame, results: Results, settings: ReportSettings) -> Shown:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ....atomic import whole_file
 from ....palette import COLOURS
-from ..selection import list_values
+from ..selection import Order, list_values
 
 __all__ = [
     "HATCHES",
@@ -24,7 +23,6 @@ __all__ = [
     "NothingToDraw",
     "legend_above",
     "looks",
-    "network_panels",
     "print_style",
     "save_figure",
     "words",
@@ -34,7 +32,6 @@ PAGE = 7.2  # inches, two columns of a journal
 DPI = 300
 HATCHES = ("", "////", "....", "xxxx", "----", "\\\\\\\\", "++++", "oooo")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-Order = Mapping[str, Sequence[Any]]
 LINES = ("-", "--", ":", "-.")
 LOOKS = {"color": COLOURS, "hatch": HATCHES, "marker": MARKERS, "linestyle": LINES}
 STYLE: dict[Any, Any] = {
@@ -65,25 +62,6 @@ def print_style() -> AbstractContextManager[None]:
         8.0
     """
     return mpl.rc_context(STYLE)
-
-
-def network_panels(cells: pd.DataFrame, order: Order, **more: Any) -> tuple[Figure, dict[str, Axes]]:
-    """Make a figure with a panel per network, side by side.
-
-    Args:
-        cells: with the column network.
-        order: column -> its values in the wanted order.
-        more: for Matplotlib's subplots.
-
-    Returns:
-        The figure, and network -> its panel.
-    """
-    networks = list_values(cells, "network", order)
-    figure = Figure(figsize=(max(PAGE / 2, PAGE / 3 * len(networks)), 2.7), layout="constrained")
-    panels = figure.subplots(1, len(networks), squeeze=False, sharex=True, **more)[0]
-    for axes, network in zip(panels, networks, strict=True):
-        axes.set_title(words(network), loc="left", fontweight="bold")
-    return figure, dict(zip(networks, panels, strict=True))
 
 
 def legend_above(figure: Figure, handles: Mapping[str, Any] | None = None, **more: Any) -> None:

@@ -12,11 +12,9 @@ from PIL import Image
 from synthetic_grid import example_arrays
 
 from common.experiments.reports.figures.boxes import draw_boxes
-from common.experiments.reports.figures.curves import draw_curves
 from common.experiments.reports.figures.examples import draw_predictions
+from common.experiments.reports.figures.networks import draw_curves, draw_times, draw_variability
 from common.experiments.reports.figures.style import HATCHES, MARKERS, NothingToDraw, print_style, save_figure
-from common.experiments.reports.figures.times import draw_times
-from common.experiments.reports.figures.variability import draw_variability
 from common.palette import COLOURS
 
 METHODS, NETWORKS = ["benchmark", "aCCE", "marginal"], ["unet", "swin_unet"]
