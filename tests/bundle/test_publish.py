@@ -151,7 +151,7 @@ def test_both_forms_train_to_the_same_weights_and_load_by_name(folder: Path, tmp
     assert "UNet (1, 4, 32, 32)" in result.stdout, result.stdout + result.stderr
 
 
-def test_published_workflows_say_what_the_complete_ones_say(tmp_path: Path):
+def test_published_workflows_keep_the_entries_of_the_complete_ones(tmp_path: Path):
     out = tmp_path / "echo_segmentation"
     publish(ECHO, out)
     for path in ECHO.glob("configs/*.yaml"):

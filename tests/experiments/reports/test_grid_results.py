@@ -75,7 +75,7 @@ def test_a_cell_that_failed_and_then_succeeded_is_complete_and_the_newer_of_two_
     assert gaps(results) == []
 
 
-def test_the_grid_of_the_scale_that_was_worked_on_last_is_read(store: str, tmp_path: Path):
+def test_the_grid_of_the_scale_that_ran_last_is_read(store: str, tmp_path: Path):
     grids = [SyntheticGrid(store, "scales", scale) for scale in ("demo", "demo", "paper")]
     runs = [grid.add({**CELL, "seed": seed}, DICE, tmp_path) for seed, grid in enumerate(grids)]
     assert list(read_results(store, "scales", "demo").runs["run_id"]) == [runs[1]]

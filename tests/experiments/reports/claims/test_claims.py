@@ -38,7 +38,7 @@ def table(inter_domain: Results) -> pd.DataFrame:
     return judge_claims(inter_domain, read_settings(INTER))
 
 
-def test_the_papers_claims_hold_where_the_numbers_say_so(table: pd.DataFrame):
+def test_the_claims_hold_where_the_numbers_support_them(table: pd.DataFrame):
     verdicts = {name: together(list(rows["verdict"])) for name, rows in table.groupby("claim", sort=False)}
     assert verdicts == {
         "acce_drops": "holds",

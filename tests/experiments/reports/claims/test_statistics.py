@@ -67,7 +67,7 @@ def test_rounding_errors_do_not_break_ties():
     assert paired_effect(noisy) == paired_effect([0.1] * 6)
 
 
-def test_no_difference_at_all_is_certain_to_be_chance():
+def test_differences_of_zero_have_a_p_value_of_one():
     effect = paired_effect([0.0] * 8)
     assert (effect.n, effect.mean, effect.low, effect.high, effect.p) == (8, 0.0, 0.0, 0.0, 1.0)
 
