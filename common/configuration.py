@@ -1,7 +1,7 @@
-"""Configurations of bundles: check what overrides them, and resolve them as the runner would.
+"""Configurations of bundles: check overrides, and resolve them as the runner would.
 
-MONAI's runner adds an unknown override to the configuration without a word, so `--epoch 3` would train the default
-number of epochs.
+MONAI's runner silently adds an unknown override to the configuration: `--epoch 3` would train the default number of
+epochs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any], cho
     Args:
         config: parsed configuration.
         overrides: setting -> value, as on the command line.
-        choices: setting that names one of several things -> block of the configuration that lists them.
+        choices: setting that names an entry of a block -> that block.
 
     Raises:
         ValueError: for an unknown setting, an unknown choice, or text where the default is a number.
@@ -40,13 +40,13 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any], cho
             except ValueError as error:
                 raise ValueError(f"--{name}: {error}") from None
         elif isinstance(default, int | float) and not _is_number(value):
-            raise ValueError(f"--{name} is {value!r}; its default {default!r} is a number.")
+            raise ValueError(f"--{name}: expected a number, like its default {default!r}, got {value!r}.")
         if name in choices and value not in config[choices[name]]:
-            raise ValueError(f"--{name} is {value!r}; it is one of {', '.join(config[choices[name]])}.")
+            raise ValueError(f"--{name}: expected one of {', '.join(config[choices[name]])}, got {value!r}.")
 
 
 def resolve(config_file: str | Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration as the runner would run it, to be run elsewhere or compared.
+    """Return a configuration as the runner would run it.
 
     Args:
         config_file: complete configuration of a workflow.
@@ -64,7 +64,7 @@ def resolve(config_file: str | Path, overrides: Mapping[str, Any]) -> dict[str, 
 
 
 def switch(value: bool | str) -> bool:
-    """Read a switch: on the command line MONAI's runner leaves `true` a string, and "false" would count as true.
+    """Return the value of a switch: MONAI's runner leaves `true` and `false` on the command line as strings.
 
     Raises:
         ValueError: if it is neither true nor false.
@@ -74,12 +74,12 @@ def switch(value: bool | str) -> bool:
         (True, False, True)
     """
     if str(value).lower() not in ("true", "false"):
-        raise ValueError(f"{value!r} is neither true nor false.")
+        raise ValueError(f"expected true or false, got {value!r}.")
     return str(value).lower() == "true"
 
 
 def _get(config: Any, key: str) -> tuple[bool, Any]:
-    """Follow a nested id (a#b#c or a::b::c); an argument that a component does not list yet may be added."""
+    """Return whether a nested id (a#b#c or a::b::c) is known, and its value; a component may get new arguments."""
     for part in key.replace("#", "::").split("::"):
         if isinstance(config, list) and part.isdigit() and int(part) < len(config):
             config = config[int(part)]

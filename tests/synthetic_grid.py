@@ -1,4 +1,4 @@
-"""A grid of trainings that never happened; its numbers are chosen, so what follows from them is known."""
+"""A grid of invented trainings, with chosen numbers and therefore known results."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 
-from common.experiments.reports.grid_results import Results
+from common.experiments.reports.results import Results
 from common.tracking import connect, experiment_id
 
 CLASSES = ("lv_cavity", "lv_myocardium", "left_atrium")
@@ -23,7 +23,7 @@ Dice = Mapping[tuple[str, str], float]
 
 
 def inter_domain_runs(networks: Sequence[str] = ("unet",), seeds: int = 2) -> Iterator[tuple[Cell, Dice]]:
-    """Cells and Dice of (dataset, class) in which the papers' claims about two domains hold."""
+    """Yield cells and Dice of (dataset, class) for which the claims on two domains hold."""
     atrium = {"benchmark": 0.85, "CCE": 0.1, "pseudo-labels": 0.7, "marginal": 0.84, "aBCE": 0.845}
     dropped = {0.0: 0.6, 0.2: 0.8, 0.4: 0.835, 1.0: 0.05}
     for network in networks:
@@ -38,9 +38,9 @@ def inter_domain_runs(networks: Sequence[str] = ("unet",), seeds: int = 2) -> It
 
 
 def dice_rows(cell: Cell, dice: Dice, patients: int = PATIENTS) -> list[dict[str, Any]]:
-    """Rows of test_dice.csv: ED and ES of each patient, about the given means.
+    """Return rows of test_dice.csv: ED and ES of each patient, around the given means.
 
-    A patient is easy or hard for every run alike; beside that each run scatters a little, in a pattern of its own.
+    Each patient is equally difficult for all runs; in addition each run scatters a little in its own pattern.
     """
     rows = []
     number = sum(map(ord, json.dumps(cell)))
@@ -49,17 +49,17 @@ def dice_rows(cell: Cell, dice: Dice, patients: int = PATIENTS) -> list[dict[str
             scatter = 0.01 * ((patient * 7 + number) % patients / (patients - 1) - 0.5)
             own = 0.04 * (patient / (patients - 1) - 0.5)
             values = {label: dice.get((dataset, label)) for label in CLASSES}
-            told = {
+            scores = {
                 label: None if value is None else round(value + own + scatter, 4) for label, value in values.items()
             }
             for phase in ("ED", "ES"):
                 origin = {"image": f"{dataset}_{patient}_{phase}.png", "dataset": dataset, "patient": f"p{patient}"}
-                rows.append({**origin, "view": "4CH", "phase": phase, **told})
+                rows.append({**origin, "view": "4CH", "phase": phase, **scores})
     return rows
 
 
 def results_of(runs: Sequence[tuple[Cell, Dice]], seconds: Sequence[float] = (), patients: int = PATIENTS) -> Results:
-    """The results of runs, without MLflow; `seconds` of an epoch of each run, 1 if not given."""
+    """Return the results of runs without MLflow; `seconds` per epoch of each run are 1 by default."""
     columns = tuple(dict.fromkeys(name for cell, _ in runs for name in cell))
     table = pd.DataFrame([{"run_id": f"run{n}", **cell} for n, (cell, _) in enumerate(runs)])
     long = []
@@ -77,14 +77,13 @@ def results_of(runs: Sequence[tuple[Cell, Dice]], seconds: Sequence[float] = (),
         planned=len(runs),
         unfinished=(),
         cell=columns,
-        classes=CLASSES,
         runs=table.assign(artifact_uri="", seconds=list(seconds) or 1.0),
         images=table.merge(pd.concat(long), on="run_id"),
     )
 
 
 class SyntheticGrid:
-    """Writes a grid to MLflow as the real ones are written.
+    """Writes a grid to MLflow as real trainings do.
 
     Args:
         uri: of MLflow.
@@ -136,7 +135,7 @@ class SyntheticGrid:
 
 
 def example_arrays(datasets: Sequence[str]) -> dict[str, Any]:
-    """Two pictures a dataset: three nested discs, the prediction a little off."""
+    """Return two pictures per dataset: three nested discs, and a prediction that is shifted a little."""
     rows, columns = np.mgrid[:32, :32]
     truth = sum((np.hypot(rows - 16, columns - 16) < radius).astype(np.uint8) for radius in (13, 9, 5))
     names = [f"{dataset}_{number}.png" for dataset in datasets for number in range(2)]
@@ -145,7 +144,6 @@ def example_arrays(datasets: Sequence[str]) -> dict[str, Any]:
         "dataset": np.array([name.rpartition("_")[0] for name in names]),
         "image": np.stack([truth * 60] * len(names)).astype(np.uint8),
         "truth": np.stack([truth] * len(names)),
-        "annotated": np.ones((len(names), 4), np.bool_),
         "prediction": np.stack([np.roll(truth, 2, axis=0)] * len(names)),
         "classes": np.array(["background", *CLASSES]),
     }

@@ -1,1 +1,1 @@
-"""The forms of a bundle, and the command line of a bundle run."""
+"""Complete and published forms of a bundle, and the settings of a bundle run."""

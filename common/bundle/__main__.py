@@ -1,8 +1,8 @@
-"""The forms of a bundle: complete where it is read, self-contained when published.
+"""Publish a bundle, or write its complete configurations.
 
-With --complete BUNDLE ..., write configs/<workflow>.yaml from configs/bundle.yaml and workflows/<workflow>.yaml,
-including comments; a top-level block that the bundle defines replaces the workflow's.
-With BUNDLE OUT, write the published form.
+With BUNDLE OUT, write the published form of a bundle.
+With --complete BUNDLE ..., join configs/bundle.yaml with the shared workflows into configs/<workflow>.yaml. A
+top-level block of the bundle replaces the block of the workflow; comments are kept.
 """
 
 from __future__ import annotations
@@ -19,28 +19,30 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Publish a bundle, or write or check complete configurations."""
-    parser = argparse.ArgumentParser(prog=command("bundle"), description=__doc__)
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="BUNDLE OUT, or bundles with an option")
+    """Run the command."""
+    parser = argparse.ArgumentParser(
+        prog=command("bundle"), description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="BUNDLE OUT, or bundles after an option")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--complete", action="store_true", help="write the complete configurations of the bundles")
-    mode.add_argument("--check", action="store_true", help="change nothing; fail if a complete configuration is stale")
+    mode.add_argument("--check", action="store_true", help="write nothing; fail if a complete configuration is stale")
     arguments = parser.parse_args()
     if not arguments.complete and not arguments.check:
         if len(arguments.paths) != 2:
-            parser.error(f"publishing takes a bundle and the folder to create: {command('bundle BUNDLE OUT')}")
+            parser.error(f"publishing needs a bundle and a folder to create: {command('bundle BUNDLE OUT')}")
         bundle, out = arguments.paths
         try:
-            files = publish(bundle, out)
+            publish(bundle, out)
         except OSError as error:
             sys.exit(str(error))
         weights = out / "models" / "model.pt"
-        print(f"{out}: {len(files)} files of code in scripts" + ("" if weights.is_file() else f"; add {weights}"))
+        print(f"wrote {out}" + ("" if weights.is_file() else f"; add {weights}"))
         return
-    stale = [path for bundle in arguments.paths for path in write_complete(bundle, arguments.check)]
-    for path in stale:
+    changed = [path for bundle in arguments.paths for path in write_complete(bundle, arguments.check)]
+    for path in changed:
         print(f"{'stale' if arguments.check else 'wrote'} {path}")
-    if arguments.check and stale:
+    if arguments.check and changed:
         sys.exit("run 'make bundles'")
 
 

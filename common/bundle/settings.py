@@ -1,4 +1,4 @@
-"""The command line of a bundle run: misspelt settings stop it, and the settings of the run are saved."""
+"""The command line of a bundle run: stop at misspelt settings, and save the settings of the run."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 from monai.bundle import run as monai_run
 
+from ..atomic import write_text
 from ..configuration import check_overrides
 
 __all__ = ["check_settings", "command_line", "save_settings"]
@@ -23,13 +24,13 @@ RUNNER_ARGUMENTS = [name for name in inspect.signature(monai_run).parameters if 
 
 
 def command_line(argv: Sequence[str] | None = None) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Split the command line of `python -m monai.bundle run` into the runner's arguments and the overrides.
+    """Split the command line of `python -m monai.bundle run` into arguments of the runner and overrides.
 
     Args:
-        argv: the words after the program's name; None takes this process's, if it is such a run.
+        argv: the words after the name of the program; None takes those of this process, if it is such a run.
 
     Returns:
-        The runner's arguments (config_file, ...) and the overrides, or None if this process is something else.
+        The arguments of the runner (config_file, ...) and the overrides, or None if this process is something else.
 
     Example:
         >>> command_line(["run", "--config_file", "train.yaml", "--epochs=3", "--resume"])
@@ -51,23 +52,24 @@ def command_line(argv: Sequence[str] | None = None) -> tuple[dict[str, Any], dic
         given[name.replace("-", "_")] = DefaultParseValue(value)
     if path := given.get("args_file"):
         given = {**ConfigParser.load_config_file(path), **given}
-    runner = {name: given.pop(name) for name in RUNNER_ARGUMENTS if name in given}
-    return runner, given
+    return {name: given.pop(name) for name in RUNNER_ARGUMENTS if name in given}, given
 
 
-def _config_files(runner: Mapping[str, Any]) -> list[str]:
+def _configuration(runner: Mapping[str, Any]) -> dict[str, Any]:
+    """Load the configuration files of a run, joined as the runner joins them."""
     files = runner.get("config_file", [])
-    return [part.strip() for part in files.split(",")] if isinstance(files, str) else list(files)
+    names = [part.strip() for part in files.split(",")] if isinstance(files, str) else list(files)
+    return dict(ConfigParser.load_config_files(names))
 
 
 def check_settings(choices: Mapping[str, str] | None = None, argv: Sequence[str] | None = None) -> None:
-    """Stop a run whose overrides the configuration does not know, naming the nearest setting.
+    """Stop a run whose overrides the configuration does not know, and suggest the nearest setting.
 
-    From then on an error that this project raises on purpose ends the run with its message instead of the
-    runner's traceback.
+    From then on an error that this project raises on purpose ends the run with its message, without the traceback
+    of the runner.
 
     Args:
-        choices: setting that names one of several things -> block of the configuration that lists them.
+        choices: setting that names an entry of a block -> that block.
         argv: as for `command_line`.
 
     Raises:
@@ -78,15 +80,14 @@ def check_settings(choices: Mapping[str, str] | None = None, argv: Sequence[str]
         return
     sys.excepthook = _report
     runner, overrides = parsed
-    config = ConfigParser.load_config_files(_config_files(runner))
     try:
-        check_overrides(config, overrides, choices or {})
+        check_overrides(_configuration(runner), overrides, choices or {})
     except ValueError as error:
         sys.exit(str(error))
 
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print the root of a chain of errors: MONAI wraps it in the names of components."""
+    """Print the cause of an error without its wrappers: MONAI wraps it in the names of components."""
     root = error
     while root.__cause__ is not None and not _raised_here(root):
         root = root.__cause__
@@ -102,7 +103,7 @@ def _raised_here(error: BaseException) -> bool:
 
 
 def save_settings(folder: str | Path, argv: Sequence[str] | None = None) -> None:
-    """Write `config.yaml`: the configuration as run, overrides applied, ready to be run again.
+    """Write `config.yaml`: the configuration of the run with its overrides, ready to be run again.
 
     Args:
         folder: of the run; must exist.
@@ -112,6 +113,6 @@ def save_settings(folder: str | Path, argv: Sequence[str] | None = None) -> None
     if parsed is None:
         return
     runner, overrides = parsed
-    parser = ConfigParser(ConfigParser.load_config_files(_config_files(runner)))
+    parser = ConfigParser(_configuration(runner))
     parser.update(pairs=overrides)
-    (Path(folder) / "config.yaml").write_text(yaml.safe_dump(parser.get(), sort_keys=False, width=120))
+    write_text(Path(folder) / "config.yaml", yaml.safe_dump(parser.get(), sort_keys=False, width=120))

@@ -1,4 +1,4 @@
-"""Run the papers' experiments, report them, and check the papers' claims."""
+"""Run the experiments of the papers, report the results, and check the claims of the papers."""
 
 from __future__ import annotations
 
@@ -27,18 +27,19 @@ def _arguments() -> argparse.Namespace:
     )
     names = parser.add_subparsers(dest="name", required=True)
     scale = argparse.ArgumentParser(add_help=False)
-    scale.add_argument("--scale", default="demo", help="smoke (a minute), demo (small, 3 seeds), paper (GPUs) (demo)")
-    run = names.add_parser("run", parents=[scale], help="run a bundle's grid; the same command again goes on with it")
+    scales = "smoke (a minute), demo (small, 3 seeds) or paper (GPUs); default: demo"
+    scale.add_argument("--scale", default="demo", help=scales)
+    run = names.add_parser("run", parents=[scale], help="run the grid of a bundle, or continue it")
     run.add_argument("bundle", type=Path, metavar="BUNDLE")
-    run.add_argument("--data", type=Path, nargs="+", default=[], help="prepared folders (the scale's phantom)")
+    run.add_argument("--data", type=Path, nargs="+", default=[], help="prepared folders (default: a phantom)")
     place = run.add_mutually_exclusive_group()
-    place.add_argument("--workers", type=int, default=0, help="trainings at a time; 0 takes one a core")
-    place.add_argument("--address", help="of a Ray cluster, for example ray://host:10001")
-    report = names.add_parser("report", parents=[scale], help="figures and tables of a bundle's results")
+    place.add_argument("--workers", type=int, default=0, help="trainings in parallel (default: one per core)")
+    place.add_argument("--address", help="address of a Ray cluster, such as ray://host:10001")
+    report = names.add_parser("report", parents=[scale], help="write figures and tables of a bundle's results")
     report.add_argument("bundle", type=Path, metavar="BUNDLE")
-    report.add_argument("--out", type=Path, help="folder to write (beside the runs)")
-    claims = names.add_parser("claims", parents=[scale], help="the papers' claims against the results of all bundles")
-    claims.add_argument("bundles", type=Path, nargs="*", metavar="BUNDLE", help="(all)")
+    report.add_argument("--out", type=Path, help="folder to write (default: beside the runs)")
+    claims = names.add_parser("claims", parents=[scale], help="compare the claims of the papers with the results")
+    claims.add_argument("bundles", type=Path, nargs="*", metavar="BUNDLE", help="(default: all bundles)")
     return parser.parse_args()
 
 
@@ -46,12 +47,12 @@ def _run(arguments: argparse.Namespace) -> None:
     from .run import run_grid
 
     outcome = run_grid(arguments.bundle, arguments.scale, arguments.data, arguments.workers, arguments.address)
-    print(f"{outcome.finished} results, {outcome.skipped} of them were there before")
+    print(f"{outcome.finished} results, {outcome.skipped} of them from earlier runs")
     for name, reason in outcome.failed.items():
         print(f"  failed: {name}: {reason}")
     if outcome.failed:
-        sys.exit(f"{len(outcome.failed)} trainings failed; the same command tries them again.")
-    print(f"Look at them: {command(f'experiments report {arguments.bundle} --scale {arguments.scale}')}")
+        sys.exit(f"{len(outcome.failed)} trainings failed; run the same command to repeat them.")
+    print(f"Report: {command(f'experiments report {arguments.bundle} --scale {arguments.scale}')}")
 
 
 def _report(arguments: argparse.Namespace) -> None:
@@ -70,15 +71,15 @@ def _claims(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Do what the command line asks for."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when it is imported
+    """Run the command."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
     arguments = _arguments()
     try:
         {"run": _run, "report": _report, "claims": _claims}[arguments.name](arguments)
     except (OSError, ValueError, RuntimeError) as error:
         sys.exit(f"{arguments.name}: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"\n{arguments.name}: interrupted; what is finished is kept, the same command goes on.")
+        sys.exit(f"\n{arguments.name}: interrupted; finished trainings are kept, and the same command continues.")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""The grid of a bundle: `configs/experiments.yaml` unfolded into runs, each with the settings of one training.
+"""The grid of a bundle: runs with the settings of one training each, from `configs/experiments.yaml`.
 
-axes:                       # an axis of named values; any other axis is a setting of the bundle
+axes:                       # axes with named values; every other axis is a setting of the bundle
   method:
     marginal: {loss: marginal}
     pseudo-labels: {loss: categorical_ce, teacher: {train_on: [camus]}}
 scales:
   demo:
-    phantom: {patients: 40, size: 64}     # drawn where no --data is given
+    phantom: {patients: 40, size: 64}     # drawn if --data is not given
     settings: {epochs: 30, image_size: 64}
-    search: {learning_rate: [0.1, 0.01]}  # optional: chosen for each cell by the validation fold, first seed
-    grid:                                 # blocks; each is the product of its axes
+    search: {learning_rate: [0.1, 0.01]}  # optional: chosen per cell on the validation fold with the first seed
+    grid:                                 # blocks, each the product of its axes
       - {method: [marginal, pseudo-labels], network: [unet], seed: [0, 1, 2]}
 """
 
@@ -25,7 +25,7 @@ import yaml
 
 from ..spelling import did_you_mean
 
-__all__ = ["Grid", "Run", "merged", "read_grid"]
+__all__ = ["Grid", "Run", "read_grid"]
 
 SCALE_KEYS = ("phantom", "settings", "search", "grid")
 
@@ -35,11 +35,11 @@ class Run:
     """One training with its evaluation.
 
     Args:
-        cell: what tells it from the others of the grid, axis -> value.
+        cell: its place in the grid, axis -> value.
         settings: of the bundle, that differ from its configuration.
         role: "result", "teacher" or "search".
-        teacher: whose predictions fill in what the annotation of this training lacks.
-        candidates: trainings among which the best on the validation fold decides the settings named in `search`.
+        teacher: whose predictions complete the annotation of this training.
+        candidates: trainings of which the best on the validation fold decides the settings named in `search`.
         search: names of those settings.
     """
 
@@ -52,7 +52,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """A name for folders and people, not unique.
+        """A readable name for folders, not unique.
 
         Example:
             >>> Run({"method": "aCCE", "network": "unet", "label_dropout": 0.4, "seed": 1}, {}).name
@@ -68,35 +68,16 @@ class Grid:
     """The runs of a bundle at one scale.
 
     Args:
-        bundle: its folder.
-        scale: name of the scale.
-        phantom: patients in each domain and pixels a side of the phantom that is drawn where no data are given.
-        runs: with role "result"; teachers and searches hang on them.
+        phantom: patients per domain and image side in pixels of the phantom that is drawn without data.
+        runs: with role "result", and their teachers and candidates.
     """
 
-    bundle: Path
-    scale: str
     phantom: Mapping[str, int]
     runs: tuple[Run, ...]
 
 
-def merged(*parts: Mapping[str, Any]) -> dict[str, Any]:
-    """Join settings; where two parts hold a mapping under one name, the mappings are joined.
-
-    Example:
-        >>> merged({"images": {"a": 1}, "epochs": 3}, {"images": {"b": 2}, "epochs": 5})
-        {'images': {'a': 1, 'b': 2}, 'epochs': 5}
-    """
-    joined: dict[str, Any] = {}
-    for part in parts:
-        for name, value in part.items():
-            both = isinstance(value, Mapping) and isinstance(joined.get(name), Mapping) and value
-            joined[name] = {**joined[name], **value} if both else value
-    return joined
-
-
 def read_grid(bundle: Path, scale: str) -> Grid:
-    """Read and unfold the grid of a bundle.
+    """Read the grid of a bundle.
 
     Args:
         bundle: folder with configs/experiments.yaml.
@@ -108,20 +89,34 @@ def read_grid(bundle: Path, scale: str) -> Grid:
     """
     path = bundle / "configs" / "experiments.yaml"
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; a bundle with experiments states its grid there.")
+        raise FileNotFoundError(f"{path} is missing; it states the grid of the bundle.")
     content = yaml.safe_load(path.read_text())
     scales, axes = content["scales"], content.get("axes", {})
     if scale not in scales:
-        raise ValueError(f"{path}: there is no scale {scale!r}; there are {list(scales)}.")
-    if unknown := set(scales[scale]) - set(SCALE_KEYS):
-        raise ValueError(f"{path}: scale {scale!r} has the unknown keys {sorted(unknown)}; known are {SCALE_KEYS}.")
-    own, search = scales[scale].get("settings", {}), scales[scale].get("search", {})
+        raise ValueError(f"{path}: expected a scale of {list(scales)}, got {scale!r}.")
+    own = scales[scale]
+    if unknown := sorted(set(own) - set(SCALE_KEYS)):
+        raise ValueError(f"{path}: scale {scale!r} has the unknown keys {unknown}; allowed: {', '.join(SCALE_KEYS)}.")
     runs = [
-        _searched(run, search, block.get("seed", [0])[0])
-        for block in scales[scale]["grid"]
-        for run in _unfold(block, axes, own, path)
+        _with_candidates(run, own.get("search", {}), block.get("seed", [0])[0])
+        for block in own["grid"]
+        for run in _unfold(block, axes, own.get("settings", {}), path)
     ]
-    return Grid(bundle, scale, scales[scale].get("phantom", {}), tuple(runs))
+    return Grid(own.get("phantom", {}), tuple(runs))
+
+
+def _merge(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Join settings, and mappings of the same name in them; an empty mapping replaces the earlier one.
+
+    Example:
+        >>> _merge({"images": {"a": 1}, "epochs": 3}, {"images": {"b": 2}, "epochs": 5})
+        {'images': {'a': 1, 'b': 2}, 'epochs': 5}
+    """
+    joined = dict(first)
+    for name, value in second.items():
+        both = isinstance(value, Mapping) and isinstance(joined.get(name), Mapping) and value
+        joined[name] = {**joined[name], **value} if both else value
+    return joined
 
 
 def _unfold(
@@ -129,30 +124,28 @@ def _unfold(
 ) -> Iterator[Run]:
     for values in product(*block.values()):
         cell = dict(zip(block, values, strict=True))
-        parts, teacher = [own], None
+        settings, teacher = dict(own), None
         for axis, value in cell.items():
-            part = _named(axes[axis], value, axis, path) if axis in axes else {axis: value}
-            teacher = part.get("teacher", teacher)
-            parts.append({name: setting for name, setting in part.items() if name != "teacher"})
-        settings = merged(*parts)
+            part = dict(_named(axes[axis], value, axis, path)) if axis in axes else {axis: value}
+            teacher = part.pop("teacher", teacher)
+            settings = _merge(settings, part)
         if teacher is None:
             yield Run(cell, settings)
         else:
-            taught = Run({**cell, "method": "teacher"}, merged(settings, teacher), role="teacher")
-            yield Run(cell, settings, teacher=taught)
+            first = Run({**cell, "method": "teacher"}, _merge(settings, teacher), role="teacher")
+            yield Run(cell, settings, teacher=first)
 
 
 def _named(values: Mapping[Any, Any], value: Any, axis: str, path: Path) -> Mapping[str, Any]:
     if value not in values:
-        raise ValueError(f"{path}: axis {axis!r} has no {value!r}.{did_you_mean(value, values)} It has {list(values)}.")
+        suggestion = did_you_mean(value, values)
+        raise ValueError(f"{path}: axis {axis!r} has no {value!r}.{suggestion} Known: {', '.join(map(str, values))}.")
     named: Mapping[str, Any] = values[value]
     return named
 
 
-def _searched(run: Run, search: Mapping[str, Sequence[Any]], seed: int) -> Run:
-    if not search:
-        return run
-    choices = [dict(zip(search, values, strict=True)) for values in product(*search.values())]
+def _with_candidates(run: Run, search: Mapping[str, Sequence[Any]], seed: int) -> Run:
+    choices = [dict(zip(search, values, strict=True)) for values in product(*search.values())] if search else []
     cell = {**run.cell, "seed": seed}
     candidates = tuple(
         replace(run, cell={**cell, **choice}, settings={**run.settings, "seed": seed, **choice}, role="search")

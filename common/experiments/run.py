@@ -1,7 +1,7 @@
-"""Run a bundle's grid on Ray, here or on a cluster: what is finished is skipped, what failed is tried again.
+"""Run the grid of a bundle on Ray, on this machine or on a cluster: skip finished trainings, repeat failed ones.
 
-Every training takes one core, or one GPU where there are some. On a cluster the project, its environment, the data and
-the tracking server must be reachable under the same names from every node (a shared file system).
+Each training takes one core, or one GPU if there are any. On a cluster the project, its environment, the data and the
+tracking server must have the same paths on every node (a shared file system).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..datasets import checksum
 from ..datasets.phantom.dataset import phantom
 from ..datasets.prepared.preparation import prepare
 from ..tracking import tracking_uri
-from .grid import Grid, Run, read_grid
+from .grid import Run, read_grid
 from .store import Store
 from .training import Job, carry_out
 
@@ -31,17 +31,17 @@ import ray
 
 __all__ = ["Outcome", "run_grid"]
 
-ATTEMPTS = 2  # of a training, in one run of the grid
+RETRIES = 1  # of a failed training, in one run of the grid
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a grid.
+    """The outcome of a grid.
 
     Args:
-        finished: trainings whose results are there, the skipped ones included.
-        skipped: of them, those that were there before.
-        failed: name of a training -> what stopped it, and where its log is.
+        finished: number of trainings with results.
+        skipped: number of them that were finished before.
+        failed: name of a training -> the cause of its failure and the path of its log.
     """
 
     finished: int
@@ -49,28 +49,24 @@ class Outcome:
     failed: Mapping[str, str]
 
 
-def run_grid(
-    bundle: Path,
-    scale: str,
-    data: Sequence[Path] = (),
-    workers: int = 0,
-    address: str | None = None,
-) -> Outcome:
-    """Carry out every run of a bundle's grid that is not finished yet.
+def run_grid(bundle: Path, scale: str, data: Sequence[Path], workers: int, address: str | None) -> Outcome:
+    """Carry out all unfinished runs of the grid of a bundle.
 
     Args:
         bundle: folder of the bundle.
         scale: of its experiments.yaml.
         data: prepared folders; none draws the phantom of the scale.
-        workers: trainings at a time; 0 takes one a core. Not for a cluster, which has its own resources.
-        address: of a Ray cluster ("ray://host:10001", "auto"); None starts Ray here.
+        workers: trainings in parallel on this machine; 0 takes one per core.
+        address: of a Ray cluster ("ray://host:10001", "auto"); None starts Ray on this machine.
 
     Raises:
         FileNotFoundError: if the grid or the data are missing.
         ValueError: if the grid names a setting that the bundle does not have.
     """
     grid = read_grid(bundle, scale)
-    folders = [folder.resolve() for folder in data] or [_phantom(grid)]
+    if not data and not grid.phantom:
+        raise FileNotFoundError(f"scale {scale!r} of {bundle.name} draws no phantom; name data with --data.")
+    folders = [folder.resolve() for folder in data] or [_phantom(**grid.phantom)]
     config = resolve(bundle / "configs" / "train.yaml", {})
     uri = _absolute(tracking_uri("sqlite:///runs/mlflow.db"))
     content = checksum(folders)
@@ -101,10 +97,7 @@ def run_grid(
     return Outcome(finished, skipped, work.failed)
 
 
-def _phantom(grid: Grid) -> Path:
-    if not grid.phantom:
-        raise FileNotFoundError(f"scale {grid.scale!r} of {grid.bundle.name} draws no phantom; name data with --data.")
-    size, patients = grid.phantom["size"], grid.phantom["patients"]
+def _phantom(patients: int, size: int) -> Path:
     folder = Path(f"data/phantom_{patients}x{size}").resolve()
     if not folder.exists():
         prepare(phantom(size, patients), folder, size)
@@ -120,25 +113,25 @@ def _start(workers: int, address: str | None) -> None:
     environment = {"env_vars": {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}}
     quiet: dict[str, Any] = {"log_to_driver": False, "runtime_env": environment}
     if address is None:
-        # "local": never the cluster that happens to run here
+        # "local" never joins a cluster that happens to run on this machine
         cores = workers or os.cpu_count()
         ray.init("local", num_cpus=cores, include_dashboard=False, logging_level=logging.ERROR, **quiet)
-    else:
-        try:
-            ray.init(address=address, **quiet)
-        except ConnectionError as error:
-            raise ConnectionError(
-                f"no Ray cluster answers at {address} ({error}); is it running, and with Ray {ray.__version__}? "
-                "If it asks for a token, set RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN)."
-            ) from error
+        return
+    try:
+        ray.init(address=address, **quiet)
+    except ConnectionError as error:
+        raise ConnectionError(
+            f"no Ray cluster answers at {address} ({error}); is it running, and with Ray {ray.__version__}? "
+            "If it asks for a token, set RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN)."
+        ) from error
 
 
 class _Work:
-    """Jobs for Ray, and what became of them.
+    """Jobs for Ray and their results.
 
     Args:
         store: the grid in MLflow.
-        base: what all jobs have in common.
+        base: the common part of all jobs.
         root: folder of the trainings.
         uri: tracking URI.
         start: starts Ray.
@@ -153,7 +146,7 @@ class _Work:
         """Return the job of a run with the settings that a search has chosen."""
         teacher = self.job(run.teacher, chosen) if run.teacher else None
         job = replace(self.base, settings={**run.settings, **(chosen or {})}, teacher=teacher)
-        return job.placed(self.root, run.name, self.store.tags(run.cell, run.role, job.hash), self.uri)
+        return job.place(self.root, run.name, self.store.tags(run.cell, run.role, job.hash), self.uri)
 
     def best(self, run: Run) -> dict[str, Any]:
         """Return the searched settings of the candidate that was best on the validation fold."""
@@ -166,7 +159,7 @@ class _Work:
         return {name: scores[max(scores)].settings[name] for name in run.search} if scores else {}
 
     def carry_out(self, jobs: Sequence[Job], title: str) -> None:
-        """Train and evaluate what is not finished; teachers first, with those that need none."""
+        """Train and evaluate the unfinished jobs: teachers and jobs without a teacher first, then the others."""
         teachers = [job.teacher for job in jobs if job.teacher is not None]
         wanted = {job.hash for job in [*jobs, *teachers]}
         if not wanted - self.finished.keys():
@@ -178,23 +171,17 @@ class _Work:
             self._wave([job for job in jobs if job.teacher is not None], bar)
 
     def _wave(self, jobs: Sequence[Job], bar: tqdm[Any]) -> None:
-        device = min(1, ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
-        task = ray.remote(num_cpus=1, num_gpus=device, max_retries=0)(carry_out)
+        gpus = min(1, ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
+        task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES, retry_exceptions=True)(carry_out)
         waiting = {job.hash: job for job in jobs if job.hash not in self.finished}
-        attempts = dict.fromkeys(waiting, 1)
-        running = {task.remote(job): one for one, job in waiting.items()}
+        running = {task.remote(job): job for job in waiting.values()}
         while running:
             (done,), _ = ray.wait(list(running), num_returns=1)
-            one = running.pop(done)
-            job = waiting[one]
+            job = running.pop(done)
             try:
-                self.finished[one] = ray.get(done)
+                self.finished[job.hash] = ray.get(done)
                 bar.update()
             except ray.exceptions.RayError as error:
-                if attempts[one] < ATTEMPTS:
-                    attempts[one] += 1
-                    running[task.remote(job)] = one
-                else:
-                    reason = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
-                    self.failed[job.folder.name] = f"{reason} ({job.folder / 'log.txt'})"
-                    bar.set_postfix(failed=len(self.failed))
+                reason = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
+                self.failed[job.folder.name] = f"{reason} ({job.folder / 'log.txt'})"
+                bar.set_postfix(failed=len(self.failed))

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Run as TrackedRun
-from mlflow.entities import ViewType
+from mlflow.entities import Run
 
 from ..tracking import connect, experiment_id
 
-__all__ = ["Store", "mark_evaluated"]
+__all__ = ["Store", "mark_evaluated", "search_runs"]
+
+MOST = 50_000  # runs of one answer, the limit of MLflow
+
+
+def search_runs(client: MlflowClient, experiment: str, condition: str) -> list[Run]:
+    """Return the runs of an experiment that fulfil a condition, the newest first.
+
+    Args:
+        client: of MLflow.
+        experiment: its id.
+        condition: filter in MLflow's syntax.
+    """
+    return list(client.search_runs([experiment], condition, max_results=MOST, order_by=["attributes.start_time DESC"]))
 
 
 class Store:
@@ -22,7 +34,7 @@ class Store:
     Args:
         uri: tracking URI.
         experiment: MLflow's name for the trainings of the bundle.
-        tags: what identifies the parent: `grid` (the scale), `bundle` and `data_checksum`.
+        tags: identify the parent: `grid` (the scale), `bundle` and `data_checksum`.
         facts: further tags of a new parent.
     """
 
@@ -30,31 +42,24 @@ class Store:
         self.client: MlflowClient = connect(uri)
         self.experiment_id = experiment_id(self.client, uri, experiment)
         found = self._search(" and ".join(f"tags.{name} = '{value}'" for name, value in tags.items()))
-        self.parent = next((run.info.run_id for run in found), "")
-        if not self.parent:
+        if not found:
             name = f"grid {tags['grid']}"
-            created = self.client.create_run(self.experiment_id, run_name=name, tags={**tags, **facts})
-            self.parent = created.info.run_id
+            found = [self.client.create_run(self.experiment_id, run_name=name, tags={**tags, **facts})]
+        self.parent: str = found[0].info.run_id
         self.client.update_run(self.parent, status="RUNNING")
 
-    def _search(self, condition: str) -> Iterator[TrackedRun]:
-        token = None
-        while token != "":
-            page = self.client.search_runs(
-                [self.experiment_id], condition, ViewType.ACTIVE_ONLY, 1000, page_token=token
-            )
-            yield from page
-            token = page.token or ""
+    def _search(self, condition: str) -> list[Run]:
+        return search_runs(self.client, self.experiment_id, condition)
 
     def finished(self) -> dict[str, str]:
-        """Return the children that need no more work, hash -> id of the run."""
+        """Return the children that are finished and evaluated, hash -> id of the run."""
         children = self._search(f"tags.`mlflow.parentRunId` = '{self.parent}' and tags.evaluated = 'true'")
         return {run.data.tags["run_hash"]: run.info.run_id for run in children if run.info.status == "FINISHED"}
 
     def plan(self, cells: Mapping[str, Mapping[str, Any]]) -> None:
-        """Say of which runs (hash -> cell) the grid consists now; results of an earlier form of it no longer count.
+        """Record the runs (hash -> cell) of the grid; results of an earlier form of the grid no longer count.
 
-        What a search has trained may be a result as well.
+        A training of a search may become a result.
         """
         for run in self._search(f"tags.`mlflow.parentRunId` = '{self.parent}'"):
             tags = run.data.tags
@@ -77,7 +82,7 @@ class Store:
 
 
 def mark_evaluated(folder: Path) -> str:
-    """Say that the training in `folder` was evaluated; return the id of its run."""
+    """Mark the training in `folder` as evaluated; return the id of its run."""
     run = json.loads((folder / "mlflow_run.json").read_text())
     connect(run["tracking_uri"]).set_tag(run["run_id"], "evaluated", "true")
     return str(run["run_id"])

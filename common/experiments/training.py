@@ -1,4 +1,4 @@
-"""One run of a grid, carried out: pseudo-labels if it has a teacher, the training, its evaluation."""
+"""One run of a grid: pseudo-labels if it has a teacher, the training, and its evaluation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOT_CONTENT = ("bundle_root", "runs_dir", "data", "resume", "run_name", "output_
 
 @dataclass(frozen=True)
 class Job:
-    """A training that is ready to be carried out anywhere.
+    """A training with everything that is needed to run it on any machine.
 
     Args:
         bundle: its folder, absolute.
@@ -38,7 +38,7 @@ class Job:
         folder: of the training, absolute.
         tags: of its MLflow run.
         uri: tracking URI, absolute.
-        teacher: settings and folder of the teacher, or None.
+        teacher: job of the teacher, or None.
     """
 
     bundle: Path
@@ -52,74 +52,69 @@ class Job:
 
     @cached_property
     def hash(self) -> str:
-        """What identifies the training: its whole configuration, the content of its data, and its teacher."""
+        """Digest of the whole configuration, the content of the data, and the teacher."""
         config = resolve(self._config("train"), self.settings)
         content = {name: value for name, value in config.items() if name not in NOT_CONTENT}
         parts = [content, self.checksum, self.teacher.hash if self.teacher else ""]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
-    def placed(self, root: Path, name: str, tags: Mapping[str, str], uri: str) -> Job:
-        """Return the job with its folder, which its hash makes unique, and its place in MLflow."""
+    def place(self, root: Path, name: str, tags: Mapping[str, str], uri: str) -> Job:
+        """Return the job with its folder, which its hash makes unique, and its tags and URI of MLflow."""
         return replace(self, folder=root / f"{name}-{self.hash[:8]}", tags=tags, uri=uri)
 
     def _config(self, workflow: str) -> Path:
         return self.bundle / "configs" / f"{workflow}.yaml"
 
-    def _known(self, workflow: str) -> dict[str, Any]:
-        """Return those settings that a workflow has."""
-        config = yaml.safe_load(self._config(workflow).read_text())
-        return {name: value for name, value in self.settings.items() if name.split("::")[0] in config}
-
-    def _place(self) -> dict[str, Any]:
-        return {"bundle_root": str(self.bundle), "data": list(self.data), "output_dir": str(self.folder)}
+    def _resolve(self, workflow: str, omit: Sequence[str] = (), **more: Any) -> dict[str, Any]:
+        """Return a workflow with the settings that it knows."""
+        known = yaml.safe_load(self._config(workflow).read_text()).keys() - set(omit)
+        settings = {name: value for name, value in self.settings.items() if name.split("::")[0] in known}
+        place = {"bundle_root": str(self.bundle), "data": list(self.data)}
+        return resolve(self._config(workflow), {**settings, **place, **more})
 
     def train(self) -> dict[str, Any]:
         """Return the configuration of the training."""
-        place = self._place()
-        tracked = {"run_name": self.folder.name, "tracking_uri": self.uri, "tags": dict(self.tags or {})}
-        settings = {**self.settings, **place, **tracked, "resume": True}
-        if self.teacher is not None:  # its data come with every class annotated
-            classes = resolve(self._config("train"), self.settings)
-            complete = {name: [[label] for label in classes["classes"]] for name in classes["label_sets"]}
-            settings |= {"data": str(self._pseudo_labels), "label_sets": complete, "withheld": {}, "images": {}}
+        settings = {**self.settings, "bundle_root": str(self.bundle), "data": list(self.data), "resume": True}
+        settings |= {"output_dir": str(self.folder), "run_name": self.folder.name}
+        settings |= {"tracking_uri": self.uri, "tags": dict(self.tags or {})}
+        if self.teacher is not None:  # pseudo-labels annotate every class
+            plain = resolve(self._config("train"), self.settings)
+            complete = {name: [[label] for label in plain["classes"]] for name in plain["label_sets"]}
+            settings |= {"data": str(self.pseudo_labels), "label_sets": complete, "withheld": {}, "images": {}}
         return resolve(self._config("train"), settings)
 
     def evaluate(self) -> dict[str, Any]:
-        """Return the configuration of the evaluation: the test fold with all its annotation."""
-        known = {
-            name: value for name, value in self._known("evaluate").items() if name not in ("withheld", "label_sets")
-        }
-        place = self._place()
-        return resolve(self._config("evaluate"), {**known, **place})
+        """Return the configuration of the evaluation: the test fold with its whole annotation."""
+        return self._resolve("evaluate", omit=("withheld", "label_sets"), output_dir=str(self.folder))
 
     def pseudo_label(self) -> dict[str, Any]:
-        """Return the configuration of the teacher's work."""
+        """Return the configuration that makes the pseudo-labels."""
         if self.teacher is None:
             raise ValueError(f"{self.folder.name} has no teacher.")
-        place = {"bundle_root": str(self.bundle), "data": list(self.data), "out": str(self._pseudo_labels)}
         teacher = {"checkpoint": str(self.teacher.folder / "model.pt"), "loss": self.teacher.settings["loss"]}
-        return resolve(self._config("pseudo_label"), {**self._known("pseudo_label"), **place, **teacher})
+        return self._resolve("pseudo_label", out=str(self.pseudo_labels), **teacher)
 
     @property
-    def _pseudo_labels(self) -> Path:
+    def pseudo_labels(self) -> Path:
+        """Folder of the pseudo-labels while the training needs them."""
         return self.folder.with_name(f"{self.folder.name}.pseudo_labels")
 
 
 def carry_out(job: Job) -> str:
-    """Train and evaluate; an interrupted training goes on where it was.
+    """Train and evaluate; continue an interrupted training.
 
     Returns:
         The id of the MLflow run.
 
     Raises:
-        RuntimeError: says what stopped it; `log.txt` in the folder has everything.
+        RuntimeError: with the cause of a failure; `log.txt` in the folder has the whole output.
     """
     job.folder.mkdir(parents=True, exist_ok=True)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     with (job.folder / "log.txt").open("a") as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
         try:
-            if job.teacher is not None and not job._pseudo_labels.exists():
+            if job.teacher is not None and not job.pseudo_labels.exists():
                 _run(job, "pseudo_label", job.pseudo_label())
             _run(job, "train", job.train())
             _run(job, "evaluate", job.evaluate())
@@ -129,7 +124,7 @@ def carry_out(job: Job) -> str:
             while root.__cause__ is not None:  # MONAI wraps an error in the names of components
                 root = root.__cause__
             raise RuntimeError(f"{type(root).__name__}: {root}") from None
-        shutil.rmtree(job._pseudo_labels, ignore_errors=True)
+        shutil.rmtree(job.pseudo_labels, ignore_errors=True)
     return mark_evaluated(job.folder)
 
 
@@ -137,13 +132,9 @@ def _run(job: Job, workflow: str, config: Mapping[str, Any]) -> None:
     path = job.folder / ("config.yaml" if workflow == "train" else f"{workflow}.yaml")
     path.write_text(yaml.safe_dump(dict(config), sort_keys=False, width=120))
     before = list(sys.path)
+    configs = job.bundle / "configs"
+    files = {"meta_file": str(configs / "metadata.json"), "logging_file": str(configs / "logging.conf")}
     try:
-        configs = job.bundle / "configs"
-        run_bundle(
-            run_id="run",
-            config_file=str(path),
-            meta_file=str(configs / "metadata.json"),
-            logging_file=str(configs / "logging.conf"),
-        )
+        run_bundle(run_id="run", config_file=str(path), **files)
     finally:
-        sys.path[:] = before  # the runner puts the bundle's folder there
+        sys.path[:] = before  # the runner adds the folder of the bundle

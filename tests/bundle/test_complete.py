@@ -1,4 +1,4 @@
-"""A complete configuration is the workflow with the bundle's blocks in place of its own, comments and all."""
+"""A complete configuration is the workflow in which blocks of the bundle replace those of the workflow."""
 
 import re
 import sys
@@ -92,19 +92,19 @@ def test_a_name_within_a_block_replaces_nothing(bundle: Path):
 
 def test_a_setting_written_twice_is_refused(bundle: Path):
     write(bundle, "epochs: 1\nloss: marginal\nepochs: 2\n")
-    with pytest.raises(ValueError, match=r"bundle\.yaml holds \['epochs'\] more than once"):
+    with pytest.raises(ValueError, match=r"bundle\.yaml repeats \['epochs'\]"):
         complete(bundle, "train.yaml")
 
 
-def test_text_that_is_no_yaml_is_named(bundle: Path):
+def test_text_that_is_not_yaml_is_named(bundle: Path):
     write(bundle, "classes: [background\n")
     with pytest.raises(ValueError, match=r"bundle\.yaml joined with train\.yaml is not YAML"):
         complete(bundle, "train.yaml")
 
 
-def test_a_folder_without_settings_is_no_bundle(bundle: Path):
+def test_a_folder_without_settings_is_not_a_bundle(bundle: Path):
     (bundle / "configs" / "bundle.yaml").unlink()
-    with pytest.raises(FileNotFoundError, match=r"configs/bundle\.yaml is missing; a bundle states its facts there"):
+    with pytest.raises(FileNotFoundError, match=r"configs/bundle\.yaml is missing; it states the facts of the bundle"):
         complete(bundle, "train.yaml")
 
 

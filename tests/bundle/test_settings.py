@@ -1,4 +1,4 @@
-"""The command line: what the configuration does not know stops the run, and what was run can be run again."""
+"""The command line: unknown settings stop the run, and saved settings repeat it."""
 
 import functools
 import inspect
@@ -88,7 +88,7 @@ def test_the_words_are_read_as_monais_runner_reads_them(words: list[str], runner
     assert given == runner | overrides
 
 
-def test_the_words_of_another_program_are_none_of_our_business(monkeypatch: pytest.MonkeyPatch):
+def test_the_command_line_of_another_program_is_ignored(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "argv", ["/usr/bin/pytest", "--epoch", "3"])
     assert command_line() is None
     check_settings()
@@ -126,11 +126,11 @@ def test_a_file_of_arguments_counts_and_the_command_line_wins(tmp_path: Path, co
         ["--losses::marginal::_target_", "torch.nn.HuberLoss"],
     ],
 )
-def test_what_the_configuration_knows_may_be_set(config: Path, words: list[str]):
+def test_known_settings_may_be_set(config: Path, words: list[str]):
     check(config, *words)
     parsed = command_line(["run", *words])
     assert parsed is not None
-    assert parsed[1], "the words were seen, and let pass"
+    assert parsed[1], "the settings were read and accepted"
 
 
 @pytest.mark.parametrize(
@@ -144,23 +144,23 @@ def test_what_the_configuration_knows_may_be_set(config: Path, words: list[str])
         (["--learningrate", "3"], r"--learningrate is not a setting .*Did you mean --learning_rate\?"),
         (["--zzzzzz", "3"], r"--zzzzzz is not a setting of this bundle. Plain settings: epochs, learning_rate, resume"),
         (["--resumed"], r"--resumed is not a setting of this bundle. Did you mean --resume\?"),
-        # MONAI merges "+" in files only: on the command line it would add a setting of that name, and nobody reads it
+        # MONAI merges "+" in files only; on the command line it would add a setting that nothing reads
         (["--+withheld", "{'a': ['lv']}"], r"--\+withheld is not a setting of this bundle. Did you mean --withheld\?"),
         (["--optimiser::lr", "0.5"], r"--optimiser::lr is not a setting of this bundle. Did you mean --optimizer\?"),
         (["--losses::margnal::weight", "0.5"], r"--losses::margnal::weight is not a setting"),
         (["--train::handlers::1::folder", "x"], r"--train::handlers::1::folder is not a setting"),
         (["--epochs::first", "3"], r"--epochs::first is not a setting"),
-        (["--loss", "margnal"], r"--loss is 'margnal'; it is one of marginal, adaptive_bce\."),
-        (["--loss", "3"], r"--loss is 3; it is one of marginal, adaptive_bce\."),
-        (["--epochs", "three"], r"--epochs is 'three'; its default 50 is a number\."),
-        (["--epochs"], r"--epochs is True; its default 50 is a number\."),
-        (["--learning_rate", "1e-3x"], r"--learning_rate is '1e-3x'; its default 0\.1 is a number\."),
-        (["--optimizer::lr", "fast"], r"--optimizer::lr is 'fast'; its default 0\.1 is a number\."),
-        (["--resume", "maybe"], r"--resume: 'maybe' is neither true nor false\."),
-        (["--resume", "1"], r"--resume: 1 is neither true nor false\."),
+        (["--loss", "margnal"], r"--loss: expected one of marginal, adaptive_bce, got 'margnal'\."),
+        (["--loss", "3"], r"--loss: expected one of marginal, adaptive_bce, got 3\."),
+        (["--epochs", "three"], r"--epochs: expected a number, like its default 50, got 'three'\."),
+        (["--epochs"], r"--epochs: expected a number, like its default 50, got True\."),
+        (["--learning_rate", "1e-3x"], r"--learning_rate: expected a number, like its default 0\.1, got '1e-3x'\."),
+        (["--optimizer::lr", "fast"], r"--optimizer::lr: expected a number, like its default 0\.1, got 'fast'\."),
+        (["--resume", "maybe"], r"--resume: expected true or false, got 'maybe'\."),
+        (["--resume", "1"], r"--resume: expected true or false, got 1\."),
     ],
 )
-def test_what_it_does_not_know_stops_the_run(config: Path, words: list[str], message: str):
+def test_unknown_settings_stop_the_run(config: Path, words: list[str], message: str):
     with pytest.raises(SystemExit, match=message):
         check(config, *words)
 
@@ -172,7 +172,7 @@ def test_choices_are_those_of_all_configuration_files_together(config: Path, tmp
         {"loss": "losses"}, ["run", "--config_file", f"{config},{more}", "--loss", "mine", "--new_setting=2"]
     )
     check_settings({"loss": "losses"}, ["run", "--config_file", f"['{config}','{more}']", "--loss", "mine"])
-    with pytest.raises(SystemExit, match=r"--loss is 'mine'; it is one of marginal, adaptive_bce"):
+    with pytest.raises(SystemExit, match=r"--loss: expected one of marginal, adaptive_bce, got 'mine'"):
         check(config, "--loss", "mine")
 
 
@@ -185,7 +185,7 @@ def test_a_switch_is_read_from_text(value: bool | str, expected: bool):
 
 @pytest.mark.parametrize("value", ["yes", "", "0", "None"])
 def test_what_is_neither_true_nor_false_is_refused(value: str):
-    with pytest.raises(ValueError, match=rf"'{value}' is neither true nor false"):
+    with pytest.raises(ValueError, match=rf"expected true or false, got '{value}'"):
         switch(value)
 
 
@@ -209,7 +209,7 @@ def test_the_saved_configuration_runs_as_it_was_run(tmp_path: Path, config: Path
         "a,b",
     ]
     parser = saved(tmp_path, config, words)
-    assert parser.get_parsed_content("doubled") == 6, "an expression stays one"
+    assert parser.get_parsed_content("doubled") == 6, "an expression is saved as an expression"
     assert type(parser.get_parsed_content("losses::adaptive_bce")).__name__ == "MSELoss"
     original = yaml.safe_load(CONFIG)
     expected = original | {
@@ -262,14 +262,14 @@ def test_an_error_raised_on_purpose_is_its_message_alone(tmp_path: Path, capsys:
     assert "nowhere is not a prepared dataset" in lines[0]
 
 
-def test_an_error_of_others_keeps_its_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_an_error_of_a_library_keeps_its_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     output = report(wrapped(tmp_path, ValueError("raised in a library")), capsys)
     assert "Traceback" in output
     assert "Failed to instantiate component" in output
     assert output.strip().endswith("ValueError: raised in a library")
 
 
-def test_a_mistake_of_ours_keeps_its_traceback(capsys: pytest.CaptureFixture[str]):
+def test_a_programming_error_keeps_its_traceback(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(TypeError) as raised:
         read_datalist(3)  # type: ignore[arg-type]
     assert "Traceback" in report(raised.value, capsys)
@@ -283,6 +283,6 @@ def test_a_cause_that_was_never_raised_is_reported(capsys: pytest.CaptureFixture
     assert "never raised" in output
 
 
-def test_from_the_check_on_errors_are_reported_so(config: Path):
+def test_the_check_installs_the_report_of_errors(config: Path):
     check(config)
     assert sys.excepthook is _report

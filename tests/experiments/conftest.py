@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from synthetic_grid import SyntheticGrid, inter_domain_runs, results_of
 
-from common.experiments.reports.grid_results import Results
+from common.experiments.reports.results import Results
 from common.tracking import connect
 
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An empty store; a test that writes takes an experiment of its own."""
+    """An empty store; each test that writes uses its own experiment."""
     uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
     connect(uri).search_experiments()
     return uri
@@ -25,7 +25,7 @@ def inter_domain() -> Results:
 
 @pytest.fixture(scope="session")
 def inter_domain_store(store: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The same in MLflow, one seed, beside a run that failed and one that is missing."""
+    """The same in MLflow with one seed, a failed run and a missing run."""
     folder: Path = tmp_path_factory.mktemp("inter_domain")
     grid = SyntheticGrid(store, "echo_inter_domain")
     runs = list(inter_domain_runs(seeds=1))

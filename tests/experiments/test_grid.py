@@ -1,4 +1,4 @@
-"""What experiments.yaml unfolds into."""
+"""experiments.yaml as runs."""
 
 from pathlib import Path
 from typing import Any
@@ -76,18 +76,18 @@ def test_a_search_tries_every_combination_with_the_first_seed(tmp_path: Path):
 @pytest.mark.parametrize(
     ("scale", "change", "message"),
     [
-        ("huge", {"grid": []}, r"there is no scale 'huge'; there are \['tiny'\]"),
+        ("huge", {"grid": []}, r"expected a scale of \['tiny'\], got 'huge'"),
         ("tiny", {"grid": [{"method": ["margnal"]}]}, r"axis 'method' has no 'margnal'. Did you mean 'marginal'\?"),
-        ("tiny", {"grid": [], "patients": 3}, r"scale 'tiny' has the unknown keys \['patients'\]; known are"),
+        ("tiny", {"grid": [], "patients": 3}, r"scale 'tiny' has the unknown keys \['patients'\]; allowed: phantom, "),
     ],
 )
-def test_what_is_unknown_is_named(tmp_path: Path, scale: str, change: dict[str, Any], message: str):
+def test_unknown_names_are_errors(tmp_path: Path, scale: str, change: dict[str, Any], message: str):
     with pytest.raises(ValueError, match=message):
         read_grid(write(tmp_path / "b", **change), scale)
 
 
-def test_a_bundle_without_grid_is_told(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match=r"experiments\.yaml is missing; a bundle with experiments"):
+def test_a_bundle_without_grid_is_an_error(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"experiments\.yaml is missing; it states the grid"):
         read_grid(tmp_path, "tiny")
 
 

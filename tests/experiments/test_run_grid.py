@@ -1,4 +1,4 @@
-"""Grids on Ray: run, skipped, failed, killed and continued, on one node and on two."""
+"""Grids on Ray that run, skip, fail, are killed and continue, on one node and on two."""
 
 import hashlib
 import json
@@ -62,7 +62,7 @@ def run(project: Path, scale: str, runs: str, *more: str) -> "subprocess.Complet
 
 
 def results(project: Path, runs: str) -> dict[str, str]:
-    """Cell -> digest of the best weights, for the trainings that are finished."""
+    """Return cell -> digest of the best weights of the finished trainings."""
     client = MlflowClient(f"sqlite:///{project / runs}.db")
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     found = {}
@@ -76,21 +76,21 @@ def results(project: Path, runs: str) -> dict[str, str]:
     return found
 
 
-def apart(project: Path, name: str) -> None:
-    """Put the folders of the trainings so far aside, so that the next grid begins anew."""
+def put_aside(project: Path, name: str) -> None:
+    """Move the folders of the trainings away, so that the next grid starts from nothing."""
     (project / "runs").rename(project / f"runs_{name}")
 
 
 @pytest.fixture(scope="module")
 def whole(project: Path) -> dict[str, str]:
-    """The results of the grid in one go."""
+    """The results of the grid without interruption."""
     done = run(project, "tiny", "whole", "--workers", "2")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "3 results, 0 of them were there before" in done.stdout
+    assert "3 results, 0 of them from earlier runs" in done.stdout
     again = run(project, "tiny", "whole", "--workers", "2")
-    assert "3 results, 3 of them were there before" in again.stdout, again.stderr[-3000:]
+    assert "3 results, 3 of them from earlier runs" in again.stdout, again.stderr[-3000:]
     found = results(project, "whole")
-    apart(project, "whole")
+    put_aside(project, "whole")
     return found
 
 
@@ -102,7 +102,7 @@ def test_every_cell_has_its_result(whole: dict[str, str]):
 
 
 @pytest.mark.robust
-def test_a_grid_that_was_killed_goes_on_and_ends_the_same(project: Path, whole: dict[str, str]):
+def test_a_killed_grid_continues_and_ends_the_same(project: Path, whole: dict[str, str]):
     command = [sys.executable, "-m", *words("tiny", "--workers", "1")]
     process = subprocess.Popen(
         command, cwd=project, env=logged_to("killed"), start_new_session=True, stderr=subprocess.DEVNULL
@@ -118,7 +118,7 @@ def test_a_grid_that_was_killed_goes_on_and_ends_the_same(project: Path, whole: 
     done = run(project, "tiny", "killed", "--workers", "2")
     assert done.returncode == 0, done.stderr[-3000:]
     assert results(project, "killed") == whole
-    apart(project, "killed")
+    put_aside(project, "killed")
 
 
 @pytest.mark.robust
@@ -133,7 +133,7 @@ def test_two_nodes_give_the_results_of_one(project: Path, whole: dict[str, str])
     finally:
         cluster.shutdown()
     assert results(project, "nodes") == whole
-    apart(project, "nodes")
+    put_aside(project, "nodes")
 
 
 @pytest.mark.robust
@@ -144,20 +144,20 @@ def test_a_cluster_that_does_not_answer_is_named(project: Path):
     assert "set RAY_AUTH_MODE=token" in done.stderr
 
 
-def test_what_fails_is_reported_and_does_not_stop_the_rest(project: Path):
+def test_a_failure_is_reported_and_does_not_stop_the_rest(project: Path):
     done = run(project, "failing", "failing", "--workers", "1")
     assert done.returncode != 0
-    assert "1 results, 0 of them were there before" in done.stdout
+    assert "1 results, 0 of them from earlier runs" in done.stdout
     assert "CCE_learning_rate1e+30_unet_seed0" in done.stdout
     assert "FloatingPointError: the loss of epoch 1 is nan; try a lower --learning_rate" in done.stdout
-    assert "1 trainings failed; the same command tries them again" in done.stderr
+    assert "1 trainings failed; run the same command to repeat them" in done.stderr
 
 
 def test_a_search_decides_for_every_seed_and_its_best_is_a_result(project: Path):
     for before in ("0", "2"):
         done = run(project, "searching", "searching", "--workers", "1")
         assert done.returncode == 0, done.stderr[-3000:]
-        assert f"2 results, {before} of them were there before" in done.stdout
+        assert f"2 results, {before} of them from earlier runs" in done.stdout
     client = MlflowClient(f"sqlite:///{project}/searching.db")
     (experiment,) = (one for one in client.search_experiments() if one.name == "echo_inter_domain")
     found = client.search_runs([experiment.experiment_id], "tags.evaluated = 'true'")
@@ -189,7 +189,7 @@ def test_a_grid_runs_once_at_a_time(project: Path):
     [
         (
             ["run", "bundles/tiny", "--scale", "demo"],
-            "there is no scale 'demo'; there are ['tiny', 'searching', 'failing']",
+            "expected a scale of ['tiny', 'searching', 'failing'], got 'demo'",
         ),
         (["run", "bundles/nothing"], "experiments.yaml is missing"),
         (["run", "bundles/tiny", "--scale", "tiny"], "draws no phantom; name data with --data"),

@@ -1,4 +1,4 @@
-"""What a job of a grid is, before anything runs."""
+"""Jobs of a grid before they run: their hash and configurations."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ def job(**settings: Any) -> Job:
     return Job(INTER, {"loss": "marginal", "image_size": 32, **settings}, ["/data/a"], "c0ffee")
 
 
-def test_the_hash_is_of_everything_that_decides_the_result():
+def test_the_hash_covers_everything_that_changes_the_result():
     one = job()
     others = [
         job(seed=1),
@@ -30,14 +30,14 @@ def test_the_hash_is_of_everything_that_decides_the_result():
     assert len({one.hash, *(other.hash for other in others)}) == len(others) + 1
 
 
-def test_the_hash_does_not_depend_on_where_things_lie():
-    placed = replace(job(), data=["/elsewhere/a"]).placed(Path("/runs"), "name", {"role": "result"}, "sqlite:///x.db")
+def test_the_hash_does_not_depend_on_paths():
+    placed = replace(job(), data=["/elsewhere/a"]).place(Path("/runs"), "name", {"role": "result"}, "sqlite:///x.db")
     assert placed.hash == job().hash == job(network="unet").hash, "a default that is spelt out changes nothing"
     assert placed.folder == Path(f"/runs/name-{job().hash[:8]}")
 
 
 def test_the_training_gets_its_place_and_its_tags():
-    config = job(seed=3).placed(Path("/runs"), "n", {"role": "result"}, "sqlite:////x.db").train()
+    config = job(seed=3).place(Path("/runs"), "n", {"role": "result"}, "sqlite:////x.db").train()
     assert config["seed"] == 3
     assert config["data"] == ["/data/a"]
     assert config["output_dir"] == f"/runs/{config['run_name']}"
@@ -66,14 +66,14 @@ def test_a_setting_deep_within_the_configuration_reaches_training_and_evaluation
     )
 
 
-def test_a_student_trains_on_what_the_teacher_filled_in():
-    teacher = job(loss="adaptive_bce", complete_only=True).placed(Path("/runs"), "teacher", {}, "")
-    student = replace(job(loss="categorical_ce", images={"unity_like": 8}), teacher=teacher).placed(
+def test_a_student_trains_on_the_pseudo_labels_of_its_teacher():
+    teacher = job(loss="adaptive_bce", complete_only=True).place(Path("/runs"), "teacher", {}, "")
+    student = replace(job(loss="categorical_ce", images={"unity_like": 8}), teacher=teacher).place(
         Path("/runs"), "s", {}, ""
     )
     filling, training = student.pseudo_label(), student.train()
     assert filling["checkpoint"] == f"{teacher.folder}/model.pt"
-    assert filling["loss"] == "adaptive_bce", "how the teacher's logits are read"
+    assert filling["loss"] == "adaptive_bce", "the teacher's loss decides how its logits are read"
     assert filling["images"] == {"unity_like": 8}
     assert filling["withheld"]["unity_like"] == ["left_atrium"]
     assert filling["data"] == ["/data/a"]
@@ -84,7 +84,7 @@ def test_a_student_trains_on_what_the_teacher_filled_in():
     assert student.evaluate()["data"] == ["/data/a"]
 
 
-def test_a_job_without_teacher_fills_nothing_in():
+def test_a_job_without_teacher_makes_no_pseudo_labels():
     with pytest.raises(ValueError, match="has no teacher"):
         job().pseudo_label()
 
@@ -92,5 +92,5 @@ def test_a_job_without_teacher_fills_nothing_in():
 def test_a_setting_that_the_bundle_does_not_have_is_named():
     with pytest.raises(ValueError, match=r"--epoch is not a setting of this bundle. Did you mean --epochs\?"):
         job(epoch=3).train()
-    with pytest.raises(ValueError, match=r"--loss is 'margnal'; it is one of"):
+    with pytest.raises(ValueError, match=r"--loss: expected one of .*, got 'margnal'"):
         job(loss="margnal").train()

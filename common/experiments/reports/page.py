@@ -1,4 +1,4 @@
-"""The page of a report: one HTML file that needs nothing else, without scripts."""
+"""The page of a report: one self-contained HTML file without scripts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from .claims import statistics, verdicts
+from .settings import Claim, FigureSettings
 from .tables import Table
 
 __all__ = ["ClaimShown", "ClaimsShown", "Section", "render"]
@@ -20,20 +21,16 @@ class Section:
     """A figure or tables on the page.
 
     Args:
-        name: anchor, and stem of its files.
-        title: above it.
-        caption: what is shown.
+        figure: its settings.
         counts: patients, seeds, scale and data.
-        alt: what the picture shows, in words.
+        alt: text that stands for the picture.
         image: PNG as base64; empty for tables.
         size: width and height on the page, pixels.
         tables: to print.
-        missing: why there is nothing to see; empty if there is.
+        missing: reason why nothing is shown; empty otherwise.
     """
 
-    name: str
-    title: str
-    caption: str
+    figure: FigureSettings
     counts: str = ""
     alt: str = ""
     image: str = ""
@@ -47,23 +44,17 @@ class ClaimShown:
     """A claim, its verdict and its contrasts.
 
     Args:
-        name: anchor.
-        text: the claim.
-        source: where it is made.
-        margin: that matters, with its unit.
+        claim: as in the settings.
+        margin: smallest difference that matters, with its unit.
         verdict: on the claim.
         caption: of the table of contrasts.
-        header: of its columns; the first is the network, the last the verdict.
-        contrasts: what is compared and claimed, and a row a network.
+        contrasts: the comparison, and a row per network: network, n, seeds, effect, range over seeds, p, verdict.
     """
 
-    name: str
-    text: str
-    source: str
+    claim: Claim
     margin: str
     verdict: str
     caption: str
-    header: Sequence[str]
     contrasts: Sequence[tuple[str, Sequence[Sequence[str]]]]
 
 
@@ -74,7 +65,7 @@ class ClaimsShown:
     Args:
         anchor: on the page.
         title: above them.
-        note: what the numbers are.
+        note: on the numbers.
         claims: of the experiment.
         csv: file with the numbers, beside the page.
         command: that makes the results, if there are none.
@@ -96,12 +87,12 @@ def render(
     sections: Sequence[Section],
     command: str,
 ) -> str:
-    """Return the page; everything in it is escaped.
+    """Return the page, with all texts escaped.
 
     Args:
         title: of the page.
-        facts: name and value, at its head.
-        warnings: sentence and, perhaps, items below it.
+        facts: names and values at its head.
+        warnings: sentences, each with items below it.
         groups: claims.
         sections: figures and tables.
         command: that makes the page.
@@ -111,20 +102,17 @@ def render(
         True
     """
     loader = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    template = Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template("page.html")
     rules = [*_blocks(verdicts), *_blocks(statistics)] if groups else []
-    template = environment.get_template("page.html")
     return template.render(
         title=title, facts=facts, warnings=warnings, groups=groups, sections=sections, command=command, rules=rules
     )
 
 
 def _blocks(module: object) -> list[str | list[str]]:
-    """Split a module's docstring into paragraphs and lists, without its first line."""
+    """Split the docstring of a module into paragraphs and lists, without its first line."""
     blocks: list[str | list[str]] = []
     for block in (module.__doc__ or "").strip().split("\n\n")[1:]:
-        if block.startswith("- "):
-            blocks.append([" ".join(item.split()) for item in re.split(r"^- ", block, flags=re.MULTILINE)[1:]])
-        else:
-            blocks.append(" ".join(block.split()))
+        items = [" ".join(item.split()) for item in re.split(r"^- ", block, flags=re.MULTILINE)]
+        blocks.append(items[1:] if block.startswith("- ") else items[0])
     return blocks

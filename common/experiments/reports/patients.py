@@ -16,7 +16,7 @@ def patient_scores(images: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
     Args:
         images: of `Results`; undefined Dice is left out.
-        by: columns to keep apart.
+        by: columns of groups to average separately.
 
     Returns:
         The columns `by`, dataset, patient and dice.
@@ -32,14 +32,14 @@ def patient_scores(images: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
 
 def paired_differences(of: pd.DataFrame, against: pd.DataFrame) -> pd.Series:
-    """Return one difference of Dice a patient.
+    """Return the difference of Dice of each patient.
 
     Each side is averaged over its runs; images that one side leaves undefined are left out of both; the differences
-    of the remaining images are averaged over the patient.
+    of the remaining images are averaged per patient.
 
     Args:
         of: rows of images.
-        against: rows of images, which are taken off.
+        against: rows of images, whose Dice is subtracted.
 
     Example:
         >>> side = pd.DataFrame({"dataset": "d", "patient": "p", "image": ["ED", "ES"], "dice": [0.9, 0.8]})
@@ -55,11 +55,11 @@ def cell_scores(images: pd.DataFrame, cell: Sequence[str], by: Sequence[str] = (
 
     Args:
         images: of `Results`.
-        cell: columns that tell the runs apart, `seed` among them.
-        by: further columns to keep apart, such as "class".
+        cell: columns that identify a run, `seed` among them.
+        by: further columns of groups to score separately, such as "class".
 
     Returns:
-        A row a cell without its seed: `mean`, `sd`, `median`, `median_sd` (NaN with one seed) and `seeds`.
+        A row per cell without its seed: `mean`, `sd`, `median`, `median_sd` (NaN with one seed) and `seeds`.
 
     Example:
         >>> rows = [("a", 0, "p", 0.8), ("a", 0, "q", 0.6), ("b", 1, "p", 0.9), ("b", 1, "q", 0.7)]

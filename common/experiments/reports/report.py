@@ -1,6 +1,6 @@
-"""A bundle's report, from MLflow alone.
+"""The report of a bundle, from MLflow alone.
 
-The page holds its pictures and needs nothing else; beside it lie each figure as PNG and the numbers in it as CSV.
+The page contains its pictures; beside it are each figure as PNG and its numbers as CSV.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from matplotlib.figure import Figure
 
 from ...atomic import write_text
 from ...command import command
-from .caveats import dataset_words, report_warnings
+from ...datasets.phantom.study import DOMAINS
 from .claims.contrasts import judge_claims
 from .claims.wording import claims_shown
 from .figures.draw import Drawn, draw
 from .figures.style import NothingToDraw, print_style, save_figure, words
-from .grid_results import Results, read_results, run_command
 from .page import Section, render
-from .report_settings import FigureSettings, ReportSettings, read_settings
+from .results import Results, read_results, run_command
+from .settings import FigureSettings, ReportSettings, read_settings
 
 __all__ = ["report"]
 
-SCREEN = 130  # pixels of the page an inch of print
-TOLD = 24  # rows of numbers in the text that stands for a picture
+SCREEN = 130  # pixels of the page per inch of print
+MOST = 24  # numbers in the text that stands for a picture
 
 
-def report(bundle: Path, scale: str | None, uri: str, out: Path | None = None) -> Path:
+def report(bundle: Path, scale: str, uri: str, out: Path | None = None) -> Path:
     """Write the report of a bundle's newest grid.
 
     Args:
         bundle: folder with configs/bundle.yaml and configs/report.yaml.
-        scale: of the grid; None takes the newest of any scale.
+        scale: of the grid.
         uri: of MLflow.
-        out: folder to write; None: `report-<scale>` where the bundle's runs lie. Other files in it stay.
+        out: folder to write; None takes `report-<scale>` beside the runs. Other files in it stay.
 
     Returns:
         The page, `index.html`.
@@ -45,9 +45,9 @@ def report(bundle: Path, scale: str | None, uri: str, out: Path | None = None) -
     """
     settings = read_settings(bundle)
     results = read_results(uri, settings.experiment, scale)
-    folder = out or settings.runs_dir / f"report-{results.scale}"
+    folder = out or settings.runs_dir / f"report-{scale}"
     folder.mkdir(parents=True, exist_ok=True)
-    made_by = command(f"experiments report {bundle} --scale {results.scale}")
+    made_by = command(f"experiments report {bundle} --scale {scale}")
     sections = [_section(wanted, results, settings, folder) for wanted in settings.figures]
     groups = []
     if settings.claims:
@@ -55,24 +55,18 @@ def report(bundle: Path, scale: str | None, uri: str, out: Path | None = None) -
         write_text(folder / "claims.csv", table.to_csv(index=False))
         groups.append(claims_shown(table, settings, results, scale, "claims.csv"))
     write_text(folder / "runs.csv", results.runs.to_csv(index=False))
-    page = folder / "index.html"
-    write_text(
-        page, render(settings.title, _facts(results, made_by), report_warnings(results), groups, sections, made_by)
-    )
-    return page
-
-
-def _facts(results: Results, command: str) -> list[tuple[str, str]]:
-    planned = "an unknown number" if results.planned is None else str(results.planned)
-    return [
+    facts = [
         ("experiment", results.experiment),
-        ("scale", results.scale),
-        ("runs", f"{len(results.runs)} of {planned}, finished and evaluated (runs.csv)"),
+        ("scale", scale),
+        ("runs", f"{len(results.runs)} of {results.planned or 'an unknown number'}, finished and evaluated (runs.csv)"),
         ("data", f"{results.data}, checksum {results.checksum}"),
         ("trained", f"grid started {results.started}"),
-        ("results by", run_command(results.experiment, results.scale)),
-        ("page by", command),
+        ("results by", run_command(results.experiment, scale)),
+        ("page by", made_by),
     ]
+    page = folder / "index.html"
+    write_text(page, render(settings.title, facts, results.warnings, groups, sections, made_by))
+    return page
 
 
 def _section(wanted: FigureSettings, results: Results, settings: ReportSettings, folder: Path) -> Section:
@@ -81,41 +75,32 @@ def _section(wanted: FigureSettings, results: Results, settings: ReportSettings,
             drawn = draw(wanted, results, settings)
             write_text(folder / f"{wanted.name}.csv", drawn.numbers.to_csv(index=False))
             if not isinstance(drawn.shown, Figure):
-                counts = _counts(wanted, drawn, results)
-                return Section(wanted.name, wanted.title, wanted.caption, counts, tables=drawn.shown)
+                return Section(wanted, _counts(wanted, drawn, results), tables=drawn.shown)
             picture = folder / f"{wanted.name}.png"
             save_figure(drawn.shown, picture)
     except NothingToDraw as error:
-        return Section(wanted.name, wanted.title, wanted.caption, missing=str(error))
+        return Section(wanted, missing=str(error))
     width, height = (round(inches * SCREEN) for inches in drawn.shown.get_size_inches())
-    return Section(
-        wanted.name,
-        wanted.title,
-        wanted.caption,
-        _counts(wanted, drawn, results),
-        _alt(wanted, drawn),
-        base64.b64encode(picture.read_bytes()).decode(),
-        (width, height),
-    )
+    image = base64.b64encode(picture.read_bytes()).decode()
+    return Section(wanted, _counts(wanted, drawn, results), _alt(wanted, drawn), image, (width, height))
 
 
 def _counts(wanted: FigureSettings, drawn: Drawn, results: Results) -> str:
-    patients = f"Test fold of {', '.join(map(dataset_words, drawn.datasets))}: {drawn.patients} patients; " * (
-        wanted.kind != "times"
-    )
+    datasets = ", ".join(f"{name} (phantom)" if name in DOMAINS else name for name in drawn.datasets)
+    patients = f"Test fold of {datasets}: {drawn.patients} patients; "
     counts = [f"{count} {word}{'s' * (count != 1)}" for count, word in ((drawn.runs, "run"), (drawn.seeds, "seed"))]
-    return f"{patients}{', '.join(counts)}; {results.origin}."
+    return f"{patients * (wanted.kind != 'times')}{', '.join(counts)}; {results.origin}."
 
 
 def _alt(wanted: FigureSettings, drawn: Drawn) -> str:
-    """Say in words what the picture shows: the middle of each of its groups, as far as they are few."""
+    """Describe a picture by the median of each of its groups, up to `MOST` of them."""
     numbers = drawn.numbers
     value = next((name for name in ("median", "seconds") if name in numbers), None)
     if value is None:
         return f"{wanted.title}: {', '.join(map(words, dict.fromkeys(numbers['method'])))}."
-    heads = {"boxes": [wanted.panel, wanted.x], "curves": ["method", wanted.x]}.get(wanted.kind, ["method"])
-    middles = numbers.groupby(heads, observed=True)[value].median()
-    keys = [key if isinstance(key, tuple) else (key,) for key in middles.index]
-    told = [f"{', '.join(map(words, key))} {middle:.3f}" for key, middle in zip(keys, middles, strict=True)]
-    rest = f"; and {len(told) - TOLD} more in the CSV file" if len(told) > TOLD else ""
-    return f"{wanted.title}. Median {'seconds' if value == 'seconds' else 'Dice'}: {'; '.join(told[:TOLD])}{rest}."
+    heads = {"boxes": ["class", wanted.x], "curves": ["method", wanted.x]}.get(wanted.kind, ["method"])
+    medians = numbers.groupby(heads, observed=True)[value].median()
+    keys = [key if isinstance(key, tuple) else (key,) for key in medians.index]
+    texts = [f"{', '.join(map(words, key))} {median:.3f}" for key, median in zip(keys, medians, strict=True)]
+    rest = f"; and {len(texts) - MOST} more in the CSV file" if len(texts) > MOST else ""
+    return f"{wanted.title}. Median {'seconds' if value == 'seconds' else 'Dice'}: {'; '.join(texts[:MOST])}{rest}."

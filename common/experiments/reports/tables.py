@@ -1,22 +1,20 @@
-"""Tables 2, 3 and 4 of Islam et al., 2026, in their form."""
+"""Tables in the form of tables 2, 3 and 4 of Islam et al., 2026."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from .figures.style import words
-from .run_selection import ordered
+from .selection import Order, list_values
 
 __all__ = ["MISSING", "Table", "amounts_tables", "scores_table"]
 
 MISSING = "-"
 NOT_MEASURED = "- not measured yet"
-NUMBERS = ("class", "mean", "sd", "median", "median_sd", "seeds", "metric")  # columns that head no rows
-Order = Mapping[str, Sequence[Any]]
+NUMBERS = ("class", "mean", "sd", "median", "median_sd", "seeds", "metric")  # columns that are not row headings
 
 
 @dataclass(frozen=True)
@@ -25,9 +23,9 @@ class Table:
 
     Args:
         caption: above it.
-        header: a cell a column.
-        rows: of texts.
-        headings: number of columns at the left that head the rows.
+        header: a text per column.
+        rows: texts.
+        headings: number of columns on the left that are headings of the rows.
     """
 
     caption: str
@@ -37,14 +35,14 @@ class Table:
 
 
 def amounts_tables(cells: pd.DataFrame, order: Order) -> list[Table]:
-    """Set out the median Dice over the numbers of training images, a table a network, as table 2.
+    """Tabulate the median Dice over the numbers of training images, a table per network, as table 2.
 
     Args:
         cells: of `cell_scores`, with the columns network, method, `full` and `partial` (numbers of images).
-        order: column -> its values in the order wanted.
+        order: column -> its values in the wanted order.
 
     Returns:
-        Tables of "mean ± standard deviation over seeds" of the median Dice; no deviation with one seed.
+        Tables of "mean ± standard deviation over seeds" of the median Dice; without deviation for one seed.
 
     Example:
         >>> cell = {"network": "unet", "method": "aCCE", "full": 100, "partial": 0, "median": 0.658, "median_sd": 0.06}
@@ -52,37 +50,32 @@ def amounts_tables(cells: pd.DataFrame, order: Order) -> list[Table]:
         >>> table.header, table.rows
         (['partially labelled', 'method', '100 fully labelled'], [['0', 'aCCE', '0.658 ± 0.06']])
     """
+    cells = cells.assign(text=[_median(*pair) for pair in zip(cells["median"], cells["median_sd"], strict=True)])
     fulls, partials = sorted(cells["full"].unique()), sorted(cells["partial"].unique())
-    methods = ordered(cells["method"], order.get("method", ()))
+    rows = pd.MultiIndex.from_product([partials, list_values(cells, "method", order)])
+    header = ["partially labelled", "method", *(f"{full:g} fully labelled" for full in fulls)]
     tables = []
-    for network in ordered(cells["network"], order.get("network", ())):
-        own = cells[cells["network"] == network].set_index(["partial", "method", "full"])
-        rows = [
-            [f"{partial:g}", words(method), *(_median(own, (partial, method, full)) for full in fulls)]
-            for partial in partials
-            for method in methods
-        ]
-        header = ["partially labelled", "method", *(f"{full:g} fully labelled" for full in fulls)]
-        tables.append(Table(f"Median Dice, {words(network)}", header, rows, headings=2))
+    for network in list_values(cells, "network", order):
+        texts = cells[cells["network"] == network].pivot(index=["partial", "method"], columns="full", values="text")
+        texts = texts.reindex(rows).reindex(columns=fulls).astype(object).fillna(MISSING)
+        body = [[f"{partial:g}", words(method), *own] for (partial, method), *own in texts.itertuples()]
+        tables.append(Table(f"Median Dice, {words(network)}", header, body, headings=2))
     return tables
 
 
-def _median(cells: pd.DataFrame, key: tuple[Any, ...]) -> str:
-    if key not in cells.index:
-        return MISSING
-    cell = cells.loc[key]
-    return f"{cell['median']:.3f}" + ("" if pd.isna(cell["median_sd"]) else f" ± {cell['median_sd']:.2f}")
+def _median(median: float, deviation: float) -> str:
+    return f"{median:.3f}" + ("" if pd.isna(deviation) else f" ± {deviation:.2f}")
 
 
 def scores_table(cells: pd.DataFrame, classes: Sequence[str], order: Order, title: str = "") -> Table:
-    """Set out the mean Dice of each class and their mean, as tables 3 and 4.
+    """Tabulate the mean Dice of each class and their mean, as tables 3 and 4.
 
     Args:
-        cells: of `cell_scores` by class, perhaps with the column `metric`, a further measurement; other columns head
-            the rows if they vary, network and method first.
+        cells: of `cell_scores` by class, perhaps with the column `metric`, a further test metric; other columns that
+            vary are headings of the rows, after network and method.
         classes: columns.
-        order: column -> its values in the order wanted.
-        title: of the metric's column, a dash where it was not measured; empty: no such column.
+        order: column -> its values in the wanted order.
+        title: heading of the further metric; empty for none.
 
     Example:
         >>> cells = pd.DataFrame({"method": "aCCE", "network": "unet", "class": ["lv", "la"], "mean": [0.9, 0.7]})
@@ -94,7 +87,7 @@ def scores_table(cells: pd.DataFrame, classes: Sequence[str], order: Order, titl
     """
     heads = ["network", "method"]
     heads += [one for one in cells if one not in (*heads, *NUMBERS) and cells[one].nunique(dropna=False) > 1]
-    ranks = {one: ordered(cells[one], order.get(one, ())) for one in heads}
+    ranks = {one: list_values(cells, one, order) for one in heads}
     found = []
     for key, own in cells.groupby(heads, dropna=False, observed=True):
         means = own.set_index("class")["mean"].reindex(list(classes))

@@ -1,4 +1,4 @@
-"""Results come from MLflow alone: what counts, what is missing, and what is said when there is nothing."""
+"""Results from MLflow: which runs count, which are missing, and the message without any."""
 
 import json
 from pathlib import Path
@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 from synthetic_grid import CHECKSUM, SyntheticGrid
 
-from common.experiments.reports.grid_results import NoResults, read_predictions, read_results
+from common.experiments.reports.results import NoResults, Results, read_predictions, read_results
 
 CELL = {"method": "aCCE", "network": "unet", "seed": 0}
 DICE = {("unity_like", "lv_cavity"): 0.9, ("unity_like", "left_atrium"): 0.6}
+
+
+def gaps(results: Results) -> list[str]:
+    return [item for _, items in results.warnings for item in items]
 
 
 def test_a_run_is_a_row_with_its_cell_its_median_epoch_and_its_test(store: str, tmp_path: Path):
@@ -25,13 +29,13 @@ def test_a_run_is_a_row_with_its_cell_its_median_epoch_and_its_test(store: str, 
     assert row["ef_mae/unity_like"] == 4.5
     assert (results.scale, results.checksum, results.data) == ("demo", CHECKSUM, "['data/phantom']")
     assert results.cell == ("method", "network", "seed", "label_dropout", "images")
-    assert results.gaps == []
+    assert gaps(results) == []
 
 
 def test_images_are_rows_of_one_class_with_undefined_dice_as_nan(store: str, tmp_path: Path):
     grid = SyntheticGrid(store, "images", patients=3)
     grid.add(CELL, DICE, tmp_path)
-    images = read_results(store, "images", None).images
+    images = read_results(store, "images", "demo").images
     assert len(images) == 3 * 2 * 3  # patients, phases, classes
     atrium = images[images["class"] == "left_atrium"]
     assert atrium["dice"].mean() == pytest.approx(0.6, abs=1e-4)
@@ -41,7 +45,7 @@ def test_images_are_rows_of_one_class_with_undefined_dice_as_nan(store: str, tmp
     assert set(images["method"]) == {"aCCE"}
 
 
-def test_only_finished_and_evaluated_results_count_and_the_others_are_named(store: str, tmp_path: Path):
+def test_only_finished_and_evaluated_results_count_and_the_others_are_listed(store: str, tmp_path: Path):
     grid = SyntheticGrid(store, "states")
     good = grid.add(CELL, DICE, tmp_path)
     grid.add({**CELL, "seed": 1}, DICE, tmp_path, status="FAILED")
@@ -53,14 +57,14 @@ def test_only_finished_and_evaluated_results_count_and_the_others_are_named(stor
     results = read_results(store, "states", "demo")
     assert list(results.runs["run_id"]) == [good]
     assert set(results.images["run_id"]) == {good}
-    assert results.gaps == [
+    assert gaps(results) == [
         "3 of 4 runs are missing.",
         "aCCE, unet, seed 1: FAILED",
         "aCCE, unet, seed 2: not evaluated",
     ]
 
 
-def test_a_cell_that_failed_and_then_succeeded_is_whole_and_the_newer_of_two_counts(store: str, tmp_path: Path):
+def test_a_cell_that_failed_and_then_succeeded_is_complete_and_the_newer_of_two_counts(store: str, tmp_path: Path):
     grid = SyntheticGrid(store, "again")
     grid.add(CELL, DICE, tmp_path)
     newer = grid.add(CELL, DICE, tmp_path)
@@ -68,14 +72,14 @@ def test_a_cell_that_failed_and_then_succeeded_is_whole_and_the_newer_of_two_cou
     grid.close(planned=1)
     results = read_results(store, "again", "demo")
     assert list(results.runs["run_id"]) == [newer]
-    assert results.gaps == []
+    assert gaps(results) == []
 
 
-def test_the_grid_of_the_scale_that_was_worked_on_last_is_read(store: str, tmp_path: Path):
+def test_the_grid_of_the_scale_that_ran_last_is_read(store: str, tmp_path: Path):
     grids = [SyntheticGrid(store, "scales", scale) for scale in ("demo", "demo", "paper")]
     runs = [grid.add({**CELL, "seed": seed}, DICE, tmp_path) for seed, grid in enumerate(grids)]
     assert list(read_results(store, "scales", "demo").runs["run_id"]) == [runs[1]]
-    assert list(read_results(store, "scales", None).runs["run_id"]) == [runs[2]]
+    assert list(read_results(store, "scales", "paper").runs["run_id"]) == [runs[2]]
     end = grids[2].client.get_run(grids[2].parent).info.start_time + 60_000
     grids[0].client.set_terminated(grids[0].parent, end_time=end)
     assert list(read_results(store, "scales", "demo").runs["run_id"]) == [runs[0]]
@@ -98,7 +102,7 @@ def test_nothing_to_read_names_the_command_that_makes_it(store: str, tmp_path: P
         read_results(store, "empty", "paper")
 
 
-def test_a_run_that_does_not_say_its_cell_is_named(store: str, tmp_path: Path):
+def test_a_run_without_its_cell_is_an_error(store: str, tmp_path: Path):
     grid = SyntheticGrid(store, "nameless")
     run_id = grid.add(CELL, DICE, tmp_path)
     grid.client.delete_tag(run_id, "cell")

@@ -1,4 +1,4 @@
-"""Patients are the unit: what is averaged, and what is left out."""
+"""Patients are the unit: averages, and images that are left out."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The page of a report, read as a browser reads it, and the files beside it."""
+"""The page of a report, parsed as HTML, and the files beside it."""
 
 import csv
 import re
@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from common.atomic import write_text
-from common.experiments.reports.grid_results import NoResults
 from common.experiments.reports.page import ClaimShown, ClaimsShown, Section, render
 from common.experiments.reports.report import report
-from common.experiments.reports.report_settings import read_settings
+from common.experiments.reports.results import NoResults
+from common.experiments.reports.settings import Claim, FigureSettings, read_settings
 from common.experiments.reports.tables import Table
 
 BUNDLE = Path(__file__).parents[3] / "bundles" / "echo_inter_domain"
@@ -20,7 +20,7 @@ VOID = {"meta", "img", "link", "br"}
 
 
 class Page(HTMLParser):
-    """Collects tags, checks that they close in order."""
+    """Collects tags and checks that they are closed in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ def test_the_page_needs_nothing_but_itself(page: Page):
 
 
 @pytest.mark.slow
-def test_every_picture_says_in_words_what_it_shows(page: Page):
+def test_every_picture_has_a_text_with_its_numbers(page: Page):
     texts = [picture["alt"] for picture in page.all("img")]
     assert any(re.search(r"Median Dice: .*aCCE, 0\.4 0\.83\d", text) for text in texts)
     assert any(re.search(r"left atrium, CCE 0\.(10|09)\d", text) for text in texts)
@@ -94,7 +94,7 @@ def test_every_link_leads_somewhere(page: Page, folder: Path):
 
 
 @pytest.mark.slow
-def test_every_caption_says_whose_results_these_are_and_how_to_make_them_again(page: Page):
+def test_captions_name_data_and_commands(page: Page):
     for text in (
         "Test fold of unity_like (phantom): 12 patients",
         "1 seed; scale demo, data checksum 0123456789ab",
@@ -109,7 +109,7 @@ def test_every_caption_says_whose_results_these_are_and_how_to_make_them_again(p
 
 
 @pytest.mark.slow
-def test_figures_and_their_numbers_lie_beside_the_page(folder: Path):
+def test_figures_and_their_numbers_are_beside_the_page(folder: Path):
     drawn = {"losses", "label_dropout", "best_methods", "examples", "epoch_times"}
     assert {path.stem for path in folder.glob("*.png")} == drawn
     assert {path.stem for path in folder.glob("*.csv")} == {*drawn, "claims", "runs"}
@@ -128,11 +128,11 @@ def test_figures_and_their_numbers_lie_beside_the_page(folder: Path):
 
 
 @pytest.mark.slow
-def test_the_report_goes_beside_the_runs_if_not_told_otherwise(
+def test_the_report_is_written_beside_the_runs_by_default(
     inter_domain_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    assert report(BUNDLE, None, inter_domain_store) == Path("runs/echo_inter_domain/report-demo/index.html")
+    assert report(BUNDLE, "demo", inter_domain_store) == Path("runs/echo_inter_domain/report-demo/index.html")
     assert (tmp_path / "runs/echo_inter_domain/report-demo/index.html").is_file()
 
 
@@ -145,10 +145,11 @@ def test_nothing_is_written_where_there_are_no_results(tmp_path: Path):
 def test_names_are_text_wherever_they_appear():
     evil = '<script>alert("&")</script>'
     table = Table(evil, [evil, evil], [[evil, evil]], headings=1)
-    claim = ClaimShown("c", evil, evil, evil, "holds", evil, [evil, "verdict"], [(evil, [[evil, "holds"]])])
+    claim = ClaimShown(Claim("c", evil, evil, (), 0, evil), evil, "holds", evil, [(evil, [[evil, evil, "holds"]])])
     group = ClaimsShown("g", evil, evil, [claim], "claims.csv", evil)
-    picture = Section("a", evil, evil, evil, evil, image="AAAA", size=(1, 1), tables=[table])
-    missing = Section("b", evil, evil, missing=evil)
+    figures = [FigureSettings("boxes", name, evil, evil) for name in "ab"]
+    picture = Section(figures[0], evil, evil, image="AAAA", size=(1, 1), tables=[table])
+    missing = Section(figures[1], missing=evil)
     page = Page(render(evil, [(evil, evil)], [(evil, [evil])], [group], [picture, missing], evil))
     assert not page.all("script")
     assert page.all("img")[0]["alt"] == evil

@@ -1,4 +1,4 @@
-"""report.yaml: what it may say, and that what the bundles say fits their grids."""
+"""report.yaml: its settings, and that those of the bundles fit their grids."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from common.experiments.reports.report_settings import read_settings
+from common.experiments.reports.settings import read_settings
 from common.label_sets import LabelSets
 
 ROOT = Path(__file__).parents[3]
@@ -42,15 +42,24 @@ def test_contrasts_inherit_from_their_claim_and_may_differ(tmp_path: Path):
         ({"figure": []}, r"report.yaml has no setting 'figure'. Did you mean 'figures'\?"),
         ({"figures": [{**FIGURE, "hues": "x"}]}, r"a figure of .*no setting 'hues'. Did you mean 'hue'\?"),
         ({"figures": [{"kind": "boxes", "name": "a"}]}, r"a figure of .* missing 1 required .* 'title'"),
-        ({"figures": [{**FIGURE, "kind": "pie"}]}, r"figure 'a' of .* has kind 'pie', must be one of \('boxes'"),
+        (
+            {"figures": [{**FIGURE, "kind": "pie"}]},
+            r"figure 'a' of .*, kind: expected one of boxes, .*, got 'pie'",
+        ),
         ({"figures": [FIGURE, FIGURE]}, r"uses a name twice: \['a', 'a'\]"),
         ({"claims": [CLAIM]}, r"claim 'c' of .* needs contrasts"),
-        ({"claims": [{**CLAIM, "expect": "better", "contrasts": [ARMS]}]}, r"claim 'c' .* expects 'better', must be"),
+        (
+            {"claims": [{**CLAIM, "expect": "better", "contrasts": [ARMS]}]},
+            r"expect: expected one of lower, .*, got 'better'",
+        ),
         ({"claims": [{**CLAIM, "contrasts": [{"of": {}, "to": {}}]}]}, r"claim 'c' of .* no setting 'to'"),
-        ({"claims": [{**CLAIM, "measure": "hours", "contrasts": [ARMS]}]}, r"as its measure dice or seconds"),
+        (
+            {"claims": [{**CLAIM, "measure": "hours", "contrasts": [ARMS]}]},
+            r"measure: expected one of dice, seconds, got 'hours'",
+        ),
     ],
 )
-def test_wrong_settings_are_named(report: dict[str, Any], message: str, tmp_path: Path):
+def test_wrong_settings_are_errors(report: dict[str, Any], message: str, tmp_path: Path):
     with pytest.raises(ValueError, match=message):
         read_settings(written(tmp_path, **report))
 
@@ -88,4 +97,4 @@ def test_reports_name_datasets_classes_and_runs_that_their_bundle_has(path: Path
             assert set(values) <= axes[column] | words, f"{column} {value}"
     for figure in settings.figures:
         assert set(figure.classes) <= set(labels.classes)
-        assert {figure.x, figure.hue, figure.panel} <= {*axes, "class", "dataset"}
+        assert {figure.x, figure.hue} <= {*axes, "class", "dataset"}

@@ -1,4 +1,4 @@
-"""The papers' tables."""
+"""Tables in the form of the papers."""
 
 import pandas as pd
 import pytest
@@ -8,7 +8,7 @@ from common.experiments.reports.tables import amounts_tables, scores_table
 ORDER = {"method": ["aCCE", "marginal"], "network": ["unet", "swin_unet"]}
 
 
-def test_amounts_are_set_out_as_in_table_2():
+def test_amounts_are_tabulated_as_in_table_2():
     rows = [
         ("unet", "aCCE", 100, 0, 0.658, 0.06),
         ("unet", "aCCE", 1000, 0, 0.77, 0.01),
@@ -40,7 +40,7 @@ def cells() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["network", "method", "balanced", "class", "mean"])
 
 
-def test_scores_are_set_out_as_in_table_3(cells: pd.DataFrame):
+def test_scores_are_tabulated_as_in_table_3(cells: pd.DataFrame):
     table = scores_table(cells, ["lv", "la"], ORDER)
     assert table.header == ["network", "method", "balanced", "LV", "la", "mean"]
     assert table.rows == [
@@ -51,7 +51,7 @@ def test_scores_are_set_out_as_in_table_3(cells: pd.DataFrame):
     assert table.headings == 3
 
 
-def test_a_setting_that_does_not_vary_heads_no_row(cells: pd.DataFrame):
+def test_a_setting_that_does_not_vary_is_not_a_heading(cells: pd.DataFrame):
     assert scores_table(cells.assign(balanced=False), ["lv"], ORDER).header == ["network", "method", "LV", "mean"]
 
 
@@ -60,9 +60,9 @@ def test_a_setting_that_some_runs_lack_is_a_dash(cells: pd.DataFrame):
     assert [row[3] for row in rows] == ["-", "0.4", "-"]
 
 
-def test_a_further_measurement_is_a_column_that_says_where_it_is_missing(cells: pd.DataFrame):
-    told = scores_table(cells.assign(metric=[1.02, 1.02, None, 4.0]), ["lv"], ORDER, "EF error (%)")
-    assert told.header[-1] == "EF error (%)"
-    assert [row[-1] for row in told.rows] == ["- not measured yet", "1.02", "4.00"]
+def test_a_further_metric_is_a_column_that_marks_missing_values(cells: pd.DataFrame):
+    partly = scores_table(cells.assign(metric=[1.02, 1.02, None, 4.0]), ["lv"], ORDER, "EF error (%)")
+    assert partly.header[-1] == "EF error (%)"
+    assert [row[-1] for row in partly.rows] == ["- not measured yet", "1.02", "4.00"]
     nowhere = scores_table(cells, ["lv"], ORDER, "EF error (%)")
     assert {row[-1] for row in nowhere.rows} == {"- not measured yet"}

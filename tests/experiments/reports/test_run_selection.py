@@ -1,9 +1,9 @@
-"""A choice of runs: values, words for levels, and the best setting without looking at the patient it is for."""
+"""Choosing runs: by values, by words for levels, and by the setting that is best for the other patients."""
 
 import pandas as pd
 import pytest
 
-from common.experiments.reports.run_selection import chosen
+from common.experiments.reports.selection import choose
 
 RUNS = pd.DataFrame(
     {
@@ -16,7 +16,7 @@ RUNS = pd.DataFrame(
 
 
 def names(where: object) -> str:
-    return "".join(chosen(RUNS, where, RUNS)["run"])  # type: ignore[arg-type]
+    return "".join(choose(RUNS, where, RUNS)["run"])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -38,17 +38,19 @@ def names(where: object) -> str:
         ([{"method": "benchmark"}, {"label_dropout": [0.0, None]}], "abe"),  # each row once
     ],
 )
-def test_runs_are_chosen_by_what_they_are(where: object, expected: str):
+def test_runs_are_chosen_by_the_values_of_their_cell(where: object, expected: str):
     assert names(where) == expected
 
 
 def test_levels_are_those_of_the_whole_grid():
     part = RUNS[RUNS["method"] == "aCCE"][1:]
-    assert list(chosen(part, {"label_dropout": "lowest"}, RUNS)["run"]) == []
+    assert list(choose(part, {"label_dropout": "lowest"}, RUNS)["run"]) == []
 
 
 def test_an_unknown_word_for_a_level_is_refused():
-    with pytest.raises(ValueError, match=r"label_dropout is to be 'middle', must be a number, lowest, highest, best"):
+    with pytest.raises(
+        ValueError, match=r"label_dropout: expected a number, lowest, highest, best or level 2 .*, got 'middle'"
+    ):
         names({"label_dropout": "middle"})
 
 
@@ -57,7 +59,7 @@ def test_the_best_setting_of_a_patient_is_the_best_of_the_others():
     dice = {("p", 0.0): 0.7, ("q", 0.0): 0.7, ("r", 0.0): 0.7, ("p", 0.5): 0.6, ("q", 0.5): 0.7, ("r", 0.5): 1.1}
     rows = [{"patient": one, "label_dropout": level, "dice": value} for (one, level), value in dice.items()]
     images = pd.DataFrame(rows).assign(method="aCCE", network="unet", seed=0, image="ED", dataset="d")
-    best = chosen(images, {"label_dropout": "best"}, images)
+    best = choose(images, {"label_dropout": "best"}, images)
     # p: others have 0.70 and 0.90; q: 0.70 and 0.85; r: 0.70 and 0.65
     assert dict(zip(best["patient"], best["label_dropout"], strict=True)) == {"p": 0.5, "q": 0.5, "r": 0.0}
 
@@ -71,8 +73,8 @@ def test_the_best_setting_is_picked_for_each_method_over_all_its_seeds_and_needs
         for seed, value in enumerate(values)
     ]
     images = pd.DataFrame(rows).assign(network="unet", image="ED", dataset="d")
-    best = chosen(images, {"label_dropout": "best"}, images)
+    best = choose(images, {"label_dropout": "best"}, images)
     assert set(zip(best["method"], best["label_dropout"], strict=True)) == {("a", 0.5), ("b", 0.0)}
     assert set(best["seed"]) == {0, 1}
     without = images.assign(label_dropout=None)
-    assert chosen(without, {"label_dropout": "best"}, images).empty
+    assert choose(without, {"label_dropout": "best"}, images).empty

@@ -1,1 +1,1 @@
-"""The papers' claims, compared with the results."""
+"""Claims of the papers, compared with the results."""

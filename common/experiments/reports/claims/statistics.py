@@ -1,22 +1,22 @@
-"""How large a difference is, how sure that is, and how likely chance makes one as large.
+"""Effects of paired differences, their intervals and p-values.
 
 Decisions, all of them tested:
 
 - The unit is the patient. The images of a patient (ED, ES) and the trainings of a cell (seeds) are averaged first,
-  because they are not independent. So the interval tells what other patients would give with these trainings; what
-  other trainings would give is shown beside it, as the range of the effect over seeds.
-- The effect is the mean paired difference, in Dice: unlike a standardised effect it can be held against a margin that
+  because they are not independent. The interval therefore describes other patients with these trainings; the range of
+  the effect over seeds describes other trainings.
+- The effect is the mean paired difference, in Dice: unlike a standardised effect it can be compared with a margin that
   a reader can judge.
 - Its 95% interval is the bias-corrected and accelerated bootstrap of the patients, from a fixed seed. Equal
-  differences have the interval of no width that they imply.
+  differences have an interval of width zero.
 - The p-value is that of Wilcoxon's signed-rank test, two-sided, as in the papers. Differences of zero stay in the
-  ranking (Pratt): two methods that fail alike on an image are evidence that they are alike. The distribution is exact
-  whatever the number of patients, ties and zeros. Differences that are all zero have p = 1.
-- Below six patients no two-sided signed-rank test can reach p < .05, and a bootstrap has too few samples: interval and
-  p-value are undefined (NaN).
+  ranking (Pratt): two methods that fail in the same way on an image are evidence that they are equal. The distribution
+  is exact for any number of patients, ties and zeros. Differences that are all zero have p = 1.
+- With fewer than six patients no two-sided signed-rank test can reach p < .05, and a bootstrap has too few samples:
+  interval and p-value are undefined (NaN).
 - p-values are corrected by Holm's method over all tests of an experiment. The tests share patients and benchmarks, and
-  Holm's needs no assumption about that; and a claim that is wrongly called true costs more here than one left open,
-  so the rate of any error is controlled, not the share of errors (false discovery rate).
+  Holm's method needs no assumption about that. A claim that is wrongly called true costs more here than one left open,
+  so the probability of any error is controlled, not the fraction of errors (false discovery rate).
 
 References:
     F. Wilcoxon, Biometrics Bulletin 1(6):80-83, 1945. J. W. Pratt, JASA 54:655-667, 1959.
@@ -49,7 +49,7 @@ class Effect:
     Args:
         n: patients.
         mean: difference; NaN without patients.
-        low: lower end of its 95% interval; NaN for few patients, as are the following.
+        low: lower end of its 95% interval; NaN for few patients, as `high` and `p`.
         high: upper end.
         p: of Wilcoxon's signed-rank test, two-sided, uncorrected.
     """
@@ -65,7 +65,7 @@ def paired_effect(differences: NDArray[Any] | Sequence[float]) -> Effect:
     """Estimate and test the mean of paired differences.
 
     Args:
-        differences: one a patient, (n,), none of them NaN.
+        differences: one per patient, (n,), none of them NaN.
 
     Example:
         >>> paired_effect([0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
@@ -90,10 +90,10 @@ def paired_effect(differences: NDArray[Any] | Sequence[float]) -> Effect:
 def signed_rank_p(differences: NDArray[Any] | Sequence[float]) -> float:
     """Return the two-sided p-value of Wilcoxon's signed-rank test.
 
-    SciPy's takes seconds for a dozen patients with ties, and approximates from 14 on.
+    SciPy's `wilcoxon` needs seconds for a dozen patients with ties, and approximates from 14 on.
 
     Args:
-        differences: one a patient, (n,).
+        differences: one per patient, (n,).
 
     Example:
         >>> signed_rank_p([0.0, 1.0, 2.0, 3.0, 4.0, 5.0])  # 2 of the 32 signs of what is not zero
@@ -109,7 +109,7 @@ def signed_rank_p(differences: NDArray[Any] | Sequence[float]) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values for their number; undefined ones (NaN) are no tests and stay.
+    """Correct p-values for their number by Holm's method; undefined ones (NaN) do not count and stay.
 
     Example:
         >>> holm([0.01, 0.04, 0.03])

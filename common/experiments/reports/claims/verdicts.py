@@ -1,21 +1,21 @@
-"""What results say about a claim: holds, does not hold, undecided, or no results.
+"""Judge claims by their results: holds, does not hold, undecided, or no results.
 
-A claim is made of contrasts: one choice of runs against another, on a dataset and class. Each contrast is judged for
-every network on its own (seconds: for all networks together), from the 95% interval of the effect (the mean difference
-over patients) and, where a direction is claimed, from the p-value corrected for all tests of the experiment. The margin
-is the difference that would matter (0.03 Dice unless the claim says otherwise).
+A claim consists of contrasts. A contrast compares some runs with others, on a dataset and a class. It is judged for
+each network separately (seconds: for all networks together), by the 95% interval of the effect (the mean difference
+over patients) and, where a direction is claimed, by the p-value corrected for all tests of the experiment. The margin
+is the smallest difference that matters (0.03 Dice unless the claim states another).
 
-- lower, higher: holds if the interval lies on that side of zero and p < .05; does not hold if the interval excludes an
-  effect as large as the margin to that side.
-- equal: holds if the interval lies within the margin to both sides of zero; does not hold if it lies wholly beyond.
-- not lower: holds if the interval lies above minus the margin; does not hold if it lies wholly below.
+- lower, higher: holds if the interval is on that side of zero and p < .05; does not hold if the interval excludes an
+  effect of the size of the margin on that side.
+- equal: holds if the interval is within the margin on both sides of zero; does not hold if it is completely outside.
+- not lower: holds if the interval is above minus the margin; does not hold if it is completely below.
 
-Anything else is undecided; so is a contrast of fewer than six patients (or pairs of runs, where seconds are compared).
-That a difference is not significant is never taken for equality. A claim holds if all its contrasts hold, does not
-hold if any does not, has no results if none has, and is undecided otherwise.
+Everything else is undecided, and so is a contrast with fewer than six patients (or pairs of runs, for seconds). A
+difference that is not significant is never taken for equality. A claim holds if all its contrasts hold, does not hold
+if any contrast does not hold, has no results if no contrast has any, and is undecided otherwise.
 
-The interval speaks of other patients, not of other trainings: where the range over seeds is wider, or there is but one
-seed, a verdict may turn with another seed.
+The interval describes other patients, not other trainings: where the range over seeds is wider, or there is only one
+seed, another seed may change the verdict.
 """
 
 from __future__ import annotations
@@ -25,10 +25,9 @@ from collections.abc import Collection
 
 from .statistics import Effect
 
-__all__ = ["EXPECTATIONS", "VERDICTS", "contrast_verdict", "together"]
+__all__ = ["EXPECTATIONS", "contrast_verdict", "together"]
 
-VERDICTS = ("holds", "does not hold", "undecided", "no results")
-HOLDS, FAILS, UNDECIDED, NO_RESULTS = VERDICTS
+HOLDS, FAILS, UNDECIDED, NO_RESULTS = "holds", "does not hold", "undecided", "no results"
 EXPECTATIONS = ("lower", "higher", "equal", "not_lower")
 LEVEL = 0.05
 
@@ -40,7 +39,7 @@ def contrast_verdict(expect: str, effect: Effect, corrected_p: float, margin: fl
         expect: one of `EXPECTATIONS`.
         effect: of the contrast.
         corrected_p: for all tests of the experiment.
-        margin: that would matter, in the effect's unit.
+        margin: smallest difference that matters, in the unit of the effect.
 
     Example:
         >>> contrast_verdict("lower", Effect(20, -0.10, -0.15, -0.05, 0.001), 0.004, margin=0.03)
@@ -67,7 +66,7 @@ def contrast_verdict(expect: str, effect: Effect, corrected_p: float, margin: fl
 
 
 def together(verdicts: Collection[str]) -> str:
-    """Return the verdict on a claim from those on its contrasts.
+    """Return the verdict on a claim from the verdicts on its contrasts.
 
     Example:
         >>> together(["holds", "undecided"]), together(["holds", "does not hold"]), together(["holds", "no results"])

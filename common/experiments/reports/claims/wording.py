@@ -1,4 +1,4 @@
-"""Tested claims, set out for people."""
+"""Prepare tested claims for the page and the terminal."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ from typing import Any
 import pandas as pd
 
 from ..figures.style import words
-from ..grid_results import Results, run_command
 from ..page import ClaimShown, ClaimsShown
-from ..report_settings import Claim, ReportSettings
+from ..results import Results, run_command
+from ..settings import Claim, ReportSettings
 from ..tables import MISSING
 from .verdicts import together
 
-__all__ = ["claims_shown", "effect_words"]
-
-HEADER = ("network", "n", "seeds", "effect [95% interval]", "range over seeds", "corrected p", "verdict")
+__all__ = ["claims_shown"]
 
 
 def claims_shown(
-    table: pd.DataFrame, settings: ReportSettings, results: Results | None, scale: str | None, csv: str
+    table: pd.DataFrame, settings: ReportSettings, results: Results | None, scale: str, csv: str
 ) -> ClaimsShown:
-    """Set out the claims of an experiment.
+    """Return the claims of an experiment as they are shown.
 
     Args:
         table: of `judge_claims`.
         settings: of the report.
         results: of the grid; None if there are none.
-        scale: asked for.
+        scale: of the grid.
         csv: name of the file with the numbers.
     """
     shown = [_claim(claim, table[table["claim"] == claim.name]) for claim in settings.claims]
@@ -37,38 +35,18 @@ def claims_shown(
     return ClaimsShown(f"claims-{settings.experiment}", f"Claims: {settings.title}", note, shown, csv, command)
 
 
-def effect_words(row: Any) -> str:
-    """Return an effect and its interval as they are printed.
-
-    Args:
-        row: with `effect`, `low`, `high` (NaN where undefined) and `measure`.
-
-    Example:
-        >>> effect_words({"effect": -0.1, "low": -0.15, "high": -0.051, "measure": "dice"})
-        '-0.100 [-0.150, -0.051]'
-        >>> effect_words({"effect": 0.02, "low": float("nan"), "high": float("nan"), "measure": "seconds"})
-        '+2.0%'
-    """
-    form = "{:+.1%}" if row["measure"] == "seconds" else "{:+.3f}"
-    if pd.isna(row["effect"]):
-        return MISSING
-    interval = "" if pd.isna(row["low"]) else f" [{form}, {form}]".format(row["low"], row["high"])
-    return form.format(row["effect"]) + interval
-
-
 def _claim(claim: Claim, rows: pd.DataFrame) -> ClaimShown:
     several = len(rows[["dataset", "class"]].drop_duplicates()) > 1
     contrasts = []
     for (contrast, dataset, label, expect), own in rows.groupby(["contrast", "dataset", "class", "expect"], sort=False):
         place = f"{words(label)} of {dataset}" if label else "all trainings"
-        told = f"{contrast}, {place}" if several else contrast
-        contrasts.append((f"{told}: {words(expect)}", [_cells(row) for _, row in own.iterrows()]))
+        heading = f"{contrast}, {place}" if several else contrast
+        contrasts.append((f"{heading}: {words(expect)}", [_cells(row) for _, row in own.iterrows()]))
     if claim.measure == "seconds":
         margin, caption = f"{claim.margin:.0%} of the time", "n: pairs of runs"
     else:
         margin, caption = f"{claim.margin:g} Dice", "n: patients" if several else f"{place}; n: patients"
-    verdict = together(list(rows["verdict"]))
-    return ClaimShown(claim.name, claim.text, claim.source, margin, verdict, caption, HEADER, contrasts)
+    return ClaimShown(claim, margin, together(list(rows["verdict"])), caption, contrasts)
 
 
 def _cells(row: Any) -> list[str]:
@@ -76,4 +54,19 @@ def _cells(row: Any) -> list[str]:
     over = MISSING if pd.isna(row["lowest_seed"]) else f"{row['lowest_seed']:+.3f} to {row['highest_seed']:+.3f}"
     corrected = row["corrected_p"]
     p = MISSING if pd.isna(corrected) else "< .001" if corrected < 0.001 else f"{corrected:.3f}"
-    return [words(row["network"]) or MISSING, str(row["n"]), seeds, effect_words(row), over, p, row["verdict"]]
+    return [words(row["network"]) or MISSING, str(row["n"]), seeds, _effect(row), over, p, row["verdict"]]
+
+
+def _effect(row: Any) -> str:
+    """Return an effect and its interval as they are printed.
+
+    Example:
+        >>> _effect({"effect": -0.1, "low": -0.15, "high": -0.051, "measure": "dice"})
+        '-0.100 [-0.150, -0.051]'
+        >>> _effect({"effect": 0.02, "low": float("nan"), "high": float("nan"), "measure": "seconds"})
+        '+2.0%'
+    """
+    form = "{:+.1%}" if row["measure"] == "seconds" else "{:+.3f}"
+    if pd.isna(row["effect"]):
+        return MISSING
+    return (form if pd.isna(row["low"]) else f"{form} [{form}, {form}]").format(row["effect"], row["low"], row["high"])

@@ -2,80 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from ....palette import COLOURS
-from ..run_selection import ordered
-from .style import HATCHES, PAGE, legend_above, look, places, words
+from ..selection import Order, list_values
+from .style import PAGE, legend_above, looks, words
 
 __all__ = ["draw_boxes"]
 
-GROUP = 0.8  # of the distance between two places on the axis that their boxes fill
+GROUP = 0.8  # fraction of the distance between two ticks that their boxes fill
+BOXES: dict[str, Any] = {
+    "manage_ticks": False,
+    "patch_artist": True,
+    "showmeans": True,
+    "medianprops": {"color": "black", "linewidth": 1.4},
+    "meanprops": {"marker": "*", "markerfacecolor": "white", "markeredgecolor": "black", "markersize": 6},
+    "flierprops": {"marker": ".", "markersize": 2},
+    "whiskerprops": {"linewidth": 0.6},
+    "capprops": {"linewidth": 0.6},
+}
 
 
-def draw_boxes(scores: pd.DataFrame, x: str, hue: str, panel: str, order: Mapping[str, Sequence[Any]]) -> Figure:
-    """Draw a box for each value of `x` and `hue`, in a panel for each value of `panel`.
+def draw_boxes(scores: pd.DataFrame, x: str, hue: str, order: Order) -> Figure:
+    """Draw a box for each value of `x` and `hue`, in a panel for each class.
 
-    The box spans the quartiles, the line is the median, the star the mean, whiskers reach to 1.5 times the box. Each
-    panel has its own range of Dice, up to 1.
+    The box spans the quartiles, the line is the median, the star the mean; whiskers reach 1.5 times the length of the
+    box. Each panel has its own range of Dice, up to 1.
 
     Args:
-        scores: the columns `x`, `hue`, `panel` and `dice`, a row a patient.
+        scores: the columns `x`, `hue`, class and dice, a row per patient.
         x: column along the axis.
-        hue: column told apart by colour and hatching.
-        panel: column with a panel each, one above the other.
-        order: column -> its values in the order wanted.
+        hue: column shown by colour and hatching.
+        order: column -> its values in the wanted order.
 
     Example:
         >>> scores = pd.DataFrame({"method": ["a", "a", "b"], "network": "unet", "dice": [0.8, 0.9, 0.7]})
-        >>> len(draw_boxes(scores.assign(label="lv"), "method", "network", "label", {}).axes[0].patches)
+        >>> len(draw_boxes(scores.assign(**{"class": "lv"}), "method", "network", {}).axes[0].patches)
         2
     """
-    ticks, hues, panels = (ordered(scores[column], order.get(column, ())) for column in (x, hue, panel))
-    looks = places(hues, order.get(hue, ()))
-    figure = Figure(figsize=(PAGE, 0.6 + 1.5 * len(panels)), layout="constrained")
-    grid = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
-    width = GROUP / len(hues)
-    for axes, name in zip(grid, panels, strict=True):
-        for index, kind in enumerate(hues):
-            own = scores[(scores[panel] == name) & (scores[hue] == kind)]
-            values = {place: own[own[x] == place]["dice"].dropna().to_numpy() for place in ticks}
-            drawn = {ticks.index(place): numbers for place, numbers in values.items() if len(numbers)}
-            if drawn:
-                axes.boxplot(
-                    list(drawn.values()),
-                    positions=[place + (index - (len(hues) - 1) / 2) * width for place in drawn],
-                    widths=0.85 * width,
-                    manage_ticks=False,
-                    patch_artist=True,
-                    showmeans=True,
-                    boxprops={
-                        "facecolor": look(looks[kind], COLOURS),
-                        "hatch": look(looks[kind], HATCHES),
-                        "linewidth": 0.6,
-                    },
-                    medianprops={"color": "black", "linewidth": 1.4},
-                    meanprops={"marker": "*", "markerfacecolor": "white", "markeredgecolor": "black", "markersize": 6},
-                    flierprops={"marker": ".", "markersize": 2},
-                    whiskerprops={"linewidth": 0.6},
-                    capprops={"linewidth": 0.6},
-                )
+    ticks, classes = (list_values(scores, column, order) for column in (x, "class"))
+    patches: dict[Any, dict[str, Any]] = {
+        one: {"facecolor": look["color"], "hatch": look["hatch"], "edgecolor": "black"}
+        for one, look in looks(scores, hue, order, "color", "hatch").items()
+    }
+    figure = Figure(figsize=(PAGE, 0.6 + 1.5 * len(classes)), layout="constrained")
+    panels = figure.subplots(len(classes), 1, squeeze=False, sharex=True)[:, 0]
+    width = GROUP / len(patches)
+    for axes, name in zip(panels, classes, strict=True):
+        shown = scores[scores["class"] == name]
+        for index, (kind, patch) in enumerate(patches.items()):
+            own = shown[shown[hue] == kind].dropna(subset=["dice"]).groupby(x, observed=True)["dice"]
+            values = {ticks.index(tick): dice.to_numpy() for tick, dice in own}
+            places = [tick + (index - (len(patches) - 1) / 2) * width for tick in values]
+            box = {**patch, "linewidth": 0.6}
+            if values:
+                axes.boxplot(list(values.values()), positions=places, widths=0.85 * width, boxprops=box, **BOXES)
         axes.set_title(words(name), loc="left", fontweight="bold")
         axes.set(ylabel="Dice", xticks=range(len(ticks)), xlim=(-0.5, len(ticks) - 0.5))
-        lowest = float(scores[scores[panel] == name]["dice"].min())
-        axes.set_ylim(max(0.0, min(0.9, lowest - 0.03)), 1.0)
+        axes.set_ylim(max(0.0, min(0.9, shown["dice"].min() - 0.03)), 1.0)
         axes.grid(visible=False, axis="x")
-    labels = ticks if x == "dataset" else [words(place) for place in ticks]
-    grid[-1].set(xticklabels=labels, xlabel="" if x == "method" else words(x))
-    if len(hues) > 1:
-        handles = {
-            words(kind): Patch(facecolor=look(place, COLOURS), hatch=look(place, HATCHES), edgecolor="black")
-            for kind, place in looks.items()
-        }
-        legend_above(figure, handles, title=words(hue))
+    labels = ticks if x == "dataset" else [words(tick) for tick in ticks]
+    panels[-1].set(xticklabels=labels, xlabel="" if x == "method" else words(x))
+    if len(patches) > 1:
+        legend_above(figure, {words(kind): Patch(**patch) for kind, patch in patches.items()}, title=words(hue))
     return figure

@@ -1,4 +1,4 @@
-"""From a figure's settings and results to the figure or table, and the numbers in it."""
+"""Draw a figure, or make a table, from its settings and the results."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..claims.contrasts import dataset_of
-from ..grid_results import Results, read_predictions
 from ..patients import cell_scores, patient_scores
-from ..report_settings import FigureSettings, ReportSettings
-from ..run_selection import chosen, ordered
+from ..results import Results, read_predictions
+from ..selection import choose, list_values
+from ..settings import FigureSettings, ReportSettings
 from ..tables import Table, amounts_tables, scores_table
 from .boxes import draw_boxes
-from .curves import draw_curves
 from .examples import draw_predictions
+from .networks import draw_curves, draw_times, draw_variability
 from .style import NothingToDraw, words
-from .times import draw_times
-from .variability import draw_variability
 
 __all__ = ["Drawn", "draw"]
 
@@ -28,15 +26,15 @@ Shown = tuple[pd.DataFrame, Figure | list[Table]]
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure or tables, with the numbers they show.
+    """A figure or tables, with the numbers that they show.
 
     Args:
         numbers: for the CSV file.
         shown: the figure, or the tables.
-        datasets: of the images behind it.
-        patients: in them.
-        runs: behind it.
-        seeds: of the runs.
+        datasets: of the images.
+        patients: number of patients.
+        runs: number of runs.
+        seeds: number of seeds.
     """
 
     numbers: pd.DataFrame
@@ -48,25 +46,21 @@ class Drawn:
 
 
 def draw(wanted: FigureSettings, results: Results, settings: ReportSettings) -> Drawn:
-    """Draw one figure, or set out one table.
+    """Draw one figure, or make one table.
 
     Raises:
-        NothingToDraw: if the results have nothing for it; the message says what is missing.
+        NothingToDraw: if the results lack what it shows; the message names it.
     """
-    images = _images(wanted, results, settings)
-    if wanted.kind == "boxes":
-        numbers, shown = _boxes(wanted, images, settings)
-    elif wanted.kind == "times":
-        numbers = results.runs[results.runs["run_id"].isin(images["run_id"])]
-        numbers, shown = numbers[["run_id", *results.cell, "seconds"]], draw_times(numbers, settings.order)
-    elif wanted.kind == "examples":
-        numbers, shown = _examples(images, results, settings)
-    elif wanted.kind == "scores":
-        numbers, shown = _scores(wanted, images, results, settings)
-    else:
-        numbers, shown = _over_seeds(wanted, images, results, settings)
+    images = choose(_of_classes(wanted, results, settings), wanted.where, results.runs)
+    if images.empty:
+        names = settings.datasets.get(wanted.dataset, [wanted.dataset] if wanted.dataset else [])
+        what = [f"classes {', '.join(wanted.classes)}"] * bool(wanted.classes)
+        what += [f"dataset {' or '.join(names)}"] * bool(names) + [str(wanted.where)] * bool(wanted.where)
+        raise NothingToDraw(f"There are no results for {'; '.join(what) or 'this figure'}.")
+    kinds = {"boxes": _boxes, "times": _times, "examples": _examples, "scores": _scores}
+    numbers, shown = kinds.get(wanted.kind, _over_seeds)(wanted, images, results, settings)
     patients = len(images[["dataset", "patient"]].drop_duplicates())
-    if wanted.kind == "examples":  # of some runs alone
+    if wanted.kind == "examples":  # shows only some of the runs
         images = images[images["run_id"].isin(numbers["run_id"])]
     runs, seeds = (int(images[column].nunique()) for column in ("run_id", "seed"))
     return Drawn(numbers, shown, list(dict.fromkeys(images["dataset"])), patients, runs, seeds)
@@ -82,40 +76,34 @@ def _of_classes(wanted: FigureSettings, results: Results, settings: ReportSettin
     return images
 
 
-def _images(wanted: FigureSettings, results: Results, settings: ReportSettings) -> pd.DataFrame:
-    images = chosen(_of_classes(wanted, results, settings), wanted.where, results.runs)
-    if images.empty:
-        names = settings.datasets.get(wanted.dataset, [wanted.dataset] if wanted.dataset else [])
-        what = [f"classes {', '.join(wanted.classes)}"] * bool(wanted.classes)
-        what += [f"dataset {' or '.join(names)}"] * bool(names) + [str(wanted.where)] * bool(wanted.where)
-        raise NothingToDraw(f"There are no results for {'; '.join(what) or 'this figure'}.")
-    return images
-
-
-def _boxes(wanted: FigureSettings, images: pd.DataFrame, settings: ReportSettings) -> Shown:
-    columns = [wanted.x, wanted.hue, wanted.panel]
-    for column in columns:
+def _boxes(wanted: FigureSettings, images: pd.DataFrame, _: Results, settings: ReportSettings) -> Shown:
+    for column in (wanted.x, wanted.hue):
         if column not in images:
             raise NothingToDraw(f"The grid of this scale does not vary {words(column)}.")
+    columns = list(dict.fromkeys([wanted.x, wanted.hue, "class"]))
     scores = patient_scores(images, columns)
     order = {**settings.order, "class": [*dict.fromkeys(images["class"]), "mean"]}
-    if wanted.panel == "class" and len(order["class"]) > 2:  # the breakdown, and the overall mean
+    if len(order["class"]) > 2:  # several classes: add their mean
         overall = patient_scores(scores.assign(image=scores["class"]), [wanted.x, wanted.hue])
         scores = pd.concat([scores, overall.assign(**{"class": "mean"})], ignore_index=True)
-    numbers = scores.groupby(list(dict.fromkeys(columns)), observed=True)["dice"].describe().reset_index()
-    figure = draw_boxes(scores, wanted.x, wanted.hue, wanted.panel, order)
+    numbers = scores.groupby(columns, observed=True)["dice"].describe().reset_index()
+    figure = draw_boxes(scores, wanted.x, wanted.hue, order)
     return numbers.rename(columns={"count": "patients", "std": "sd", "50%": "median"}), figure
 
 
-def _examples(images: pd.DataFrame, results: Results, settings: ReportSettings) -> Shown:
-    """Show the first network, and of each method the run of the lowest seed."""
-    network = ordered(images["network"], settings.order.get("network", ()))[0]
+def _times(_: FigureSettings, images: pd.DataFrame, results: Results, settings: ReportSettings) -> Shown:
+    runs = results.runs[results.runs["run_id"].isin(images["run_id"])]
+    return runs[["run_id", *results.cell, "seconds"]], draw_times(runs, settings.order)
+
+
+def _examples(_: FigureSettings, images: pd.DataFrame, results: Results, settings: ReportSettings) -> Shown:
+    """Show the first network, and the run of each method with the lowest seed."""
+    network = list_values(images, "network", settings.order)[0]
     own = images[images["network"] == network]
     used, predictions = [], {}
-    for method in ordered(own["method"], settings.order.get("method", ())):
-        runs = own[(own["method"] == method)]
-        runs = runs[runs["seed"] == runs["seed"].min()]["run_id"]
-        run_id = runs.mode()[0]  # where a setting is best for most patients, this one
+    for method in list_values(own, "method", settings.order):
+        runs = own[own["method"] == method]
+        run_id = runs[runs["seed"] == runs["seed"].min()]["run_id"].mode()[0]  # the setting that most patients have
         arrays = read_predictions(results, run_id)
         if arrays is not None:
             predictions[words(method)] = arrays
@@ -131,8 +119,7 @@ def _scores(wanted: FigureSettings, images: pd.DataFrame, results: Results, sett
         heads = [column for column in results.cell if column != "seed"]
         metric = results.runs.groupby(heads, dropna=False)[name].mean().rename("metric").reset_index()
         cells = cells.merge(metric, on=heads, how="left")
-    classes = [one for one in results.classes if one in set(images["class"])]
-    return cells, [scores_table(cells, classes, settings.order, wanted.metric_title)]
+    return cells, [scores_table(cells, list(dict.fromkeys(images["class"])), settings.order, wanted.metric_title)]
 
 
 def _over_seeds(wanted: FigureSettings, images: pd.DataFrame, results: Results, settings: ReportSettings) -> Shown:
@@ -145,7 +132,6 @@ def _over_seeds(wanted: FigureSettings, images: pd.DataFrame, results: Results, 
         return cells, draw_variability(cells, settings.order)
     reference = None
     if wanted.reference:
-        rows = chosen(_of_classes(wanted, results, settings), wanted.reference, results.runs)
+        rows = choose(_of_classes(wanted, results, settings), wanted.reference, results.runs)
         reference = cell_scores(rows, results.cell)
-    figure = draw_curves(cells, wanted.x, reference, settings.order)
-    return pd.concat([cells, reference]), figure
+    return pd.concat([cells, reference]), draw_curves(cells, wanted.x, reference, settings.order)

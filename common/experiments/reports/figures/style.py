@@ -1,18 +1,20 @@
-"""How the figures of a report look: column widths of a journal, letters of 8 points, no meaning in colour alone."""
+"""The look of the figures of a report: column width of a journal, letters of 8 points, no meaning in colour alone."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+import pandas as pd
 from matplotlib.figure import Figure
 
 from ....atomic import whole_file
+from ....palette import COLOURS
+from ..selection import Order, list_values
 
 __all__ = [
     "HATCHES",
@@ -20,8 +22,7 @@ __all__ = [
     "PAGE",
     "NothingToDraw",
     "legend_above",
-    "look",
-    "places",
+    "looks",
     "print_style",
     "save_figure",
     "words",
@@ -31,14 +32,11 @@ PAGE = 7.2  # inches, two columns of a journal
 DPI = 300
 HATCHES = ("", "////", "....", "xxxx", "----", "\\\\\\\\", "++++", "oooo")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+LINES = ("-", "--", ":", "-.")
+LOOKS = {"color": COLOURS, "hatch": HATCHES, "marker": MARKERS, "linestyle": LINES}
 STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "legend.fontsize": 8,
-    "figure.titlesize": 8,
     "hatch.linewidth": 0.5,
     "axes.linewidth": 0.6,
     "axes.spines.top": False,
@@ -52,11 +50,10 @@ STYLE: dict[Any, Any] = {
 
 
 class NothingToDraw(ValueError):
-    """The results cannot fill this figure; the message says what is missing, and the page shows it."""
+    """The results cannot fill this figure; the message, which the page shows, names what is missing."""
 
 
-@contextmanager
-def print_style() -> Iterator[None]:
+def print_style() -> AbstractContextManager[None]:
     """Give the figures made inside the letters and lines of print.
 
     Example:
@@ -64,32 +61,33 @@ def print_style() -> Iterator[None]:
         ...     mpl.rcParams["font.size"]
         8.0
     """
-    with mpl.rc_context(STYLE):
-        yield
+    return mpl.rc_context(STYLE)
 
 
-def legend_above(figure: Figure, handles: Mapping[str, Any], **more: Any) -> None:
-    """Put a legend above a figure, in as many columns as its width has room for.
+def legend_above(figure: Figure, handles: Mapping[str, Any] | None = None, **more: Any) -> None:
+    """Put a legend above a figure, with as many columns as its width allows.
 
     Args:
         figure: with a constrained layout.
-        handles: name -> what it stands for in the figure.
+        handles: label -> artist; None takes everything that has a label.
         more: for Matplotlib's legend.
     """
+    if handles is None:
+        found = (axes.get_legend_handles_labels() for axes in figure.axes)
+        handles = {label: artist for artists in found for artist, label in zip(*artists, strict=True)}
     longest = 0.55 + 0.075 * max(map(len, handles))  # inches: sign and spaces, and letters of 8 points
     columns = max(1, min(len(handles), int(figure.get_figwidth() / longest)))
     figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=columns, **more)
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG at 300 dpi, at its own size; what was there stays until the new one is complete."""
-    FigureCanvasAgg(figure)  # no display, and no pyplot state shared between threads
+    """Write a figure as PNG at 300 dpi; an earlier file stays until the new one is complete."""
     with whole_file(path) as partial:
-        figure.savefig(partial, format="png", dpi=DPI)
+        figure.savefig(partial, dpi=DPI)
 
 
 def words(name: Any) -> str:
-    """Return a name as it is printed.
+    """Return a name as figures and tables print it.
 
     Example:
         >>> words("lv_cavity"), words(0.4), words(100.0)
@@ -98,21 +96,20 @@ def words(name: Any) -> str:
     return f"{name:g}" if isinstance(name, float) else re.sub(r"\blv\b", "LV", str(name).replace("_", " "))
 
 
-def places(present: Sequence[Any], order: Sequence[Any]) -> dict[Any, int]:
-    """Number the values of a column, so that a value looks the same in all figures of a page.
+def looks(rows: pd.DataFrame, column: str, order: Order, *kinds: str) -> dict[Any, dict[str, Any]]:
+    """Return the look of each value of a column, the same in all figures of a page.
 
     Args:
-        present: values in a figure.
-        order: values of the page; others come behind.
+        rows: shown in a figure.
+        column: whose values look different.
+        order: column -> its values on the page; others follow.
+        kinds: of `LOOKS`; after the last colour, marker, ... the first is used again.
 
     Example:
-        >>> places(["aBCE", "new"], order=["aCCE", "aBCE"])
-        {'aBCE': 1, 'new': 2}
+        >>> rows = pd.DataFrame({"method": ["new", "aBCE"]})
+        >>> looks(rows, "method", {"method": ["aCCE", "aBCE"]}, "marker")
+        {'aBCE': {'marker': 's'}, 'new': {'marker': '^'}}
     """
-    numbered = [*order, *(one for one in present if one not in order)]
-    return {one: numbered.index(one) for one in present}
-
-
-def look(index: int, kinds: Sequence[str]) -> str:
-    """Return the index-th colour, hatching or marker; beyond the last it starts again."""
-    return kinds[index % len(kinds)]
+    present = list_values(rows, column, order)
+    numbered = list(dict.fromkeys([*order.get(column, ()), *present]))
+    return {one: {kind: LOOKS[kind][numbered.index(one) % len(LOOKS[kind])] for kind in kinds} for one in present}

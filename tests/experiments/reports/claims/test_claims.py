@@ -1,4 +1,4 @@
-"""Claims against results in which the answer is known."""
+"""Claims on results with known verdicts."""
 
 import csv
 from html.parser import HTMLParser
@@ -14,8 +14,8 @@ from common.experiments.reports.claims.claims import claims
 from common.experiments.reports.claims.contrasts import COLUMNS, dataset_of, judge_claims
 from common.experiments.reports.claims.verdicts import together
 from common.experiments.reports.claims.wording import claims_shown
-from common.experiments.reports.grid_results import Results
-from common.experiments.reports.report_settings import ReportSettings, read_settings
+from common.experiments.reports.results import Results
+from common.experiments.reports.settings import ReportSettings, read_settings
 
 ROOT = Path(__file__).parents[4]
 INTER = ROOT / "bundles" / "echo_inter_domain"
@@ -23,12 +23,12 @@ LA = {"dataset": "target", "class": "left_atrium"}
 
 
 def settings_of(folder: Path, *given: dict[str, Any]) -> ReportSettings:
-    """Settings of a bundle in `folder` that claims what is given."""
+    """Return the settings of a bundle in `folder` with the given claims."""
     configs = folder / "configs"
     configs.mkdir(parents=True, exist_ok=True)
     (configs / "bundle.yaml").write_text(yaml.safe_dump({"experiment": "e", "runs_dir": "runs/e"}))
-    told = [{"name": f"claim{n}", "text": "Text.", "source": "Somebody", **LA, **one} for n, one in enumerate(given)]
-    report = {"title": "T", "datasets": {"target": ["unity", "unity_like"]}, "claims": told}
+    claims = [{"name": f"claim{n}", "text": "Text.", "source": "Somebody", **LA, **one} for n, one in enumerate(given)]
+    report = {"title": "T", "datasets": {"target": ["unity", "unity_like"]}, "claims": claims}
     (configs / "report.yaml").write_text(yaml.safe_dump(report))
     return read_settings(folder)
 
@@ -38,7 +38,7 @@ def table(inter_domain: Results) -> pd.DataFrame:
     return judge_claims(inter_domain, read_settings(INTER))
 
 
-def test_the_papers_claims_hold_where_the_numbers_say_so(table: pd.DataFrame):
+def test_the_claims_hold_where_the_numbers_support_them(table: pd.DataFrame):
     verdicts = {name: together(list(rows["verdict"])) for name, rows in table.groupby("claim", sort=False)}
     assert verdicts == {
         "acce_drops": "holds",
@@ -64,21 +64,20 @@ def test_an_effect_is_the_mean_difference_of_patients_averaged_over_seeds(table:
 
 
 def test_p_values_are_corrected_for_all_tests_of_the_experiment(table: pd.DataFrame):
-    told = table.dropna(subset=["p"])
-    assert len(told) == 15
-    smallest = told["p"].min()
-    assert told["corrected_p"].min() == pytest.approx(15 * smallest)
-    assert (told["corrected_p"] >= told["p"]).all()
+    tested = table.dropna(subset=["p"])
+    assert len(tested) == 15
+    assert tested["corrected_p"].min() == pytest.approx(15 * tested["p"].min())
+    assert (tested["corrected_p"] >= tested["p"]).all()
 
 
-def test_levels_are_told_as_numbers_and_what_both_sides_share_once(table: pd.DataFrame):
+def test_contrasts_show_levels_as_numbers_and_common_settings_once(table: pd.DataFrame):
     assert set(table[table["claim"] == "dropout_best_in_the_middle"]["contrast"]) == {
         "label dropout 0.2/0.4/0.6/0.8 against label dropout 0 (aCCE)",
         "label dropout 0.2/0.4/0.6/0.8 against label dropout 1 (aCCE)",
     }
 
 
-def test_claims_that_the_numbers_contradict_do_not_hold_and_unsure_ones_are_open(inter_domain: Results, tmp_path: Path):
+def test_contradicted_claims_do_not_hold_and_uncertain_ones_are_undecided(inter_domain: Results, tmp_path: Path):
     acce = {"of": {"method": "aCCE", "label_dropout": 0.0}, "against": {"method": "benchmark"}}
     settings = settings_of(
         tmp_path,
@@ -91,10 +90,10 @@ def test_claims_that_the_numbers_contradict_do_not_hold_and_unsure_ones_are_open
     assert list(judge_claims(inter_domain, settings)["verdict"]) == verdicts
 
 
-def test_few_patients_leave_every_claim_open(tmp_path: Path):
+def test_few_patients_leave_every_claim_undecided(tmp_path: Path):
     cell = {"network": "unet", "seed": 0}
-    told = {"benchmark": 0.9, "CCE": 0.1}
-    runs = [({**cell, "method": method}, {(TARGET, "left_atrium"): dice}) for method, dice in told.items()]
+    means = {"benchmark": 0.9, "CCE": 0.1}
+    runs = [({**cell, "method": method}, {(TARGET, "left_atrium"): dice}) for method, dice in means.items()]
     contrasts = [{"of": {"method": "CCE"}, "against": {"method": "benchmark"}}]
     settings = settings_of(tmp_path, {"expect": "lower", "contrasts": contrasts})
     row = judge_claims(results_of(runs, patients=4), settings).iloc[0]
@@ -103,7 +102,7 @@ def test_few_patients_leave_every_claim_open(tmp_path: Path):
     assert pd.isna(row["p"])
 
 
-def test_each_network_is_judged_on_its_own_and_seconds_for_all(tmp_path: Path):
+def test_networks_are_judged_separately_and_seconds_for_all_together(tmp_path: Path):
     arms = {"of": {"method": "aCCE"}, "against": {"method": "benchmark"}}
     time = {"expect": "equal", "measure": "seconds", "contrasts": [arms]}
     settings = settings_of(
@@ -137,7 +136,7 @@ def test_a_name_stands_for_the_first_dataset_that_defines_the_class(tmp_path: Pa
     assert dataset_of("camus", results, settings) == "camus"
 
 
-def test_a_contrast_without_runs_is_a_row_that_says_so(inter_domain: Results, tmp_path: Path):
+def test_a_contrast_without_runs_has_a_row_without_results(inter_domain: Results, tmp_path: Path):
     contrasts = [{"of": {"method": "focal"}, "against": {"method": "benchmark"}}]
     settings = settings_of(tmp_path, {"expect": "lower", "contrasts": contrasts})
     for results in (inter_domain, None):
@@ -146,7 +145,7 @@ def test_a_contrast_without_runs_is_a_row_that_says_so(inter_domain: Results, tm
         assert list(table["contrast"]) == ["focal against benchmark"]
 
 
-def test_a_place_is_told_once_if_the_contrasts_share_it_and_with_each_if_not(inter_domain: Results, tmp_path: Path):
+def test_dataset_and_class_are_shown_once_if_all_contrasts_share_them(inter_domain: Results, tmp_path: Path):
     arms = {"of": {"method": "CCE"}, "against": {"method": "benchmark"}}
     shared = {"expect": "lower", "contrasts": [arms]}
     apart = {"expect": "lower", "contrasts": [arms, {**arms, "class": "lv_cavity"}]}
@@ -194,6 +193,7 @@ def test_the_command_prints_every_claim_and_writes_page_and_table(
     assert "The aCCE loss falls behind training on all labels. holds" in printed
     assert "Plain cross entropy fails on the structure whose labels are missing. no results" in printed
     assert "make them with: python -m common.experiments run bundles/echo_intra_domain --scale demo" in printed
+    assert "figure 5; Islam et al., 2024; margin 0.03 Dice; left atrium of unity_like; n: patients" in printed
     assert "2 of 17 runs are missing." in printed
     assert "aBCE, unet, seed 2, label_dropout 1.0: FAILED" in printed
     assert "camus_like, unity_like are phantoms" in printed

@@ -1,4 +1,4 @@
-"""The statistics against hand-made numbers and against the definitions written out."""
+"""The statistics, compared with numbers by hand and with their definitions."""
 
 import math
 from itertools import product
@@ -15,7 +15,7 @@ UP = [0.01, 0.02, 0.03, 0.04, 0.05, 0.06]
 
 
 def by_every_sign(differences: list[float]) -> float:
-    """Two-sided signed-rank test by trying every sign; zeros are ranked, then lose their rank (Pratt)."""
+    """Compute the two-sided signed-rank test by trying every sign; zeros are ranked, then lose their rank (Pratt)."""
     ranks = rankdata(np.abs(differences))[np.array(differences) != 0]
     signs = np.sign([one for one in differences if one])
     sums = [
@@ -33,7 +33,7 @@ def by_every_sign(differences: list[float]) -> float:
         (UP, 2 / 64),
         ([-one for one in UP], 2 / 64),
         ([0.1] * 6, 2 / 64),  # all tied
-        ([0.0, *UP[:5]], 2 / 32),  # the zero says nothing of the direction
+        ([0.0, *UP[:5]], 2 / 32),  # the zero has no direction
         ([-0.01, *UP[1:]], 4 / 64),  # smallest rank against
         ([0.01, 0.02, 0.03, 0.04, 0.05, -0.06], 0.4375),  # W+ = 15 of 21: 28 of 64 sign patterns are as far
     ],
@@ -67,7 +67,7 @@ def test_rounding_errors_do_not_break_ties():
     assert paired_effect(noisy) == paired_effect([0.1] * 6)
 
 
-def test_no_difference_at_all_is_certain_to_be_chance():
+def test_differences_of_zero_have_a_p_value_of_one():
     effect = paired_effect([0.0] * 8)
     assert (effect.n, effect.mean, effect.low, effect.high, effect.p) == (8, 0.0, 0.0, 0.0, 1.0)
 

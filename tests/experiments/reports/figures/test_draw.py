@@ -1,4 +1,4 @@
-"""From settings and results to what a figure shows."""
+"""Figures and tables, drawn from settings and results."""
 
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ from synthetic_grid import TARGET, inter_domain_runs, results_of
 
 from common.experiments.reports.figures.draw import draw
 from common.experiments.reports.figures.style import NothingToDraw
-from common.experiments.reports.grid_results import Results
-from common.experiments.reports.report_settings import FigureSettings, ReportSettings
+from common.experiments.reports.results import Results
+from common.experiments.reports.settings import FigureSettings, ReportSettings
 
 SETTINGS = ReportSettings(
     experiment="e",
@@ -45,14 +45,14 @@ def test_boxes_show_patients_of_the_runs_chosen_and_the_overall_mean(inter_domai
     assert numbers.loc[("aCCE", "mean"), "mean"] == pytest.approx((0.9 + 0.9 + 0.6025) / 3, abs=1e-4)
 
 
-def test_the_best_dropout_enters_the_figure_without_looking_at_the_patient(inter_domain: Results):
+def test_the_best_dropout_is_chosen_without_the_patient_itself(inter_domain: Results):
     where = [{"method": "benchmark"}, {"method": "aCCE", "label_dropout": "best"}]
     drawn = draw(figure("boxes", **ATRIUM, where=where), inter_domain, SETTINGS)
     means = drawn.numbers.set_index("method")["mean"]
     assert dict(means) == pytest.approx({"aCCE": 0.8375, "benchmark": 0.8525}, abs=1e-4)
 
 
-def test_curves_take_the_reference_along(inter_domain: Results):
+def test_curves_include_the_reference(inter_domain: Results):
     settings = figure("curves", **ATRIUM, x="label_dropout", reference={"method": "benchmark"})
     drawn = draw(settings, inter_domain, SETTINGS)
     assert isinstance(drawn.shown, Figure)
@@ -61,20 +61,20 @@ def test_curves_take_the_reference_along(inter_domain: Results):
     assert set(drawn.numbers["seeds"]) == {2}
 
 
-def test_times_count_runs_and_take_their_seconds(inter_domain: Results):
+def test_times_show_every_run(inter_domain: Results):
     drawn = draw(figure("times"), inter_domain, SETTINGS)
     assert len(drawn.numbers) == drawn.runs == len(inter_domain.runs)
 
 
-def test_a_further_measurement_is_averaged_over_seeds(inter_domain: Results):
+def test_a_further_metric_is_averaged_over_seeds(inter_domain: Results):
     settings = figure("scores", dataset="target", metric="ef_mae", metric_title="EF error (%)")
     without = draw(settings, inter_domain, SETTINGS).shown
     assert isinstance(without, list)
     assert {row[-1] for row in without[0].rows} == {"- not measured yet"}
     runs = inter_domain.runs.assign(**{f"ef_mae/{TARGET}": [4.0 + 2 * seed for seed in inter_domain.runs["seed"]]})
-    told = draw(settings, Results(**{**vars(inter_domain), "runs": runs}), SETTINGS).shown
-    assert isinstance(told, list)
-    assert {row[-1] for row in told[0].rows} == {"5.00"}
+    measured = draw(settings, Results(**{**vars(inter_domain), "runs": runs}), SETTINGS).shown
+    assert isinstance(measured, list)
+    assert {row[-1] for row in measured[0].rows} == {"5.00"}
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_further_measurement_is_averaged_over_seeds(inter_domain: Results):
         (figure("curves", x="full"), "does not vary full"),
     ],
 )
-def test_what_is_missing_is_said(settings: FigureSettings, message: str, inter_domain: Results):
+def test_missing_results_are_named(settings: FigureSettings, message: str, inter_domain: Results):
     with pytest.raises(NothingToDraw, match=message):
         draw(settings, inter_domain, SETTINGS)
 

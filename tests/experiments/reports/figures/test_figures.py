@@ -1,4 +1,4 @@
-"""Figures, by what is in them: boxes, labels, lines and letters, not pixels."""
+"""The content of figures: boxes, labels, lines and letters, not pixels."""
 
 from pathlib import Path
 
@@ -12,11 +12,9 @@ from PIL import Image
 from synthetic_grid import example_arrays
 
 from common.experiments.reports.figures.boxes import draw_boxes
-from common.experiments.reports.figures.curves import draw_curves
 from common.experiments.reports.figures.examples import draw_predictions
+from common.experiments.reports.figures.networks import draw_curves, draw_times, draw_variability
 from common.experiments.reports.figures.style import HATCHES, MARKERS, NothingToDraw, print_style, save_figure
-from common.experiments.reports.figures.times import draw_times
-from common.experiments.reports.figures.variability import draw_variability
 from common.palette import COLOURS
 
 METHODS, NETWORKS = ["benchmark", "aCCE", "marginal"], ["unet", "swin_unet"]
@@ -32,9 +30,9 @@ def legend(figure: Figure) -> list[str]:
 
 
 def test_there_is_a_box_for_each_method_and_network_in_a_panel_for_each_class():
-    scores = product(method=METHODS, network=NETWORKS, label=["lv", "la"], patient=list("pqr"))
+    scores = product(method=METHODS, network=NETWORKS, **{"class": ["lv", "la"]}, patient=list("pqr"))
     scores["dice"] = np.linspace(0.2, 0.9, len(scores))
-    figure = draw_boxes(scores, "method", "network", "label", ORDER)
+    figure = draw_boxes(scores, "method", "network", ORDER)
     assert [len(axes.patches) for axes in figure.axes] == [6, 6]
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["la", "LV"]
     assert [tick.get_text() for tick in figure.axes[-1].get_xticklabels()] == METHODS
@@ -43,9 +41,9 @@ def test_there_is_a_box_for_each_method_and_network_in_a_panel_for_each_class():
 
 
 def test_a_box_shows_median_and_mean_of_its_own_patients():
-    scores = product(method=["a", "b"], patient=list("pqr")).assign(network="unet", label="lv")
+    scores = product(method=["a", "b"], patient=list("pqr")).assign(network="unet", **{"class": "lv"})
     scores["dice"] = [0.1, 0.2, 0.9, 0.5, 0.6, 0.7]
-    axes = draw_boxes(scores, "method", "network", "label", {}).axes[0]
+    axes = draw_boxes(scores, "method", "network", {}).axes[0]
     stars = [line for line in axes.lines if line.get_marker() == "*"]
     assert [float(line.get_ydata()[0]) for line in stars] == pytest.approx([0.4, 0.6])
     medians = [line for line in axes.lines if line.get_linewidth() == 1.4]
@@ -59,13 +57,13 @@ def test_a_method_without_results_leaves_its_place_empty():
     scores = pd.DataFrame(
         {"method": ["a", "b", "b"], "network": ["unet", "unet", "swin_unet"], "dice": [0.5, 0.6, 0.7]}
     )
-    axes = draw_boxes(scores.assign(label="lv"), "method", "network", "label", ORDER).axes[0]
+    axes = draw_boxes(scores.assign(**{"class": "lv"}), "method", "network", ORDER).axes[0]
     assert len(axes.patches) == 3
     centres = sorted(patch.get_path().vertices[:, 0].mean() for patch in axes.patches)
     assert centres == pytest.approx([-0.2, 0.8, 1.2], abs=0.1)
 
 
-def test_the_variability_is_a_point_a_cell_told_apart_by_colour_and_marker():
+def test_the_variability_has_a_point_per_cell_with_the_colour_and_marker_of_its_method():
     cells = product(method=METHODS, network=NETWORKS, label_dropout=[0.0, 0.5])
     cells["mean"], cells["sd"] = np.linspace(0.5, 0.9, 12), np.linspace(0.01, 0.05, 12)
     figure = draw_variability(cells, ORDER)
@@ -111,12 +109,12 @@ def test_curves_have_points_error_bars_and_the_benchmark_across():
 
 def test_curves_need_a_setting_that_varies():
     cells = pd.DataFrame({"method": ["a"], "network": "unet", "median": 0.5, "median_sd": 0.1})
-    for told in (cells, cells.assign(label_dropout=None)):
+    for one in (cells, cells.assign(label_dropout=None)):
         with pytest.raises(NothingToDraw, match="does not vary label dropout"):
-            draw_curves(told, "label_dropout", None, {})
+            draw_curves(one, "label_dropout", None, {})
 
 
-def test_times_are_a_point_a_run_and_a_line_at_the_median():
+def test_times_have_a_point_per_run_and_a_line_at_the_median():
     runs = product(network=NETWORKS, method=METHODS, seed=[0, 1, 2])
     runs["seconds"] = [1.0, 2.0, 9.0] * 6
     figure = draw_times(runs, ORDER)
@@ -138,12 +136,12 @@ def test_examples_are_rows_of_images_and_columns_of_methods():
     assert legend(figure) == ["LV cavity", "LV myocardium", "left atrium"]
     image, annotation, prediction = figure.axes[:3]
     assert len(image.images) == 1
-    assert len(annotation.images) == len(prediction.images) == 4  # one shade a class
+    assert len(annotation.images) == len(prediction.images) == 4  # one shade per class
     shades = [np.asarray(axes.images[1].get_array())[..., 3] > 0 for axes in (annotation, prediction)]
     assert np.array_equal(np.roll(shades[0], 2, axis=0), shades[1])
 
 
-def test_examples_of_other_images_or_none_cannot_be_set_side_by_side():
+def test_examples_of_different_images_or_none_cannot_be_drawn():
     arrays = example_arrays(["unity_like"])
     with pytest.raises(NothingToDraw, match="kept no example"):
         draw_predictions({}, ["unity_like"])

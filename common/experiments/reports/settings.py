@@ -1,4 +1,4 @@
-"""What a bundle's `configs/report.yaml` may say: figures, tables and claims as data."""
+"""Settings of a report, from `configs/report.yaml` of a bundle: figures, tables and claims as data."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import yaml
 
 from ...spelling import did_you_mean
 from .claims.verdicts import EXPECTATIONS
+from .selection import Order, Where
 
 __all__ = ["Claim", "Contrast", "FigureSettings", "ReportSettings", "read_settings"]
 
 KINDS = ("boxes", "variability", "curves", "times", "examples", "amounts", "scores")
 MARGIN = 0.03  # Dice
-Where = Mapping[str, Any]
 T = TypeVar("T")
 
 
@@ -28,16 +28,15 @@ class FigureSettings:
         kind: one of `KINDS`; `amounts` and `scores` are tables.
         name: of its files, and its anchor on the page.
         title: above it.
-        caption: what is shown and where it comes from; numbers of patients and seeds are added.
+        caption: description and source; numbers of patients and seeds are added.
         dataset: a name of the report's `datasets`, or a dataset; empty shows all.
         classes: to show; empty shows all.
         where: runs to show (`selection`), one mapping or several.
-        x: of boxes and curves: column of the grid, or "dataset" or "class", along the axis.
-        hue: of boxes: column told apart by colour and hatching.
-        panel: of boxes: column with a panel each.
-        reference: of curves: runs drawn as a line across.
-        metric: of scores: a measurement of the test to add as a column, without its dataset.
-        metric_title: of scores: heads that column.
+        x: column along the axis of boxes and curves: of the grid, "dataset" or "class".
+        hue: column shown by the colour and hatching of boxes.
+        reference: runs drawn as a horizontal line in curves.
+        metric: further column of scores: a test metric, without the name of the dataset.
+        metric_title: heading of that column.
     """
 
     kind: str
@@ -49,7 +48,6 @@ class FigureSettings:
     where: Where | Sequence[Where] = field(default_factory=dict)
     x: str = "method"
     hue: str = "network"
-    panel: str = "class"
     reference: Where = field(default_factory=dict)
     metric: str = ""
     metric_title: str = ""
@@ -57,11 +55,11 @@ class FigureSettings:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Some runs against others.
+    """A comparison of some runs with others.
 
     Args:
-        of: runs whose difference is claimed (`selection`).
-        against: runs it is taken to.
+        of: runs of the claim (`selection`).
+        against: runs to compare them with.
         expect: one of `EXPECTATIONS`.
         dataset: a name of the report's `datasets`, or a dataset.
         label: class.
@@ -76,15 +74,15 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of a paper, and the contrasts that it stands on.
+    """A claim of a paper.
 
     Args:
         name: short, unique within the bundle.
-        text: the claim.
-        source: where it is made.
-        contrasts: all of which must hold.
-        margin: that matters: Dice, or a share where `measure` is seconds.
-        measure: "dice", or "seconds" an epoch.
+        text: the claim as a sentence.
+        source: paper and place.
+        contrasts: comparisons, all of which must hold.
+        margin: smallest difference that matters: Dice, or a fraction of the time.
+        measure: "dice", or "seconds" per epoch.
     """
 
     name: str
@@ -97,14 +95,14 @@ class Claim:
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """A bundle's report.
+    """The report of a bundle.
 
     Args:
         experiment: MLflow's name.
-        runs_dir: where its runs, and its reports, lie.
+        runs_dir: folder of its runs and reports.
         title: of the page.
-        datasets: a name -> datasets, of which it stands for the first that has results.
-        order: column -> its values in the order in which figures show, and colour, them.
+        datasets: name -> datasets; the name stands for the first that has results.
+        order: column -> its values, in the order and colours of all figures.
         figures: of the page.
         claims: of the page.
     """
@@ -113,60 +111,63 @@ class ReportSettings:
     runs_dir: Path
     title: str
     datasets: Mapping[str, Sequence[str]]
-    order: Mapping[str, Sequence[Any]]
+    order: Order
     figures: Sequence[FigureSettings]
     claims: Sequence[Claim]
 
 
 def read_settings(bundle: Path) -> ReportSettings:
-    """Read the report of a bundle.
+    """Read the report settings of a bundle.
 
     Raises:
         FileNotFoundError: if the bundle has no report.yaml or bundle.yaml.
-        ValueError: for a setting that does not exist, is missing or impossible.
+        ValueError: for a setting that is unknown, missing or wrong.
     """
     path = bundle / "configs" / "report.yaml"
     facts = yaml.safe_load((bundle / "configs" / "bundle.yaml").read_text())
     given = yaml.safe_load(path.read_text())
     margin = given.pop("margin", MARGIN)
-    figures = [_made(FigureSettings, one, f"a figure of {path}") for one in given.pop("figures", [])]
+    figures = [_make(FigureSettings, one, f"a figure of {path}") for one in given.pop("figures", [])]
     for figure in figures:
-        if figure.kind not in KINDS:
-            raise ValueError(f"figure '{figure.name}' of {path} has kind '{figure.kind}', must be one of {KINDS}.")
+        _check("kind", figure.kind, KINDS, f"figure '{figure.name}' of {path}")
     claims = [_claim(one, margin, path) for one in given.pop("claims", [])]
     for names in ([one.name for one in figures], [one.name for one in claims]):
         if len(set(names)) < len(names):
             raise ValueError(f"{path} uses a name twice: {names}.")
     where = {"experiment": facts["experiment"], "runs_dir": Path(facts["runs_dir"])}
     whole = {"datasets": {}, "order": {}, **given, **where, "figures": figures, "claims": claims}
-    return _made(ReportSettings, whole, str(path))
+    return _make(ReportSettings, whole, str(path))
 
 
 def _claim(given: Mapping[str, Any], margin: float, path: Path) -> Claim:
-    own = {"margin": margin, "measure": "dice", **given}
-    shared = {key: own.pop(key, "") for key in ("expect", "dataset", "class")}
+    culprit = f"claim '{given.get('name')}' of {path}"
+    own = {"margin": margin, "measure": "dice", "contrasts": [], **given}
     where = own.pop("where", {})
+    shared = {key: own.pop(key, "") for key in ("expect", "dataset", "class")}
     contrasts = []
-    for one in own.pop("contrasts", []):
+    for one in own["contrasts"]:
         arms = {key: {**one.get(key, {}), **where} for key in ("of", "against")}
-        told = {**shared, **one, **arms}
-        told["label"] = told.pop("class")
-        contrast = _made(Contrast, told, f"claim '{own.get('name')}' of {path}")
-        if contrast.expect not in EXPECTATIONS:
-            raise ValueError(
-                f"claim '{own.get('name')}' of {path} expects '{contrast.expect}', must be one of {EXPECTATIONS}."
-            )
-        contrasts.append(contrast)
-    if own["measure"] not in ("dice", "seconds") or not contrasts:
-        raise ValueError(f"claim '{own.get('name')}' of {path} needs contrasts, and as its measure dice or seconds.")
-    return _made(Claim, {**own, "contrasts": contrasts}, f"a claim of {path}")
+        whole = {**shared, **one, **arms}
+        whole["label"] = whole.pop("class")
+        contrasts.append(_make(Contrast, whole, culprit))
+        _check("expect", contrasts[-1].expect, EXPECTATIONS, culprit)
+    if not contrasts:
+        raise ValueError(f"{culprit} needs contrasts.")
+    _check("measure", own["measure"], ("dice", "seconds"), culprit)
+    return _make(Claim, {**own, "contrasts": contrasts}, f"a claim of {path}")
 
 
-def _made(kind: type[T], given: Mapping[str, Any], culprit: str) -> T:
+def _check(name: str, value: str, allowed: Sequence[str], culprit: str) -> None:
+    if value not in allowed:
+        raise ValueError(f"{culprit}, {name}: expected one of {', '.join(allowed)}, got '{value}'.")
+
+
+def _make(kind: type[T], given: Mapping[str, Any], culprit: str) -> T:
     known = {one.name for one in fields(kind)}  # type: ignore[arg-type]
     for name in given:
         if name not in known:
-            raise ValueError(f"{culprit} has no setting '{name}'.{did_you_mean(name, known)} It has {sorted(known)}.")
+            suggestion = did_you_mean(name, known)
+            raise ValueError(f"{culprit} has no setting '{name}'.{suggestion} Known: {', '.join(sorted(known))}.")
     try:
         return kind(**given)
     except TypeError as error:

@@ -1,0 +1,231 @@
+"""Read the results of a grid from MLflow as two tables: a row per run, and a row per image and class.
+
+A report uses nothing else, so it can be made wherever MLflow can be reached.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from numpy.typing import NDArray
+
+from ...command import command
+from ...datasets.phantom.study import DOMAINS
+from ...tracking import connect
+from ..store import search_runs
+
+__all__ = ["NoResults", "Results", "read_predictions", "read_results", "run_command"]
+
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+ORIGIN = ("image", "dataset", "patient", "view", "phase")  # columns of test_dice.csv before the classes
+
+
+class NoResults(RuntimeError):
+    """There is nothing to report; the message names the command that makes results."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The finished and evaluated runs of a grid.
+
+    Args:
+        uri: of MLflow.
+        experiment: its name there.
+        scale: of the grid.
+        data: folders of the data.
+        checksum: of these data.
+        started: date and time (UTC) of the start of the grid.
+        planned: number of runs of the complete grid; None if unknown.
+        unfinished: runs that failed, are running or were not evaluated, each with its state.
+        cell: columns that identify a run (method, network, seed, ...).
+        runs: a row per run: run_id, artifact_uri, the cell, `seconds` per epoch (median over epochs), and the test
+            metrics without `test/`.
+        images: a row per run, image and class: run_id, the cell, image, dataset, patient, view, phase, class, dice
+            (NaN: undefined).
+    """
+
+    uri: str
+    experiment: str
+    scale: str
+    data: str
+    checksum: str
+    started: str
+    planned: int | None
+    unfinished: tuple[str, ...]
+    cell: tuple[str, ...]
+    runs: pd.DataFrame
+    images: pd.DataFrame
+
+    @property
+    def origin(self) -> str:
+        """Scale and data, short enough for a caption.
+
+        Example:
+            >>> Results("", "e", "demo", "", "0123456789abcdef", "", 1, (), (), None, None).origin
+            'scale demo, data checksum 0123456789ab'
+        """
+        return f"scale {self.scale}, data checksum {self.checksum[:12]}"
+
+    @property
+    def warnings(self) -> list[tuple[str, Sequence[str]]]:
+        """Sentences to print before the results, each with items below it.
+
+        Example:
+            >>> runs = pd.DataFrame({"run_id": ["a", "b"], "dataset": "unity"})
+            >>> failed = ("aCCE, unet, seed 1: FAILED",)
+            >>> Results("", "e", "demo", "", "", "", 4, failed, (), runs, runs).warnings[0][1]
+            ['2 of 4 runs are missing.', 'aCCE, unet, seed 1: FAILED']
+        """
+        name, warnings = self.experiment, list[tuple[str, Sequence[str]]]()
+        missing = 0 if self.planned is None else self.planned - len(self.runs)
+        gaps = [f"{missing} of {self.planned} runs are missing."] * (missing > 0) + [*self.unfinished]
+        if gaps:
+            warnings.append((f"The grid of {name} is incomplete; the results may still change.", gaps))
+        if phantoms := [one for one in dict.fromkeys(self.images["dataset"]) if one in DOMAINS]:
+            listed = ", ".join(phantoms)
+            text = f"{name}: {listed} are phantoms, drawn and not recorded; their scores do not apply to patients."
+            warnings.append((text, []))
+        return warnings
+
+
+def run_command(experiment: str, scale: str) -> str:
+    """Return the command that makes the results of an experiment, whose bundle has the same name.
+
+    Example:
+        >>> run_command("echo_inter_domain", "demo").endswith(".experiments run bundles/echo_inter_domain --scale demo")
+        True
+    """
+    return command(f"experiments run bundles/{experiment} --scale {scale}")
+
+
+def read_results(uri: str, experiment: str, scale: str) -> Results:
+    """Read the grid of a scale that ran last.
+
+    Only runs with the role "result" that finished and were evaluated count; of two with the same cell, the newer.
+
+    Args:
+        uri: of MLflow.
+        experiment: name.
+        scale: of the grid.
+
+    Raises:
+        NoResults: if there is no such grid, or none of its runs is complete.
+        ValueError: if a run does not name its cell of the grid.
+    """
+    database = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and not database.is_file():  # a client would create an empty one
+        raise NoResults(f"there is no {database} with results; make them with: {run_command(experiment, scale)}")
+    client = connect(uri)
+    parent = _newest_grid(client, uri, experiment, scale)
+    children = search_runs(
+        client,
+        parent.info.experiment_id,
+        f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and tags.role = 'result'",
+    )
+    newest: dict[str, Run] = {}
+    for run in sorted(children, key=lambda run: _state(run) != "complete"):  # within a state the newest first
+        newest.setdefault(json.dumps(_cell(run), sort_keys=True), run)
+    runs = [run for run in newest.values() if _state(run) == "complete"]
+    unfinished = [f"{_describe(_cell(run))}: {_state(run)}" for run in newest.values() if _state(run) != "complete"]
+    if not runs:
+        states = Counter(_state(run) for run in newest.values())
+        found = ", ".join(f"{count} {state}" for state, count in states.items()) or "none was started"
+        raise NoResults(
+            f"the newest grid of '{experiment}' has no finished and evaluated run ({found}); "
+            f"make them with: {run_command(experiment, scale)}"
+        )
+    cell = tuple(dict.fromkeys(name for run in runs for name in _cell(run)))
+    rows = pd.DataFrame([_row(client, run) for run in runs])
+    rows = rows[list(dict.fromkeys(["run_id", "artifact_uri", *cell, *rows]))]
+    rows = rows.sort_values(list(cell), key=lambda column: column.map(str), ignore_index=True)
+    images = pd.concat([_images(uri, *run) for run in zip(rows["run_id"], rows["artifact_uri"], strict=True)])
+    tags = parent.data.tags
+    return Results(
+        uri=uri,
+        experiment=experiment,
+        scale=scale,
+        data=tags.get("data", "unknown"),
+        checksum=tags.get("data_checksum", "unknown"),
+        started=datetime.fromtimestamp(parent.info.start_time / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        planned=int(tags["planned"]) if "planned" in tags else None,
+        unfinished=tuple(sorted(unfinished)),
+        cell=cell,
+        runs=rows,
+        images=rows[["run_id", *cell]].merge(images, on="run_id"),
+    )
+
+
+def read_predictions(results: Results, run_id: str) -> Mapping[str, NDArray[Any]] | None:
+    """Read the example images of a run with their annotation and prediction.
+
+    Returns:
+        The arrays of `test_predictions.npz`, or None if the run kept none.
+    """
+    place = results.runs.set_index("run_id")["artifact_uri"][run_id]
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = download_artifacts(f"{place}/test_predictions.npz", None, None, folder, results.uri)
+        except (OSError, MlflowException):
+            return None
+        return dict(np.load(path))
+
+
+def _newest_grid(client: MlflowClient, uri: str, experiment: str, scale: str) -> Run:
+    found = client.get_experiment_by_name(experiment)
+    grids = search_runs(client, found.experiment_id, f"tags.grid = '{scale}'") if found else []
+    if not grids:
+        makes = run_command(experiment, scale)
+        raise NoResults(f"'{experiment}' has no results at scale '{scale}' in {uri}; make them with: {makes}")
+    return max(grids, key=lambda run: max(run.info.start_time, run.info.end_time or 0))
+
+
+def _cell(run: Run) -> dict[str, Any]:
+    if "cell" not in run.data.tags:
+        raise ValueError(f"run {run.info.run_id} has no tag 'cell' with its cell of the grid.")
+    cell = json.loads(run.data.tags["cell"])
+    return {name: json.dumps(value) if isinstance(value, list | dict) else value for name, value in cell.items()}
+
+
+def _row(client: MlflowClient, run: Run) -> dict[str, Any]:
+    epochs = [metric.value for metric in client.get_metric_history(run.info.run_id, "seconds")]
+    tested = {name: value for name, value in run.data.metrics.items() if name.startswith("test/")}
+    return {
+        "run_id": run.info.run_id,
+        "artifact_uri": run.info.artifact_uri,
+        **_cell(run),
+        "seconds": float(np.median(epochs)) if epochs else float("nan"),
+        **{name.removeprefix("test/"): value for name, value in tested.items()},
+    }
+
+
+def _state(run: Run) -> str:
+    if run.info.status == "FINISHED":
+        return "complete" if run.data.tags.get("evaluated") == "true" else "not evaluated"
+    return str(run.info.status)
+
+
+def _describe(cell: Mapping[str, Any]) -> str:
+    return ", ".join(str(value) if name in ("method", "network") else f"{name} {value}" for name, value in cell.items())
+
+
+def _images(uri: str, run_id: str, place: str) -> pd.DataFrame:
+    with tempfile.TemporaryDirectory() as folder:  # by the id of the run it would take three times as long
+        path = download_artifacts(f"{place}/test_dice.csv", None, None, folder, uri)
+        rows = pd.read_csv(path, dtype=dict.fromkeys(ORIGIN, str), keep_default_na=False, na_values=[""])
+    rows[list(ORIGIN)] = rows[list(ORIGIN)].fillna("")
+    long = rows.melt(id_vars=list(ORIGIN), var_name="class", value_name="dice")
+    return long.assign(run_id=run_id, dice=long["dice"].astype(float))
