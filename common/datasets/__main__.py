@@ -39,8 +39,6 @@ def _arguments() -> argparse.Namespace:
     output.add_argument("--size", type=int, default=256, help="rows and columns of the prepared images (%(default)s)")
     seeded = argparse.ArgumentParser(add_help=False)
     seeded.add_argument("--seed", type=int, default=0)
-    drawn = argparse.ArgumentParser(add_help=False, parents=[seeded])
-    drawn.add_argument("--patients", type=int, default=100, help="number in each scanner domain (%(default)s)")
     read = argparse.ArgumentParser(add_help=False)
     read.add_argument("source", type=Path, metavar="SOURCE", help="the folder of the dataset")
     read.add_argument("--strict", action="store_true", help="stop at the first unreadable image")
@@ -56,7 +54,8 @@ def _arguments() -> argparse.Namespace:
         "--sector-bundle", type=Path, default=Path("bundles/sector_segmentation"), help="of the network (%(default)s)"
     )
 
-    phantom = names.add_parser("phantom", parents=[output, drawn], help="draw the phantom")
+    phantom = names.add_parser("phantom", parents=[output, seeded], help="draw the phantom")
+    phantom.add_argument("--patients", type=int, default=100, help="number in each scanner domain (%(default)s)")
     phantom.add_argument("--domain", action="append", help="scanner domain, may be repeated (all)")
     screens = names.add_parser("screens", parents=[output, seeded], help="draw phantom screens for sector_segmentation")
     screens.add_argument("--patients", type=int, default=1000, help="number of screens (%(default)s)")

@@ -80,14 +80,7 @@ def measure(
     structures: Mapping[str, Sequence[int]],
     spacing: tuple[float, float] | None,
 ) -> ImageFacts:
-    """Measure one image.
-
-    Args:
-        image: grey values, uint8, (rows, columns).
-        label: annotation values, uint8, (rows, columns).
-        item: of the datalist.
-        structures: the annotation values of each structure.
-        spacing: mm per pixel, (row, column), or None.
+    """Measure one image: grey values and annotation values, (rows, columns) each; the spacing is (row, column) in mm.
 
     Example:
         >>> square = np.zeros((32, 32), np.uint8)
@@ -131,12 +124,6 @@ def _hull(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return fill(corners[ConvexHull(corners).vertices], (mask.shape[0], mask.shape[1]))
 
 
-def _length(mask: NDArray[np.bool_], spacing: tuple[float, float] | None) -> float:
-    if spacing is None:
-        return float("nan")
-    return float(pdist(_rim(mask) * spacing).max())
-
-
 def _region(mask: NDArray[np.bool_], inside: NDArray[np.bool_], spacing: tuple[float, float] | None) -> Region:
     box = ndimage.find_objects(mask.astype(np.uint8))[0]
     cut = mask[box]
@@ -151,5 +138,5 @@ def _region(mask: NDArray[np.bool_], inside: NDArray[np.bool_], spacing: tuple[f
         hole=float(np.count_nonzero(ndimage.binary_fill_holes(cut)) / area - 1),
         at_border=min(top, left) == 0 or bottom == mask.shape[0] or right == mask.shape[1],
         outside=_fraction(cut & ~inside[box], cut),
-        length=_length(cut, spacing),
+        length=float(pdist(_rim(cut) * spacing).max()) if spacing else float("nan"),
     )

@@ -63,15 +63,7 @@ def terminal_tables(report: Report) -> list[Table]:
 
 
 def write_page(report: Report, path: Path) -> None:
-    """Write the report as one HTML file; an earlier page is kept until the new one is complete.
-
-    Args:
-        report: of `check`; its images are read again.
-        path: of the page.
-
-    Raises:
-        OSError: if the page cannot be written.
-    """
+    """Write the report as one HTML file; an earlier page is kept until the new one is complete."""
     colours = _colours(report)
     loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, finalize=_finalize)

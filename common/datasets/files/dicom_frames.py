@@ -31,7 +31,7 @@ from .encoded_shape import encoded_shape
 from .jpeg_lossless import CODECS
 from .unreadable import Unreadable
 
-__all__ = ["encapsulated", "frame_count", "read_header", "stored_frames", "syntax_name"]
+__all__ = ["encapsulated", "frame_count", "read_header", "stored_frames"]
 
 MAX_SAMPLES = 16 * 1024 * 1024  # in one frame, over all channels: a screen of 1920 x 1080 in colour has 6.2 million
 DEFERRED = 64 * 1024  # bytes; larger elements stay in the file
@@ -85,27 +85,21 @@ def frame_count(header: pydicom.Dataset) -> int:
     return int(header.get("NumberOfFrames") or 1)
 
 
-def syntax_name(header: pydicom.Dataset) -> str:
+def _syntax_name(header: pydicom.Dataset) -> str:
     """Return how the pixels are stored, in words."""
     syntax = UID(header.file_meta.TransferSyntaxUID)
     return syntax.name if syntax in AllTransferSyntaxes else "an unknown transfer syntax"  # not the text of the file
 
 
 def stored_frames(path: Path, header: pydicom.Dataset, numbers: range | None = None) -> Iterator[NDArray[Any]]:
-    """Decode frames one by one, as they are stored except that YBR becomes RGB.
+    """Decode frames one by one, (rows, columns) or (rows, columns, channels), as stored except that YBR becomes RGB.
 
     Args:
         path: the file.
         header: by `read_header`.
         numbers: of the frames to decode, 0-based; None decodes every frame.
-
-    Yields:
-        (rows, columns) or (rows, columns, channels).
-
-    Raises:
-        Unreadable: if a frame is missing, damaged, larger than its header says, or compressed in an unknown way.
     """
-    syntax, name = header.file_meta.TransferSyntaxUID, syntax_name(header)
+    syntax, name = header.file_meta.TransferSyntaxUID, _syntax_name(header)
     wanted = range(frame_count(header)) if numbers is None else numbers
     decoder = DECODERS.get(syntax, "")
     if syntax.is_encapsulated:
@@ -125,16 +119,7 @@ def stored_frames(path: Path, header: pydicom.Dataset, numbers: range | None = N
 
 
 def encapsulated(path: Path, header: pydicom.Dataset, numbers: range) -> Iterator[bytes]:
-    """Read compressed frames as they are in the file.
-
-    Args:
-        path: the file.
-        header: by `read_header`.
-        numbers: of the frames, 0-based.
-
-    Raises:
-        Unreadable: if there are no pixels.
-    """
+    """Read compressed frames, by 0-based numbers, as they are in the file; `header` is that of `read_header`."""
     only = pydicom.dcmread(path, defer_size=DEFERRED, specific_tags=["PixelData"])
     pixels = only.get_item("PixelData", keep_deferred=True) if "PixelData" in only else None
     if not isinstance(pixels, RawDataElement):
@@ -146,7 +131,7 @@ def encapsulated(path: Path, header: pydicom.Dataset, numbers: range) -> Iterato
 
 
 def _check_encoded(path: Path, header: pydicom.Dataset, numbers: range) -> None:
-    name, shape = syntax_name(header), (header.Rows, header.Columns, header.SamplesPerPixel)
+    name, shape = _syntax_name(header), (header.Rows, header.Columns, header.SamplesPerPixel)
     size = math.prod(shape) * header.BitsAllocated // 8
     count = 0
     for frame, content in zip(numbers, encapsulated(path, header, numbers), strict=False):

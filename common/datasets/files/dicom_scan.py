@@ -22,7 +22,7 @@ __all__ = ["read_dicom_scan"]
 
 RATES = ("FrameTime", "FrameTimeVector", "CineRate", "RecommendedDisplayFrameRate")
 TAGS = [keyword_dict[key] for key in (*RATES, "Modality", "ViewCodeSequence")]
-ULTRASOUND, CAPTURED = ("US",), ("OT", "SC", "")  # a captured screen may have lost its modality
+CAPTURED = ("OT", "SC", "")  # a captured screen may have lost its modality
 OTHERS = ("SEG", "SR", "PR", "KO", "ECG", "CT", "MR", "XA", "CR", "DX", "NM", "PT", "RTDOSE", "DOC", "IVUS", "OCT")
 VIEWS = {  # PS3.16, context group 12226, in SNOMED CT and in the older codes of SNOMED RT
     **dict.fromkeys([("SCT", "399214001"), ("SRT", "G-A19C"), ("SNM3", "G-A19C")], "4CH"),
@@ -31,16 +31,9 @@ VIEWS = {  # PS3.16, context group 12226, in SNOMED CT and in the older codes of
 
 
 def read_dicom_scan(path: Path) -> Scan:
-    """Read every frame of a DICOM ultrasound file.
-
-    Args:
-        path: a DICOM file with preamble, under any name.
-
-    Returns:
-        The clip, with the pixel size that `find_tissue` finds.
+    """Read every frame of a DICOM ultrasound file; its pixel size is what `find_tissue` finds.
 
     Raises:
-        FileNotFoundError: if there is no such file.
         ValueError: if the file is not an ultrasound image, shows Doppler or M-mode alone, or is damaged, too large or
             compressed in a way that is not decoded here. Nothing of the file is quoted.
     """
@@ -58,7 +51,7 @@ def read_dicom_scan(path: Path) -> Scan:
 
 def _modality_notes(header: pydicom.Dataset) -> tuple[str, ...]:
     modality = header.get("Modality") or ""
-    if modality in ULTRASOUND:
+    if modality == "US":
         return ()
     if modality in CAPTURED:
         return ("The file does not say that it is ultrasound.",)
@@ -97,8 +90,7 @@ def _rate(header: pydicom.Dataset) -> float | None:
 
 
 def _view(header: pydicom.Dataset) -> str:
-    codes = [
-        (item.get("CodingSchemeDesignator"), item.get("CodeValue")) for item in header.get("ViewCodeSequence") or []
-    ]
+    items = header.get("ViewCodeSequence") or []
+    codes = [(item.get("CodingSchemeDesignator"), item.get("CodeValue")) for item in items]
     found = {VIEWS[code] for code in codes if code in VIEWS}
     return found.pop() if len(found) == 1 else ""

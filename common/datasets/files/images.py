@@ -69,33 +69,13 @@ def read_grey(path: Path, frame: int | None = None) -> Read:
 def read_annotation(path: Path, frame: int | None = None) -> Read:
     """Read annotation values as they are stored: of a palette the index, of a bilevel image 0 and 1.
 
-    Args:
-        path: as for `read_grey`, but JPEG is refused because it alters values.
-        frame: 0-based, in a file of several; None expects a single one.
-
-    Returns:
-        Annotation values 0 to 255, (rows, columns), and the spacing, mm per pixel, (row, column), None if unknown.
-
-    Raises:
-        FileNotFoundError: as for `read_grey`.
-        ValueError: as for `read_grey`, and if the file is JPEG or its colours are not grey.
+    Arguments, result and errors are those of `read_grey`; JPEG, which alters values, and other colours are refused.
     """
     return _read(path, frame, annotation=True)
 
 
 def read_clip(path: Path) -> Read:
-    """Read every frame of a NIfTI, MetaImage or picture file as grey values.
-
-    Args:
-        path: as for `read_grey`, but not DICOM.
-
-    Returns:
-        Grey values 0 to 255, (frames, rows, columns), and the spacing, mm per pixel, (row, column), None if unknown.
-
-    Raises:
-        FileNotFoundError: as for `read_grey`.
-        ValueError: as for `read_grey`, and if the frames differ in size.
-    """
+    """Read every frame of a NIfTI, MetaImage or picture file as `read_grey` reads one: (frames, rows, columns)."""
     return _frames(path, "all", annotation=False)
 
 

@@ -40,15 +40,7 @@ def is_available(uid: str) -> bool:
 
 
 def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
-    """Decode a frame for pydicom.
-
-    Args:
-        source: one JPEG picture.
-        runner: pydicom's description of the frame; set to colours pixel by pixel.
-
-    Raises:
-        Unreadable: if the picture is damaged, or not what the description says.
-    """
+    """Decode one JPEG picture for pydicom, whose `runner` describes it and is set to colours pixel by pixel."""
     name, bits = CODECS[runner.transfer_syntax], (encoded_shape(source) or (0, 0, 0, 8))[3]
     shape = (runner.rows, runner.columns, runner.samples_per_pixel)
     alternating = name == "jpegls" and shape[2] > 1 and _interleave(source) == ALTERNATING

@@ -11,10 +11,7 @@ SAMPLES = 32  # frames at most; more cost time and separate tissue from text no 
 
 
 def sampled(count: int) -> range:
-    """Return the numbers of the evenly spaced frames that motion is measured on.
-
-    Args:
-        count: frames of the clip, at least 1.
+    """Return the numbers of the evenly spaced frames that the motion of a clip is measured on.
 
     Example:
         >>> list(sampled(4)), len(sampled(100)), sampled(100)[1]

@@ -12,11 +12,10 @@ from .scan import Scan
 from .unreadable import reading
 from .video_scan import VIDEO_SUFFIXES, decode_video, plausible_rate
 
-__all__ = ["SUFFIXES", "read_scan", "scan_files"]
+__all__ = ["read_scan", "scan_files"]
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".mhd", ".mha", *PICTURES)
 SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, ".dcm", ".dicom")
-MEDIA_DIRECTORY = "DICOMDIR"  # lists the files of a disc and holds no image
 FINEST, COARSEST = 0.02, 5.0  # mm per pixel; echocardiograms have 0.1 to 1.5
 
 
@@ -29,7 +28,6 @@ def read_scan(path: Path, spacing: tuple[float, float] | None = None, frame_rate
         frame_rate: frames per second, in place of that of the file.
 
     Raises:
-        FileNotFoundError: if there is no such file.
         ValueError: if the file cannot be read, or a given spacing or frame rate is impossible.
 
     Example:
@@ -53,17 +51,14 @@ def read_scan(path: Path, spacing: tuple[float, float] | None = None, frame_rate
 
 
 def scan_files(path: Path, leave_out: Path | None = None) -> list[Path]:
-    """List the files that may be scans.
+    """List a file, or the files of a folder and all folders in it that may be scans.
 
     Args:
-        path: a file, which is always listed, or a folder, which is searched with all folders in it.
+        path: a file, which is always listed, or a folder.
         leave_out: folder that is not searched, such as one for results.
 
     Returns:
         Sorted files of a known suffix or with DICOM's preamble, without hidden files and annotations (`*_gt`).
-
-    Raises:
-        FileNotFoundError: if there is no such file or folder.
     """
     if path.is_file():
         return [path]
@@ -97,7 +92,7 @@ def _plausible(spacing: tuple[float, float]) -> bool:
 
 def _may_be_scan(path: Path) -> bool:
     name = path.name.lower()
-    if name.startswith(".") or path.name == MEDIA_DIRECTORY or not path.is_file():
+    if name.startswith(".") or path.name == "DICOMDIR" or not path.is_file():  # the list of files of a disc
         return False
     known = next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
     if known is not None:

@@ -45,16 +45,12 @@ def screen_scale(shape: tuple[int, int], box: Box, frames: Callable[[], NDArray[
     if box[2] <= rows + SLACK and box[3] <= columns + SLACK:
         return 1.0
     screens = [screen for screen in SCREENS if box[2] <= screen[0] + SLACK and box[3] <= screen[1] + SLACK]
-    cut = any((rows == screen[0]) != (columns == screen[1]) for screen in screens if _holds(screen, shape))
+    cut = any((rows == high) != (columns == wide) for high, wide in screens if rows <= high and columns <= wide)
     factors = {screen[1] / columns for screen in screens if abs(screen[0] / rows / (screen[1] / columns) - 1) < 0.01}
     if cut:
         return None if factors else 1.0
     fitting = [factor for factor in factors if factor > 1 and _tissue_is_in(frames(), box, factor)]
     return fitting[0] if len(fitting) == 1 else None
-
-
-def _holds(screen: tuple[int, int], shape: tuple[int, int]) -> bool:
-    return shape[0] <= screen[0] and shape[1] <= screen[1]
 
 
 def _tissue_is_in(frames: NDArray[np.uint8], box: Box, factor: float) -> bool:

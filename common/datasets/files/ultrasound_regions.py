@@ -27,14 +27,7 @@ MOVEMENT = (2, 3)  # formats that show time on one axis
 
 @dataclass(frozen=True)
 class Tissue:
-    """The part of a picture that shows tissue in two dimensions.
-
-    Args:
-        box: first row and column, and one past the last; None where the file names no region.
-        spacing: mm per pixel, (row, column), as the header has it; None if unknown.
-        source: of the spacing, in words; "" without spacing.
-        notes: for a reader.
-    """
+    """The part of a picture that shows tissue; the fields are those of `Scan`, with the spacing as in the header."""
 
     box: Box | None = None
     spacing: tuple[float, float] | None = None
@@ -71,11 +64,7 @@ def find_tissue(header: Dataset, frames: Frames) -> Tissue:
 
 
 def refuse_movement(header: Dataset) -> None:
-    """Refuse a screen that shows Doppler or M-mode alone.
-
-    Raises:
-        Unreadable: if regions show movement and none shows tissue.
-    """
+    """Refuse a screen that shows Doppler or M-mode alone."""
     regions = header.get("SequenceOfUltrasoundRegions") or []
     if not _showing_tissue(regions) and any(map(_shows_movement, regions)):  # converters write empty regions
         found = sorted({_described(region) for region in regions})

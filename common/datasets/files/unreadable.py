@@ -21,14 +21,10 @@ class Unreadable(ValueError):
 
 @contextmanager
 def reading(path: Path, kind: str) -> Iterator[None]:
-    """Name the file in every error raised while it is read.
+    """Name the file and what it is read as (`kind`, such as "DICOM") in every error raised while it is read.
 
     Libraries quote what they fail on, which may be a patient's name. So their messages, warnings and logs are dropped
     with their tracebacks; only an `Unreadable` is passed on in full.
-
-    Args:
-        path: the file.
-        kind: what it is read as, such as "DICOM".
 
     Raises:
         FileNotFoundError: if there is no such file.

@@ -32,19 +32,14 @@ FASTEST = 1000.0  # Hz; ultrafast research scanners reach more, clips of an apic
 
 
 def read_motion_jpeg(path: Path, frame: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Read one frame of a motion-JPEG AVI file, and the motion of the clip.
+    """Read one frame (0-based) of a motion-JPEG AVI file, and the motion of the clip.
 
     Each frame of motion JPEG stands alone, so only this one and those that show motion are decoded.
-
-    Args:
-        path: an AVI file.
-        frame: 0-based.
 
     Returns:
         Grey values as they are stored and motion as by `motion`, (rows, columns) each.
 
     Raises:
-        FileNotFoundError: if there is no such file.
         ValueError: if the file is not motion JPEG, damaged, too large or cut short, or has no such frame.
     """
     with reading(path, "a video"), _opened(path, "avi", "mjpeg") as (container, stream):
@@ -60,14 +55,7 @@ def read_motion_jpeg(path: Path, frame: int) -> tuple[NDArray[np.uint8], NDArray
 
 
 def decode_video(source: Path | io.BytesIO) -> Scan:
-    """Decode every frame of a video, full range; the spacing is unknown, and a still has no frame rate.
-
-    Args:
-        source: an AVI, MP4, MOV, MKV, WMV or MPEG file, or a stream in memory.
-
-    Raises:
-        Unreadable: if it holds no video, or is too large, damaged, or of a codec or container that is not tried.
-    """
+    """Decode every frame of a video, full range; the spacing is unknown, and a still has no frame rate."""
     with _opened(source, CONTAINERS, CODECS) as (container, stream):
         promised = stream.frames
         frames = collect(_frames(container, stream))
@@ -117,10 +105,7 @@ def _grey(frame: av.VideoFrame) -> NDArray[np.uint8]:
 
 
 def plausible_rate(rate: object) -> float | None:
-    """Return frames per second as a number; None where that is impossible.
-
-    Args:
-        rate: whatever a file holds: a number, a fraction, text or nothing.
+    """Return frames per second as a number; None where a file holds something impossible.
 
     Example:
         >>> plausible_rate("50"), plausible_rate(0), plausible_rate("fast"), plausible_rate(90000)

@@ -57,13 +57,7 @@ def fold_of(dataset: str, patient: str) -> str:
 
 
 def image_digest(image: NDArray[np.uint8], label: NDArray[np.uint8], item: Mapping[str, Any]) -> str:
-    """Return the digest of a prepared image; moving it to another fold changes the digest.
-
-    Args:
-        image: grey values, (size, size).
-        label: annotation values, (size, size).
-        item: of the datalist; paths, spacing and values do not count.
-    """
+    """Return the digest of a prepared image, its annotation and its item (and so its fold) without `RESULTS`."""
     facts = json.dumps({key: item[key] for key in item if key not in RESULTS}, sort_keys=True)
     return digest(image.tobytes(), label.tobytes(), facts)
 
@@ -75,11 +69,7 @@ def checksum(folders: str | Path | Iterable[str | Path]) -> str:
 
 
 def read_provenance(folder: Path) -> dict[str, Any]:
-    """Read provenance.json of a prepared folder.
-
-    Raises:
-        FileNotFoundError: if the folder is not a prepared one.
-    """
+    """Read provenance.json of a prepared folder."""
     return dict(_read_json(folder, PROVENANCE))
 
 
@@ -91,7 +81,6 @@ def read_datalist(folders: str | Path | Iterable[str | Path], fold: str | None =
         fold: "training", "validation" or "test"; None keeps all.
 
     Raises:
-        FileNotFoundError: if a folder or one of its files is missing.
         ValueError: if `fold` is unknown or no item is left.
     """
     if fold is not None and fold not in FOLDS:
@@ -109,18 +98,11 @@ def read_datalist(folders: str | Path | Iterable[str | Path], fold: str | None =
 
 
 def read_pixels(path: str | Path, size: int | None = None) -> NDArray[np.uint8]:
-    """Read an image or annotation of a prepared folder; an unexpected mode or size is refused before decoding.
+    """Read an 8-bit grey PNG of a prepared folder, uint8, (rows, columns); refuse others before decoding.
 
     Args:
-        path: 8-bit grey PNG.
+        path: of the image or annotation.
         size: expected rows and columns; None accepts any.
-
-    Returns:
-        uint8, (rows, columns).
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file cannot be read as that; the message names the file.
     """
     try:
         with Image.open(path, formats=["PNG"]) as image:

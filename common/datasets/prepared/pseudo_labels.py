@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from ...label_sets import LabelSets, admitted, drop_classes
+from ...label_sets import admitted, drop_classes
 from .layout import RESULTS, read_pixels, read_provenance
 from .preparation import prepare
 from .resident import ResidentDataset
@@ -26,9 +26,7 @@ BATCH = 32  # images
 
 
 def fill_in(logits: Tensor, target: Tensor) -> Tensor:
-    """Choose the most likely class among those that the label set of each pixel admits.
-
-    Annotated pixels admit one class only, so they keep it.
+    """Choose the most likely class among those that the label set of each pixel admits; annotated pixels keep theirs.
 
     Args:
         logits: of the teacher, (B, C, *spatial).
@@ -63,9 +61,6 @@ def write_pseudo_labels(
         checkpoint: its weights.
         folders: prepared folders of the images; their licences apply to the new folder.
         out: the prepared folder to create.
-
-    Raises:
-        FileExistsError: if `out` exists.
     """
     network.load_state_dict(torch.load(checkpoint, map_location=dataset.images.device, weights_only=True))
     network.eval()
@@ -77,29 +72,12 @@ def write_pseudo_labels(
         if "unlabelled" in batch:
             target = drop_classes(target, batch["unlabelled"])
         classes = fill_in(inferer(batch["image"], network), target).to(torch.uint8).cpu().numpy()
-        items = dataset.data[start : start + BATCH]
-        jobs += [_job(item, label) for item, label in zip(items, classes, strict=True)]
-    size = len(read_pixels(dataset.data[0]["image"]))
-    prepare(_source(label_sets, jobs, folders, checkpoint), Path(out), size, workers=1)
-
-
-def _job(item: Mapping[str, Any], label: NDArray[np.uint8]) -> Job:
-    known = {key: value for key, value in item.items() if key not in (*RESULTS, "unlabelled")}
-    return Job(f"{item['dataset']}_{Path(item['image']).stem}", known, partial(_frame, item, label))
-
-
-def _frame(item: Mapping[str, Any], label: NDArray[np.uint8]) -> Frame:
-    image = read_pixels(item["image"])
-    own = Image.fromarray(label).resize(image.shape[::-1], Image.Resampling.NEAREST)
-    return Frame(image, np.asarray(own), item["spacing"] and tuple(item["spacing"]))
-
-
-def _source(
-    label_sets: LabelSets, jobs: list[Job], folders: str | Path | Iterable[str | Path], checkpoint: str | Path
-) -> Source:
+        for item, label in zip(dataset.data[start : start + BATCH], classes, strict=True):
+            known = {key: value for key, value in item.items() if key not in (*RESULTS, "unlabelled")}
+            jobs.append(Job(f"{item['dataset']}_{Path(item['image']).stem}", known, partial(_frame, item, label)))
     folders = [folders] if isinstance(folders, str | Path) else list(folders)
     origin = [read_provenance(Path(folder)) for folder in folders]
-    return Source(
+    source = Source(
         name="pseudo-labels",
         jobs=jobs,
         licence="; ".join(dict.fromkeys(str(one["licence"]) for one in origin)),
@@ -107,3 +85,10 @@ def _source(
         label_sets={name: [[label] for label in label_sets.classes] for name in label_sets.label_sets},
         facts={"teacher": str(checkpoint), "made_from": [str(one["checksum"]) for one in origin]},
     )
+    prepare(source, Path(out), len(read_pixels(dataset.data[0]["image"])), workers=1)
+
+
+def _frame(item: Mapping[str, Any], label: NDArray[np.uint8]) -> Frame:
+    image = read_pixels(item["image"])
+    own = Image.fromarray(label).resize(image.shape[::-1], Image.Resampling.NEAREST)
+    return Frame(image, np.asarray(own), item["spacing"] and tuple(item["spacing"]))

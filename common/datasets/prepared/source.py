@@ -15,13 +15,7 @@ __all__ = ["Frame", "Job", "Source", "spacing_of"]
 
 
 def spacing_of(lengths: Any) -> tuple[float, float]:
-    """Check a spacing from a file that people write.
-
-    Args:
-        lengths: mm per pixel, (row, column), as numbers or text.
-
-    Raises:
-        ValueError: if it is not two positive numbers.
+    """Check a spacing, mm per pixel, (row, column), that a person wrote as numbers or text.
 
     Example:
         >>> spacing_of(["0.3", 0.15])
@@ -45,9 +39,6 @@ class Frame:
         label: the dataset's own annotation values, uint8, (rows, columns).
         spacing: mm per pixel, (row, column), or None if unknown.
         motion: standard deviation of each pixel over the clip, grey values, (rows, columns); None for a still.
-
-    Raises:
-        ValueError: if image and annotation differ in shape.
     """
 
     image: NDArray[np.uint8]

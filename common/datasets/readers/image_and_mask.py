@@ -30,9 +30,6 @@ def read_image_and_mask(
         frame: 0-based, in an image file of several; None expects a single one.
         mask_frame: likewise in the mask file.
         described: mm per pixel, (row, column), for files without spacing; None if unknown.
-
-    Raises:
-        ValueError: if a file cannot be read, image and mask disagree in shape or spacing, or the mask has other values.
     """
     grey, spacing = read_grey(image, frame)
     annotation, mask_spacing = read_annotation(mask, mask_frame)

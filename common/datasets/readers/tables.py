@@ -14,30 +14,16 @@ MAX_BYTES = 2**28
 MAX_ROWS = 2_000_000
 
 
-def check_size(path: Path, most: int | None = None) -> None:
-    """Check that a file exists and is not too large to read into memory.
-
-    Args:
-        path: of the file.
-        most: bytes; None is `MAX_BYTES`.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is larger.
-    """
+def check_size(path: Path, most: int = MAX_BYTES) -> None:
+    """Check that a file exists and is not too large to read into memory; `most` is in bytes."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing or not a file.")
-    if (size := path.stat().st_size) > (most or MAX_BYTES):
-        raise ValueError(f"{path} has {size} bytes, expected at most {most or MAX_BYTES}. Is it the right file?")
+    if (size := path.stat().st_size) > most:
+        raise ValueError(f"{path} has {size} bytes, expected at most {most}. Is it the right file?")
 
 
 def read_columns(path: Path, *columns: str) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Yield row number and fields of a CSV file, in the order of at least two `columns`; "" where a row is short.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is too large, not a table, or lacks a column.
-    """
+    """Yield row number and fields of a CSV file, in the order of at least two `columns`; "" where a row is short."""
     check_size(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:

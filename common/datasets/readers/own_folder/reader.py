@@ -34,19 +34,13 @@ from .description import Description, read_description
 
 __all__ = ["folder"]
 
-MAX_TABLE = 64 * 1024 * 1024  # bytes; half a million rows
 SUFFIX = re.compile(r"\.(nii\.gz|nii|mhd|mha|png|jpe?g|bmp|tiff?|dcm)$", re.IGNORECASE)
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 # column or placeholder -> type of the item's field
 FIELDS: dict[str, Callable[[str], Any]] = {
-    "ef": float,
-    "edv": float,
-    "esv": float,
-    "frame_rate": float,
+    **dict.fromkeys(("ef", "edv", "esv", "frame_rate", "age"), float),
+    **dict.fromkeys(("quality", "sex"), str),
     "frame": int,
-    "quality": str,
-    "sex": str,
-    "age": float,
     "unlabelled": str.split,
 }
 PLACES = ("image", "label", "label_frame", "spacing_row", "spacing_column")  # where and how to read
@@ -57,17 +51,11 @@ Record = dict[str, str]
 
 
 def folder(source: Path, description: Path) -> Source:
-    """Find the images of a folder from its description.
+    """Find the images of a folder from its description, a YAML file as above.
 
     Mask values become 0, 1, 2, ... in ascending order because label sets are lists; `facts["annotation_values"]` keeps
-    the mapping. An image without patient counts as a patient of its own.
-
-    Args:
-        source: the folder of images and masks.
-        description: a YAML file, as above.
-
-    Returns:
-        The dataset; `facts["bundle_line"]` is its line of `label_sets` in a bundle's bundle.yaml.
+    the mapping, `facts["bundle_line"]` has the line of `label_sets` for a bundle's bundle.yaml. An image without
+    patient counts as a patient of its own.
 
     Raises:
         FileNotFoundError: if folder, description or table is missing, or no file matches the pattern.
@@ -213,7 +201,7 @@ def _rows(source: Path, about: Description) -> tuple[dict[str, Record], list[str
     path = source / str(about.table)
     if not _is_within(source, path) or not path.is_file():
         raise FileNotFoundError(f"the table {path} is missing or outside SOURCE; its path is relative to SOURCE.")
-    check_size(path, MAX_TABLE)
+    check_size(path, 64 * 1024 * 1024)  # half a million rows
     try:
         text = path.read_text(encoding="utf-8-sig")
         header = text.partition("\n")[0]

@@ -12,16 +12,7 @@ from numpy.typing import NDArray
 
 from ....contours import fill, spline
 
-__all__ = [
-    "CURVES",
-    "ENDOCARDIUM",
-    "EPICARDIUM",
-    "LEFT_ATRIUM",
-    "Structure",
-    "annotation",
-    "structures_of",
-    "unlabelled",
-]
+__all__ = ["CURVES", "ENDOCARDIUM", "LEFT_ATRIUM", "Structure", "annotation", "structures_of", "unlabelled"]
 
 ENDOCARDIUM = "curve-lv-endo"
 EPICARDIUM = "curve-lv-epi"
@@ -56,9 +47,6 @@ def structures_of(labels: Mapping[str, Any]) -> dict[str, Structure]:
     Args:
         labels: by name, `{"type": "curve", "x": "12.3 45.6 ...", "y": "..."}`; `straight_segment` may hold a flag for
             the segment after each node. Of a list of labels, the first curve is used.
-
-    Raises:
-        ValueError: if a label is malformed; the message names it.
 
     Example:
         >>> known = structures_of({"curve-lv-endo": {"type": "curve", "x": "1 2 3", "y": "4 9 4"}})
@@ -122,9 +110,6 @@ def unlabelled(structures: Mapping[str, Structure]) -> list[str]:
     """Return the classes that an image does not annotate.
 
     The myocardium is annotated if both curves of the ventricle are drawn, or both are absent.
-
-    Args:
-        structures: as from `structures_of`.
     """
     endocardium, epicardium, atrium = (structures[name].state for name in CURVES)
     known = {
@@ -142,11 +127,8 @@ def annotation(structures: Mapping[str, Structure], shape: tuple[int, int]) -> N
     between the two curves of the ventricle, which are joined at the annulus.
 
     Args:
-        structures: as from `structures_of`.
+        structures: by `structures_of`.
         shape: (rows, columns) of the image.
-
-    Raises:
-        ValueError: if the image is too large, or a curve runs far outside it or encloses no pixel.
     """
     if max(shape) > MAX_SIDE:
         raise ValueError(f"the image has {shape[0]} rows and {shape[1]} columns, expected at most {MAX_SIDE}.")

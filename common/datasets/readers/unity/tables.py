@@ -43,12 +43,7 @@ class Files:
 
 
 def find(source: Path) -> Files:
-    """Search a folder; links that lead out of it are not followed.
-
-    Raises:
-        FileNotFoundError: if it has no labels or no images.
-        ValueError: if it has the same list of labels twice.
-    """
+    """Search a folder; links that lead out of it are not followed."""
     root, files = source.resolve(), Files()
     for folder, below, names in os.walk(root):
         below.sort()
@@ -81,15 +76,9 @@ def find(source: Path) -> Files:
 def read_entries(paths: Mapping[str, Path]) -> tuple[dict[str, dict[str, Any]], dict[str, str], dict[str, str]]:
     """Read the lists of labels.
 
-    Args:
-        paths: by list, as in `Files.labels`.
-
     Returns:
         The `CURVES` of each image; the fold of each video that is in one official list at most; the names that are
         left out, with reasons.
-
-    Raises:
-        ValueError: if a file is too large or not a JSON object.
     """
     entries: dict[str, dict[str, Any]] = {}
     skipped: dict[str, str] = {}
