@@ -69,7 +69,7 @@ def read_grey(path: Path, frame: int | None = None) -> Read:
 def read_annotation(path: Path, frame: int | None = None) -> Read:
     """Read annotation values as they are stored: of a palette the index, of a bilevel image 0 and 1.
 
-    Arguments, result and errors are those of `read_grey`; JPEG, which alters values, and other colours are refused.
+    Arguments, result and errors are those of `read_grey`, but JPEG, which alters values, and colours are refused.
     """
     return _read(path, frame, annotation=True)
 

@@ -14,12 +14,12 @@ MAX_BYTES = 2**28
 MAX_ROWS = 2_000_000
 
 
-def check_size(path: Path, most: int = MAX_BYTES) -> None:
-    """Check that a file exists and is not too large to read into memory; `most` is in bytes."""
+def check_size(path: Path, most: int | None = None) -> None:
+    """Check that a file exists and is not too large to read into memory: bytes, `MAX_BYTES` by default."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing or not a file.")
-    if (size := path.stat().st_size) > most:
-        raise ValueError(f"{path} has {size} bytes, expected at most {most}. Is it the right file?")
+    if (size := path.stat().st_size) > (most or MAX_BYTES):
+        raise ValueError(f"{path} has {size} bytes, expected at most {most or MAX_BYTES}. Is it the right file?")
 
 
 def read_columns(path: Path, *columns: str) -> Iterator[tuple[int, tuple[str, ...]]]:

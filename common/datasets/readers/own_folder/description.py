@@ -16,6 +16,7 @@ from ..tables import check_size
 
 __all__ = ["Description", "read_description"]
 
+MAX_BYTES = 1024 * 1024  # a description has a dozen lines
 KEYS = ("dataset", "licence", "citation", "values", "files", "table", "spacing", "keep")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")  # needs no quotes in YAML
 
@@ -47,7 +48,7 @@ class Description:
 
 def read_description(path: Path) -> Description:
     """Read and check a description; a wrong entry raises a ValueError that names its key."""
-    check_size(path, 1024 * 1024)  # a description has a dozen lines
+    check_size(path, MAX_BYTES)
     try:
         return _parse(yaml.safe_load(path.read_bytes()))
     except (yaml.YAMLError, RecursionError) as error:
