@@ -15,7 +15,7 @@ MAX_ROWS = 2_000_000
 
 
 def check_size(path: Path, most: int | None = None) -> None:
-    """Check that a file exists and is not too large to read into memory: bytes, `MAX_BYTES` by default."""
+    """Check that a file exists and has at most `most` bytes, by default `MAX_BYTES`."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing or not a file.")
     if (size := path.stat().st_size) > (most or MAX_BYTES):
