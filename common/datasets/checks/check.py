@@ -36,7 +36,15 @@ LEFT_OUT = 0.05  # fraction of the images that may be missing without a warning
 
 @dataclass(frozen=True)
 class Coverage:
-    """Size of one fold of a dataset, over all folders; `annotating` counts images by structure, visible or not."""
+    """Size of one fold of a dataset, over all folders.
+
+    Args:
+        dataset: name.
+        fold: one of `FOLDS`.
+        patients: number in the fold.
+        images: number in the fold.
+        annotating: for each structure, the number of images that annotate it, visible or not.
+    """
 
     dataset: str
     fold: str
@@ -47,7 +55,13 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Report:
-    """Result of a check, with coverage by dataset and fold, and findings in the order of `KINDS`."""
+    """Result of a check.
+
+    Args:
+        licences: of each folder.
+        coverage: one row per dataset and fold.
+        findings: in the order of `KINDS`.
+    """
 
     licences: Mapping[Path, str]
     coverage: Sequence[Coverage]
@@ -83,6 +97,9 @@ def check(folders: Sequence[Path]) -> Report:
 
     Args:
         folders: prepared folders; duplicates count once.
+
+    Returns:
+        The report; `report.counts["error"]` is 0 if the folders can be used for training.
 
     Raises:
         FileNotFoundError: if a folder is not a prepared one.

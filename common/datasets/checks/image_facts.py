@@ -80,7 +80,14 @@ def measure(
     structures: Mapping[str, Sequence[int]],
     spacing: tuple[float, float] | None,
 ) -> ImageFacts:
-    """Measure one image: grey values and annotation values, (rows, columns) each; the spacing is (row, column) in mm.
+    """Measure one image.
+
+    Args:
+        image: grey values, uint8, (rows, columns).
+        label: annotation values, uint8, (rows, columns).
+        item: of the datalist.
+        structures: the annotation values of each structure.
+        spacing: mm per pixel, (row, column), or None.
 
     Example:
         >>> square = np.zeros((32, 32), np.uint8)

@@ -36,6 +36,10 @@ def read_dicom(
 
     Returns:
         Values 0 to 255, (rows, columns), and the spacing, mm per pixel, (row, column), None if unknown.
+
+    Raises:
+        ValueError: if the file holds no image, is truncated or too large, has no such frame, is compressed in a way
+            that the installed decoders do not know, or has a spacing that is not positive.
     """
     with reading(path, "DICOM"):
         header = read_header(path)
@@ -53,7 +57,19 @@ def read_dicom(
 
 
 def grey_frames(path: Path, header: pydicom.Dataset, numbers: range | None = None) -> Iterator[NDArray[np.uint8]]:
-    """Decode frames, as `stored_frames` does, to the grey values 0 to 255 of `read_dicom`, (rows, columns) each."""
+    """Decode frames of a DICOM file, one by one, to the grey values of `read_dicom`.
+
+    Args:
+        path: the file.
+        header: by `read_header`.
+        numbers: of the frames to decode, 0-based; None decodes every frame.
+
+    Yields:
+        Values 0 to 255, (rows, columns).
+
+    Raises:
+        Unreadable: if a frame is missing, damaged or too large; quotes nothing of the file.
+    """
     for stored in stored_frames(path, header, numbers):
         yield _values(stored, header, annotation=False)
 

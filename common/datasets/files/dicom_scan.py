@@ -31,9 +31,16 @@ VIEWS = {  # PS3.16, context group 12226, in SNOMED CT and in the older codes of
 
 
 def read_dicom_scan(path: Path) -> Scan:
-    """Read every frame of a DICOM ultrasound file; its pixel size is what `find_tissue` finds.
+    """Read every frame of a DICOM ultrasound file.
+
+    Args:
+        path: a DICOM file with preamble, under any name.
+
+    Returns:
+        The clip, with the pixel size that `find_tissue` finds.
 
     Raises:
+        FileNotFoundError: if there is no such file.
         ValueError: if the file is not an ultrasound image, shows Doppler or M-mode alone, or is damaged, too large or
             compressed in a way that is not decoded here. Nothing of the file is quoted.
     """

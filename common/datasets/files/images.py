@@ -69,13 +69,33 @@ def read_grey(path: Path, frame: int | None = None) -> Read:
 def read_annotation(path: Path, frame: int | None = None) -> Read:
     """Read annotation values as they are stored: of a palette the index, of a bilevel image 0 and 1.
 
-    Arguments, result and errors are those of `read_grey`, but JPEG, which alters values, and colours are refused.
+    Args:
+        path: as for `read_grey`, but JPEG is refused because it alters values.
+        frame: 0-based, in a file of several; None expects a single one.
+
+    Returns:
+        Annotation values 0 to 255, (rows, columns), and the spacing, mm per pixel, (row, column), None if unknown.
+
+    Raises:
+        FileNotFoundError: as for `read_grey`.
+        ValueError: as for `read_grey`, and if the file is JPEG or its colours are not grey.
     """
     return _read(path, frame, annotation=True)
 
 
 def read_clip(path: Path) -> Read:
-    """Read every frame of a NIfTI, MetaImage or picture file as `read_grey` reads one: (frames, rows, columns)."""
+    """Read every frame of a NIfTI, MetaImage or picture file as grey values.
+
+    Args:
+        path: as for `read_grey`, but not DICOM.
+
+    Returns:
+        Grey values 0 to 255, (frames, rows, columns), and the spacing, mm per pixel, (row, column), None if unknown.
+
+    Raises:
+        FileNotFoundError: as for `read_grey`.
+        ValueError: as for `read_grey`, and if the frames differ in size.
+    """
     return _frames(path, "all", annotation=False)
 
 

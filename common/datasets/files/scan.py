@@ -41,7 +41,11 @@ class Scan:
 
 
 def check_size(frames: int, rows: int, columns: int) -> None:
-    """Refuse a clip without frames or pixels, and one that would fill the memory."""
+    """Refuse a clip that would fill the memory.
+
+    Raises:
+        Unreadable: if there are no frames or pixels, or more than are read.
+    """
     if not 0 < frames <= MAX_FRAMES or not 0 < frames * rows * columns <= MAX_SAMPLES:
         raise Unreadable(
             f"{frames} frames of {columns} x {rows} pixels; allowed are {MAX_FRAMES} frames and {MAX_SAMPLES} pixels "
@@ -50,7 +54,16 @@ def check_size(frames: int, rows: int, columns: int) -> None:
 
 
 def collect(frames: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Collect streamed frames, (rows, columns), into one clip, (frames, rows, columns), with a size limit.
+    """Collect streamed frames into one clip, with a size limit.
+
+    Args:
+        frames: grey values, (rows, columns) each.
+
+    Returns:
+        (frames, rows, columns).
+
+    Raises:
+        Unreadable: if there are no frames, too many, or frames of different sizes.
 
     Example:
         >>> collect(np.full((2, 3), value, np.uint8) for value in range(4)).shape

@@ -27,7 +27,14 @@ MOVEMENT = (2, 3)  # formats that show time on one axis
 
 @dataclass(frozen=True)
 class Tissue:
-    """The part of a picture that shows tissue; the fields are those of `Scan`, with the spacing as in the header."""
+    """The part of a picture that shows tissue in two dimensions.
+
+    Args:
+        box: first row and column, and one past the last; None where the file names no region.
+        spacing: mm per pixel, (row, column), as the header has it; None if unknown.
+        source: of the spacing, in words; "" without spacing.
+        notes: for a reader.
+    """
 
     box: Box | None = None
     spacing: tuple[float, float] | None = None
