@@ -260,14 +260,7 @@ def members(bits: torch.Tensor, num_classes: int) -> torch.Tensor:
 
 
 def known_masks(target: torch.Tensor, num_classes: int) -> torch.Tensor:
-    """Unpack where the annotation says that a pixel belongs to a class.
-
-    Args:
-        target: label-set map (B, 2, *spatial).
-        num_classes: number of classes C.
-
-    Returns:
-        Boolean (B, C, *spatial): the class alone is admitted, and the annotation decides it.
+    """Unpack where a class alone is admitted and the annotation decides it, with the shapes of `admitted`.
 
     Example:
         >>> known_masks(torch.tensor([[[1, 2, 3], [3, 3, 0]]]), 2).tolist()  # background, class 1, either
@@ -335,9 +328,7 @@ def drop_classes(target: torch.Tensor, drop: torch.Tensor) -> torch.Tensor:
 def describe(label_sets: LabelSets, counts: Mapping[str, int] | None = None) -> str:
     """Format the coverage as a table for the terminal: which dataset annotates which class.
 
-    Args:
-        label_sets: datasets and classes.
-        counts: number of images of each dataset, for an extra column.
+    `counts` gives the number of images of each dataset, for an extra column.
 
     Example:
         >>> sets = {"a": [["background"], ["lv"]], "none": [["background", "lv"]]}

@@ -20,11 +20,7 @@ LOGGER = logging.getLogger(__name__)
 
 
 def save_checkpoint(content: Any, path: Path) -> None:
-    """Save tensors and primitives to `path` as a whole file (`whole_file`).
-
-    Raises:
-        OSError: if the disk is full or the folder cannot be written; the message names the file.
-    """
+    """Save tensors and primitives as a whole file (`whole_file`); the message of an OSError names the file."""
     with whole_file(path) as partial:
         try:
             with partial.open("wb") as file:  # given a path, torch would write its name into the file

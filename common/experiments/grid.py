@@ -106,12 +106,7 @@ def read_grid(bundle: Path, scale: str) -> Grid:
 
 
 def _merge(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """Join settings, and mappings of the same name in them; an empty mapping replaces the earlier one.
-
-    Example:
-        >>> _merge({"images": {"a": 1}, "epochs": 3}, {"images": {"b": 2}, "epochs": 5})
-        {'images': {'a': 1, 'b': 2}, 'epochs': 5}
-    """
+    """Join settings, and mappings of the same name in them; an empty mapping replaces the earlier one."""
     joined = dict(first)
     for name, value in second.items():
         both = isinstance(value, Mapping) and isinstance(joined.get(name), Mapping) and value
@@ -136,12 +131,11 @@ def _unfold(
             yield Run(cell, settings, teacher=first)
 
 
-def _named(values: Mapping[Any, Any], value: Any, axis: str, path: Path) -> Mapping[str, Any]:
+def _named(values: Mapping[Any, Mapping[str, Any]], value: Any, axis: str, path: Path) -> Mapping[str, Any]:
     if value not in values:
         suggestion = did_you_mean(value, values)
         raise ValueError(f"{path}: axis {axis!r} has no {value!r}.{suggestion} Known: {', '.join(map(str, values))}.")
-    named: Mapping[str, Any] = values[value]
-    return named
+    return values[value]
 
 
 def _with_candidates(run: Run, search: Mapping[str, Sequence[Any]], seed: int) -> Run:

@@ -31,8 +31,6 @@ import ray
 
 __all__ = ["Outcome", "run_grid"]
 
-RETRIES = 1  # of a failed training, in one run of the grid
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -60,8 +58,8 @@ def run_grid(bundle: Path, scale: str, data: Sequence[Path], workers: int, addre
         address: of a Ray cluster ("ray://host:10001", "auto"); None starts Ray on this machine.
 
     Raises:
-        FileNotFoundError: if the grid or the data are missing.
-        ValueError: if the grid names a setting that the bundle does not have.
+        FileNotFoundError: if the scale draws no phantom and no data are given.
+        RuntimeError: if another process runs the grid.
     """
     grid = read_grid(bundle, scale)
     if not data and not grid.phantom:
@@ -127,15 +125,7 @@ def _start(workers: int, address: str | None) -> None:
 
 
 class _Work:
-    """Jobs for Ray and their results.
-
-    Args:
-        store: the grid in MLflow.
-        base: the common part of all jobs.
-        root: folder of the trainings.
-        uri: tracking URI.
-        start: starts Ray.
-    """
+    """Jobs for Ray, which share `base`, and their results; `start` starts Ray."""
 
     def __init__(self, store: Store, base: Job, root: Path, uri: str, start: Callable[[], None]) -> None:
         self.store, self.base, self.root, self.uri, self.start = store, base, root, uri, start
@@ -172,7 +162,7 @@ class _Work:
 
     def _wave(self, jobs: Sequence[Job], bar: tqdm[Any]) -> None:
         gpus = min(1, ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
-        task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES, retry_exceptions=True)(carry_out)
+        task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=1, retry_exceptions=True)(carry_out)
         waiting = {job.hash: job for job in jobs if job.hash not in self.finished}
         running = {task.remote(job): job for job in waiting.values()}
         while running:

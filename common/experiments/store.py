@@ -14,18 +14,11 @@ from ..tracking import connect, experiment_id
 
 __all__ = ["Store", "mark_evaluated", "search_runs"]
 
-MOST = 50_000  # runs of one answer, the limit of MLflow
-
 
 def search_runs(client: MlflowClient, experiment: str, condition: str) -> list[Run]:
-    """Return the runs of an experiment that fulfil a condition, the newest first.
-
-    Args:
-        client: of MLflow.
-        experiment: its id.
-        condition: filter in MLflow's syntax.
-    """
-    return list(client.search_runs([experiment], condition, max_results=MOST, order_by=["attributes.start_time DESC"]))
+    """Return the runs of an experiment (its id) that fulfil a condition in MLflow's syntax, the newest first."""
+    most = 50_000  # runs of one answer, the limit of MLflow
+    return list(client.search_runs([experiment], condition, max_results=most, order_by=["attributes.start_time DESC"]))
 
 
 class Store:

@@ -11,10 +11,7 @@ __all__ = ["CategoricalCrossEntropyLoss", "lowest_admitted"]
 
 
 def lowest_admitted(admitted: torch.Tensor) -> torch.Tensor:
-    """Keep only the lowest bit: the class that is the truth if the annotation is read as complete.
-
-    Args:
-        admitted: bit masks of any shape, integer.
+    """Keep only the lowest bit of each bit mask: the truth if the annotation is read as complete.
 
     Example:
         >>> lowest_admitted(torch.tensor([5, 2, 6]))  # {0, 2}, {1}, {1, 2}

@@ -63,16 +63,8 @@ class MarginalDiceLoss(nn.Module):
 def _merge_background(
     probability: torch.Tensor, admitted: torch.Tensor, annotated: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Merge background with the unannotated classes where the annotation does not decide background itself.
-
-    Args:
-        probability: of all classes (B, C, *spatial).
-        admitted: bit masks (B, *spatial).
-        annotated: bit masks (B, *spatial).
-
-    Returns:
-        Probability and truth of the merged background (B, 1, *spatial), zero where nothing is annotated.
-    """
+    """Return probability and truth of background merged with the unannotated classes, (B, 1, *spatial)."""
+    # where the annotation decides background itself, it stays alone; where nothing is annotated, all is zero
     merged = torch.where((annotated & 1).bool(), 1, ~annotated) * annotated.bool()  # bit masks of the merged classes
     predicted = (probability * membership(merged, probability)).sum(dim=1, keepdim=True)
     return predicted, (admitted & merged).bool().unsqueeze(1).to(probability)

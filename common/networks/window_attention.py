@@ -24,10 +24,7 @@ def heads_of(channels: int) -> int:
 
 
 def relative_position(window: int) -> torch.Tensor:
-    """Number the relative positions of all pairs of tokens in a window.
-
-    Args:
-        window: tokens per side.
+    """Number the relative positions of all pairs of tokens in a window of `window` tokens per side.
 
     Returns:
         (window ** 2, window ** 2), int64 below (2 * window - 1) ** 2, equal for equal offsets in rows and columns.

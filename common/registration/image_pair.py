@@ -73,17 +73,14 @@ class ImagePair:
     def optimize(
         self, metric: Any, optimizer: Any, transform: Any, levels: Sequence[int], before: Any | None = None
     ) -> None:
-        """Optimise the metric over the parameters of a transform.
+        """Optimise the metric over the parameters of a transform, in place; raise ITK's RuntimeError if it fails.
 
         Args:
             metric: of this pair.
             optimizer: of ITK.
-            transform: to change, in place.
+            transform: to change.
             levels: factors by which the images are shrunk, the coarsest first; too coarse ones are left out.
             before: applied after `transform`, and fixed.
-
-        Raises:
-            RuntimeError: if ITK fails.
         """
         levels = [level for level in levels if level == 1 or min(self.target_mask.shape) // level >= COARSEST]
         registration = itk.ImageRegistrationMethodv4[FloatImage, FloatImage].New(

@@ -68,12 +68,7 @@ def affine_of(
 
 
 def bspline_grid(target: Any, mesh: int) -> Any:
-    """Return a cubic B-spline transform over an image, initially the identity.
-
-    Args:
-        target: ITK image.
-        mesh: number of elements along each side.
-    """
+    """Return a cubic B-spline transform over an ITK image, `mesh` elements along each side, initially the identity."""
     spline = itk.BSplineTransform[itk.D, 2, 3].New()
     initializer = itk.BSplineTransformInitializer[type(spline), FloatImage].New(Transform=spline, Image=target)
     initializer.SetTransformDomainMeshSize([mesh, mesh])

@@ -49,12 +49,7 @@ def _patient(item: Item) -> tuple[str, str]:
 def best_first(correlation: NDArray[np.floating[Any]], group: Sequence[Any]) -> list[tuple[int, int]]:
     """Pair rows and columns, the most similar first; each row and each group of columns is used once.
 
-    Args:
-        correlation: (rows, columns), -inf where the two may not be paired.
-        group: of each column.
-
-    Returns:
-        (row, column), at most one per row, in the order of their correlation.
+    `correlation`, (rows, columns), is -inf where the two may not be paired; `group` has an entry per column.
 
     Example:
         >>> best_first(np.array([[0.9, 0.8, 0.1], [0.7, 0.6, 0.2]]), group=["a", "a", "b"])

@@ -22,11 +22,7 @@ def gradient_thumbnail(image: NDArray[Any], scales: Sequence[float] = (1.0,)) ->
     """Describe an image by the grey-level gradients within its sector.
 
     Gradients, because gain and depth compensation change grey levels slowly. The edge of the sector is left out: its
-    angle is unrelated to the heart.
-
-    Args:
-        image: grey values, 0 outside the sector, (rows, columns).
-        scales: how much of the image the thumbnail shows, see `align_sectors`.
+    angle is unrelated to the heart. `image`, (rows, columns), is 0 there; `scales` are those of `align_sectors`.
 
     Returns:
         Unit vectors, (scales, 2 * 32 * 32), so that their products are correlations; 0 without any structure.

@@ -30,14 +30,7 @@ def carry_image(image: NDArray[Any], coordinates: NDArray[np.floating[Any]]) -> 
 
 
 def carry_label(label: NDArray[np.integer[Any]], coordinates: NDArray[np.floating[Any]]) -> NDArray[np.integer[Any]]:
-    """Carry an annotation to the target's grid by nearest neighbour, so no new values arise.
-
-    Args:
-        label: annotation values of the source, 0 its background, (rows, columns).
-        coordinates: as for `carry_image`.
-
-    Returns:
-        (target rows, target columns), of the same dtype; 0 outside the source.
+    """Carry annotation values (rows, columns) like `carry_image`, but by nearest neighbour: no new values arise.
 
     Example:
         >>> carry_label(np.array([[0, 3]]), np.array([[[0.0, 0.0]], [[0.6, 7.0]]])).tolist()
@@ -48,10 +41,7 @@ def carry_label(label: NDArray[np.integer[Any]], coordinates: NDArray[np.floatin
 
 
 def jacobian(coordinates: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Return by how much a map enlarges the area around each pixel; it folds where this is 0 or less.
-
-    Args:
-        coordinates: as for `carry_image`.
+    """Return by how much a map (as for `carry_image`) enlarges the area around each pixel; it folds where this is <= 0.
 
     Returns:
         Determinant of the Jacobian, source pixels per target pixel, (target rows, target columns).

@@ -11,11 +11,7 @@ __all__ = ["EncodeLabelSetsd"]
 
 
 class EncodeLabelSetsd:
-    """Encode the annotations of a batch as label-set maps, by the dataset and the unlabelled classes of each image.
-
-    Args:
-        label_sets: of the datasets.
-    """
+    """Encode the annotations of a batch as label-set maps, by the dataset and the unlabelled classes of each image."""
 
     def __init__(self, label_sets: LabelSets) -> None:
         self.label_sets = label_sets

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np

@@ -41,14 +41,9 @@ class Section:
 
 @dataclass(frozen=True)
 class ClaimShown:
-    """A claim, its verdict and its contrasts.
+    """A claim with its margin and unit, its verdict, and the caption and contents of its table of contrasts.
 
-    Args:
-        claim: as in the settings.
-        margin: smallest difference that matters, with its unit.
-        verdict: on the claim.
-        caption: of the table of contrasts.
-        contrasts: the comparison, and a row per network: network, n, seeds, effect, range over seeds, p, verdict.
+    Each contrast has its description, and a row per network: network, n, seeds, effect, range over seeds, p, verdict.
     """
 
     claim: Claim
@@ -60,16 +55,7 @@ class ClaimShown:
 
 @dataclass(frozen=True)
 class ClaimsShown:
-    """The claims of one experiment.
-
-    Args:
-        anchor: on the page.
-        title: above them.
-        note: on the numbers.
-        claims: of the experiment.
-        csv: file with the numbers, beside the page.
-        command: that makes the results, if there are none.
-    """
+    """The claims of one experiment, the CSV file with their numbers, and the command that makes missing results."""
 
     anchor: str
     title: str
@@ -87,15 +73,7 @@ def render(
     sections: Sequence[Section],
     command: str,
 ) -> str:
-    """Return the page, with all texts escaped.
-
-    Args:
-        title: of the page.
-        facts: names and values at its head.
-        warnings: sentences, each with items below it.
-        groups: claims.
-        sections: figures and tables.
-        command: that makes the page.
+    """Return the page, with all texts escaped: facts, warnings (each with items), claims, figures and tables.
 
     Example:
         >>> "<h1>1 &lt; 2</h1>" in render("1 < 2", [], [], [], [], "")

@@ -34,12 +34,8 @@ def patient_scores(images: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 def paired_differences(of: pd.DataFrame, against: pd.DataFrame) -> pd.Series:
     """Return the difference of Dice of each patient.
 
-    Each side is averaged over its runs; images that one side leaves undefined are left out of both; the differences
-    of the remaining images are averaged per patient.
-
-    Args:
-        of: rows of images.
-        against: rows of images, whose Dice is subtracted.
+    Each side (rows of images) is averaged over its runs; images that one side leaves undefined are left out of both;
+    the differences of the remaining images, `of` minus `against`, are averaged per patient.
 
     Example:
         >>> side = pd.DataFrame({"dataset": "d", "patient": "p", "image": ["ED", "ES"], "dice": [0.9, 0.8]})

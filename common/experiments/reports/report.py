@@ -1,13 +1,11 @@
-"""The report of a bundle, from MLflow alone.
-
-The page contains its pictures; beside it are each figure as PNG and its numbers as CSV.
-"""
+"""The report of a bundle, from MLflow alone."""
 
 from __future__ import annotations
 
 import base64
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from ...atomic import write_text
@@ -16,7 +14,7 @@ from ...datasets.phantom.study import DOMAINS
 from .claims.contrasts import judge_claims
 from .claims.wording import claims_shown
 from .figures.draw import Drawn, draw
-from .figures.style import NothingToDraw, print_style, save_figure, words
+from .figures.style import STYLE, NothingToDraw, save_figure, words
 from .page import Section, render
 from .results import Results, read_results, run_command
 from .settings import FigureSettings, ReportSettings, read_settings
@@ -28,7 +26,7 @@ MOST = 24  # numbers in the text that stands for a picture
 
 
 def report(bundle: Path, scale: str, uri: str, out: Path | None = None) -> Path:
-    """Write the report of a bundle's newest grid.
+    """Write the report of a bundle's newest grid: `index.html`, figures as PNG and numbers as CSV.
 
     Args:
         bundle: folder with configs/bundle.yaml and configs/report.yaml.
@@ -38,10 +36,6 @@ def report(bundle: Path, scale: str, uri: str, out: Path | None = None) -> Path:
 
     Returns:
         The page, `index.html`.
-
-    Raises:
-        NoResults: if there is nothing to report; the message names the command that makes results.
-        ValueError: for a wrong setting in report.yaml.
     """
     settings = read_settings(bundle)
     results = read_results(uri, settings.experiment, scale)
@@ -71,7 +65,7 @@ def report(bundle: Path, scale: str, uri: str, out: Path | None = None) -> Path:
 
 def _section(wanted: FigureSettings, results: Results, settings: ReportSettings, folder: Path) -> Section:
     try:
-        with print_style():
+        with rc_context(STYLE):
             drawn = draw(wanted, results, settings)
             write_text(folder / f"{wanted.name}.csv", drawn.numbers.to_csv(index=False))
             if not isinstance(drawn.shown, Figure):

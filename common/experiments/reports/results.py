@@ -1,7 +1,4 @@
-"""Read the results of a grid from MLflow as two tables: a row per run, and a row per image and class.
-
-A report uses nothing else, so it can be made wherever MLflow can be reached.
-"""
+"""Read the results of a grid from MLflow, all that a report needs: a row per run, and a row per image and class."""
 
 from __future__ import annotations
 
@@ -117,11 +114,6 @@ def read_results(uri: str, experiment: str, scale: str) -> Results:
 
     Only runs with the role "result" that finished and were evaluated count; of two with the same cell, the newer.
 
-    Args:
-        uri: of MLflow.
-        experiment: name.
-        scale: of the grid.
-
     Raises:
         NoResults: if there is no such grid, or none of its runs is complete.
         ValueError: if a run does not name its cell of the grid.
@@ -131,11 +123,8 @@ def read_results(uri: str, experiment: str, scale: str) -> Results:
         raise NoResults(f"there is no {database} with results; make them with: {run_command(experiment, scale)}")
     client = connect(uri)
     parent = _newest_grid(client, uri, experiment, scale)
-    children = search_runs(
-        client,
-        parent.info.experiment_id,
-        f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and tags.role = 'result'",
-    )
+    wanted = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and tags.role = 'result'"
+    children = search_runs(client, parent.info.experiment_id, wanted)
     newest: dict[str, Run] = {}
     for run in sorted(children, key=lambda run: _state(run) != "complete"):  # within a state the newest first
         newest.setdefault(json.dumps(_cell(run), sort_keys=True), run)
@@ -170,11 +159,7 @@ def read_results(uri: str, experiment: str, scale: str) -> Results:
 
 
 def read_predictions(results: Results, run_id: str) -> Mapping[str, NDArray[Any]] | None:
-    """Read the example images of a run with their annotation and prediction.
-
-    Returns:
-        The arrays of `test_predictions.npz`, or None if the run kept none.
-    """
+    """Return the arrays of a run's `test_predictions.npz` (example images), or None if it kept none."""
     place = results.runs.set_index("run_id")["artifact_uri"][run_id]
     with tempfile.TemporaryDirectory() as folder:
         try:

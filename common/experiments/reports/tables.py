@@ -19,14 +19,7 @@ NUMBERS = ("class", "mean", "sd", "median", "median_sd", "seeds", "metric")  # c
 
 @dataclass(frozen=True)
 class Table:
-    """A table to print.
-
-    Args:
-        caption: above it.
-        header: a text per column.
-        rows: texts.
-        headings: number of columns on the left that are headings of the rows.
-    """
+    """A table to print; the first `headings` columns are headings of the rows."""
 
     caption: str
     header: Sequence[str]
@@ -39,7 +32,7 @@ def amounts_tables(cells: pd.DataFrame, order: Order) -> list[Table]:
 
     Args:
         cells: of `cell_scores`, with the columns network, method, `full` and `partial` (numbers of images).
-        order: column -> its values in the wanted order.
+        order: of the values of each column.
 
     Returns:
         Tables of "mean ± standard deviation over seeds" of the median Dice; without deviation for one seed.
@@ -50,7 +43,8 @@ def amounts_tables(cells: pd.DataFrame, order: Order) -> list[Table]:
         >>> table.header, table.rows
         (['partially labelled', 'method', '100 fully labelled'], [['0', 'aCCE', '0.658 ± 0.06']])
     """
-    cells = cells.assign(text=[_median(*pair) for pair in zip(cells["median"], cells["median_sd"], strict=True)])
+    pairs = zip(cells["median"], cells["median_sd"], strict=True)
+    cells = cells.assign(text=[f"{median:.3f}" + ("" if pd.isna(sd) else f" ± {sd:.2f}") for median, sd in pairs])
     fulls, partials = sorted(cells["full"].unique()), sorted(cells["partial"].unique())
     rows = pd.MultiIndex.from_product([partials, list_values(cells, "method", order)])
     header = ["partially labelled", "method", *(f"{full:g} fully labelled" for full in fulls)]
@@ -61,10 +55,6 @@ def amounts_tables(cells: pd.DataFrame, order: Order) -> list[Table]:
         body = [[f"{partial:g}", words(method), *own] for (partial, method), *own in texts.itertuples()]
         tables.append(Table(f"Median Dice, {words(network)}", header, body, headings=2))
     return tables
-
-
-def _median(median: float, deviation: float) -> str:
-    return f"{median:.3f}" + ("" if pd.isna(deviation) else f" ± {deviation:.2f}")
 
 
 def scores_table(cells: pd.DataFrame, classes: Sequence[str], order: Order, title: str = "") -> Table:

@@ -30,12 +30,7 @@ WIDTHS = (16, 4, 26, 9, 13)  # of columns, for a terminal of 80
 def claims(bundles: Sequence[Path], scale: str, uri: str) -> None:
     """Print the verdict on every claim of some bundles; write `claims-<scale>.html` and `claims-<scale>.csv`.
 
-    The files are written to the folder of all runs (`runs`).
-
-    Args:
-        bundles: folders; those without a report.yaml are skipped.
-        scale: of the grids.
-        uri: of MLflow.
+    The files are written to the folder of all runs (`runs`). Bundles without a report.yaml are skipped.
 
     Raises:
         ValueError: if no bundle makes a claim.

@@ -22,16 +22,9 @@ COLUMNS += ["n", "seeds", "effect", "low", "high", "lowest_seed", "highest_seed"
 
 
 def dataset_of(name: str, results: Results, settings: ReportSettings, label: str = "") -> str:
-    """Return the dataset of a name of the report: the first of its list with Dice (of a class).
+    """Return the dataset of a name of the report: the first of its list with Dice (of class `label`).
 
-    Args:
-        name: of the report's `datasets`, or a dataset.
-        results: of the grid.
-        settings: of the report.
-        label: class that must be defined there; empty: any.
-
-    Returns:
-        The dataset; `name` itself if the report does not list it or none of its datasets has results.
+    It is `name` itself if the report does not list it or none of its datasets has results.
     """
     images = results.images[results.images["dice"].notna()]
     present = set(images[images["class"] == label]["dataset"] if label else images["dataset"])
@@ -40,10 +33,6 @@ def dataset_of(name: str, results: Results, settings: ReportSettings, label: str
 
 def judge_claims(results: Results | None, settings: ReportSettings) -> pd.DataFrame:
     """Test every contrast of every claim, and correct the p-values for their number.
-
-    Args:
-        results: of the grid; None if there are none.
-        settings: of the report.
 
     Returns:
         The columns `COLUMNS`, a row per contrast and network. `effect`, `low` and `high` are differences of Dice, or

@@ -37,8 +37,6 @@ from scipy.stats import bootstrap, rankdata
 __all__ = ["FEWEST", "Effect", "holm", "paired_effect", "signed_rank_p"]
 
 FEWEST = 6  # patients; 2 * 0.5 ** 6 = 0.031 is the smallest p-value of six
-SEED = 20240312  # of the bootstrap
-RESAMPLES = 9999
 DIGITS = 9  # of a difference; averaging makes equal ones differ in the 16th
 
 
@@ -83,17 +81,14 @@ def paired_effect(differences: NDArray[Any] | Sequence[float]) -> Effect:
     p = signed_rank_p(values)
     if np.ptp(values) == 0:
         return Effect(n, mean, mean, mean, p)
-    interval = bootstrap((values,), np.mean, n_resamples=RESAMPLES, method="BCa", rng=SEED).confidence_interval
+    interval = bootstrap((values,), np.mean, n_resamples=9999, method="BCa", rng=20240312).confidence_interval
     return Effect(n, mean, float(interval.low), float(interval.high), p)
 
 
 def signed_rank_p(differences: NDArray[Any] | Sequence[float]) -> float:
-    """Return the two-sided p-value of Wilcoxon's signed-rank test.
+    """Return the two-sided p-value of Wilcoxon's signed-rank test of paired differences, (n,).
 
     SciPy's `wilcoxon` needs seconds for a dozen patients with ties, and approximates from 14 on.
-
-    Args:
-        differences: one per patient, (n,).
 
     Example:
         >>> signed_rank_p([0.0, 1.0, 2.0, 3.0, 4.0, 5.0])  # 2 of the 32 signs of what is not zero

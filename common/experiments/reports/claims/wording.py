@@ -19,15 +19,7 @@ __all__ = ["claims_shown"]
 def claims_shown(
     table: pd.DataFrame, settings: ReportSettings, results: Results | None, scale: str, csv: str
 ) -> ClaimsShown:
-    """Return the claims of an experiment as they are shown.
-
-    Args:
-        table: of `judge_claims`.
-        settings: of the report.
-        results: of the grid; None if there are none.
-        scale: of the grid.
-        csv: name of the file with the numbers.
-    """
+    """Return the claims of an experiment as they are shown, from the table of `judge_claims` in the file `csv`."""
     shown = [_claim(claim, table[table["claim"] == claim.name]) for claim in settings.claims]
     note = f"{results.origin}; " if results else ""
     note += f"p-values are corrected for {int(table['p'].notna().sum())} tests by Holm's method."

@@ -13,7 +13,6 @@ from .style import PAGE, legend_above, looks, words
 
 __all__ = ["draw_boxes"]
 
-GROUP = 0.8  # fraction of the distance between two ticks that their boxes fill
 BOXES: dict[str, Any] = {
     "manage_ticks": False,
     "patch_artist": True,
@@ -30,13 +29,8 @@ def draw_boxes(scores: pd.DataFrame, x: str, hue: str, order: Order) -> Figure:
     """Draw a box for each value of `x` and `hue`, in a panel for each class.
 
     The box spans the quartiles, the line is the median, the star the mean; whiskers reach 1.5 times the length of the
-    box. Each panel has its own range of Dice, up to 1.
-
-    Args:
-        scores: the columns `x`, `hue`, class and dice, a row per patient.
-        x: column along the axis.
-        hue: column shown by colour and hatching.
-        order: column -> its values in the wanted order.
+    box. Each panel has its own range of Dice, up to 1. `scores` has the columns `x` (along the axis), `hue` (shown by
+    colour and hatching), class and dice, a row per patient.
 
     Example:
         >>> scores = pd.DataFrame({"method": ["a", "a", "b"], "network": "unet", "dice": [0.8, 0.9, 0.7]})
@@ -50,7 +44,7 @@ def draw_boxes(scores: pd.DataFrame, x: str, hue: str, order: Order) -> Figure:
     }
     figure = Figure(figsize=(PAGE, 0.6 + 1.5 * len(classes)), layout="constrained")
     panels = figure.subplots(len(classes), 1, squeeze=False, sharex=True)[:, 0]
-    width = GROUP / len(patches)
+    width = 0.8 / len(patches)  # boxes fill this fraction of the distance between two ticks
     for axes, name in zip(panels, classes, strict=True):
         shown = scores[scores["class"] == name]
         for index, (kind, patch) in enumerate(patches.items()):

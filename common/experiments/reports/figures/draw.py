@@ -26,16 +26,7 @@ Shown = tuple[pd.DataFrame, Figure | list[Table]]
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure or tables, with the numbers that they show.
-
-    Args:
-        numbers: for the CSV file.
-        shown: the figure, or the tables.
-        datasets: of the images.
-        patients: number of patients.
-        runs: number of runs.
-        seeds: number of seeds.
-    """
+    """A figure or tables, the numbers that they show, their datasets, and the counts of patients, runs and seeds."""
 
     numbers: pd.DataFrame
     shown: Figure | list[Table]

@@ -28,9 +28,7 @@ def _panels(cells: pd.DataFrame, order: Order, **more: Any) -> tuple[Figure, dic
 def draw_variability(cells: pd.DataFrame, order: Order) -> Figure:
     """Draw mean Dice against its variability over seeds, a point per cell; the best is at the lower right.
 
-    Args:
-        cells: the columns method, network, `mean` and `sd` (NaN with one seed).
-        order: column -> its values in the wanted order.
+    `cells` has the columns method, network, `mean` and `sd` (NaN with one seed).
 
     Raises:
         NothingToDraw: if no cell has two seeds.
@@ -64,7 +62,7 @@ def draw_curves(cells: pd.DataFrame, x: str, reference: pd.DataFrame | None, ord
         cells: the columns method, network, `x`, `median` (its mean over seeds) and `median_sd` (NaN with one seed).
         x: column of numbers along the axis.
         reference: cells drawn as horizontal lines.
-        order: column -> its values in the wanted order.
+        order: of the values of each column.
 
     Raises:
         NothingToDraw: if no cell has a value of `x`.
@@ -100,9 +98,7 @@ def draw_curves(cells: pd.DataFrame, x: str, reference: pd.DataFrame | None, ord
 def draw_times(runs: pd.DataFrame, order: Order) -> Figure:
     """Draw the seconds per epoch (section 5.3.1): a point per run and a line at the median of each method.
 
-    Args:
-        runs: the columns method, network and `seconds`.
-        order: column -> its values in the wanted order.
+    `runs` has the columns method, network and `seconds`.
 
     Raises:
         NothingToDraw: if no run measured its epochs.

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -16,25 +14,14 @@ from ....atomic import whole_file
 from ....palette import COLOURS
 from ..selection import Order, list_values
 
-__all__ = [
-    "HATCHES",
-    "MARKERS",
-    "PAGE",
-    "NothingToDraw",
-    "legend_above",
-    "looks",
-    "print_style",
-    "save_figure",
-    "words",
-]
+__all__ = ["PAGE", "STYLE", "NothingToDraw", "legend_above", "looks", "save_figure", "words"]
 
 PAGE = 7.2  # inches, two columns of a journal
-DPI = 300
 HATCHES = ("", "////", "....", "xxxx", "----", "\\\\\\\\", "++++", "oooo")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES = ("-", "--", ":", "-.")
 LOOKS = {"color": COLOURS, "hatch": HATCHES, "marker": MARKERS, "linestyle": LINES}
-STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {  # letters and lines of print, for `matplotlib.rc_context`
     "font.size": 8,
     "axes.titlesize": 8,
     "hatch.linewidth": 0.5,
@@ -53,24 +40,10 @@ class NothingToDraw(ValueError):
     """The results cannot fill this figure; the message, which the page shows, names what is missing."""
 
 
-def print_style() -> AbstractContextManager[None]:
-    """Give the figures made inside the letters and lines of print.
-
-    Example:
-        >>> with print_style():
-        ...     mpl.rcParams["font.size"]
-        8.0
-    """
-    return mpl.rc_context(STYLE)
-
-
 def legend_above(figure: Figure, handles: Mapping[str, Any] | None = None, **more: Any) -> None:
     """Put a legend above a figure, with as many columns as its width allows.
 
-    Args:
-        figure: with a constrained layout.
-        handles: label -> artist; None takes everything that has a label.
-        more: for Matplotlib's legend.
+    `handles` maps labels to artists; None takes everything that has a label.
     """
     if handles is None:
         found = (axes.get_legend_handles_labels() for axes in figure.axes)
@@ -83,7 +56,7 @@ def legend_above(figure: Figure, handles: Mapping[str, Any] | None = None, **mor
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG at 300 dpi; an earlier file stays until the new one is complete."""
     with whole_file(path) as partial:
-        figure.savefig(partial, dpi=DPI)
+        figure.savefig(partial, dpi=300)
 
 
 def words(name: Any) -> str:

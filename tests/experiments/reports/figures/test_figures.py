@@ -14,7 +14,7 @@ from synthetic_grid import example_arrays
 from common.experiments.reports.figures.boxes import draw_boxes
 from common.experiments.reports.figures.examples import draw_predictions
 from common.experiments.reports.figures.networks import draw_curves, draw_times, draw_variability
-from common.experiments.reports.figures.style import HATCHES, MARKERS, NothingToDraw, print_style, save_figure
+from common.experiments.reports.figures.style import HATCHES, MARKERS, STYLE, NothingToDraw, save_figure
 from common.palette import COLOURS
 
 METHODS, NETWORKS = ["benchmark", "aCCE", "marginal"], ["unet", "swin_unet"]
@@ -155,7 +155,7 @@ def test_examples_of_different_images_or_none_cannot_be_drawn():
 def test_figures_are_legible_in_print(tmp_path: Path):
     runs = product(network=NETWORKS, method=METHODS, seed=[0, 1]).assign(seconds=1.0)
     before = mpl.rcParams["font.size"]
-    with print_style():
+    with mpl.rc_context(STYLE):
         figure = draw_times(runs, ORDER)
         save_figure(figure, tmp_path / "times.png")
     assert mpl.rcParams["font.size"] == before
