@@ -79,7 +79,7 @@ def bounding_box(mask: NDArray[np.bool_], margin: int = 0) -> tuple[slice, slice
 
 
 def outlines(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
-    """Return the closed outlines of a mask (rows, columns) between its pixels; those of holes run the other way round.
+    """Return the closed outlines of a mask (rows, columns), on pixel borders; those of holes run the other way round.
 
     Returns:
         (points, 2) each, (row, column), in pixels; pixel centres have whole numbers; the last point equals the first.

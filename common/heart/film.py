@@ -26,7 +26,7 @@ def write_film(
     """Draw frames and encode them as H.264, one at a time, with the index in front.
 
     Classes are drawn without smoothing, by a table of colours: several times as fast as `draw_anatomy`. Frames are grey
-    values 0 to 255 and class of each pixel, (rows, columns) both; the bands above and below them are colours,
+    values 0 to 255 and the class of each pixel, both (rows, columns); the bands above and below them are colours,
     (height, width, 3); `rate` is frames per second.
     """
     height, width = canvas.size

@@ -89,7 +89,7 @@ def measure_clip(
 ) -> tuple[NDArray[np.float64], list[tuple[Instant, Instant, bool]], list[str]]:
     """Find the beats of a clip and measure each at end-diastole and end-systole.
 
-    Arguments are those of `measure_still`, with labels (frames, rows, columns), and the frames per second.
+    Arguments are those of `measure_still`, with labels (frames, rows, columns), and frames per second, None if unknown.
 
     Returns:
         Area of the left-ventricle cavity in every frame, mm², (frames,), NaN without one; the beats: end-diastole,

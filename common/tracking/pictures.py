@@ -58,7 +58,7 @@ def draw_curves(rows: Sequence[Mapping[str, float]], classes: Sequence[str], pat
 
 
 def draw_overlay(axes: Any, image: NDArray[Any], classes: NDArray[Any], num_classes: int) -> None:
-    """Draw a grey image, 0 to 1, with the contours of its classes (class index), (rows, columns) both."""
+    """Draw a grey image, 0 to 1, with the contours of its classes (indices); both are (rows, columns)."""
     axes.imshow(image, cmap="gray", vmin=0, vmax=1)
     for index in range(1, num_classes):
         mask = classes == index

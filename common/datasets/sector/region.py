@@ -23,7 +23,10 @@ STILL = 0.5  # standard deviation of pixels that do not move, grey levels
 
 
 def moving(motion: NDArray[np.float32]) -> Mask:
-    """Mark what moves (standard deviation over a clip, (rows, columns)) an eighth as much as the fastest tissue."""
+    """Mark the pixels that move at least an eighth as much as the fastest tissue; text stands still.
+
+    Motion is the standard deviation over the clip, grey values, (rows, columns).
+    """
     fastest = float(np.percentile(motion, 95))
     return motion > max(fastest / 8, STILL)
 
