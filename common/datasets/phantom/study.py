@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -93,43 +94,45 @@ class Scanner:
 # camus_like matches CAMUS in grey levels, speckle and geometry. No source quantifies the difference between vendors or
 # centres, so the others are designed to cost the LV Dice that a U-Net loses between the real datasets, 0.08 to 0.21
 # (Islam et al., 2026); docs/phantom.md reports the measured values.
-DOMAINS: Mapping[str, Scanner] = {
-    "camus_like": Scanner(
-        Geometry(window="sector", angles=(*[74.6] * 17, 59.6, 64.6, 89.6), reach=(44.0, 16.0), native=None),
-        Speckle(pulse=1.2, beam=1.6, looks=2, smoothing=0.0),
-        Grey(dynamic_range=52.0, myocardium=0.41, blood=-13.0, contrast=0.0, gain=5.5),
-        Artefacts(haze=-3.0, floor=-14.0, attenuation=0.0, shadow=4.0, dropout=3.0, clutter=4.0),
-        Protocol(endocardium=0.0, wall=1.0, mitral=0.0),
-        jpeg=None,
-    ),
-    "unity_like": Scanner(
-        Geometry(window="screen", angles=(75.0, 80.0, 85.0, 90.0), reach=(67.0, 12.0), native=None),
-        Speckle(pulse=1.8, beam=1.8, looks=4, smoothing=0.6),
-        Grey(dynamic_range=56.0, myocardium=0.40, blood=-17.0, contrast=0.8, gain=3.0),
-        Artefacts(haze=-2.0, floor=-20.0, attenuation=8.0, shadow=7.0, dropout=6.0, clutter=4.0),
-        Protocol(endocardium=-2.0, wall=0.8, mitral=1.5),
-        jpeg=None,
-    ),
-    "echonet_like": Scanner(
-        Geometry(window="crop", angles=(80.0, 85.0, 90.0), reach=(56.0, 9.0), native=112),
-        Speckle(pulse=2.0, beam=2.2, looks=2, smoothing=0.0),
-        Grey(dynamic_range=50.0, myocardium=0.34, blood=-17.0, contrast=0.6, gain=3.0),
-        Artefacts(haze=-6.0, floor=-22.0, attenuation=5.0, shadow=5.0, dropout=7.0, clutter=3.0),
-        Protocol(endocardium=-1.2, wall=0.8, mitral=2.0),
-        jpeg=(60, 80),
-    ),
-    # a narrow sector, strong compounding, a long grey scale, and annotators who draw the cavity out to the
-    # compacted wall, trabeculae included
-    "clinic_like": Scanner(
-        Geometry(window="screen", angles=(65.0, 70.0, 75.0), reach=(58.0, 10.0), native=None),
-        Speckle(pulse=1.0, beam=2.6, looks=6, smoothing=0.4),
-        Grey(dynamic_range=60.0, myocardium=0.48, blood=-16.0, contrast=0.3, gain=3.0),
-        Artefacts(haze=-6.0, floor=-17.0, attenuation=12.0, shadow=8.0, dropout=6.0, clutter=6.0),
-        Protocol(endocardium=1.0, wall=1.1, mitral=1.0),
-        jpeg=(75, 90),
-        external=True,
-    ),
-}
+DOMAINS: Mapping[str, Scanner] = MappingProxyType(
+    {
+        "camus_like": Scanner(
+            Geometry(window="sector", angles=(*[74.6] * 17, 59.6, 64.6, 89.6), reach=(44.0, 16.0), native=None),
+            Speckle(pulse=1.2, beam=1.6, looks=2, smoothing=0.0),
+            Grey(dynamic_range=52.0, myocardium=0.41, blood=-13.0, contrast=0.0, gain=5.5),
+            Artefacts(haze=-3.0, floor=-14.0, attenuation=0.0, shadow=4.0, dropout=3.0, clutter=4.0),
+            Protocol(endocardium=0.0, wall=1.0, mitral=0.0),
+            jpeg=None,
+        ),
+        "unity_like": Scanner(
+            Geometry(window="screen", angles=(75.0, 80.0, 85.0, 90.0), reach=(67.0, 12.0), native=None),
+            Speckle(pulse=1.8, beam=1.8, looks=4, smoothing=0.6),
+            Grey(dynamic_range=56.0, myocardium=0.40, blood=-17.0, contrast=0.8, gain=3.0),
+            Artefacts(haze=-2.0, floor=-20.0, attenuation=8.0, shadow=7.0, dropout=6.0, clutter=4.0),
+            Protocol(endocardium=-2.0, wall=0.8, mitral=1.5),
+            jpeg=None,
+        ),
+        "echonet_like": Scanner(
+            Geometry(window="crop", angles=(80.0, 85.0, 90.0), reach=(56.0, 9.0), native=112),
+            Speckle(pulse=2.0, beam=2.2, looks=2, smoothing=0.0),
+            Grey(dynamic_range=50.0, myocardium=0.34, blood=-17.0, contrast=0.6, gain=3.0),
+            Artefacts(haze=-6.0, floor=-22.0, attenuation=5.0, shadow=5.0, dropout=7.0, clutter=3.0),
+            Protocol(endocardium=-1.2, wall=0.8, mitral=2.0),
+            jpeg=(60, 80),
+        ),
+        # a narrow sector, strong compounding, a long grey scale, and annotators who draw the cavity out to the
+        # compacted wall, trabeculae included
+        "clinic_like": Scanner(
+            Geometry(window="screen", angles=(65.0, 70.0, 75.0), reach=(58.0, 10.0), native=None),
+            Speckle(pulse=1.0, beam=2.6, looks=6, smoothing=0.4),
+            Grey(dynamic_range=60.0, myocardium=0.48, blood=-16.0, contrast=0.3, gain=3.0),
+            Artefacts(haze=-6.0, floor=-17.0, attenuation=12.0, shadow=8.0, dropout=6.0, clutter=6.0),
+            Protocol(endocardium=1.0, wall=1.1, mitral=1.0),
+            jpeg=(75, 90),
+            external=True,
+        ),
+    }
+)
 
 
 @dataclass(frozen=True)
