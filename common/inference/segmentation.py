@@ -25,10 +25,7 @@ NOT_SMALL = 0.1  # of a structure's area
 
 
 def network_images(frames: NDArray[np.uint8], size: int) -> Tensor:
-    """Resize grey frames (frames, rows, columns) as in the preparation of the training images, and divide them by 255.
-
-    Returns:
-        float32, (frames, 1, size, size).
+    """Resize grey frames (frames, rows, columns) as training images were, to 0 to 1, float32, (frames, 1, size, size).
 
     Example:
         >>> network_images(np.full((2, 30, 40), 51, np.uint8), 16).unique().tolist()

@@ -190,11 +190,7 @@ class MLflowRun:
 
 
 def log_to_run(folder: str | Path, metrics: Mapping[str, float], artifacts: Sequence[str | Path] = ()) -> bool:
-    """Add metrics and files to the run of the training in `folder`.
-
-    Returns:
-        False, without logging anything, if the folder has no run (weights from elsewhere, or a deleted database).
-    """
+    """Add metrics and files to the run of the training in `folder`; return False if the folder or database has none."""
     run_file = Path(folder) / RUN_FILE
     if not run_file.is_file():
         return False

@@ -29,13 +29,7 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def draw_curves(rows: Sequence[Mapping[str, float]], classes: Sequence[str], path: str | Path) -> None:
-    """Draw loss and validation Dice over epochs, one line per dataset and class.
-
-    Args:
-        rows: of a `History`.
-        classes: names, background first.
-        path: PNG to write.
-    """
+    """Draw loss and validation Dice of a `History` over epochs as a PNG, one line per dataset and class."""
     figure = Figure(figsize=(10, 4))
     loss, dice = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in rows]

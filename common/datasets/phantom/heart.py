@@ -268,7 +268,7 @@ def echogenicity(
     blood: float,
     rng: np.random.Generator,
 ) -> Array:
-    """Paint the scattering strength, in dB relative to average myocardium.
+    """Paint the scattering strength, in dB relative to average myocardium, (rows, columns).
 
     Structures are painted one over another, from the body wall to the valves. The septum is brighter than the lateral
     wall (35 grey levels in CAMUS), because scattering depends on the angle between beam and fibres.
@@ -279,9 +279,6 @@ def echogenicity(
         to_pixels: converts mm (points, 2), (x, y), to (row, column) of that grid.
         blood: level of blood, dB.
         rng: generator of the textures.
-
-    Returns:
-        dB, (rows, columns).
     """
     x, y = mesh
     shape = (x.shape[0], x.shape[1])

@@ -112,7 +112,7 @@ def _echo(scanner: Scanner, polar: Polar, rng: np.random.Generator) -> Array:
 
 
 def draw_screen(domain: str, number: int, rows: int, frames: int = 1, seed: int = 0) -> Frame:
-    """Draw one phantom screen.
+    """Draw one phantom screen: image, annotation (1 is the sector) and, for clips, motion.
 
     Args:
         domain: a key of `DOMAINS`, the scanner.
@@ -120,9 +120,6 @@ def draw_screen(domain: str, number: int, rows: int, frames: int = 1, seed: int 
         rows: of the screen, pixels.
         frames: of the clip; the image is its first frame and the motion its standard deviation. 1 gives a still.
         seed: another seed gives another set.
-
-    Returns:
-        Image, annotation (1 is the sector) and, for clips, motion.
 
     Example:
         >>> frame = draw_screen("unity_like", number=3, rows=256)

@@ -198,9 +198,6 @@ def render(domain: str, patient: int, phase: Literal["ED", "ES"], size: int = 25
         size: pixels along each side.
         seed: another seed is another population.
 
-    Raises:
-        ValueError: if an argument is not one of those above.
-
     Example:
         >>> frame = render("camus_like", patient=0, phase="ED", size=64)
         >>> frame.image.shape, np.unique(frame.label).tolist()

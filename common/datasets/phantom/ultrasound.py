@@ -266,7 +266,7 @@ def compress(intensity: Array, grey: Grey) -> Array:
 
 
 def scan_convert(shade: Array, polar: Polar, smoothing: float, view: View) -> Array:
-    """Resample beams onto the square image.
+    """Resample beams onto the square image: grey level 0 to 1, (size, size), 0 outside the sector.
 
     The polar image is smoothed to the size of a pixel first, to avoid aliasing; the edge of the sector is one pixel
     wide.
@@ -276,9 +276,6 @@ def scan_convert(shade: Array, polar: Polar, smoothing: float, view: View) -> Ar
         polar: its grid.
         smoothing: standard deviation of the scanner's own smoothing, mm.
         view: the image.
-
-    Returns:
-        Grey level 0 to 1, (size, size), 0 outside the sector.
     """
     pixel = float(np.sqrt(np.prod(view.spacing)))  # mm
     sigma = np.hypot(0.35 * pixel, smoothing)  # mm; a pixel integrates over about +-0.35 of its width
