@@ -19,9 +19,6 @@ def fill(polygon: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.boo
         polygon: (points, 2), (row, column), in pixels; pixel centres have whole numbers.
         shape: of the result.
 
-    Returns:
-        bool, `shape`.
-
     Example:
         >>> int(fill(np.array([[0.5, 0.5], [0.5, 2.5], [2.5, 2.5], [2.5, 0.5]]), (4, 4)).sum())
         4
@@ -32,19 +29,15 @@ def fill(polygon: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.boo
     fraction = (row - row0[edge]) / (row1[edge] - row0[edge])
     column = np.ceil(column0[edge] + fraction * (column1[edge] - column0[edge])).clip(0, shape[1]).astype(np.intp)
     toggles = np.bincount(row * (shape[1] + 1) + column, minlength=shape[0] * (shape[1] + 1))
-    inside: NDArray[np.bool_] = toggles.reshape(shape[0], -1).cumsum(axis=1)[:, :-1] % 2 == 1
-    return inside
+    return np.asarray(toggles.reshape(shape[0], -1).cumsum(axis=1)[:, :-1] % 2 == 1)
 
 
 def spline(nodes: NDArray[np.float64], straight: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-    """Draw an open natural cubic spline through control points, parametrised by chord length.
+    """Draw an open natural cubic spline through control points, parametrised by chord length, (more points, 2).
 
     Args:
         nodes: at least three different ones, (points, 2), in drawing order; repeated neighbours are dropped.
         straight: marks the segments that are straight lines, (points - 1,); None draws curves only.
-
-    Returns:
-        (more points, 2), from the first node to the last, through all of them.
 
     Example:
         >>> arc = spline(np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 0.0]]))
@@ -86,10 +79,7 @@ def bounding_box(mask: NDArray[np.bool_], margin: int = 0) -> tuple[slice, slice
 
 
 def outlines(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
-    """Return the closed outlines of a mask, at the border between pixels; those of holes run the other way round.
-
-    Args:
-        mask: (rows, columns).
+    """Return the closed outlines of a mask (rows, columns), on pixel borders; those of holes run the other way round.
 
     Returns:
         (points, 2) each, (row, column), in pixels; pixel centres have whole numbers; the last point equals the first.

@@ -23,14 +23,7 @@ Picture = NDArray[np.uint8]
 
 
 def caption_band(lines: Sequence[str], width: int) -> Picture:
-    """Draw lines of text, wrapped between words where they are too long.
-
-    Args:
-        lines: top to bottom.
-        width: pixels.
-
-    Returns:
-        (height, width, 3); of height 0 without lines.
+    """Draw lines of text, wrapped between words to `width` pixels, (height, width, 3); of height 0 without lines.
 
     Example:
         >>> caption_band([], 300).shape, caption_band(["4CH, end-diastole"], 300).shape
@@ -45,15 +38,12 @@ def caption_band(lines: Sequence[str], width: int) -> Picture:
 
 
 def legend_band(names: Sequence[str], width: int, mm: float | None) -> Picture:
-    """Draw the names of the classes beside their colours, and a scale bar, in as many rows as they need.
+    """Draw the names of the classes beside their colours, and a scale bar, in as many rows as needed.
 
     Args:
         names: classes, background first.
         width: pixels.
-        mm: width of a pixel of the picture; None draws no bar.
-
-    Returns:
-        (height, width, 3).
+        mm: width of a pixel of the picture; None draws no bar. The band is (height, width, 3).
     """
     entries = [name.replace("lv_", "LV ").replace("_", " ") for name in names[1:]]
     needed = [SWATCH + 6 + _font().getlength(words) for words in entries]

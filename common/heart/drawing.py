@@ -69,7 +69,7 @@ def draw_anatomy(
     chambers: Iterable[Chamber],
     scale: tuple[float, float],
 ) -> NDArray[np.uint8]:
-    """Draw a frame, the outlines of its classes, and the long axis and discs of its chambers.
+    """Draw a frame, the outlines of its classes, and the long axis and discs of its chambers, (height, width, 3).
 
     Args:
         canvas: where things go.
@@ -77,9 +77,6 @@ def draw_anatomy(
         labels: class of each pixel, (rows, columns).
         chambers: one with a reason has no axis.
         scale: mm per pixel, (row, column), that the chambers were measured with.
-
-    Returns:
-        Colours, (height, width, 3), of the canvas' size.
 
     Example:
         >>> canvas = Canvas(np.ones((40, 30), bool), (2.0, 1.0))

@@ -25,15 +25,9 @@ def write_film(
 ) -> None:
     """Draw frames and encode them as H.264, one at a time, with the index in front.
 
-    Classes are drawn without smoothing, by a table of colours: several times as fast as `draw_anatomy`.
-
-    Args:
-        frames: grey values 0 to 255, and class of each pixel, (rows, columns) both.
-        canvas: where things go.
-        above: colours of the band above all frames, (height, width, 3).
-        below: colours of the band below.
-        rate: frames per second.
-        path: of the file.
+    Classes are drawn without smoothing, by a table of colours: several times as fast as `draw_anatomy`. Frames are grey
+    values 0 to 255 and the class of each pixel, both (rows, columns); the bands above and below them are colours,
+    (height, width, 3); `rate` is frames per second.
     """
     height, width = canvas.size
     page = np.concatenate([above, np.zeros((height, width, 3), np.uint8), below])
@@ -65,8 +59,7 @@ def _draw(canvas: Canvas, frame: Bytes, labels: Bytes) -> NDArray[np.uint32]:
             border[here] |= differ
             np.minimum(first[here], ranked[there], out=first[here])
     start = np.where(border, _STARTS[first + np.uint8(1)] + 256 * len(COLOURS), _STARTS[shown])
-    colours: NDArray[np.uint32] = _TABLE.take(start + enlarge(canvas, frame))
-    return colours
+    return np.asarray(_TABLE.take(start + enlarge(canvas, frame)))
 
 
 def _table() -> NDArray[np.uint32]:

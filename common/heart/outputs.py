@@ -36,8 +36,6 @@ UNFOUND = "the ultrasound sector was not found: the network saw the whole image,
 MARGIN = 0.15  # of the height of the heart, around it, where the sector was not found
 WORDS = {"ED": "end-diastole", "ES": "end-systole", "": "still"}
 
-Array = NDArray[np.uint8]
-
 
 @dataclass(frozen=True)
 class Segmented:
@@ -50,7 +48,7 @@ class Segmented:
         framing: the part of it that the network saw.
     """
 
-    labels: Array
+    labels: NDArray[np.uint8]
     names: Sequence[str]
     scan: Scan
     framing: Framing
@@ -68,14 +66,11 @@ class Segmented:
 
 
 def measure(segmented: Segmented, phase: str) -> tuple[dict[str, Any], list[Moment]]:
-    """Measure a scan if a left ventricle is among the classes.
+    """Return facts for the record, measurements if a left ventricle is among the classes, and moments worth showing.
 
     Args:
         segmented: a still or a clip.
         phase: "ED", "ES" or "": of a still.
-
-    Returns:
-        Facts for the record, and the moments worth showing.
     """
     labels, names, scan, framing = segmented.labels, segmented.names, segmented.scan, segmented.framing
     facts: dict[str, Any] = {
@@ -107,16 +102,7 @@ def measure(segmented: Segmented, phase: str) -> tuple[dict[str, Any], list[Mome
 def write_outputs(
     segmented: Segmented, moments: Sequence[Moment], source: Path, out: Path, caption: Sequence[str], pictures: bool
 ) -> None:
-    """Write label map, overlays, and the DICOM segmentation of a single-frame DICOM file; each file is written whole.
-
-    Args:
-        segmented: a still or a clip.
-        moments: that `measure` returned.
-        source: the file that was read.
-        out: path to write to, without suffix.
-        caption: lines below the overlay.
-        pictures: False writes no overlays.
-    """
+    """Write label map, overlays if `pictures`, and DICOM segmentation of a single-frame file; `out` has no suffix."""
     labels, names, scan, framing = segmented.labels, segmented.names, segmented.scan, segmented.framing
     write_label_map(labels, source, out, scan.spacing, scan.frame_rate)
     if len(labels) == 1 and is_dicom(source):

@@ -68,19 +68,10 @@ class Display:
 
 
 def overlay_png(moments: Sequence[Moment], display: Display, out: Path) -> Path:
-    """Write moments side by side, such as end-diastole and end-systole.
-
-    Args:
-        moments: left to right.
-        display: what they share.
-        out: path to write, without suffix.
-
-    Returns:
-        The path written: `out` with `_overlay.png`.
+    """Write moments side by side, such as end-diastole and end-systole; return the path, `out` with `_overlay.png`.
 
     Raises:
         ValueError: if there are no moments, or one differs in shape from `display.seen`.
-        OSError: if the file cannot be written.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -100,20 +91,10 @@ def overlay_png(moments: Sequence[Moment], display: Display, out: Path) -> Path:
 
 
 def overlay_mp4(moments: Iterable[Moment], display: Display, frame_rate: float | None, out: Path) -> Path:
-    """Write a clip that browsers play; it shows classes only.
-
-    Args:
-        moments: in time; they may come from an iterator.
-        display: what they share.
-        frame_rate: frames per second; None plays 25.
-        out: path to write, without suffix.
-
-    Returns:
-        The path written: `out` with `_overlay.mp4`.
+    """Write a clip of classes that browsers play, at 25 frames per second if the rate is None; return the path.
 
     Raises:
         ValueError: if there are no moments, one differs in shape from `display.seen`, or the rate is not positive.
-        OSError: if the file cannot be written.
     """
     rate = Fraction(FRAME_RATE if frame_rate is None else frame_rate).limit_denominator(1000)
     if rate <= 0:

@@ -91,7 +91,8 @@ class Results:
         Raises:
             ValueError: if the paths belong to several studies although one patient is described.
         """
-        stems = [self._relative(path) for path in paths]
+        named = [self._named(path) for path in paths]
+        stems = [path.with_name(SUFFIX.sub("", path.name) or path.name) for path in named]
         self._outs = {
             path: self.folder / (stem if stems.count(stem) == 1 else stem.with_name(path.name))
             for path, stem in zip(paths, stems, strict=True)
@@ -172,10 +173,6 @@ class Results:
     def _named(self, path: Path) -> Path:
         return path.relative_to(self.source) if self.source.is_dir() else Path(path.name)
 
-    def _relative(self, path: Path) -> Path:
-        named = self._named(path)
-        return named.with_name(SUFFIX.sub("", named.name) or named.name)
-
     def _made(self, path: Path) -> dict[str, Any]:
         about = path.stat()
         return {**self.made_by, "bytes": about.st_size, "changed": about.st_mtime_ns}
@@ -191,7 +188,6 @@ class Results:
 
 
 def _caption(record: Mapping[str, Any]) -> list[str]:
-    """Return the lines below an overlay."""
     if not (record.get("beats") or record.get("still")):
         return [NOTE]
     found = measure_study([record])

@@ -59,7 +59,7 @@ class Instant:
 def measure_still(
     labels: Labels, names: Sequence[str], scale: tuple[float, float], seen: NDArray[np.bool_], frame: int = 0
 ) -> tuple[Instant, list[str]]:
-    """Measure one frame.
+    """Measure the chambers of one frame, and return flags.
 
     Args:
         labels: classes, (rows, columns).
@@ -67,9 +67,6 @@ def measure_still(
         scale: mm per pixel, (row, column).
         seen: what the scanner saw, (rows, columns).
         frame: number of the frame.
-
-    Returns:
-        The chambers, and flags.
     """
     part = bounding_box(labels > 0, margin=2)  # a border separates what is cut off from what ends
     found = {name: labels[part] == value for value, name in enumerate(names)}
@@ -88,20 +85,11 @@ def measure_still(
 
 
 def measure_clip(
-    labels: Labels,
-    names: Sequence[str],
-    scale: tuple[float, float],
-    seen: NDArray[np.bool_],
-    frame_rate: float | None,
+    labels: Labels, names: Sequence[str], scale: tuple[float, float], seen: NDArray[np.bool_], frame_rate: float | None
 ) -> tuple[NDArray[np.float64], list[tuple[Instant, Instant, bool]], list[str]]:
     """Find the beats of a clip and measure each at end-diastole and end-systole.
 
-    Args:
-        labels: classes, (frames, rows, columns).
-        names: as for `measure_still`.
-        scale: mm per pixel, (row, column).
-        seen: what the scanner saw, (rows, columns).
-        frame_rate: frames per second; None if unknown.
+    Arguments are those of `measure_still`, with labels (frames, rows, columns), and frames per second, None if unknown.
 
     Returns:
         Area of the left-ventricle cavity in every frame, mm², (frames,), NaN without one; the beats: end-diastole,

@@ -11,13 +11,7 @@ import numpy as np
 
 from .biomarkers.quality import biplane_flags
 from .biomarkers.reference_limits import grade
-from .biomarkers.volumes import (
-    area_length_volume,
-    discs_volume,
-    ejection_fraction,
-    myocardial_mass,
-    notebook_volumes,
-)
+from .biomarkers.volumes import area_length_volume, discs_volume, ejection_fraction, myocardial_mass, notebook_volumes
 from .scan_record import Instant
 
 __all__ = ["COLUMNS", "group", "measure_study"]

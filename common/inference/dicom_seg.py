@@ -50,17 +50,13 @@ def write_dicom_seg(
         labels: class of each pixel, (rows, columns), 0 for the background.
         structures: name -> code of each foreground class, in the order of their labels from 1.
         source: an ultrasound image of one frame; only its header is read, so any compression works.
-        out: path to write, without suffix.
+        out: path to write, without suffix; `_seg.dcm` is added.
         algorithm: name of what made the labels.
         version: of the algorithm.
         description: of the series.
 
-    Returns:
-        The path written: `out` with `_seg.dcm`.
-
     Raises:
         ValueError: if the source is not an ultrasound image, has several frames, lacks UIDs or differs in size.
-        OSError: if the file cannot be written.
     """
     header, kind = _header(source)
     if labels.dtype != np.uint8 or labels.shape != (header.Rows, header.Columns):

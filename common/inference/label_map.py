@@ -25,11 +25,7 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # ITK axes point left and back, th
 
 
 def write_label_map(
-    labels: NDArray[np.uint8],
-    source: Path,
-    out: Path,
-    spacing: tuple[float, float] | None,
-    frame_rate: float | None,
+    labels: NDArray[np.uint8], source: Path, out: Path, spacing: tuple[float, float] | None, frame_rate: float | None
 ) -> Path:
     """Write classes so that viewers overlay them on the source.
 
@@ -40,17 +36,13 @@ def write_label_map(
     Args:
         labels: class of each pixel, upright, (frames, rows, columns).
         source: the file that was segmented.
-        out: path to write, without suffix.
+        out: path to write, without suffix; `_seg.nii.gz` or `_seg.png` is added.
         spacing: mm per pixel, (row, column), for sources other than NIfTI and MetaImage; None if unknown: pixels of
             side 1 in an unknown unit.
         frame_rate: of a clip, frames per second; None if unknown.
 
-    Returns:
-        The path written: `out` with `_seg.nii.gz` or `_seg.png`.
-
     Raises:
         ValueError: if the labels are not uint8 (frames, rows, columns), or do not match the source's number of pixels.
-        OSError: if the file cannot be written.
 
     Example:
         >>> from tempfile import TemporaryDirectory

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,18 +30,6 @@ def one_scan(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return items[0]
 
 
-class Finished(Protocol):
-    """The scans that an earlier run finished."""
-
-    folder: Path
-
-    def plan(self, paths: Sequence[Path]) -> None:
-        """Receive the paths of all scans that will be read."""
-
-    def __contains__(self, path: Path) -> bool:
-        """Return whether the results of a scan exist."""
-
-
 class Scans(Dataset[dict[str, Any]]):
     """The files of a folder, or one file, read on access.
 
@@ -52,7 +40,8 @@ class Scans(Dataset[dict[str, Any]]):
         frame_rate: frames per second; likewise.
         find_sector: crop to the ultrasound sector; False shows the network the whole image.
         sector_bundle: folder of the bundle sector_segmentation, used where geometry is unsure; None uses geometry only.
-        results: where results go; scans with results are not read again.
+        results: what writes the results: has a `folder`, receives all paths by `plan`, and contains the finished ones,
+            which are not read again.
 
     Raises:
         FileNotFoundError: if there is nothing to read.
@@ -71,7 +60,7 @@ class Scans(Dataset[dict[str, Any]]):
         frame_rate: float | None = None,
         find_sector: bool = True,
         sector_bundle: str | Path | None = None,
-        results: Finished | None = None,
+        results: Any = None,
     ) -> None:
         self.image_size = image_size
         self.spacing = _pair(spacing)

@@ -25,14 +25,7 @@ NOT_SMALL = 0.1  # of a structure's area
 
 
 def network_images(frames: NDArray[np.uint8], size: int) -> Tensor:
-    """Resize frames to squares as in the preparation of the training images.
-
-    Args:
-        frames: grey values, (frames, rows, columns).
-        size: pixels a side.
-
-    Returns:
-        Grey value / 255, float32, (frames, 1, size, size).
+    """Resize grey frames (frames, rows, columns) as training images were, to 0 to 1, float32, (frames, 1, size, size).
 
     Example:
         >>> network_images(np.full((2, 30, 40), 51, np.uint8), 16).unique().tolist()
@@ -50,10 +43,8 @@ def label_maps(logits: Tensor, framing: Framing) -> NDArray[np.uint8]:
     Args:
         logits: (frames, classes, size, size), on any device.
         framing: where they came from. Structures may extend beyond the sector, as readers draw them: in CAMUS up to 4 %
-            of the annotation is outside, and cutting it off would lower the Dice of thin structures by 0.03.
-
-    Returns:
-        Classes, (frames, rows, columns) of the whole image.
+            of the annotation is outside, and cutting it off would lower the Dice of thin structures by 0.03. The result
+            is (frames, rows, columns) of the whole image.
     """
     top, left, bottom, right = framing.box
     height, width = bottom - top, right - left
@@ -66,10 +57,10 @@ def label_maps(logits: Tensor, framing: Framing) -> NDArray[np.uint8]:
 
 
 def certainty(logits: Tensor) -> float:
-    """Return the mean probability of the chosen class over the foreground; NaN without any.
+    """Return the mean probability of the chosen class over the foreground of some frames; NaN without any.
 
     Args:
-        logits: (frames, classes, size, size); of many frames only some are used.
+        logits: (frames, classes, size, size).
 
     Example:
         >>> round(certainty(torch.tensor([[[[0.0, 9.0]], [[np.log(4.0), 0.0]]]])), 3)  # the first pixel is class 1
@@ -109,11 +100,8 @@ def clean(labels: NDArray[np.uint8], classes: int, smallest_piece: float) -> NDA
 
 
 def _close(frame: NDArray[np.uint8], classes: int, smallest_piece: float) -> None:
-    """Give pieces inside another structure, or cutting it in two, to that structure.
-
-    Reverberations inside a structure can look like the border of its neighbour. The largest piece of each class stays;
-    small pieces are not considered.
-    """
+    """Give pieces inside another structure, or cutting it in two, to that structure; small pieces are left."""
+    # reverberations inside a structure can look like the border of its neighbour
     for value in range(1, classes):
         pieces, sizes = _pieces(frame == value)
         large = np.flatnonzero(sizes[1:] >= smallest_piece * sizes[1:].max(initial=1)) + 1
@@ -135,8 +123,7 @@ def _close(frame: NDArray[np.uint8], classes: int, smallest_piece: float) -> Non
 def _beside(frame: NDArray[np.uint8], piece: NDArray[np.bool_], classes: int) -> NDArray[np.float64]:
     """Return the fraction of each class along the border of a piece, (classes,)."""
     counts = np.bincount(frame[ndimage.binary_dilation(piece) & ~piece], minlength=classes)
-    fractions: NDArray[np.float64] = counts / max(counts.sum(), 1)
-    return fractions
+    return np.asarray(counts / max(counts.sum(), 1))
 
 
 def _count(mask: NDArray[np.bool_]) -> int:
@@ -150,12 +137,7 @@ def _pieces(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.intp
 
 
 def cleaning_flags(before: NDArray[np.uint8], after: NDArray[np.uint8], names: Sequence[str]) -> list[str]:
-    """Return sentences about frames where `clean` removed much, which may have been right.
-
-    Args:
-        before: (frames, rows, columns).
-        after: of the same shape.
-        names: classes, background first.
+    """Return sentences about frames where `clean` removed much, which may have been right; (frames, rows, columns).
 
     Example:
         >>> cleaning_flags(np.array([[[1, 1, 0, 1]]]), np.array([[[1, 1, 0, 0]]]), ["background", "left_kidney"])

@@ -190,11 +190,7 @@ class MLflowRun:
 
 
 def log_to_run(folder: str | Path, metrics: Mapping[str, float], artifacts: Sequence[str | Path] = ()) -> bool:
-    """Add metrics and files to the run of the training in `folder`.
-
-    Returns:
-        False, without logging anything, if the folder has no run (weights from elsewhere, or a deleted database).
-    """
+    """Add metrics and files to the run of the training in `folder`; return False if the folder or database has none."""
     run_file = Path(folder) / RUN_FILE
     if not run_file.is_file():
         return False
@@ -219,18 +215,9 @@ def log_finished_run(
     parameters: Mapping[str, Any],
     metrics: Mapping[str, float],
 ) -> str:
-    """Log a result without epochs as one finished run.
+    """Log a result without epochs as one finished run, and return its id; NaN metrics are left out.
 
-    Args:
-        folder: of the result; receives the run's id, as the folder of a training does. Its `ARTIFACTS` are logged.
-        uri: tracking URI.
-        experiment: name of the experiment, created if missing.
-        name: of the run; only the id must be unique.
-        parameters: everything that defines this result; nested values are logged as JSON.
-        metrics: NaN is left out.
-
-    Returns:
-        The id of the run.
+    The other arguments are those of `MLflowRun`; `folder` is that of the result.
     """
     folder = Path(folder)
     files = _artifacts(folder)

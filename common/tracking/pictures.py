@@ -29,13 +29,7 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def draw_curves(rows: Sequence[Mapping[str, float]], classes: Sequence[str], path: str | Path) -> None:
-    """Draw loss and validation Dice over epochs, one line per dataset and class.
-
-    Args:
-        rows: of a `History`.
-        classes: names, background first.
-        path: PNG to write.
-    """
+    """Draw loss and validation Dice of a `History` over epochs as a PNG, one line per dataset and class."""
     figure = Figure(figsize=(10, 4))
     loss, dice = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in rows]
@@ -58,14 +52,7 @@ def draw_curves(rows: Sequence[Mapping[str, float]], classes: Sequence[str], pat
 
 
 def draw_overlay(axes: Any, image: NDArray[Any], classes: NDArray[Any], num_classes: int) -> None:
-    """Draw an image with the contours of its classes.
-
-    Args:
-        axes: of matplotlib.
-        image: grey, 0 to 1, (rows, columns).
-        classes: class index, (rows, columns).
-        num_classes: C.
-    """
+    """Draw a grey image, 0 to 1, with the contours of its classes (indices); both are (rows, columns)."""
     axes.imshow(image, cmap="gray", vmin=0, vmax=1)
     for index in range(1, num_classes):
         mask = classes == index

@@ -67,15 +67,13 @@ class Heart:
     @property
     def mitral(self) -> Array:
         """Midpoint of the mitral annulus, mm, (2,)."""
-        middle: Array = self.endocardium[[0, -1]].mean(axis=0)
-        return middle
+        return np.asarray(self.endocardium[[0, -1]].mean(axis=0))
 
     @property
     def up(self) -> Array:
         """Unit normal of the mitral plane, towards the apex, (2,)."""
         x, y = self.endocardium[-1] - self.endocardium[0]
-        up: Array = np.array([y, -x]) / np.hypot(x, y)
-        return up
+        return np.asarray(np.array([y, -x]) / np.hypot(x, y))
 
 
 @dataclass(frozen=True)
@@ -98,24 +96,17 @@ class _Pose:
 
     @property
     def base(self) -> Array:
-        base: Array = self.apex - self.length * self.axis
-        return base
+        return self.apex - self.length * self.axis
 
     def points(self, along: Array, aside: Array) -> Array:
         """Return the (x, y) of places given in mm from the base along and across the axis."""
-        points: Array = self.base + along[:, None] * self.axis + aside[:, None] * self.across
-        return points
+        return self.base + along[:, None] * self.axis + aside[:, None] * self.across
 
 
 def offset(contour: Array, distance: float | Array) -> Array:
-    """Move an open contour along its normals: outwards if it runs clockwise on the screen.
+    """Move an open contour, (points, 2), mm, along its normals: outwards if it runs clockwise on the screen.
 
-    Args:
-        contour: (points, 2), mm.
-        distance: mm, one number or (points,); negative moves inwards.
-
-    Returns:
-        (points, 2), mm.
+    The distance is in mm, one number or (points,); a negative one moves inwards.
 
     Example:
         >>> upwards = np.array([[0.0, 2.0], [0.0, 1.0], [0.0, 0.0]])
@@ -126,8 +117,7 @@ def offset(contour: Array, distance: float | Array) -> Array:
     tangent = gaussian_filter1d(np.gradient(contour, axis=0), 2, axis=0, mode="nearest")
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
     normal = np.stack([tangent[:, 1], -tangent[:, 0]], axis=1)
-    moved: Array = contour + np.broadcast_to(distance, len(contour))[:, None] * normal
-    return moved
+    return np.asarray(contour + np.broadcast_to(distance, len(contour))[:, None] * normal)
 
 
 def space_evenly(contour: Array, count: int) -> Array:
@@ -143,15 +133,9 @@ def space_evenly(contour: Array, count: int) -> Array:
 
 
 def sample_heart(rng: np.random.Generator) -> dict[str, Heart]:
-    """Draw one patient's heart at end-diastole and end-systole.
+    """Draw one patient's heart at end-diastole, "ED", and end-systole, "ES".
 
     Position, long axis, shape and wall correlate between the instants as in CAMUS; the cavity is smaller at "ES".
-
-    Args:
-        rng: generator of this patient.
-
-    Returns:
-        {"ED": ..., "ES": ...}.
 
     Example:
         >>> hearts = sample_heart(np.random.default_rng(0))
@@ -274,8 +258,7 @@ def _cloud(rng: np.random.Generator, shape: tuple[int, int], cells: tuple[int, i
     for count, knots in zip(shape, cells, strict=True):
         weight = np.exp(-((np.linspace(0, knots, count)[:, None] - np.arange(knots + 1)) ** 2) / (2 * 0.6**2))
         basis.append(weight / np.linalg.norm(weight, axis=1, keepdims=True))
-    field: Array = basis[0] @ rng.standard_normal((cells[0] + 1, cells[1] + 1)) @ basis[1].T
-    return field
+    return np.asarray(basis[0] @ rng.standard_normal((cells[0] + 1, cells[1] + 1)) @ basis[1].T)
 
 
 def echogenicity(
@@ -285,7 +268,7 @@ def echogenicity(
     blood: float,
     rng: np.random.Generator,
 ) -> Array:
-    """Paint the scattering strength, in dB relative to average myocardium.
+    """Paint the scattering strength, in dB relative to average myocardium, (rows, columns).
 
     Structures are painted one over another, from the body wall to the valves. The septum is brighter than the lateral
     wall (35 grey levels in CAMUS), because scattering depends on the angle between beam and fibres.
@@ -296,9 +279,6 @@ def echogenicity(
         to_pixels: converts mm (points, 2), (x, y), to (row, column) of that grid.
         blood: level of blood, dB.
         rng: generator of the textures.
-
-    Returns:
-        dB, (rows, columns).
     """
     x, y = mesh
     shape = (x.shape[0], x.shape[1])
@@ -330,8 +310,7 @@ def echogenicity(
     paint(heart.endocardium, still)
 
     def spot(centre: Array, radius: float, level: float) -> Array:
-        blob: Array = level * np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * radius**2))
-        return blob
+        return np.asarray(level * np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * radius**2)))
 
     for place in rng.uniform(0.55, 0.8, 2):  # papillary muscles, from 10 % beyond the apex to the lateral base
         wall_point = heart.endocardium[int(place * len(heart.endocardium))]

@@ -22,7 +22,7 @@ SYLLABLES = ("ba", "do", "fi", "ka", "lo", "mi", "na", "po", "ru", "sa", "te", "
 
 
 def overlay(image: NDArray[np.uint8], sector: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Draw a scanner's screen around a grey ultrasound image.
+    """Draw a scanner's screen around a grey ultrasound image: RGB, (rows, columns, 3).
 
     Each part of the screen appears with some probability. Most of it is outside the sector; the ECG and, on a narrow
     screen, text and ticks cross it.
@@ -31,9 +31,6 @@ def overlay(image: NDArray[np.uint8], sector: NDArray[np.bool_], rng: np.random.
         image: grey values, (rows, columns), at least 96 pixels a side.
         sector: marks the ultrasound, (rows, columns); everything else becomes background.
         rng: generator of what is drawn, where and in which colour.
-
-    Returns:
-        RGB, (rows, columns, 3).
 
     Example:
         >>> sector = np.tri(128, dtype=bool)

@@ -66,17 +66,11 @@ class Layout:
         if self.masked:
             rows, columns = self.shape
             sector &= np.abs(column - columns / 2) < row - 0.1 * rows  # the wedge of the published export
-        marked: NDArray[np.bool_] = sector
-        return marked
+        return np.asarray(sector)
 
 
 def draw_layout(rows: int, rng: np.random.Generator) -> Layout:
-    """Draw a layout: a whole sector on a screen, a tight crop (CAMUS), a zoomed or a masked square (EchoNet).
-
-    Args:
-        rows: of the screen.
-        rng: decides everything else.
-    """
+    """Draw a layout: a whole sector on a screen, a tight crop (CAMUS), a zoomed or a masked square (EchoNet)."""
     window = rng.choice(["screen", "tight", "zoomed", "masked"], p=[0.5, 0.15, 0.25, 0.1])
     usual = rng.random() < 0.5
     half_angle = float(rng.choice([37.3, 40.0, 42.5, 45.0]) if usual else rng.uniform(20, 60))
@@ -111,15 +105,14 @@ def _echo(scanner: Scanner, polar: Polar, rng: np.random.Generator) -> Array:
     if rng.random() < 0.25:
         field = rng.standard_normal(polar.shape)
         fine, coarse = (sigma * gaussian_filter(field, sigma, mode="wrap") for sigma in (6, 30))  # samples
-        clouds: Array = 12 * fine + 18 * coarse
-        return clouds
+        return np.asarray(12 * fine + 18 * coarse)
     heart = sample_heart(rng)["ED" if rng.random() < 0.5 else "ES"]
-    echo: Array = gaussian_filter(echogenicity(heart, polar.mesh, polar.to_pixels, scanner.grey.blood, rng), 1.0)
-    return echo
+    echo = echogenicity(heart, polar.mesh, polar.to_pixels, scanner.grey.blood, rng)
+    return np.asarray(gaussian_filter(echo, 1.0))
 
 
 def draw_screen(domain: str, number: int, rows: int, frames: int = 1, seed: int = 0) -> Frame:
-    """Draw one phantom screen.
+    """Draw one phantom screen: image, annotation (1 is the sector) and, for clips, motion.
 
     Args:
         domain: a key of `DOMAINS`, the scanner.
@@ -127,9 +120,6 @@ def draw_screen(domain: str, number: int, rows: int, frames: int = 1, seed: int 
         rows: of the screen, pixels.
         frames: of the clip; the image is its first frame and the motion its standard deviation. 1 gives a still.
         seed: another seed gives another set.
-
-    Returns:
-        Image, annotation (1 is the sector) and, for clips, motion.
 
     Example:
         >>> frame = draw_screen("unity_like", number=3, rows=256)

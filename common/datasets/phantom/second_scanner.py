@@ -139,5 +139,4 @@ def _detect(grey: Array, width: tuple[float, float], scanner: SecondScanner, rng
         field = gaussian_filter1d(field, full / FWHM, axis=axis + 1, mode="reflect", truncate=3)
     speckle = np.square(field).mean(axis=0)
     level = 10 * np.log10(power * speckle / speckle.mean()) + rng.normal(*scanner.gain)
-    shade: Array = np.clip(1 + level / scanner.dynamic_range, 0, 1)
-    return shade
+    return np.asarray(np.clip(1 + level / scanner.dynamic_range, 0, 1))

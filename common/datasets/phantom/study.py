@@ -177,19 +177,10 @@ class Study:
 
     def reaches(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Mark the places (x, y), mm, that are in the sector."""
-        reached: NDArray[np.bool_] = (np.hypot(x, y) <= self.depth) & (
-            np.abs(np.rad2deg(np.arctan2(x, y))) <= self.half_angle
-        )
-        return reached
+        return (np.hypot(x, y) <= self.depth) & (np.abs(np.rad2deg(np.arctan2(x, y))) <= self.half_angle)
 
     def draw(self, heart: Heart, instant: int, view: View) -> PhantomFrame:
-        """Draw what `view` shows.
-
-        Args:
-            heart: one of `hearts`, or one between them.
-            instant: frames of the same number have the same speckle.
-            view: a square image.
-        """
+        """Draw what `view` shows of a heart; frames of the same `instant` have the same speckle."""
         stored = min(view.size, self.scanner.geometry.native or view.size)
         polar = Polar(self.depth, self.half_angle, (stored + 128, stored // 2 + 64))  # fine enough for the speckle
         sector = self.reaches(*view.mesh)
@@ -208,9 +199,6 @@ def render(domain: str, patient: int, phase: Literal["ED", "ES"], size: int = 25
         size: pixels along each side.
         seed: another seed is another population.
 
-    Raises:
-        ValueError: if an argument is not one of those above.
-
     Example:
         >>> frame = render("camus_like", patient=0, phase="ED", size=64)
         >>> frame.image.shape, np.unique(frame.label).tolist()
@@ -225,15 +213,7 @@ def render(domain: str, patient: int, phase: Literal["ED", "ES"], size: int = 25
 
 
 def examine(domain: str, patient: int, seed: int = 0) -> Study:
-    """Draw a patient, set angle and depth for the heart, and place the image round the sector.
-
-    Args:
-        domain: a key of `DOMAINS`.
-        patient: number of the patient, 0 or more; each domain has its own patients.
-        seed: another seed is another population.
-
-    Raises:
-        ValueError: if an argument is not one of those above.
+    """Draw a patient, set angle and depth for the heart, and place the image round the sector; arguments as `render`.
 
     Example:
         >>> sorted(examine("unity_like", patient=3).hearts)

@@ -177,16 +177,7 @@ class View:
 
 
 def depth_gain(artefacts: Artefacts, polar: Polar, rng: np.random.Generator) -> Array:
-    """Draw the gain of every sample: loss with depth, drop-out at the edges, two shadows, reverberation rings.
-
-    Args:
-        artefacts: their strengths.
-        polar: the grid.
-        rng: generator of this patient, for position and strength of shadows and rings.
-
-    Returns:
-        dB, (samples, beams).
-    """
+    """Draw the gain, dB, (samples, beams): loss with depth, drop-out at the edges, two shadows, reverberation rings."""
     radius, edge = polar.radius, polar.angle / polar.half_angle
     gain: Array = -artefacts.attenuation * (radius - 70) / 100 - artefacts.dropout * edge**4  # 70 mm: mid-heart
     for _ in range(2):
@@ -202,8 +193,7 @@ def noise(artefacts: Artefacts, polar: Polar, rng: np.random.Generator) -> Array
     """Return the power of near-field haze and electronic noise, 1 in average myocardium, (samples, 1)."""
     floor = artefacts.floor + 6 * (polar.radius / polar.depth - 1)
     haze = artefacts.haze + 5 * float(np.clip(rng.standard_normal(), -1.5, 1.5)) - polar.radius / 6
-    power: Array = 10 ** (floor / 10) + 10 ** (haze / 10)
-    return power
+    return np.asarray(10 ** (floor / 10) + 10 ** (haze / 10))
 
 
 def receive(
@@ -252,8 +242,7 @@ def beamform(power: Array, polar: Polar, speckle: Speckle, rng: np.random.Genera
     sigma = speckle.pulse / FWHM / polar.step[0], speckle.beam / FWHM / polar.step[1]
     for axis, width in enumerate(sigma, start=1):
         field = gaussian_filter1d(field, width, axis=axis, mode="reflect", truncate=3)
-    intensity: Array = np.square(field).mean(axis=0) / (_energy(sigma[0]) * _energy(sigma[1]))
-    return intensity
+    return np.asarray(np.square(field).mean(axis=0) / (_energy(sigma[0]) * _energy(sigma[1])))
 
 
 def _energy(sigma: float) -> float:
@@ -264,14 +253,7 @@ def _energy(sigma: float) -> float:
 
 
 def compress(intensity: Array, grey: Grey) -> Array:
-    """Apply log compression and the grey map.
-
-    Args:
-        intensity: 1 in average myocardium, any shape.
-        grey: the scanner's settings.
-
-    Returns:
-        Grey level 0 to 1, same shape.
+    """Convert intensity, 1 in average myocardium, to grey level, 0 to 1, by log compression and the grey map.
 
     Example:
         >>> grey = Grey(dynamic_range=50.0, myocardium=0.4, blood=-12.0, contrast=0.0, gain=0.0)
@@ -284,7 +266,7 @@ def compress(intensity: Array, grey: Grey) -> Array:
 
 
 def scan_convert(shade: Array, polar: Polar, smoothing: float, view: View) -> Array:
-    """Resample beams onto the square image.
+    """Resample beams onto the square image: grey level 0 to 1, (size, size), 0 outside the sector.
 
     The polar image is smoothed to the size of a pixel first, to avoid aliasing; the edge of the sector is one pixel
     wide.
@@ -294,9 +276,6 @@ def scan_convert(shade: Array, polar: Polar, smoothing: float, view: View) -> Ar
         polar: its grid.
         smoothing: standard deviation of the scanner's own smoothing, mm.
         view: the image.
-
-    Returns:
-        Grey level 0 to 1, (size, size), 0 outside the sector.
     """
     pixel = float(np.sqrt(np.prod(view.spacing)))  # mm
     sigma = np.hypot(0.35 * pixel, smoothing)  # mm; a pixel integrates over about +-0.35 of its width

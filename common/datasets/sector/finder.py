@@ -67,12 +67,7 @@ class SectorFinder:
     bundle: Path | None = None
 
     def __call__(self, image: NDArray[np.uint8], motion: NDArray[np.float32] | None = None) -> FoundSector | None:
-        """Find the sector; None if neither geometry nor the network is confident.
-
-        Args:
-            image: grey values, (rows, columns).
-            motion: standard deviation of each pixel over the clip, (rows, columns); None for a still.
-        """
+        """Find the sector as `find_sector` does; None if neither geometry nor the network is confident."""
         found = find_sector(image, motion)
         if (found is None or found.confidence < CONFIDENT) and self.bundle is not None:
             found = propose_sector(image, self.bundle)
@@ -80,14 +75,11 @@ class SectorFinder:
 
 
 def find_sector(image: NDArray[np.uint8], motion: NDArray[np.float32] | None = None) -> FoundSector | None:
-    """Find the sector by geometry alone.
+    """Find the sector by geometry alone: the best guess, or None if there is nothing like a sector.
 
     Args:
         image: grey values, (rows, columns).
         motion: standard deviation of each pixel over the clip, (rows, columns); None for a still.
-
-    Returns:
-        The best guess with its confidence; None if there is nothing like a sector.
     """
     best: FoundSector | None = None
     for seen, method in _seen(image, motion):
@@ -191,8 +183,7 @@ def _network(bundle: Path) -> tuple[Any, int]:
     def probability(image: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
             logits = network(torch.from_numpy(image)[None, None])
-        found: NDArray[np.float32] = logits.softmax(dim=1)[0, 1].numpy()
-        return found
+        return np.asarray(logits.softmax(dim=1)[0, 1])
 
     return probability, int(parser.get_parsed_content("image_size"))
 

@@ -25,12 +25,10 @@ STILL = 0.5  # standard deviation of pixels that do not move, grey levels
 def moving(motion: NDArray[np.float32]) -> Mask:
     """Mark the pixels that move at least an eighth as much as the fastest tissue; text stands still.
 
-    Args:
-        motion: standard deviation over the clip, grey values, (rows, columns).
+    Motion is the standard deviation over the clip, grey values, (rows, columns).
     """
     fastest = float(np.percentile(motion, 95))
-    moves: Mask = motion > max(fastest / 8, STILL)
-    return moves
+    return motion > max(fastest / 8, STILL)
 
 
 def different(image: NDArray[np.uint8]) -> Mask:
@@ -54,8 +52,7 @@ def different(image: NDArray[np.uint8]) -> Mask:
     background = int(np.bincount(image[flat]).argmax())
     differs = np.abs(image.astype(np.int16) - background) > TREMOR
     panels = dilated(eroded(flat, 4), 4)
-    marked: Mask = differs & ~panels
-    return marked
+    return differs & ~panels
 
 
 def cleaned(mask: Mask) -> Iterator[Mask]:
@@ -88,8 +85,7 @@ def largest(mask: Mask) -> Mask:
     """Keep the largest connected part."""
     parts, count = label(mask)
     sizes = np.bincount(parts.ravel(), minlength=count + 1)
-    kept: Mask = (parts == 1 + sizes[1:].argmax()) if count else mask
-    return kept
+    return (parts == 1 + sizes[1:].argmax()) if count else mask
 
 
 def whole(mask: Mask) -> Mask:
@@ -99,8 +95,7 @@ def whole(mask: Mask) -> Mask:
     for edge in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):
         outside[edge] = True
     outside[0] = False  # the mask itself
-    filled: Mask = ~outside[parts]
-    return filled
+    return np.asarray(~outside[parts])
 
 
 def hull(mask: Mask) -> Mask:
@@ -117,5 +112,4 @@ def hull(mask: Mask) -> Mask:
         outline = places[ConvexHull(places).vertices]
     except (QhullError, ValueError):  # fewer than three pixels, or all on one line
         return mask
-    filled: Mask = fill(outline.astype(np.float64), mask.shape) | mask
-    return filled
+    return fill(outline.astype(np.float64), mask.shape) | mask

@@ -99,9 +99,6 @@ def atrium(mask: NDArray[np.bool_], spacing: tuple[float, float], cavity: NDArra
         mask: (H, W), below the ventricle.
         spacing: mm per pixel, (row, column).
         cavity: left-ventricle cavity, (H, W); None or empty if not annotated.
-
-    Raises:
-        ValueError: as `ventricle`.
     """
     return _chamber("left atrium", mask, spacing, SHORTEST / 2, beside=None, across=cavity, apex_up=False)
 
@@ -157,8 +154,7 @@ def _chamber(
 
 def _distance(contour: Array, mask: NDArray[np.bool_], spacing: tuple[float, float]) -> Array:
     distances = ndimage.distance_transform_edt(~mask, sampling=spacing)
-    found: Array = ndimage.map_coordinates(distances, (contour / np.asarray(spacing)).T, order=1, mode="nearest")
-    return found
+    return np.asarray(ndimage.map_coordinates(distances, (contour / spacing).T, order=1, mode="nearest"))
 
 
 def _longest_run(contour: Array, wanted: NDArray[np.bool_]) -> Array:

@@ -42,11 +42,8 @@ def smooth(areas: NDArray[np.float64], frame_rate: float | None = None) -> NDArr
     """Interpolate gaps (NaN) linearly and smooth with a parabola (Savitzky and Golay, 1964).
 
     Args:
-        areas: (frames,), any unit; NaN where the cavity was not measurable.
+        areas: (frames,), any unit; NaN where the cavity was not measurable. The result is NaN if all are.
         frame_rate: frames per second; None if unknown.
-
-    Returns:
-        (frames,); all NaN if nothing was measurable.
     """
     values = np.asarray(areas, dtype=np.float64)
     known = np.isfinite(values)

@@ -22,21 +22,15 @@ JUMP = 0.15  # of the largest area, from the smoothed curve
 
 
 def frame_flags(
-    labels: NDArray[np.integer],
-    names: Sequence[str],
-    spacing: tuple[float, float],
-    seen: NDArray[np.bool_],
+    labels: NDArray[np.integer], names: Sequence[str], spacing: tuple[float, float], seen: NDArray[np.bool_]
 ) -> list[str]:
-    """Check one label map.
+    """Check one label map; return sentences, none if nothing is suspicious.
 
     Args:
         labels: (H, W), positions in `names`.
         names: classes, background first.
         spacing: mm per pixel, (row, column).
         seen: what the scanner saw, the sector, (H, W).
-
-    Returns:
-        Sentences; an empty list if nothing is suspicious.
 
     Example:
         >>> labels = np.zeros((40, 40), int)
@@ -76,14 +70,7 @@ def axis_flags(ventricle: Chamber) -> list[str]:
 
 
 def clip_flags(areas: NDArray[np.float64], frame_rate: float | None, diastole: Chamber, systole: Chamber) -> list[str]:
-    """Check a beat of a clip.
-
-    Args:
-        areas: of the left-ventricle cavity, (frames,), mm²; NaN where it was not measurable.
-        frame_rate: frames per second; None if unknown.
-        diastole: cavity at end-diastole.
-        systole: cavity at end-systole.
-    """
+    """Check a beat of a clip by its cavity: area in each frame, (frames,), mm² or NaN, and shape at both instants."""
     flags = []
     if missing := int(np.isnan(areas).sum()):
         flags.append(f"left ventricle: not measurable in {missing} of {len(areas)} frames")
