@@ -46,7 +46,15 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any], cho
 
 
 def resolve(config_file: str | Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a complete configuration as the runner would run it; `check_overrides` checks the overrides."""
+    """Return a configuration as the runner would run it.
+
+    Args:
+        config_file: complete configuration of a workflow.
+        overrides: setting -> value, as on the command line.
+
+    Raises:
+        ValueError: for what `check_overrides` refuses.
+    """
     config = ConfigParser.load_config_file(str(config_file))
     choices = {"loss": "losses", "network": "networks"}
     check_overrides(config, overrides, {name: block for name, block in choices.items() if block in config})

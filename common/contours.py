@@ -19,6 +19,9 @@ def fill(polygon: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.boo
         polygon: (points, 2), (row, column), in pixels; pixel centres have whole numbers.
         shape: of the result.
 
+    Returns:
+        bool, `shape`.
+
     Example:
         >>> int(fill(np.array([[0.5, 0.5], [0.5, 2.5], [2.5, 2.5], [2.5, 0.5]]), (4, 4)).sum())
         4

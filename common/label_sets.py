@@ -260,7 +260,14 @@ def members(bits: torch.Tensor, num_classes: int) -> torch.Tensor:
 
 
 def known_masks(target: torch.Tensor, num_classes: int) -> torch.Tensor:
-    """Unpack where a class alone is admitted and the annotation decides it, with the shapes of `admitted`.
+    """Unpack where the annotation says that a pixel belongs to a class.
+
+    Args:
+        target: label-set map (B, 2, *spatial).
+        num_classes: number of classes C.
+
+    Returns:
+        Boolean (B, C, *spatial): the class alone is admitted, and the annotation decides it.
 
     Example:
         >>> known_masks(torch.tensor([[[1, 2, 3], [3, 3, 0]]]), 2).tolist()  # background, class 1, either

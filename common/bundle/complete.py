@@ -28,9 +28,16 @@ def _blocks(text: str) -> list[tuple[str, str]]:
 
 
 def complete(bundle: Path, workflow: str) -> str:
-    """Join the settings of a bundle (its folder) with a workflow ("train.yaml"); return the complete configuration.
+    """Join the settings of a bundle with a workflow.
 
     A top-level block of the bundle replaces the block of the workflow; comments are kept.
+
+    Args:
+        bundle: folder of the bundle.
+        workflow: file name, such as "train.yaml".
+
+    Returns:
+        The text of the complete configuration.
 
     Raises:
         FileNotFoundError: if configs/bundle.yaml is missing.
@@ -71,7 +78,12 @@ def _by_hand(bundle: Path) -> bool:
 def write_complete(bundle: Path, check: bool = False) -> list[Path]:
     """Write the complete configurations of a bundle, unless all its workflows are written by hand.
 
-    Return the files that were changed, or, with `check`, that would be.
+    Args:
+        bundle: folder of the bundle.
+        check: only compare.
+
+    Returns:
+        The files that were, or would be, changed.
     """
     changed: list[Path] = []
     if _by_hand(bundle):

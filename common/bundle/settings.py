@@ -66,7 +66,11 @@ def check_settings(choices: Mapping[str, str] | None = None, argv: Sequence[str]
     """Stop a run whose overrides the configuration does not know, and suggest the nearest setting.
 
     From then on an error that this project raises on purpose ends the run with its message, without the traceback
-    of the runner. `choices` maps a setting that names an entry of a block to that block.
+    of the runner.
+
+    Args:
+        choices: setting that names an entry of a block -> that block.
+        argv: as for `command_line`.
 
     Raises:
         SystemExit: for an unknown setting, an unknown choice, or text where the default is a number.
@@ -99,7 +103,12 @@ def _raised_here(error: BaseException) -> bool:
 
 
 def save_settings(folder: str | Path, argv: Sequence[str] | None = None) -> None:
-    """Write `config.yaml` to a folder: the configuration of the run with its overrides, ready to be run again."""
+    """Write `config.yaml`: the configuration of the run with its overrides, ready to be run again.
+
+    Args:
+        folder: of the run; must exist.
+        argv: as for `command_line`.
+    """
     parsed = command_line(argv)
     if parsed is None:
         return

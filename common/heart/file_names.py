@@ -13,10 +13,16 @@ SUFFIX = re.compile(r"\.(nii\.gz|[a-z0-9]{2,5})$", re.IGNORECASE)
 
 
 def recognise(path: PurePath) -> tuple[str, str, str]:
-    """Parse study, view and phase from a file name such as `patient0001_4CH_ED.nii.gz`; "" for what it lacks.
+    """Parse study, view and phase from a file name such as `patient0001_4CH_ED.nii.gz`.
 
     Views are 2CH, A2C, AP2 and 4CH, A4C, AP4; phases ED and ES; upper or lower case, between `_`, `-`, `.` or spaces.
-    The study is the folder and the name without view and phase; the view becomes "2CH" or "4CH".
+
+    Args:
+        path: of the file; its folder is part of the study.
+
+    Returns:
+        The study (folder and name without view and phase), the view ("2CH" or "4CH") and the phase ("ED" or "ES"); ""
+        for what the name does not contain.
 
     Example:
         >>> recognise(PurePath("a/patient0001_4CH_ED.nii.gz")), recognise(PurePath("a/clip.dcm"))

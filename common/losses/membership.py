@@ -8,7 +8,14 @@ __all__ = ["membership"]
 
 
 def membership(bits: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-    """Unpack bit masks (B, *spatial) as `members` does, with the classes and the dtype of logits (B, C, *spatial).
+    """Unpack the bit masks of sets of classes.
+
+    Args:
+        bits: bit `c` is set for the members of the set, integer (B, *spatial).
+        logits: tensor (B, C, *spatial), which gives the number of classes and the dtype.
+
+    Returns:
+        1 for the members and 0 for the other classes, (B, C, *spatial).
 
     Example:
         >>> membership(torch.tensor([[5]]), torch.zeros(1, 3, 1)).flatten()  # {0, 2}

@@ -66,7 +66,13 @@ def _spacing(item: Item) -> tuple[float, float] | None:
 
 
 def compare(pairs: Sequence[Pair], labels: LabelSets, registration: AffineThenBSpline) -> list[Comparison]:
-    """Register each pair and compare annotations; outside the source, annotation value 0 is carried over."""
+    """Register each pair and compare annotations.
+
+    Args:
+        pairs: sources and targets.
+        labels: label sets of their datasets. Outside the source, value 0 is carried over.
+        registration: of two images.
+    """
     num_classes = len(labels.classes)
 
     def view(image: NDArray[Any], label: Any) -> View:

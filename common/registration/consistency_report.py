@@ -100,7 +100,17 @@ def _table(rows: Sequence[dict[str, str]], summary: dict[str, float], classes: S
 def write_report(
     comparisons: Sequence[Comparison], classes: Sequence[str], folder: str | Path, title: str
 ) -> dict[str, float]:
-    """Write `pairs.csv`, `summary.json` and `pairs.png` to a folder, print a table, and return the summary."""
+    """Write `pairs.csv`, `summary.json` and `pairs.png`, and print the table.
+
+    Args:
+        comparisons: one or more.
+        classes: names, background first.
+        folder: of the report, created if missing.
+        title: of the table.
+
+    Returns:
+        The summary, see `summarise`.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     rows, summary = _rows(comparisons, classes), summarise(comparisons, classes)

@@ -30,7 +30,14 @@ def carry_image(image: NDArray[Any], coordinates: NDArray[np.floating[Any]]) -> 
 
 
 def carry_label(label: NDArray[np.integer[Any]], coordinates: NDArray[np.floating[Any]]) -> NDArray[np.integer[Any]]:
-    """Carry annotation values (rows, columns) like `carry_image`, but by nearest neighbour: no new values arise.
+    """Carry an annotation to the target's grid by nearest neighbour, so no new values arise.
+
+    Args:
+        label: annotation values of the source, 0 its background, (rows, columns).
+        coordinates: as for `carry_image`.
+
+    Returns:
+        (target rows, target columns), of the same dtype; 0 outside the source.
 
     Example:
         >>> carry_label(np.array([[0, 3]]), np.array([[[0.0, 0.0]], [[0.6, 7.0]]])).tolist()

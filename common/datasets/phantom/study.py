@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -213,7 +212,15 @@ def render(domain: str, patient: int, phase: Literal["ED", "ES"], size: int = 25
 
 
 def examine(domain: str, patient: int, seed: int = 0) -> Study:
-    """Draw a patient, set angle and depth for the heart, and place the image round the sector; arguments as `render`.
+    """Draw a patient, set angle and depth for the heart, and place the image round the sector.
+
+    Args:
+        domain: a key of `DOMAINS`.
+        patient: number of the patient, 0 or more; each domain has its own patients.
+        seed: another seed is another population.
+
+    Raises:
+        ValueError: if an argument is not one of those above.
 
     Example:
         >>> sorted(examine("unity_like", patient=3).hearts)

@@ -75,11 +75,14 @@ class SectorFinder:
 
 
 def find_sector(image: NDArray[np.uint8], motion: NDArray[np.float32] | None = None) -> FoundSector | None:
-    """Find the sector by geometry alone: the best guess, or None if there is nothing like a sector.
+    """Find the sector by geometry alone.
 
     Args:
         image: grey values, (rows, columns).
         motion: standard deviation of each pixel over the clip, (rows, columns); None for a still.
+
+    Returns:
+        The best guess with its confidence; None if there is nothing like a sector.
     """
     best: FoundSector | None = None
     for seen, method in _seen(image, motion):

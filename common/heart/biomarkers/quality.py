@@ -70,7 +70,14 @@ def axis_flags(ventricle: Chamber) -> list[str]:
 
 
 def clip_flags(areas: NDArray[np.float64], frame_rate: float | None, diastole: Chamber, systole: Chamber) -> list[str]:
-    """Check a beat of a clip by its cavity: area in each frame, (frames,), mm² or NaN, and shape at both instants."""
+    """Check a beat of a clip.
+
+    Args:
+        areas: of the left-ventricle cavity, (frames,), mm²; NaN where it was not measurable.
+        frame_rate: frames per second; None if unknown.
+        diastole: cavity at end-diastole.
+        systole: cavity at end-systole.
+    """
     flags = []
     if missing := int(np.isnan(areas).sum()):
         flags.append(f"left ventricle: not measurable in {missing} of {len(areas)} frames")

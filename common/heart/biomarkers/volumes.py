@@ -63,6 +63,10 @@ def area_length_volume(*views: Chamber) -> float:
 def ejection_fraction(diastolic: float, systolic: float) -> float:
     """Return the fraction of the end-diastolic volume that is ejected, %; NaN if the ventricle did not contract.
 
+    Args:
+        diastolic: volume at end-diastole.
+        systolic: volume at end-systole, in the same unit.
+
     Example:
         >>> ejection_fraction(120.0, 54.0)
         55.0
@@ -73,11 +77,15 @@ def ejection_fraction(diastolic: float, systolic: float) -> float:
 
 
 def notebook_volumes(diastolic: Sequence[Chamber], systolic: Sequence[Chamber]) -> tuple[float, float]:
-    """Return end-diastolic and end-systolic volume, from one view or two, in the convention of the CAMUS notebook.
+    """Return end-diastolic and end-systolic volume in the convention of the CAMUS notebook.
 
     The notebook of the NIfTI release uses the longest axis of both views *and both instants* for both volumes, which
     makes the end-systolic volume larger, and the ejection fraction up to ten points lower, than recommended. The 2019
     release (`LVef`) follows the recommendation: `discs_volume` at each instant.
+
+    Args:
+        diastolic: one apical view or two, at end-diastole.
+        systolic: the same at end-systole.
     """
     longest = float(np.max([view.length for view in (*diastolic, *systolic)]))  # NaN if one is
     return discs_volume(*diastolic, length=longest), discs_volume(*systolic, length=longest)
@@ -87,13 +95,21 @@ def myocardial_mass(cavity: Chamber, epicardium: Chamber) -> float:
     """Return 1.05 (V_epicardium - V_cavity), g, from one apical view at end-diastole. For research only.
 
     The recommended formulas need a short-axis view. Myocardium drawn with its bright borders, as in CAMUS, makes the
-    mass too large. `epicardium` is cavity and myocardium together, measured along the same axis.
+    mass too large.
+
+    Args:
+        cavity: of the left ventricle.
+        epicardium: cavity and myocardium together, measured along the same axis.
     """
     return DENSITY * (discs_volume(epicardium) - discs_volume(cavity))
 
 
 def body_surface_area(height: float, weight: float) -> float:
-    """Return the body surface area by Mosteller's formula, m², from height (cm) and weight (kg).
+    """Return the body surface area by Mosteller's formula, m².
+
+    Args:
+        height: cm.
+        weight: kg.
 
     Raises:
         ValueError: for an impossible height or weight.
