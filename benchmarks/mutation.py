@@ -26,8 +26,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from cosmic_ray.mutating import mutate_code
-from cosmic_ray.plugins import get_operator, operator_names
+try:
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator, operator_names
+except ModuleNotFoundError:
+    sys.exit("cosmic-ray is not installed; run 'make mutation'")
 
 MUTATED = ("common/label_sets.py", "common/losses/*.py", "common/metrics/*.py")
 TESTS = ["common/losses", "common/label_sets.py", "common/metrics"]  # doctests

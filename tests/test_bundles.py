@@ -1,5 +1,6 @@
 """Every bundle, run as its users run it: `python -m monai.bundle run` in a folder of its own."""
 
+import ast
 import csv
 import json
 import os
@@ -81,6 +82,22 @@ def test_metadata_says_what_the_configuration_says(bundle: Path):
         "numpy": metadata["numpy_version"],
     }
     assert {name: pinned[name] for name in stated} == stated
+    imported = {
+        name.split(".")[0]
+        for path in (ROOT / "common").rglob("*.py")
+        if "experiments" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in (
+            [each.name for each in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom) and not node.level
+            else []
+        )
+    }
+    packages = {"ignite": "pytorch-ignite", "PIL": "pillow", "yaml": "PyYAML"}
+    needed = {packages.get(name, name) for name in imported} & set(pinned)
+    assert needed - set(stated) == set(), "what the published code imports"
 
 
 @pytest.mark.parametrize("bundle", BUNDLES + BY_HAND, ids=lambda path: path.name)

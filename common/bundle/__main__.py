@@ -36,10 +36,13 @@ def main() -> None:
             publish(bundle, out)
         except OSError as error:
             sys.exit(str(error))
-        weights = out / "models" / "model.pt"
-        print(f"wrote {out}" + ("" if weights.is_file() else f"; add {weights}"))
+        wanted = (out / "configs" / "inference.json").is_file() and not (out / "models" / "model.pt").is_file()
+        print(f"wrote {out}" + (f"; add {out / 'models' / 'model.pt'}" if wanted else ""))
         return
-    changed = [path for bundle in arguments.paths for path in write_complete(bundle, arguments.check)]
+    try:
+        changed = [path for bundle in arguments.paths for path in write_complete(bundle, arguments.check)]
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
     for path in changed:
         print(f"{'stale' if arguments.check else 'wrote'} {path}")
     if arguments.check and changed:

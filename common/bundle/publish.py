@@ -45,9 +45,12 @@ def publish(bundle: Path, out: Path) -> None:
 
     Raises:
         FileExistsError: if `out` exists.
+        FileNotFoundError: if `bundle` is not the folder of a bundle.
     """
     if out.exists():
         raise FileExistsError(f"{out} exists; remove it, or publish into another folder.")
+    if missing := [name for name in COPIED if not (bundle / name).exists()]:
+        raise FileNotFoundError(f"{bundle} is not a bundle: it has no {', '.join(missing)}.")
     configs = out / "configs"
     configs.mkdir(parents=True)
     hidden = shutil.ignore_patterns(".*", "__pycache__")

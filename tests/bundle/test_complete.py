@@ -163,3 +163,9 @@ def test_the_command_writes_and_checks(
 def test_publishing_into_an_existing_folder_ends_in_one_line(bundle: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(SystemExit, match=r"exists; remove it, or publish into another folder"):
         run(monkeypatch, bundle, bundle)
+
+
+@pytest.mark.parametrize("mode", ["--check", "--complete"])
+def test_a_folder_that_is_not_a_bundle_ends_in_one_line(bundle: Path, monkeypatch: pytest.MonkeyPatch, mode: str):
+    with pytest.raises(SystemExit, match=r"configs/bundle\.yaml is missing"):
+        run(monkeypatch, mode, bundle.parent / "nowhere")

@@ -160,3 +160,9 @@ def test_published_workflows_keep_the_entries_of_the_complete_ones(tmp_path: Pat
             published = json.loads((out / "configs" / f"{path.stem}.json").read_text())
             assert list(published) == list(complete)
             assert published["classes"] == complete["classes"]
+
+
+def test_what_is_not_a_bundle_is_refused_before_anything_is_written(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere is not a bundle: it has no LICENSE, docs"):
+        publish(tmp_path / "nowhere", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
