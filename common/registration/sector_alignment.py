@@ -72,5 +72,6 @@ def align_sectors(source: NDArray[np.bool_], target: NDArray[np.bool_], scale: f
     rows, columns = target_bottom - target_top, target_right - target_left
     factor = (scale * (bottom - top) / rows, scale * (right - left) / columns)
     middle, target_middle = (left + right) / 2, (target_left + target_right) / 2
-    return Alignment(factor, (top - factor[0] * target_top - 0.5 + factor[0] / 2,
-                              middle - factor[1] * target_middle - 0.5 + factor[1] / 2))  # fmt: skip
+    row = top - factor[0] * target_top - 0.5 + factor[0] / 2
+    column = middle - factor[1] * target_middle - 0.5 + factor[1] / 2
+    return Alignment(factor, (row, column))
