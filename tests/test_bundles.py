@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import forked
@@ -66,6 +67,24 @@ def test_the_complete_configurations_are_up_to_date(bundle: Path):
     assert write_complete(bundle, check=True) == []
 
 
+@cache
+def imported_by_common() -> set[str]:
+    """Name the packages that published code imports."""
+    return {
+        name.split(".")[0]
+        for path in (ROOT / "common").rglob("*.py")
+        if "experiments" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in (
+            [each.name for each in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom) and not node.level
+            else []
+        )
+    }
+
+
 @pytest.mark.parametrize("bundle", BUNDLES + BY_HAND, ids=lambda path: path.name)
 def test_metadata_says_what_the_configuration_says(bundle: Path):
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
@@ -82,21 +101,8 @@ def test_metadata_says_what_the_configuration_says(bundle: Path):
         "numpy": metadata["numpy_version"],
     }
     assert {name: pinned[name] for name in stated} == stated
-    imported = {
-        name.split(".")[0]
-        for path in (ROOT / "common").rglob("*.py")
-        if "experiments" not in path.parts
-        for node in ast.walk(ast.parse(path.read_text()))
-        for name in (
-            [each.name for each in node.names]
-            if isinstance(node, ast.Import)
-            else [node.module or ""]
-            if isinstance(node, ast.ImportFrom) and not node.level
-            else []
-        )
-    }
     packages = {"ignite": "pytorch-ignite", "PIL": "pillow", "yaml": "PyYAML"}
-    needed = {packages.get(name, name) for name in imported} & set(pinned)
+    needed = {packages.get(name, name) for name in imported_by_common()} & set(pinned)
     assert needed - set(stated) == set(), "what the published code imports"
 
 

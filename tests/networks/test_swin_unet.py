@@ -159,6 +159,7 @@ def test_the_gradient_is_right():
     assert torch.autograd.gradcheck(lambda *_: network(image.detach()).mean(), tokens, fast_mode=True)
 
 
+@pytest.mark.slow
 def test_it_learns_noisy_discs():
     generator = torch.Generator().manual_seed(0)
     place = torch.arange(32.0)
@@ -224,6 +225,7 @@ def test_a_configuration_of_a_bundle_makes_it():
     assert network(images(1, 64)).shape == (1, 4, 64, 64)
 
 
+@pytest.mark.slow
 def test_it_can_be_exported():
     network = small().eval()
     exported = torch.export.export(network, (images(),))

@@ -104,6 +104,7 @@ def test_run_lengths_are_read(tmp_path: Path):
     np.testing.assert_array_equal(read_dicom_scan(tmp_path / "clip.dcm").frames, CLIP)
 
 
+@pytest.mark.slow
 def test_jpeg_ls_is_read_in_grey_and_in_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     colours = np.stack([scan(3), scan(3)])
     colours[..., 0] += 40

@@ -53,6 +53,7 @@ def test_the_requested_frame_comes_back(avi: Path):
         assert np.abs(frame.astype(int) - clip()[number]).max() <= 4  # neighbouring frames differ by up to 24
 
 
+@pytest.mark.slow
 def test_grey_values_are_those_another_decoder_finds_in_the_file(avi: Path):
     stored = [np.asarray(Image.open(io.BytesIO(packet)).convert("L")).astype(int) for packet in packets(avi)]
     assert np.abs(read_all(avi, 40) - np.stack(stored)).max() <= 1  # the decoders' cosine transforms round differently
@@ -65,6 +66,7 @@ def test_black_and_white_stay_black_and_white(tmp_path: Path):
 
 
 @pytest.mark.parametrize("frames", [1, 20, 40])
+@pytest.mark.slow
 def test_motion_is_the_standard_deviation_of_evenly_spaced_frames(tmp_path: Path, frames: int):
     write_avi(tmp_path / "clip.avi", clip(frames))
     motion = read_motion_jpeg(tmp_path / "clip.avi", frames - 1)[1]

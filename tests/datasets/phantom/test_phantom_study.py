@@ -60,6 +60,7 @@ def test_a_frame_has_the_documented_form(domain, size):
     assert all(isinstance(step, float) and 60 < step * size < 330 for step in spacing)  # mm across the image
 
 
+@pytest.mark.slow
 def test_another_process_and_another_order_give_the_same_frames():
     orders = [(domain, patient) for domain in DOMAINS for patient in (0, 5)]
     program = (
@@ -93,6 +94,7 @@ def test_both_phases_show_one_patient_under_one_setting(domain):
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
+@pytest.mark.slow
 def test_the_cavity_is_larger_at_end_diastole(domain):
     for patient in range(PATIENTS):
         assert area(frame(domain, patient, "ED", 64), LV) > area(frame(domain, patient, "ES", 64), LV)
@@ -170,6 +172,7 @@ def test_the_sector_is_marked_where_there_is_ultrasound(domain):
         (ATRIUM, "ES", (7.0, 16.7, 30.2)),
     ],
 )
+@pytest.mark.slow
 def test_areas_are_those_of_camus(value, phase, percentiles):
     areas = [area(frame("camus_like", patient, phase, 64), value) for patient in range(120)]
     # cm2 at 5, 50, 95 %; of 120 patients the median is good to 3 % (atrium: 5 %), the tails to 10 %
@@ -179,6 +182,7 @@ def test_areas_are_those_of_camus(value, phase, percentiles):
     assert high == pytest.approx(percentiles[2], rel=0.15)
 
 
+@pytest.mark.slow
 def test_the_sector_cuts_the_atrium_as_often_as_in_camus():
     cut = 0
     for item in camus_like("ED") + camus_like("ES"):
