@@ -40,10 +40,10 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m common.bundle --check $(BUNDLES)
+	$(BIN)/python -m common.bundle check $(BUNDLES)
 
 bundles: $(VENV)/installed
-	$(BIN)/python -m common.bundle --complete $(BUNDLES)
+	$(BIN)/python -m common.bundle complete $(BUNDLES)
 
 ui: $(VENV)/installed
 	$(BIN)/mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///runs/mlflow.db}

@@ -33,7 +33,7 @@ CONFIGS = [
     path
     for bundle in BUNDLES + BY_HAND
     for path in bundle.glob("configs/*.yaml")
-    if path.name not in ("experiments.yaml", "report.yaml")
+    if path.name not in ("bundle.yaml", "experiments.yaml", "report.yaml")
 ]
 ECHO = Path("bundles/echo_segmentation")
 TINY = {"image_size": 32, "batch_size": 8, "epochs": 2}
@@ -67,6 +67,28 @@ def test_the_complete_configurations_are_up_to_date(bundle: Path):
     assert write_complete(bundle, check=True) == []
 
 
+def test_a_variant_is_short_and_has_no_files_for_use():
+    variants = [bundle for bundle in BUNDLES if "base" in yaml.safe_load((bundle / "configs/bundle.yaml").read_text())]
+    assert len(variants) >= 4
+    for bundle in variants:
+        assert not {path.name for path in bundle.glob("configs/*.yaml")} & {"inference.yaml", "measure.yaml"}
+        stated = yaml.safe_load((bundle / "configs/bundle.yaml").read_text())
+        assert set(stated) <= {
+            "base",
+            "classes",
+            "label_sets",
+            "train_on",
+            "withheld",
+            "withheld_share",
+            "loss",
+            "image_size",
+        }
+        base = yaml.safe_load((bundle.parent / stated["base"] / "configs/train.yaml").read_text())
+        own = yaml.safe_load((bundle / "configs/train.yaml").read_text())
+        named = {"bundle_root", "experiment", "runs_dir"}
+        assert {key for key in base if own[key] != base[key]} <= {*stated, *named}
+
+
 @cache
 def imported_by_common() -> set[str]:
     """Name the packages that published code imports."""
@@ -88,7 +110,7 @@ def imported_by_common() -> set[str]:
 @pytest.mark.parametrize("bundle", BUNDLES + BY_HAND, ids=lambda path: path.name)
 def test_metadata_says_what_the_configuration_says(bundle: Path):
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
-    facts = bundle / "configs" / ("register.yaml" if bundle in BY_HAND else "bundle.yaml")
+    facts = bundle / "configs" / ("register.yaml" if bundle in BY_HAND else "train.yaml")
     classes = yaml.safe_load(facts.read_text())["classes"]
     output = metadata["network_data_format"]["outputs"]["pred"]
     assert list(output["channel_def"].values()) == classes

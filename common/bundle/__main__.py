@@ -1,9 +1,4 @@
-"""Publish a bundle, or write its complete configurations.
-
-With BUNDLE OUT, write the published form of a bundle.
-With --complete BUNDLE ..., join configs/bundle.yaml with the shared workflows into configs/<workflow>.yaml. A
-top-level block of the bundle replaces the block of the workflow; comments are kept.
-"""
+"""Publish a bundle, complete or check its configurations, or begin a new one."""
 
 from __future__ import annotations
 
@@ -18,35 +13,43 @@ from .publish import publish
 __all__ = ["main"]
 
 
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=command("bundle"), description=__doc__)
+    names = parser.add_subparsers(dest="name", required=True)
+    publishing = names.add_parser("publish", help="write the self-contained form that the model zoo uses")
+    publishing.add_argument("bundle", type=Path, metavar="BUNDLE")
+    publishing.add_argument("out", type=Path, metavar="OUT", help="folder to create; its name names the bundle")
+    completing = names.add_parser("complete", help="join bundle.yaml with the shared workflows into complete files")
+    checking = names.add_parser("check", help="write nothing; fail if a complete file is stale")
+    for one in (completing, checking):
+        one.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE")
+    return parser.parse_args()
+
+
+def _publish(bundle: Path, out: Path) -> None:
+    publish(bundle, out)
+    wanted = (out / "configs" / "inference.json").is_file() and not (out / "models" / "model.pt").is_file()
+    print(f"wrote {out}" + (f"; add {out / 'models' / 'model.pt'}" if wanted else ""))
+
+
+def _complete(bundles: list[Path], check: bool) -> None:
+    changed = {bundle: paths for bundle in bundles if (paths := write_complete(bundle, check))}
+    for path in (path for paths in changed.values() for path in paths):
+        print(f"{'stale' if check else 'wrote' if path.exists() else 'removed'} {path}")
+    if check and changed:
+        sys.exit(f"run '{command('bundle complete')} {' '.join(map(str, changed))}'")
+
+
 def main() -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(
-        prog=command("bundle"), description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="BUNDLE OUT, or bundles after an option")
-    mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--complete", action="store_true", help="write the complete configurations of the bundles")
-    mode.add_argument("--check", action="store_true", help="write nothing; fail if a complete configuration is stale")
-    arguments = parser.parse_args()
-    if not arguments.complete and not arguments.check:
-        if len(arguments.paths) != 2:
-            parser.error(f"publishing needs a bundle and a folder to create: {command('bundle BUNDLE OUT')}")
-        bundle, out = arguments.paths
-        try:
-            publish(bundle, out)
-        except OSError as error:
-            sys.exit(str(error))
-        wanted = (out / "configs" / "inference.json").is_file() and not (out / "models" / "model.pt").is_file()
-        print(f"wrote {out}" + (f"; add {out / 'models' / 'model.pt'}" if wanted else ""))
-        return
+    arguments = _arguments()
     try:
-        changed = [path for bundle in arguments.paths for path in write_complete(bundle, arguments.check)]
+        if arguments.name == "publish":
+            _publish(arguments.bundle, arguments.out)
+        else:
+            _complete(arguments.bundles, check=arguments.name == "check")
     except (OSError, ValueError) as error:
         sys.exit(str(error))
-    for path in changed:
-        print(f"{'stale' if arguments.check else 'wrote'} {path}")
-    if arguments.check and changed:
-        sys.exit("run 'make bundles'")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def report(bundle: Path, scale: str, uri: str, out: Path | None = None) -> Path:
     """Write the report of a bundle's newest grid: `index.html`, figures as PNG and numbers as CSV.
 
     Args:
-        bundle: folder with configs/bundle.yaml and configs/report.yaml.
+        bundle: folder with configs/train.yaml and configs/report.yaml.
         scale: of the grid.
         uri: of MLflow.
         out: folder to write; None takes `report-<scale>` beside the runs. Other files in it stay.

@@ -120,11 +120,11 @@ def read_settings(bundle: Path) -> ReportSettings:
     """Read the report settings of a bundle.
 
     Raises:
-        FileNotFoundError: if the bundle has no report.yaml or bundle.yaml.
+        FileNotFoundError: if the bundle has no report.yaml or train.yaml.
         ValueError: for a setting that is unknown, missing or wrong.
     """
     path = bundle / "configs" / "report.yaml"
-    facts = yaml.safe_load((bundle / "configs" / "bundle.yaml").read_text())
+    facts = yaml.safe_load((bundle / "configs" / "train.yaml").read_text())
     given = yaml.safe_load(path.read_text())
     margin = given.pop("margin", MARGIN)
     figures = [_make(FigureSettings, one, f"a figure of {path}") for one in given.pop("figures", [])]

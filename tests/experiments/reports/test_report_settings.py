@@ -16,7 +16,7 @@ NAMES = [path.parents[1].name for path in REPORTS]
 
 def written(folder: Path, **report: Any) -> Path:
     (folder / "configs").mkdir(exist_ok=True)
-    (folder / "configs" / "bundle.yaml").write_text(yaml.safe_dump({"experiment": "e", "runs_dir": "runs/e"}))
+    (folder / "configs" / "train.yaml").write_text(yaml.safe_dump({"experiment": "e", "runs_dir": "runs/e"}))
     (folder / "configs" / "report.yaml").write_text(yaml.safe_dump({"title": "T", **report}))
     return folder
 
@@ -72,7 +72,7 @@ def test_the_papers_experiments_have_reports():
 @pytest.mark.parametrize("path", REPORTS, ids=NAMES)
 def test_reports_name_datasets_classes_and_runs_that_their_bundle_has(path: Path):
     settings = read_settings(path.parents[1])
-    bundle = yaml.safe_load(path.with_name("bundle.yaml").read_text())
+    bundle = yaml.safe_load(path.with_name("train.yaml").read_text())
     labels = LabelSets(bundle["classes"], bundle["label_sets"])
     grid = yaml.safe_load(path.with_name("experiments.yaml").read_text())
     axes: dict[str, set[Any]] = {}

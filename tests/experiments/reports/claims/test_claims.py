@@ -26,7 +26,7 @@ def settings_of(folder: Path, *given: dict[str, Any]) -> ReportSettings:
     """Return the settings of a bundle in `folder` with the given claims."""
     configs = folder / "configs"
     configs.mkdir(parents=True, exist_ok=True)
-    (configs / "bundle.yaml").write_text(yaml.safe_dump({"experiment": "e", "runs_dir": "runs/e"}))
+    (configs / "train.yaml").write_text(yaml.safe_dump({"experiment": "e", "runs_dir": "runs/e"}))
     claims = [{"name": f"claim{n}", "text": "Text.", "source": "Somebody", **LA, **one} for n, one in enumerate(given)]
     report = {"title": "T", "datasets": {"target": ["unity", "unity_like"]}, "claims": claims}
     (configs / "report.yaml").write_text(yaml.safe_dump(report))
