@@ -32,8 +32,8 @@ try:
 except ModuleNotFoundError:
     sys.exit("cosmic-ray is not installed; run 'make mutation'")
 
-MUTATED = ("common/label_sets.py", "common/losses/*.py", "common/metrics/*.py")
-TESTS = ["common/losses", "common/label_sets.py", "common/metrics"]  # doctests
+MUTATED = ("common/label_sets.py", "common/label_set_map.py", "common/losses/*.py", "common/metrics/*.py")
+TESTS = ["common/losses", "common/label_sets.py", "common/label_set_map.py", "common/metrics"]  # doctests
 TESTS += ["tests/test_label_sets.py", "tests/test_label_sets_wrong_use.py", "tests/losses", "tests/metrics"]
 TESTS += ["tests/test_conformance.py"]
 OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-k", "not compiled and not compiles", "--rootdir", "."]

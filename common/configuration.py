@@ -6,15 +6,16 @@ epochs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 
 from .spelling import nearest
 
-__all__ = ["check_overrides", "resolve", "switch"]
+__all__ = ["check_overrides", "given_settings", "resolve", "switch"]
 
 
 def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any], choices: Mapping[str, str]) -> None:
@@ -43,6 +44,26 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any], cho
             raise ValueError(f"--{name}: expected a number, like its default {default!r}, got {value!r}.")
         if name in choices and value not in config[choices[name]]:
             raise ValueError(f"--{name}: expected one of {', '.join(config[choices[name]])}, got {value!r}.")
+
+
+def given_settings(words: Sequence[str]) -> dict[str, Any]:
+    """Return the settings among the words of a command line, as MONAI's runner reads them.
+
+    Example:
+        >>> given_settings(["--epochs=3", "--images", "{a: 8}", "--resume"])
+        {'epochs': 3, 'images': {'a': 8}, 'resume': True}
+    """
+    given: dict[str, Any] = {}
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        if not word.startswith("--"):
+            continue  # a sub-command, or its argument
+        name, equals, value = word[2:].partition("=")
+        if not equals:
+            value = left.pop(0) if left and not left[0].startswith("--") else "True"
+        given[name.replace("-", "_")] = DefaultParseValue(value)
+    return given
 
 
 def resolve(config_file: str | Path, overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,42 +1,58 @@
-"""The vocabulary of partial labels: classes, label sets, and the label-set map that carries them per pixel.
+"""The vocabulary of partial labels: classes, label sets, and the encoder to label-set maps.
 
 A partially labelled dataset outlines some classes and leaves the others inside its background. The classes that an
-annotation value may stand for are its *label set*, written once per dataset in the configuration. The **label-set map**
-is the integer tensor of shape (2, *spatial) made from it:
-
-- channel 0, *admitted*: bit `c` is set where class `c` may be the truth;
-- channel 1, *annotated*: bit `c` is set where the annotation decides class `c`, one way or the other.
-
-The map is per pixel, so it survives cropping, padding and mixing images of different datasets, and losses and metrics
-need not know the dataset.
+annotation value may stand for are its *label set*, stated once per dataset, where the data are made. The encoder turns
+integer annotations into label-set maps (`label_set_map.py`), which losses and metrics read.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 import torch
 
-__all__ = ["LabelSets", "admitted", "annotated", "describe", "drop_classes", "known_classes", "known_masks", "members"]
+from .label_set_map import drop_classes, smallest_dtype
 
-MOST_CLASSES = 63  # bits of an int64 without its sign
-_BITS = {8: torch.uint8, 15: torch.int16, 31: torch.int32, MOST_CLASSES: torch.int64}  # number of classes: dtype
+__all__ = ["IGNORE", "LabelSets", "Meaning", "by_value", "describe"]
+
+IGNORE = "ignore"  # the meaning of values that mark ignored pixels; not a class
+BYTE = range(256)  # annotation values that may be named one by one
+
+# what a dataset's annotation values may stand for: entry i of a list, or the entry of a mapping
+Meaning: TypeAlias = Sequence[Sequence[str]] | Mapping[int, str | Sequence[str]]
+
+
+def by_value(meaning: Meaning) -> dict[int, list[str]]:
+    """Return the names of each annotation value, from a list or from a mapping, in which one name needs no list.
+
+    Example:
+        >>> by_value([["background"], ["lv", "la"]])
+        {0: ['background'], 1: ['lv', 'la']}
+        >>> by_value({0: "background", 255: "ignore"})
+        {0: ['background'], 255: ['ignore']}
+    """
+    pairs = meaning.items() if isinstance(meaning, Mapping) else enumerate(meaning)
+    return {value: [names] if isinstance(names, str) else list(names) for value, names in pairs}
 
 
 class LabelSets:
     """The meaning of each dataset's annotation values, and the encoder from annotations to label-set maps.
 
     Class `c` is annotated at a pixel if its dataset outlines `c` (some value stands for `c` alone) and the pixel's own
-    value decides it: the pixel is known to be `c`, or known not to be. A value that may stand for every class therefore
-    marks an ignored pixel, and a value that stands for several structures marks a super-class.
+    value decides it: the pixel is known to be `c`, or known not to be. A value that stands for several structures marks
+    a super-class, a value for every class an unlabelled pixel. The value of an ignored pixel stands for "ignore":
+    nothing is learnt or measured there, and pseudo-labels leave it ignored.
 
     Args:
         classes: names of the classes; class 0 is "background".
-        label_sets: for each dataset a list whose entry i names every class that annotation value i may stand for.
+        label_sets: for each dataset a list whose entry i names every class that annotation value i may stand for, or a
+            mapping from annotation values, 0 to 255, to such names, for example {0: "background", 1: "lv", 255:
+            "ignore"}; there, one name needs no list.
         partly: for each dataset the classes that only some of its images annotate; the other images drop them
             (`drop_classes`).
 
     Raises:
         TypeError: a label set is one string instead of a list of names.
-        ValueError: names that are not classes, an empty label set, or a class that no dataset annotates.
+        ValueError: names that are not classes, an empty label set, or "ignore" beside other names.
 
     Example:
         >>> sets = {"both": [["background"], ["lv"], ["la"]], "lv_only": [["background", "la"], ["lv"]]}
@@ -48,22 +64,15 @@ class LabelSets:
     def __init__(
         self,
         classes: Sequence[str],
-        label_sets: Mapping[str, Sequence[Sequence[str]]],
+        label_sets: Mapping[str, Meaning],
         partly: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         _check(classes, label_sets)
         self.classes = classes
         self.label_sets = label_sets
         self.partly = partly or {}
+        self._values = {dataset: by_value(meaning) for dataset, meaning in label_sets.items()}
         self._tables = {torch.device("cpu"): self._tabulate()}
-        unannotated = [
-            name for name in classes[1:] if not any(name in self.annotated(dataset) for dataset in label_sets)
-        ]
-        if unannotated:
-            raise ValueError(
-                f"no dataset annotates {unannotated}: each class but background needs a dataset, "
-                f"among {list(label_sets)}, in which one annotation value stands for it alone."
-            )
 
     def encode(self, label: torch.Tensor, dataset: str) -> torch.Tensor:
         """Encode one annotation as its label-set map, and check its values: this is where data enter.
@@ -84,11 +93,13 @@ class LabelSets:
         if label.ndim < 2 or label.shape[0] != 1:
             raise ValueError(f"expected an annotation of shape (1, *spatial), got {tuple(label.shape)}.")
         values = label.to(torch.int64)
-        count = len(self.label_sets[dataset])
-        if values.numel() and (int(values.min()) < 0 or int(values.max()) >= count):
-            unknown = sorted({value for value in values.flatten().tolist() if not 0 <= value < count})
+        named = self._values[dataset]
+        known = torch.tensor([value in named for value in range(1 + max(named))], device=label.device)
+        inside = (values >= 0) & (values < len(known))
+        if not bool((inside & known[values.clamp(0, len(known) - 1)]).all()):
+            unknown = sorted(set(values.flatten().tolist()) - named.keys())
             raise ValueError(
-                f"annotation of '{dataset}' holds the values {unknown}, which are not among {list(range(count))}."
+                f"annotation of '{dataset}' holds the values {unknown}, which are not among {list(named)}."
             )
         return self._table(label.device)[index][:, values[0]]
 
@@ -129,7 +140,7 @@ class LabelSets:
             ['background', 'lv']
         """
         self._index(dataset)
-        alone = {names[0] for names in self.label_sets[dataset] if len(set(names)) == 1}
+        alone = {names[0] for names in self._values[dataset].values() if len(set(names)) == 1}
         return [name for name in self.classes if name in alone]
 
     def coverage(self) -> dict[str, dict[str, bool]]:
@@ -164,7 +175,7 @@ class LabelSets:
             classes: for each affected dataset the names of the classes that lose their annotation.
 
         Raises:
-            ValueError: unknown names, background, or a class that no dataset would annotate any more.
+            ValueError: unknown names, or background.
 
         Example:
             >>> full = [["background"], ["lv"]]
@@ -172,7 +183,7 @@ class LabelSets:
             >>> label_sets.withhold({"b": ["lv"]}).label_sets["b"]
             [['background', 'lv'], ['background', 'lv']]
         """
-        withheld = {dataset: [list(names) for names in sets] for dataset, sets in self.label_sets.items()}
+        withheld: dict[str, Meaning] = dict(self.label_sets)
         for dataset, names in classes.items():
             index = self._index(dataset)
             unknown = [name for name in names if name not in self.classes[1:]]
@@ -182,9 +193,14 @@ class LabelSets:
                     f"{list(self.classes[1:])}, got {names!r}."
                 )
             drop = torch.tensor([[name in names for name in self.classes]])
-            codes = self._table(torch.device("cpu"))[index : index + 1, :, : len(withheld[dataset])]
-            for value, code in enumerate(drop_classes(codes, drop)[0, 0].tolist()):
-                withheld[dataset][value] = [name for c, name in enumerate(self.classes) if code >> c & 1]
+            values = list(self._values[dataset])
+            codes = self._table(torch.device("cpu"))[index : index + 1, :, values]
+            remaining = [
+                [name for c, name in enumerate(self.classes) if code >> c & 1] or [IGNORE]
+                for code in drop_classes(codes, drop)[0, 0].tolist()
+            ]
+            mapped = isinstance(self.label_sets[dataset], Mapping)
+            withheld[dataset] = dict(zip(values, remaining, strict=True)) if mapped else remaining
         return LabelSets(self.classes, withheld, self.partly)
 
     def _index(self, dataset: str) -> int:
@@ -199,137 +215,19 @@ class LabelSets:
         return self._tables[device]
 
     def _tabulate(self) -> torch.Tensor:
-        dtype = next(dtype for bits, dtype in _BITS.items() if len(self.classes) <= bits)
-        longest = max(len(sets) for sets in self.label_sets.values())
-        # Shorter rows are padded with "nothing admitted", which no checked annotation reaches.
-        table = torch.zeros(len(self.label_sets), 2, longest, dtype=dtype)
-        for index, (dataset, sets) in enumerate(self.label_sets.items()):
+        length = 1 + max(value for values in self._values.values() for value in values)
+        # Zero in both channels, an ignored pixel, for "ignore" and for values that no checked annotation holds.
+        table = torch.zeros(len(self.label_sets), 2, length, dtype=smallest_dtype(len(self.classes)))
+        for index, (dataset, values) in enumerate(self._values.items()):
             alone = self.annotated(dataset)
-            for value, names in enumerate(sets):
-                table[index, 0, value] = self._bits(names)
-                table[index, 1, value] = self._bits(n for n in alone if n not in names or set(names) == {n})
+            for value, names in values.items():
+                if names != [IGNORE]:
+                    table[index, 0, value] = self._bits(names)
+                    table[index, 1, value] = self._bits(n for n in alone if n not in names or set(names) == {n})
         return table
 
     def _bits(self, names: Iterable[str]) -> int:
         return sum(1 << self.classes.index(name) for name in set(names))
-
-
-def admitted(target: torch.Tensor, num_classes: int) -> torch.Tensor:
-    """Unpack where each class may be the truth.
-
-    Args:
-        target: label-set map (B, 2, *spatial).
-        num_classes: number of classes C.
-
-    Returns:
-        Boolean (B, C, *spatial).
-
-    Example:
-        >>> admitted(torch.tensor([[[5], [2]]]), 3).tolist()  # 5 = 1 + 4: background or class 2
-        [[[True], [False], [True]]]
-    """
-    return members(target[:, 0], num_classes).bool()
-
-
-def annotated(target: torch.Tensor, num_classes: int) -> torch.Tensor:
-    """Unpack where the annotation decides each class, with the shapes of `admitted`.
-
-    Example:
-        >>> annotated(torch.tensor([[[5], [2]]]), 3).tolist()  # 2: class 1 alone
-        [[[False], [True], [False]]]
-    """
-    return members(target[:, 1], num_classes).bool()
-
-
-def members(bits: torch.Tensor, num_classes: int) -> torch.Tensor:
-    """Unpack the bit masks of sets of classes.
-
-    Args:
-        bits: bit `c` is set for the members of the set, integer (B, *spatial).
-        num_classes: number of classes C.
-
-    Returns:
-        1 for the members and 0 for the other classes, in the dtype of `bits`, (B, C, *spatial).
-
-    Example:
-        >>> members(torch.tensor([[5]]), 3).flatten()  # {0, 2}
-        tensor([1, 0, 1])
-    """
-    mask = (1 << torch.arange(num_classes, device=bits.device)).to(bits.dtype)  # made on the device: nothing to copy
-    return (bits.unsqueeze(1) & mask.reshape(-1, *[1] * (bits.ndim - 1))).clamp(max=1)
-
-
-def known_masks(target: torch.Tensor, num_classes: int) -> torch.Tensor:
-    """Unpack where the annotation says that a pixel belongs to a class.
-
-    Args:
-        target: label-set map (B, 2, *spatial).
-        num_classes: number of classes C.
-
-    Returns:
-        Boolean (B, C, *spatial): the class alone is admitted, and the annotation decides it.
-
-    Example:
-        >>> known_masks(torch.tensor([[[1, 2, 3], [3, 3, 0]]]), 2).tolist()  # background, class 1, either
-        [[[True, False, False], [False, True, False]]]
-    """
-    codes = (1 << torch.arange(num_classes, device=target.device)).view(1, -1, *[1] * (target.ndim - 2))
-    return (target[:, :1].to(torch.int64) == codes) & annotated(target, num_classes)
-
-
-def known_classes(target: torch.Tensor, num_classes: int) -> torch.Tensor:
-    """Return the class index of each pixel that the annotation decides, 0 elsewhere; int64 (B, *spatial).
-
-    Example:
-        >>> known_classes(torch.tensor([[[2, 5], [2, 2]]]), num_classes=3)
-        tensor([[1, 0]])
-    """
-    return known_masks(target, num_classes).to(torch.uint8).argmax(dim=1)
-
-
-def drop_classes(target: torch.Tensor, drop: torch.Tensor) -> torch.Tensor:
-    """Remove the annotation of some classes, per sample, as if it had never been drawn.
-
-    The dropped classes leave `annotated`, and so does background, which now hides them. Background and every
-    unannotated class are ambiguous; a pixel that admits any of them now admits all of them. Other pixels keep their
-    label set. Dropping a member of a super-class drops the outline of the super-class too. Label dropout and simulated
-    partial labels both use this rule.
-
-    Args:
-        target: label-set map (B, 2, *spatial).
-        drop: classes to drop in each sample, boolean (B, C). Leave it on the CPU: class 0 is checked there without
-            waiting for a GPU.
-
-    Returns:
-        New label-set map of the same shape and dtype.
-
-    Raises:
-        ValueError: `drop` includes background, or the shapes do not match.
-
-    Example:
-        >>> target = torch.tensor([[[1, 2, 4], [7, 7, 7]]])  # background, class 1, class 2, fully labelled
-        >>> drop_classes(target, torch.tensor([[False, False, True]])).tolist()
-        [[[5, 2, 5], [2, 2, 2]]]
-    """
-    if drop.dtype != torch.bool or drop.ndim != 2 or target.ndim < 3 or target.shape[:2] != (drop.shape[0], 2):
-        raise ValueError(
-            "expected a label-set map (B, 2, *spatial) and boolean classes to drop (B, C), "
-            f"got {tuple(target.shape)} and {drop.dtype} {tuple(drop.shape)}."
-        )
-    if bool(drop[:, 0].any()):
-        raise ValueError("class 0, background, cannot be dropped: dropped classes are hidden in it.")
-    num_classes = drop.shape[1]
-    every = (1 << num_classes) - 1
-    drop = torch.cat([drop.any(dim=1, keepdim=True), drop[:, 1:]], dim=1)  # and with them background, which hides them
-    classes = torch.arange(num_classes, device=drop.device)
-    bits = (drop.to(torch.int64) << classes).sum(dim=1).to(target, non_blocking=True)
-    bits = bits.reshape(-1, *[1] * (target.ndim - 2))
-    still_annotated = target[:, 1] & ~bits
-    ambiguous = (~still_annotated & every) * (bits & 1)
-    truth = target[:, 0]
-    # clamp and multiply instead of `torch.where`, which takes 40 times as long on 8-bit integers on a CPU
-    truth = truth | (truth & ambiguous).clamp(max=1) * ambiguous
-    return torch.stack([truth, still_annotated], dim=1)
 
 
 def describe(label_sets: LabelSets, counts: Mapping[str, int] | None = None) -> str:
@@ -364,30 +262,37 @@ def describe(label_sets: LabelSets, counts: Mapping[str, int] | None = None) -> 
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _check(classes: Sequence[str], label_sets: Mapping[str, Sequence[Sequence[str]]]) -> None:
+def _check(classes: Sequence[str], label_sets: Mapping[str, Meaning]) -> None:
     if len(classes) < 2 or classes[0] != "background":
         raise ValueError(f"expected 'background' followed by at least one structure as classes, got {list(classes)}.")
-    if len(classes) > MOST_CLASSES:
-        raise ValueError(
-            f"expected at most {MOST_CLASSES} classes, the bits of an int64 without its sign, got {len(classes)}."
-        )
+    smallest_dtype(len(classes))
     repeated = sorted({name for name in classes if list(classes).count(name) > 1})
     if repeated:
         raise ValueError(f"classes name {repeated} more than once; give each name once.")
+    if IGNORE in classes:
+        raise ValueError(f"'{IGNORE}' cannot be a class: it marks ignored pixels.")
     if not label_sets:
         raise ValueError("expected label sets of at least one dataset, got none.")
-    for dataset, sets in label_sets.items():
-        if not sets:
+    for dataset, meaning in label_sets.items():
+        if not meaning:
             raise ValueError(f"label sets of '{dataset}' are empty; expected at least one, for annotation value 0.")
-        for value, names in enumerate(sets):
-            culprit = f"label set of value {value} in '{dataset}'"
-            if isinstance(names, str):
+        mapped = isinstance(meaning, Mapping)
+        for value, names in meaning.items() if isinstance(meaning, Mapping) else enumerate(meaning):
+            culprit = f"label set of value {value!r} in '{dataset}'"
+            if mapped and (type(value) is not int or value not in BYTE):
+                raise ValueError(f"{culprit}: expected annotation values from 0 to 255.")
+            if isinstance(names, str) and not mapped:
                 raise TypeError(f"{culprit} is the string '{names}'; expected a list of class names.")
-            if not names:
-                raise ValueError(f"{culprit} is empty; expected at least one of the classes {list(classes)}.")
-            unknown = [name for name in names if name not in classes]
-            if unknown:
-                raise ValueError(f"{culprit} names {unknown}, which are not among the classes {list(classes)}.")
+            _check_names([names] if isinstance(names, str) else names, classes, culprit)
+
+
+def _check_names(names: Sequence[str], classes: Sequence[str], culprit: str) -> None:
+    if not names:
+        raise ValueError(f"{culprit} is empty; expected at least one of the classes {list(classes)}.")
+    if IGNORE in names and len(names) > 1:
+        raise ValueError(f"{culprit} names {list(names)}; '{IGNORE}' stands alone.")
+    if unknown := [name for name in names if name not in (*classes, IGNORE)]:
+        raise ValueError(f"{culprit} names {unknown}, which are not among the classes {list(classes)}.")
 
 
 def _check_integer(label: torch.Tensor) -> None:

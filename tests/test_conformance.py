@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 import common.losses
-from common.label_sets import LabelSets, drop_classes
+from common.label_set_map import drop_classes
+from common.label_sets import LabelSets
 from common.losses import CategoricalCrossEntropyLoss, MarginalDiceLoss, MarginalLoss
 
 CLASSES = ["background", "one", "two", "three"]

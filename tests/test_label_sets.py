@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.label_sets import LabelSets, admitted, annotated, describe, drop_classes, known_classes, known_masks
+from common.label_set_map import admitted, annotated, drop_classes, known_classes, known_masks
+from common.label_sets import LabelSets, describe
 
 CLASSES = ["background", "lv_cavity", "lv_myocardium", "left_atrium"]
 FULL = [["background"], ["lv_cavity"], ["lv_myocardium"], ["left_atrium"]]

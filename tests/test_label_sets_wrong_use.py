@@ -5,7 +5,8 @@ import re
 import pytest
 import torch
 
-from common.label_sets import LabelSets, drop_classes
+from common.label_set_map import drop_classes
+from common.label_sets import LabelSets
 
 CLASSES = ["background", "lv_cavity", "lv_myocardium", "left_atrium"]
 FULL = [[name] for name in CLASSES]

@@ -16,7 +16,7 @@ EVERYTHING = sorted(path for folder in ("common", "benchmarks", "tests") for pat
 # from the ground up: a room imports rooms listed before it, and itself; within `datasets` the same holds
 ROOMS = [
     *("atomic", "identity", "palette", "contours", "command", "spelling", "configuration"),  # ground
-    *("label_sets", "losses", "transforms", "networks", "metrics", "engines"),  # library
+    *("label_set_map", "label_sets", "losses", "transforms", "networks", "metrics", "engines"),  # library
     "datasets",  # data
     *("tracking", "registration", "inference", "heart", "experiments"),  # use
     *("bundle", "workflows"),
@@ -150,7 +150,7 @@ def test_no_folder_is_crowded():
         ("common.datasets", "from .checks.check import check", []),
         ("common.datasets.sector.framing", "from ..files.scan import Scan", []),
         ("common.losses.marginal", "from .dice import dice\nimport torch.common", []),
-        ("common.metrics.dice", "from ..label_sets import annotated", []),
+        ("common.metrics.dice", "from ..label_set_map import annotated", []),
         ("common.heart.results", "from ..inference.segmentation import clean", []),
         ("common.bundle.publish", "from ..command import PACKAGE", []),
     ],

@@ -11,12 +11,12 @@ from types import TracebackType
 from typing import Any
 
 import yaml
-from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 from monai.bundle import run as monai_run
 
 from ..atomic import write_text
-from ..configuration import check_overrides
+from ..configuration import check_overrides, given_settings
+from ..datasets.prepared.selection import NAMING, check_names
 
 __all__ = ["check_settings", "command_line", "save_settings"]
 
@@ -40,16 +40,7 @@ def command_line(argv: Sequence[str] | None = None) -> tuple[dict[str, Any], dic
         if Path(sys.argv[0]).parts[-3:] != ("monai", "bundle", "__main__.py"):
             return None
         argv = sys.argv[1:]
-    given: dict[str, Any] = {}
-    words = list(argv)
-    while words:
-        word = words.pop(0)
-        if not word.startswith("--"):
-            continue  # the sub-command and the run id
-        name, equals, value = word[2:].partition("=")
-        if not equals:
-            value = words.pop(0) if words and not words[0].startswith("--") else "True"
-        given[name.replace("-", "_")] = DefaultParseValue(value)
+    given = given_settings(argv)
     if path := given.get("args_file"):
         given = {**ConfigParser.load_config_file(path), **given}
     return {name: given.pop(name) for name in RUNNER_ARGUMENTS if name in given}, given
@@ -73,16 +64,22 @@ def check_settings(choices: Mapping[str, str] | None = None, argv: Sequence[str]
         argv: as for `command_line`.
 
     Raises:
-        SystemExit: for an unknown setting, an unknown choice, or text where the default is a number.
+        SystemExit: for an unknown setting, an unknown choice, text where the default is a number, or a dataset that is
+            not in the data.
     """
     parsed = command_line(argv)
     if parsed is None:
         return
     sys.excepthook = _report
     runner, overrides = parsed
+    config = _configuration(runner)
     try:
-        check_overrides(_configuration(runner), overrides, choices or {})
-    except ValueError as error:
+        check_overrides(config, overrides, choices or {})
+        if named := [name for name in NAMING if name in overrides]:
+            parser = ConfigParser(config)
+            parser.update(pairs=overrides)
+            check_names(parser.get_parsed_content("data"), {name: parser.get_parsed_content(name) for name in named})
+    except (ValueError, FileNotFoundError) as error:
         sys.exit(str(error))
 
 

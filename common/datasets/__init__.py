@@ -1,6 +1,6 @@
 """Datasets: readers, the phantom, the prepared layout, and the resident set that training reads."""
 
-from .prepared.labels import coverage_table, labels_of
+from .prepared.labels import coverage_table, labels_of, stated_label_sets
 from .prepared.layout import checksum, read_datalist
 from .prepared.resident import ResidentDataset
 from .prepared.selection import select
@@ -12,4 +12,5 @@ __all__ = [
     "labels_of",
     "read_datalist",
     "select",
+    "stated_label_sets",
 ]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 
 from ..command import command
+from .catalogue import READERS
 from .prepared.layout import PROVENANCE, read_provenance
 from .prepared.source import Source
 
@@ -15,7 +17,7 @@ __all__ = ["main"]
 
 EXAMPLES = (
     "phantom OUT",
-    "{camus,echonet-dynamic,unity} SOURCE OUT",
+    f"{{{','.join(READERS)}}} SOURCE OUT",
     "folder SOURCE OUT --description mine.yaml",
     "moved PREPARED OUT",
     "check OUT...",
@@ -59,12 +61,13 @@ def _arguments() -> argparse.Namespace:
     phantom.add_argument("--domain", action="append", help="scanner domain, may be repeated (all)")
     screens = names.add_parser("screens", parents=[output, seeded], help="draw phantom screens for sector_segmentation")
     screens.add_argument("--patients", type=int, default=1000, help="number of screens (%(default)s)")
-    camus = names.add_parser("camus", parents=[read, output], help="CAMUS, the NIfTI release or the release of 2019")
-    camus.add_argument("--skip-incomplete", action="store_true", help="leave out images with missing files")
-    names.add_parser("echonet-dynamic", parents=[read, output, sector], help="EchoNet-Dynamic")
-    unity = names.add_parser("unity", parents=[read, output, sector], help="Unity Imaging")
-    unity.add_argument("--view-index", type=Path, help="CSV of views (SOURCE/**/view_index_*.csv)")
-    unity.add_argument("--physical", type=Path, help="CSV of pixel sizes (SOURCE/**/*database_physical.csv)")
+    for name, (place, about) in READERS.items():
+        # readers need different libraries: import only the requested one
+        module = import_module(f".{place}", __package__) if name in sys.argv else None
+        parents = [read, output, sector] if getattr(module, "SECTOR", False) else [read, output]
+        reader = names.add_parser(name, parents=parents, help=about)
+        for option, facts in getattr(module, "OPTIONS", {}).items():
+            reader.add_argument(option, **facts)
     folder = names.add_parser("folder", parents=[read, output, sector], help="your own images and masks")
     folder.add_argument("--description", type=Path, required=True, help="YAML with files, values and licence")
     prepared = argparse.ArgumentParser(add_help=False)
@@ -81,7 +84,12 @@ def _arguments() -> argparse.Namespace:
 
 
 def _source(arguments: argparse.Namespace) -> Source:
-    # readers need different libraries: import only the requested one
+    if arguments.name in READERS:
+        module = import_module(f".{READERS[arguments.name][0]}", __package__)
+        options = [option.lstrip("-").replace("-", "_") for option in getattr(module, "OPTIONS", {})]
+        read = getattr(module, arguments.name.replace("-", "_"))
+        source: Source = read(arguments.source, **{option: getattr(arguments, option) for option in options})
+        return source
     match arguments.name:
         case "phantom":
             from .phantom.dataset import phantom
@@ -92,18 +100,6 @@ def _source(arguments: argparse.Namespace) -> Source:
             from .phantom.screens import phantom_screens
 
             return phantom_screens(arguments.size, arguments.patients, arguments.seed)
-        case "camus":
-            from .readers.camus import camus
-
-            return camus(arguments.source, skip_incomplete=arguments.skip_incomplete)
-        case "echonet-dynamic":
-            from .readers.echonet_dynamic import echonet_dynamic
-
-            return echonet_dynamic(arguments.source)
-        case "unity":
-            from .readers.unity.reader import unity
-
-            return unity(arguments.source, arguments.view_index, arguments.physical)
         case "moved":
             from .phantom.second_scanner_dataset import moved
 
@@ -129,7 +125,7 @@ def _prepare(arguments: argparse.Namespace) -> None:
 
     source = _source(arguments)
     source.facts["request"] = request
-    choice = getattr(arguments, "sector", "off")
+    choice = _sector(arguments, source)
     finder = None
     if choice != "off":
         from .sector.finder import SectorFinder
@@ -144,8 +140,21 @@ def _prepare(arguments: argparse.Namespace) -> None:
         print(f"  left out: {name}, {reason}")
     if len(source.skipped) > SHOWN:
         print(f"  and {len(source.skipped) - SHOWN} more: {out / PROVENANCE}")
-    if "bundle_line" in source.facts:
-        print(f"For label_sets in a bundle's bundle.yaml:\n{source.facts['bundle_line']}")
+    if unused := source.facts.get("columns_left_out"):
+        from .readers.own_folder.reader import unused_columns
+
+        print(f"  columns not used: {unused_columns(unused)}; list a column under 'keep' to copy it")
+
+
+def _sector(arguments: argparse.Namespace, source: Source) -> str:
+    """Return how to find the ultrasound sector: other modalities have none."""
+    choice: str = getattr(arguments, "sector", "off")
+    modality = source.facts.get("modality", "US")
+    if modality == "US":
+        return choice
+    if choice == "fit":
+        raise ValueError(f"--sector fit needs ultrasound, but the description states the modality {modality}.")
+    return "off"
 
 
 def _check(arguments: argparse.Namespace) -> None:

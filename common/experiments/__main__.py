@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 from ..command import command
+from ..configuration import given_settings
 
 __all__ = ["main"]
 
 EXAMPLES = (
     "run bundles/echo_inter_domain --scale demo",
+    "run bundles/echo_segmentation --scale demo --data data/clinic --learning_rate 0.01",
     "report bundles/echo_inter_domain --scale demo",
     "claims --scale demo",
 )
@@ -29,7 +31,13 @@ def _arguments() -> argparse.Namespace:
     scale = argparse.ArgumentParser(add_help=False)
     scales = "smoke (a minute), demo (small, 3 seeds) or paper (GPUs); default: demo"
     scale.add_argument("--scale", default="demo", help=scales)
-    run = names.add_parser("run", parents=[scale], help="run the grid of a bundle, or continue it")
+    run = names.add_parser(
+        "run",
+        parents=[scale],
+        help="run the grid of a bundle, or continue it",
+        epilog='Further options are settings of every training: --train_on clinic --withheld "{clinic: [lv]}"',
+        allow_abbrev=False,
+    )
     run.add_argument("bundle", type=Path, metavar="BUNDLE")
     run.add_argument("--data", type=Path, nargs="+", default=[], help="prepared folders (default: a phantom)")
     place = run.add_mutually_exclusive_group()
@@ -40,13 +48,18 @@ def _arguments() -> argparse.Namespace:
     report.add_argument("--out", type=Path, help="folder to write (default: beside the runs)")
     claims = names.add_parser("claims", parents=[scale], help="compare the claims of the papers with the results")
     claims.add_argument("bundles", type=Path, nargs="*", metavar="BUNDLE", help="(default: all bundles)")
-    return parser.parse_args()
+    arguments, rest = parser.parse_known_args()
+    if rest and (arguments.name != "run" or not rest[0].startswith("--")):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.settings = given_settings(rest)
+    return arguments
 
 
 def _run(arguments: argparse.Namespace) -> None:
     from .run import run_grid
 
-    outcome = run_grid(arguments.bundle, arguments.scale, arguments.data, arguments.workers, arguments.address)
+    place = (arguments.data, arguments.workers, arguments.address)
+    outcome = run_grid(arguments.bundle, arguments.scale, *place, arguments.settings)
     print(f"{outcome.finished} results, {outcome.skipped} of them from earlier runs")
     for name, reason in outcome.failed.items():
         print(f"  failed: {name}: {reason}")

@@ -76,16 +76,17 @@ class Grid:
     runs: tuple[Run, ...]
 
 
-def read_grid(bundle: Path, scale: str) -> Grid:
+def read_grid(bundle: Path, scale: str, given: Mapping[str, Any] | None = None) -> Grid:
     """Read the grid of a bundle.
 
     Args:
         bundle: folder with configs/experiments.yaml.
         scale: one of its `scales`.
+        given: settings that replace those of the scale; the settings of a cell replace both.
 
     Raises:
         FileNotFoundError: if the bundle has no experiments.yaml.
-        ValueError: if the scale, a key or a value of an axis is unknown.
+        ValueError: if the scale, a key or a value of an axis is unknown, or every cell replaces a given setting.
     """
     path = bundle / "configs" / "experiments.yaml"
     if not path.is_file():
@@ -97,11 +98,17 @@ def read_grid(bundle: Path, scale: str) -> Grid:
     own = scales[scale]
     if unknown := sorted(set(own) - set(SCALE_KEYS)):
         raise ValueError(f"{path}: scale {scale!r} has the unknown keys {unknown}; allowed: {', '.join(SCALE_KEYS)}.")
+    settings, search = _merge(own.get("settings", {}), given or {}), own.get("search", {})
     runs = [
-        _with_candidates(run, own.get("search", {}), block.get("seed", [0])[0])
+        _with_candidates(run, search, block.get("seed", [0])[0])
         for block in own["grid"]
-        for run in _unfold(block, axes, own.get("settings", {}), path)
+        for run in _unfold(block, axes, settings, path)
     ]
+    for name in given or ():
+        rest = {key: value for key, value in settings.items() if key != name}
+        same = [run for block in own["grid"] for run in _unfold(block, axes, rest, path)]
+        if name in search or all(one.settings == run.settings for one, run in zip(same, runs, strict=True)):
+            raise ValueError(f"--{name} has no effect: every training of scale {scale!r} states its own; see {path}.")
     return Grid(own.get("phantom", {}), tuple(runs))
 
 

@@ -6,6 +6,7 @@ tracking server must have the same paths on every node (a shared file system).
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,10 @@ from tqdm import tqdm
 from ..configuration import resolve
 from ..datasets import checksum
 from ..datasets.phantom.dataset import phantom
+from ..datasets.prepared.layout import read_label_sets
 from ..datasets.prepared.preparation import prepare
+from ..datasets.prepared.selection import NAMING, check_names
+from ..identity import digest
 from ..tracking import tracking_uri
 from .grid import Run, read_grid
 from .store import Store
@@ -47,7 +51,14 @@ class Outcome:
     failed: Mapping[str, str]
 
 
-def run_grid(bundle: Path, scale: str, data: Sequence[Path], workers: int, address: str | None) -> Outcome:
+def run_grid(
+    bundle: Path,
+    scale: str,
+    data: Sequence[Path],
+    workers: int,
+    address: str | None,
+    settings: Mapping[str, Any] | None = None,
+) -> Outcome:
     """Carry out all unfinished runs of the grid of a bundle.
 
     Args:
@@ -56,21 +67,27 @@ def run_grid(bundle: Path, scale: str, data: Sequence[Path], workers: int, addre
         data: prepared folders; none draws the phantom of the scale.
         workers: trainings in parallel on this machine; 0 takes one per core.
         address: of a Ray cluster ("ray://host:10001", "auto"); None starts Ray on this machine.
+        settings: of the bundle, for every training whose cell does not state its own.
 
     Raises:
         FileNotFoundError: if the scale draws no phantom and no data are given.
+        ValueError: if a setting is unknown, has no effect, or names a dataset that is not in the data.
         RuntimeError: if another process runs the grid.
     """
-    grid = read_grid(bundle, scale)
+    settings = settings or {}
+    grid = read_grid(bundle, scale, settings)
     if not data and not grid.phantom:
         raise FileNotFoundError(f"scale {scale!r} of {bundle.name} draws no phantom; name data with --data.")
     folders = [folder.resolve() for folder in data] or [_phantom(**grid.phantom)]
-    config = resolve(bundle / "configs" / "train.yaml", {})
+    config = resolve(bundle / "configs" / "train.yaml", settings)
+    check_names(folders, {name: settings[name] for name in NAMING if name in settings})
     uri = _absolute(tracking_uri("sqlite:///runs/mlflow.db"))
     content = checksum(folders)
-    identity = {"grid": scale, "bundle": bundle.name, "data_checksum": content}
-    store = Store(uri, config["experiment"], identity, {"data": ", ".join(map(os.path.relpath, folders))})
-    base = Job(bundle.resolve(), {}, [str(folder) for folder in folders], content)
+    identity = {"grid": scale, "bundle": bundle.name, "data_checksum": content, "settings": _identified(settings)}
+    facts = {"data": ", ".join(map(os.path.relpath, folders)), "given": json.dumps(settings)}
+    store = Store(uri, config["experiment"], identity, facts)
+    stated = [read_label_sets(folder) for folder in folders]
+    base = Job(bundle.resolve(), {}, [str(folder) for folder in folders], f"{content} {_identified(stated)}")
     root = Path(config["runs_dir"]).resolve() / scale
     work = _Work(store, base, root, uri, partial(_start, workers, address))
     before = set(work.finished)
@@ -93,6 +110,10 @@ def run_grid(bundle: Path, scale: str, data: Sequence[Path], workers: int, addre
     finished, skipped = (sum(job.hash in done for job in results) for done in (work.finished, before))
     store.close(complete=not work.failed)
     return Outcome(finished, skipped, work.failed)
+
+
+def _identified(content: Any) -> str:
+    return digest(json.dumps(content, sort_keys=True))[:16]
 
 
 def _phantom(patients: int, size: int) -> Path:

@@ -34,7 +34,7 @@ class Job:
         bundle: its folder, absolute.
         settings: of the bundle, that differ from its configuration.
         data: prepared folders, absolute.
-        checksum: of their content.
+        checksum: of their content and what it states.
         folder: of the training, absolute.
         tags: of its MLflow run.
         uri: tracking URI, absolute.
@@ -65,9 +65,9 @@ class Job:
     def _config(self, workflow: str) -> Path:
         return self.bundle / "configs" / f"{workflow}.yaml"
 
-    def _resolve(self, workflow: str, omit: Sequence[str] = (), **more: Any) -> dict[str, Any]:
+    def _resolve(self, workflow: str, **more: Any) -> dict[str, Any]:
         """Return a workflow with the settings that it knows."""
-        known = yaml.safe_load(self._config(workflow).read_text()).keys() - set(omit)
+        known = yaml.safe_load(self._config(workflow).read_text()).keys()
         settings = {name: value for name, value in self.settings.items() if name.split("::")[0] in known}
         place = {"bundle_root": str(self.bundle), "data": list(self.data)}
         return resolve(self._config(workflow), {**settings, **place, **more})
@@ -77,15 +77,13 @@ class Job:
         settings = {**self.settings, "bundle_root": str(self.bundle), "data": list(self.data), "resume": True}
         settings |= {"output_dir": str(self.folder), "run_name": self.folder.name}
         settings |= {"tracking_uri": self.uri, "tags": dict(self.tags or {})}
-        if self.teacher is not None:  # pseudo-labels annotate every class
-            plain = resolve(self._config("train"), self.settings)
-            complete = {name: [[label] for label in plain["classes"]] for name in plain["label_sets"]}
-            settings |= {"data": str(self.pseudo_labels), "label_sets": complete, "withheld": {}, "images": {}}
+        if self.teacher is not None:
+            settings |= {"data": str(self.pseudo_labels)}
         return resolve(self._config("train"), settings)
 
     def evaluate(self) -> dict[str, Any]:
         """Return the configuration of the evaluation: the test fold with its whole annotation."""
-        return self._resolve("evaluate", omit=("withheld", "label_sets"), output_dir=str(self.folder))
+        return self._resolve("evaluate", output_dir=str(self.folder))
 
     def pseudo_label(self) -> dict[str, Any]:
         """Return the configuration that makes the pseudo-labels."""

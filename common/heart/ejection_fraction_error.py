@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..datasets.prepared.layout import read_pixels
 from ..datasets.views import PHASES
-from ..label_sets import known_masks
+from ..label_set_map import known_masks
 from .biomarkers import discs_volume, ejection_fraction, ventricle
 
 __all__ = ["EjectionFractionError"]

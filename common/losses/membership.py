@@ -2,7 +2,7 @@
 
 import torch
 
-from ..label_sets import members
+from ..label_set_map import members
 
 __all__ = ["membership"]
 

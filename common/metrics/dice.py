@@ -11,7 +11,7 @@ from ignite.engine import Engine
 from ignite.metrics import Metric
 from torch import Tensor
 
-from ..label_sets import annotated, known_masks
+from ..label_set_map import annotated, known_masks
 
 __all__ = ["DatasetDice", "annotated_dice", "summarise"]
 

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..label_sets import LabelSets, annotated, drop_classes, known_masks
+from ..label_set_map import annotated, drop_classes, known_masks
+from ..label_sets import LabelSets
 
 __all__ = ["agreement_dice", "encode_annotation"]
 

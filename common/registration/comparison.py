@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ..datasets.prepared.layout import read_pixels
-from ..label_sets import LabelSets, known_classes
+from ..label_set_map import known_classes
+from ..label_sets import LabelSets
 from .affine_then_bspline import AffineThenBSpline
 from .annotation_dice import agreement_dice, encode_annotation
 from .pairing import Item, Pair

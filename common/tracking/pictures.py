@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from ..atomic import whole_file
-from ..label_sets import annotated, known_classes
+from ..label_set_map import annotated, known_classes
 from ..palette import colour
 
 __all__ = ["Examples", "Pictures", "draw_curves", "draw_examples", "draw_overlay"]

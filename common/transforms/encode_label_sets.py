@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from ..label_sets import LabelSets, drop_classes
+from ..label_set_map import drop_classes
+from ..label_sets import LabelSets
 
 __all__ = ["EncodeLabelSetsd"]
 

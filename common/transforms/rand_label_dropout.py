@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from monai.transforms import Randomizable
 
-from ..label_sets import LabelSets, drop_classes
+from ..label_set_map import drop_classes
+from ..label_sets import LabelSets
 
 __all__ = ["RandLabelDropoutd"]
 

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from common.label_sets import LabelSets, admitted
+from common.label_set_map import admitted
+from common.label_sets import LabelSets
 from common.losses import (
     AdaptiveBCELoss,
     AdaptiveCrossEntropyLoss,

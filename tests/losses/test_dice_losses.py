@@ -4,7 +4,8 @@ import monai.losses
 import pytest
 import torch
 
-from common.label_sets import LabelSets, admitted, drop_classes
+from common.label_set_map import admitted, drop_classes
+from common.label_sets import LabelSets
 from common.losses import ExclusionLoss, LeafDiceLoss, MarginalDiceLoss
 
 CLASSES = ["background", "lv", "lvm", "la"]

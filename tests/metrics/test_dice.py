@@ -11,7 +11,8 @@ from monai.metrics import compute_dice
 from torch.nn.functional import one_hot
 from torch.utils.data import DataLoader
 
-from common.label_sets import LabelSets, drop_classes
+from common.label_set_map import drop_classes
+from common.label_sets import LabelSets
 from common.metrics import DatasetDice, annotated_dice, summarise
 
 CLASSES = ["background", "lv", "myocardium", "la"]

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from common.label_sets import LabelSets, known_masks
+from common.label_set_map import known_masks
+from common.label_sets import LabelSets
 from common.registration.annotation_dice import agreement_dice, encode_annotation
 
 CLASSES = ["background", "lv_cavity", "lv_myocardium", "left_atrium"]

@@ -9,7 +9,8 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from common.label_sets import LabelSets, known_classes
+from common.label_set_map import known_classes
+from common.label_sets import LabelSets
 from common.tracking import Examples, Pictures, draw_curves, draw_examples
 from common.tracking.pictures import colour
 

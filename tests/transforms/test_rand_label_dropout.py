@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from common.label_sets import LabelSets, admitted, annotated
+from common.label_set_map import admitted, annotated
+from common.label_sets import LabelSets
 from common.transforms import EncodeLabelSetsd, RandLabelDropoutd
 
 CLASSES = ["background", "lv", "myocardium", "la"]

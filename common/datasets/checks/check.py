@@ -23,7 +23,8 @@ from typing import Any
 from tqdm import tqdm
 
 from ...identity import digest
-from ..prepared.layout import DATALIST, FOLDS, PROVENANCE, read_datalist, read_pixels, read_provenance
+from ...label_sets import IGNORE
+from ..prepared.layout import DATALIST, FOLDS, PROVENANCE, read_datalist, read_label_sets, read_pixels, read_provenance
 from ..prepared.source import spacing_of
 from .finding import KINDS, SEVERITIES, CheckedImage, Finding, structures
 from .image_facts import measure
@@ -154,11 +155,9 @@ def _items(folder: Path) -> tuple[list[dict[str, Any]], list[Finding]]:
 def _read(
     folder: Path, items: Sequence[dict[str, Any]], provenance: Mapping[str, Any]
 ) -> tuple[list[CheckedImage], list[Finding]]:
-    size, label_sets = provenance.get("size"), provenance.get("label_sets", {})
-    if not isinstance(size, int) or not isinstance(label_sets, dict):
-        raise ValueError(
-            f"{folder / PROVENANCE} has no valid size of the images or label sets; prepare the dataset again."
-        )
+    size, label_sets = provenance.get("size"), read_label_sets(folder)
+    if not isinstance(size, int):
+        raise ValueError(f"{folder / PROVENANCE} has no valid size of the images; prepare the dataset again.")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         read = pool.map(partial(_check_item, folder=folder, size=size, label_sets=label_sets), items)
         done = list(tqdm(read, total=len(items), desc=f"check {folder.name}", unit=" images"))
@@ -167,16 +166,19 @@ def _read(
 
 
 def _check_item(
-    item: dict[str, Any], folder: Path, size: int, label_sets: Mapping[str, Sequence[Sequence[str]]]
+    item: dict[str, Any], folder: Path, size: int, label_sets: Mapping[str, Mapping[int, Sequence[str]]]
 ) -> tuple[CheckedImage, str]:
-    sets, spacing = label_sets.get(item["dataset"], ()), None
+    sets, spacing = label_sets.get(item["dataset"], {}), None
+    ignored = [value for value, names in sets.items() if IGNORE in names]
     with suppress(ValueError):
         spacing = spacing_of(item.get("spacing"))
     try:
         image, label = (read_pixels(item[key], size) for key in ("image", "label"))
     except (ValueError, OSError) as error:
         return CheckedImage(folder, item, sets, spacing, None), str(error)
-    return CheckedImage(folder, item, sets, spacing, measure(image, label, item, structures(sets), spacing)), ""
+    return CheckedImage(
+        folder, item, sets, spacing, measure(image, label, item, structures(sets), spacing, ignored)
+    ), ""
 
 
 def _of_the_folder(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ...label_sets import IGNORE
 from .image_facts import ImageFacts
 
 __all__ = ["KINDS", "SEVERITIES", "CheckedImage", "Finding", "Severity", "printable", "structures"]
@@ -53,14 +54,14 @@ class CheckedImage:
     Args:
         folder: the prepared folder.
         item: of the datalist, with absolute paths.
-        label_sets: classes that each annotation value may stand for; empty if unknown.
+        label_sets: annotation value -> classes that it may stand for, or "ignore"; empty if unknown.
         spacing: mm per pixel, (row, column); None if unknown or invalid.
         facts: of image and annotation; None if the files cannot be used.
     """
 
     folder: Path
     item: Mapping[str, Any]
-    label_sets: Sequence[Sequence[str]]
+    label_sets: Mapping[int, Sequence[str]]
     spacing: tuple[float, float] | None
     facts: ImageFacts | None
 
@@ -105,16 +106,16 @@ class Finding:
         return KINDS[self.kind][0]
 
 
-def structures(label_sets: Sequence[Sequence[str]]) -> dict[str, list[int]]:
+def structures(label_sets: Mapping[int, Sequence[str]]) -> dict[str, list[int]]:
     """Return the annotation values of each structure, or of structures that share a value.
 
     Example:
-        >>> structures([["background", "left_atrium"], ["lv_cavity"], ["lv_cavity", "lv_myocardium"]])
-        {'lv_cavity': [1], 'lv_cavity or lv_myocardium': [2]}
+        >>> structures({0: ["background", "la"], 1: ["lv"], 2: ["lv", "lvm"], 255: ["ignore"]})
+        {'lv': [1], 'lv or lvm': [2]}
     """
     found: dict[str, list[int]] = {}
-    for value, names in enumerate(label_sets):
-        if "background" not in names:
+    for value, names in label_sets.items():
+        if not {"background", IGNORE} & set(names):
             found.setdefault(" or ".join(dict.fromkeys(names)), []).append(value)
     return found
 

@@ -32,7 +32,7 @@ class Region:
         height: of the centroid, 0 at the bottom of the image, 1 at the top.
         pieces: 8-connected components with more than 0.5 % of the area.
         largest: fraction of the area in the largest component.
-        hole: enclosed but not annotated, fraction of the area.
+        hole: enclosed but neither annotated nor ignored, fraction of the area.
         at_border: it touches the edge of the image.
         outside: fraction of the area outside the convex hull of non-black pixels.
         length: longest extent in any direction, mm; NaN without spacing.
@@ -79,6 +79,7 @@ def measure(
     item: Mapping[str, Any],
     structures: Mapping[str, Sequence[int]],
     spacing: tuple[float, float] | None,
+    ignored: Sequence[int] = (),
 ) -> ImageFacts:
     """Measure one image.
 
@@ -88,6 +89,7 @@ def measure(
         item: of the datalist.
         structures: the annotation values of each structure.
         spacing: mm per pixel, (row, column), or None.
+        ignored: annotation values of ignored pixels.
 
     Example:
         >>> square = np.zeros((32, 32), np.uint8)
@@ -108,7 +110,9 @@ def measure(
         blank=bool(image.min() == image.max()),
         values=tuple(np.flatnonzero(np.bincount(label.ravel())).tolist()),
         outside=_fraction(drawn & ~inside, drawn),
-        regions={name: _region(mask, inside, spacing) for name, mask in masks.items() if mask.any()},
+        regions={
+            name: _region(mask, inside, spacing, np.isin(label, ignored)) for name, mask in masks.items() if mask.any()
+        },
     )
 
 
@@ -131,7 +135,9 @@ def _hull(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return fill(corners[ConvexHull(corners).vertices], (mask.shape[0], mask.shape[1]))
 
 
-def _region(mask: NDArray[np.bool_], inside: NDArray[np.bool_], spacing: tuple[float, float] | None) -> Region:
+def _region(
+    mask: NDArray[np.bool_], inside: NDArray[np.bool_], spacing: tuple[float, float] | None, ignored: NDArray[np.bool_]
+) -> Region:
     box = ndimage.find_objects(mask.astype(np.uint8))[0]
     cut = mask[box]
     area = int(np.count_nonzero(cut))
@@ -142,7 +148,7 @@ def _region(mask: NDArray[np.bool_], inside: NDArray[np.bool_], spacing: tuple[f
         height=float(1 - (cut.sum(axis=1) @ np.arange(top + 0.5, bottom) / area) / len(mask)),
         pieces=int(np.count_nonzero(sizes > CRUMB * area)),
         largest=int(sizes.max()) / area,
-        hole=float(np.count_nonzero(ndimage.binary_fill_holes(cut)) / area - 1),
+        hole=float(np.count_nonzero(ndimage.binary_fill_holes(cut) & ~ignored[box] & ~cut) / area),
         at_border=min(top, left) == 0 or bottom == mask.shape[0] or right == mask.shape[1],
         outside=_fraction(cut & ~inside[box], cut),
         length=float(pdist(_rim(cut) * spacing).max()) if spacing else float("nan"),

@@ -100,10 +100,9 @@ def single_images(images: Sequence[CheckedImage]) -> Iterator[Finding]:
 
 
 def _values(image: CheckedImage, facts: ImageFacts) -> Iterator[tuple[str, str]]:
-    values, known = list(facts.values), len(image.label_sets)
-    if known and max(values) >= known:
-        unknown = [value for value in values if value >= known]
-        yield "unknown annotation value", f" has the values {unknown}; the label sets name 0 to {known - 1}"
+    values, known = list(facts.values), image.label_sets
+    if known and (unknown := [value for value in values if value not in known]):
+        yield "unknown annotation value", f" has the values {unknown}; the label sets name {list(known)}"
     if (listed := image.item.get("values", values)) != values:
         yield "values unlike the datalist's", f" has the values {values}; the datalist lists {listed}"
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
+from ..catalogue import HEART_LABELS
 from ..prepared.source import Frame, Job, Source
 from .study import DOMAINS, render
 
@@ -60,6 +61,6 @@ def phantom(size: int, patients: int = 100, domains: Sequence[str] = tuple(DOMAI
         jobs=jobs,
         licence=LICENCE,
         citation=CITATION,
-        label_sets={name: [["background"], ["lv_cavity"], ["lv_myocardium"], ["left_atrium"]] for name in domains},
+        label_sets=dict.fromkeys(domains, HEART_LABELS),
         facts={"patients": patients, "domains": list(domains), "seed": seed},
     )

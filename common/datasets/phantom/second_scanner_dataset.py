@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from ...identity import hashed
-from ..prepared.layout import RESULTS, read_datalist, read_pixels, read_provenance
+from ..catalogue import MOVED
+from ..prepared.layout import RESULTS, read_datalist, read_label_sets, read_pixels, read_provenance
 from ..prepared.source import Frame, Job, Source
 from .second_scanner import SecondScanner, rescan
 
 __all__ = ["moved"]
 
-SUFFIX = "_moved"
 STALE = (*RESULTS, "outside_sector")  # keys of an item that moving changes or preparation computes again
 FIELDS = ("licence", "citation", "label_sets", "skipped")  # keys of provenance.json that are fields of a Source
 
@@ -47,7 +47,7 @@ def _movers(items: Iterable[Mapping[str, Any]], share: float, seed: int) -> set[
     return {
         (dataset, patient)
         for (dataset, _), patients in groups.items()
-        for patient in sorted(patients, key=lambda name: hashed(seed, dataset, name, SUFFIX))[
+        for patient in sorted(patients, key=lambda name: hashed(seed, dataset, name, MOVED))[
             : round(share * len(patients))
         ]
     }
@@ -89,15 +89,15 @@ def moved(prepared: Path, share: float = 0.5, seed: int = 0) -> Source:
     if not 0 <= share <= 1:
         raise ValueError(f"expected a share of 0 to 1, got {share}.")
     provenance, items = read_provenance(prepared), _with_test_fold(read_datalist(prepared))
-    sets = provenance["label_sets"]
-    if again := [name for name in sets if name.endswith(SUFFIX)]:
+    sets = read_label_sets(prepared)
+    if again := [name for name in sets if name.endswith(MOVED)]:
         raise ValueError(f"{prepared} holds {again}: its patients were moved before; name the folder they came from.")
     scanner, movers = SecondScanner(), _movers(items, share, seed)
     jobs = []
     for item in items:
         moves = (item["dataset"], item["patient"]) in movers
         facts = {key: value for key, value in item.items() if key not in (STALE if moves else RESULTS)}
-        dataset = item["dataset"] + SUFFIX * moves
+        dataset = item["dataset"] + MOVED * moves
         name = Path(item["image"]).stem
         spacing = None if item["spacing"] is None else (item["spacing"][0], item["spacing"][1])
         read = partial(
@@ -105,15 +105,15 @@ def moved(prepared: Path, share: float = 0.5, seed: int = 0) -> Source:
         )
         jobs.append(Job(name, {**facts, "dataset": dataset}, read))
     return Source(
-        name=provenance["source"] + SUFFIX,
+        name=provenance["source"] + MOVED,
         jobs=jobs,
         licence=provenance["licence"],
         citation=provenance["citation"],
-        label_sets={name + end: values for name, values in sets.items() for end in ("", SUFFIX)},
+        label_sets={name + end: values for name, values in sets.items() for end in ("", MOVED)},
         skipped=provenance["skipped"],
         facts={
             "origin": {key: value for key, value in provenance.items() if key not in FIELDS},
-            "changes": f"the images and annotations of the datasets *{SUFFIX} are altered: a simulated scanner",
+            "changes": f"the images and annotations of the datasets *{MOVED} are altered: a simulated scanner",
             "scanner": asdict(scanner),
             "share": share,
             "seed": seed,

@@ -3,18 +3,84 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from ...label_sets import LabelSets, describe
+from ...label_sets import IGNORE, LabelSets, Meaning, describe
+from ...spelling import did_you_mean
+from .layout import folder_paths, read_label_sets
 
-__all__ = ["coverage_table", "labels_of"]
+__all__ = ["coverage_table", "labels_of", "stated_label_sets"]
+
+
+def stated_label_sets(
+    folders: str | Path | Iterable[str | Path], classes: Sequence[str], renamed: Mapping[str, str] | None = None
+) -> dict[str, dict[int, list[str]]]:
+    """Read what prepared folders state about their annotation values, in the classes of a bundle.
+
+    A class of the bundle that a dataset never mentions is not annotated by it: it may be wherever the dataset says
+    background.
+
+    Args:
+        folders: one prepared folder or several.
+        classes: of the bundle, background first.
+        renamed: name of a structure in the folders -> the class that it counts as, or "background".
+
+    Returns:
+        dataset -> annotation value -> classes that it may stand for, or "ignore".
+
+    Raises:
+        ValueError: if a name is neither a class nor renamed, `renamed` is wrong, or two folders state different label
+            sets of one dataset.
+    """
+    renamed = renamed or {}
+    for name, target in renamed.items():
+        if name in (*classes, IGNORE):
+            raise ValueError(f"renamed has {name!r}, which is a class of this bundle, or ignored; leave it out.")
+        if target not in classes:
+            hint = did_you_mean(target, classes)
+            raise ValueError(f"renamed makes {name!r} {target!r}, expected one of the classes {list(classes)}.{hint}")
+    stated: dict[str, dict[int, list[str]]] = {}
+    places: dict[str, Path] = {}
+    for folder in folder_paths(folders):
+        for dataset, values in read_label_sets(folder).items():
+            own = {value: _renamed(names, classes, renamed, dataset) for value, names in values.items()}
+            if _decided(stated.get(dataset, own)) != _decided(own):
+                raise ValueError(
+                    f"{places[dataset]} and {folder} state different label sets of '{dataset}': "
+                    f"{stated[dataset]} and {own}. Prepare both in the same way, or give one of them another name."
+                )
+            stated[dataset] = stated.get(dataset, {}) | own
+            places.setdefault(dataset, folder)
+    for values in stated.values():
+        unmentioned = [name for name in classes if not any(name in names for names in values.values())]
+        for names in values.values():
+            if "background" in names:
+                names.extend(unmentioned)
+    return stated
+
+
+def _renamed(names: Sequence[str], classes: Sequence[str], renamed: Mapping[str, str], dataset: str) -> list[str]:
+    for name in names:
+        if name not in (*classes, *renamed, IGNORE):
+            hint = did_you_mean(name, classes)
+            raise ValueError(
+                f"'{dataset}' annotates {name!r}, which is not among the classes {list(classes)}.{hint} "
+                f'Add it to `classes`, or count it as another: --renamed "{{{name}: background}}".'
+            )
+    return list(dict.fromkeys(renamed.get(name, name) for name in names))
+
+
+def _decided(values: Mapping[int, Sequence[str]]) -> dict[int, set[str]]:
+    return {value: set(names) for value, names in values.items() if list(names) != [IGNORE]}
 
 
 def labels_of(
     classes: Sequence[str],
-    label_sets: Mapping[str, Sequence[Sequence[str]]],
+    label_sets: Mapping[str, Meaning],
     data: Sequence[Mapping[str, Any]],
+    weights: str | Path | None = None,
 ) -> LabelSets:
     """Return the label sets of the datasets in `data`, without what their images leave unlabelled.
 
@@ -23,23 +89,50 @@ def labels_of(
 
     Args:
         classes: names, background first.
-        label_sets: of every dataset that the bundle knows.
+        label_sets: of every dataset in the prepared folders.
         data: items of a datalist.
+        weights: of a network that knows all classes already; None needs an annotation of each.
 
     Raises:
-        ValueError: if a dataset in `data` has no label sets, or a class is left without annotation.
+        ValueError: if a dataset in `data` has no label sets, or no dataset annotates a class and there are no weights.
     """
     images = Counter(item["dataset"] for item in data)
     if unknown := [name for name in images if name not in label_sets]:
-        raise ValueError(f"the data have {unknown}, which label_sets does not describe; it has {list(label_sets)}.")
+        raise ValueError(
+            f"the data have {unknown}, whose folder states no label sets (it states {list(label_sets)}); "
+            "prepare the dataset again."
+        )
     missing = Counter((item["dataset"], name) for item in data for name in item.get("unlabelled", ()))
     partly, never = ({name: list[str]() for name in images} for _ in range(2))
     for (dataset, name), count in missing.items():
         if name in classes:
             (never if count == images[dataset] else partly)[dataset].append(name)
-    return LabelSets(classes, {name: label_sets[name] for name in images}, partly).withhold(never)
+    labels = LabelSets(classes, {name: label_sets[name] for name in images}, partly).withhold(never)
+    learnt = {name for dataset in images for name in labels.annotated(dataset)}
+    if weights is None and (unlearnt := [name for name in classes[1:] if name not in learnt]):
+        raise ValueError(
+            f"no dataset annotates {unlearnt}: each class but background needs a dataset, among {list(images)}, "
+            f"in which one annotation value stands for it alone. Add data, withhold less, train without these classes "
+            f'(--classes "{[name for name in classes if name not in unlearnt]}"), or continue from weights that know '
+            "them (--initial_weights)."
+        )
+    return labels
 
 
-def coverage_table(label_sets: LabelSets, data: Sequence[Mapping[str, Any]]) -> str:
-    """Return a table of datasets by classes with the number of images, to print."""
-    return describe(label_sets, Counter(item["dataset"] for item in data))
+def coverage_table(
+    label_sets: LabelSets, data: Sequence[Mapping[str, Any]], stated: Mapping[str, Meaning] | None = None
+) -> str:
+    """Return a table of datasets by classes with the number of images, to print.
+
+    Args:
+        label_sets: of the datasets in `data`.
+        data: items of a datalist.
+        stated: label sets of every dataset in the prepared folders; datasets that `data` lack are named below the
+            table.
+    """
+    lines = [describe(label_sets, Counter(item["dataset"] for item in data))]
+    if left_out := [name for name in stated or () if name not in label_sets.label_sets]:
+        lines.append(f"not trained on: {', '.join(left_out)}")
+    if completed := dict.fromkeys(item["dataset"] for item in data if item.get("completed")):
+        lines.append(f"completed by a network, nothing is withheld: {', '.join(completed)}")
+    return "\n".join(lines)

@@ -3,11 +3,12 @@
     OUT/images/<id>.png        8-bit grey values, (size, size)
     OUT/labels/<id>.png        the dataset's own annotation values, (size, size)
     OUT/datalist.json          one item per image: image, label, dataset, patient, view, phase, spacing, fold, values
-    OUT/provenance.json        source, licence, citation, versions, checksum, images that were left out and why
+    OUT/provenance.json        source, licence, citation, label sets, versions, checksum, images left out and why
 
 `preparation.py` writes it. An item may also hold `unlabelled` (classes that this image does not annotate although its
 dataset does), `sector` and `outside_sector` (how the ultrasound sector was found, and the fraction of the annotation
-outside it), `ef` (percent), `edv`, `esv` (ml), `frame_rate` (Hz), `frame`, `quality`, `sex`, `age`.
+outside it), `completed` (true: a network labelled what was not annotated), `ef` (percent), `edv`, `esv` (ml),
+`frame_rate` (Hz), `frame`, `quality`, `sex`, `age`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from PIL import Image
 
 from ...command import command
 from ...identity import digest, hashed
+from ...label_sets import by_value
 
 __all__ = [
     "DATALIST",
@@ -31,8 +33,10 @@ __all__ = [
     "RESULTS",
     "checksum",
     "fold_of",
+    "folder_paths",
     "image_digest",
     "read_datalist",
+    "read_label_sets",
     "read_pixels",
     "read_provenance",
 ]
@@ -64,7 +68,7 @@ def image_digest(image: NDArray[np.uint8], label: NDArray[np.uint8], item: Mappi
 
 def checksum(folders: str | Path | Iterable[str | Path]) -> str:
     """Return one checksum for the content of prepared folders, regardless of their names, places and order."""
-    parts = sorted(str(read_provenance(folder)["checksum"]) for folder in _paths(folders))
+    parts = sorted(str(read_provenance(folder)["checksum"]) for folder in folder_paths(folders))
     return parts[0] if len(parts) == 1 else digest(*parts)
 
 
@@ -73,19 +77,40 @@ def read_provenance(folder: Path) -> dict[str, Any]:
     return dict(_read_json(folder, PROVENANCE))
 
 
-def read_datalist(folders: str | Path | Iterable[str | Path], fold: str | None = None) -> list[dict[str, Any]]:
+def read_label_sets(folder: Path) -> dict[str, dict[int, list[str]]]:
+    """Return what a prepared folder states: for each dataset, the classes that each annotation value may stand for.
+
+    Folders of earlier versions state lists, whose entry i is of value i.
+
+    Raises:
+        ValueError: if the label sets cannot be read.
+    """
+    stated = read_provenance(folder).get("label_sets", {})
+    try:
+        return {
+            dataset: by_value({int(value): names for value, names in sets.items()} if isinstance(sets, dict) else sets)
+            for dataset, sets in stated.items()
+        }
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder / PROVENANCE} has no valid label sets; prepare the dataset again.") from error
+
+
+def read_datalist(
+    folders: str | Path | Iterable[str | Path], fold: str | None = None, renamed: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
     """Read the items of one or more prepared folders, with absolute paths, in a fixed order.
 
     Args:
         folders: one prepared folder or several.
         fold: "training", "validation" or "test"; None keeps all.
+        renamed: name of a structure -> class or background (`stated_label_sets`), applied to `unlabelled`.
 
     Raises:
         ValueError: if `fold` is unknown or no item is left.
     """
     if fold is not None and fold not in FOLDS:
         raise ValueError(f"fold is {fold!r}, expected one of {list(FOLDS)}.")
-    folders = _paths(folders)
+    folders = folder_paths(folders)
     items = [
         {**item, **{key: str((folder / item[key]).resolve()) for key in ("image", "label")}}
         for folder in folders
@@ -94,6 +119,11 @@ def read_datalist(folders: str | Path | Iterable[str | Path], fold: str | None =
     ]
     if not items:
         raise ValueError(f"no item of fold {fold!r} in {[str(folder) for folder in folders]}.")
+    if renamed:
+        for item in items:
+            if "unlabelled" in item:
+                names = dict.fromkeys(renamed.get(name, name) for name in item["unlabelled"])
+                item["unlabelled"] = [name for name in names if name != "background"]
     return items
 
 
@@ -117,7 +147,8 @@ def read_pixels(path: str | Path, size: int | None = None) -> NDArray[np.uint8]:
     raise ValueError(f"{path} {found}; prepare the dataset again.")
 
 
-def _paths(folders: str | Path | Iterable[str | Path]) -> list[Path]:
+def folder_paths(folders: str | Path | Iterable[str | Path]) -> list[Path]:
+    """Return the paths of one or more folders as a list."""
     return [Path(folders)] if isinstance(folders, str | Path) else list(map(Path, folders))
 
 

@@ -15,7 +15,7 @@ import re
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -33,6 +33,7 @@ from tqdm import tqdm
 
 from ...atomic import write_text
 from ...identity import digest
+from ...label_sets import IGNORE, by_value
 from .layout import DATALIST, PROVENANCE, image_digest
 from .source import Frame, Job, Source
 
@@ -126,7 +127,11 @@ def _prepare(
     done = _resume(journal, settings, source.jobs)
     waiting = [job for job in source.jobs if job.id not in done]
     skipped: dict[str, str] = {}
-    write = partial(_write, folder=unfinished, size=size, sector_finder=sector_finder)
+    structures = {
+        name: [value for value, names in by_value(meaning).items() if not {"background", IGNORE} & set(names)]
+        for name, meaning in source.label_sets.items()
+    }
+    write = partial(_write, folder=unfinished, size=size, sector_finder=sector_finder, structures=structures)
     try:
         with (
             journal.open("a") as log,
@@ -239,14 +244,16 @@ def _leave_with_parent() -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
-def _write(job: Job, folder: Path, size: int, sector_finder: SectorFinder | None) -> _Done:
+def _write(
+    job: Job, folder: Path, size: int, sector_finder: SectorFinder | None, structures: Mapping[str, Sequence[int]]
+) -> _Done:
     try:
         frame = job.read()
     except (ValueError, OSError, MemoryError) as error:
         return _Done(job.id, reason=str(error) or type(error).__name__)
     item = dict(job.item)
     if sector_finder is not None:
-        frame, found = _blacken(frame, sector_finder)
+        frame, found = _blacken(frame, sector_finder, structures[item["dataset"]])
         item |= found
     frame = frame.resized(size)
     names = {"image": f"images/{job.id}.png", "label": f"labels/{job.id}.png"}
@@ -263,15 +270,16 @@ def _write(job: Job, folder: Path, size: int, sector_finder: SectorFinder | None
     return _Done(job.id, {**names, **item, "spacing": spacing, "values": values}, content)
 
 
-def _blacken(frame: Frame, sector_finder: SectorFinder) -> tuple[Frame, dict[str, Any]]:
-    """Blacken the pixels outside the sector; also return how it was found and how much annotation is outside."""
+def _blacken(frame: Frame, sector_finder: SectorFinder, structures: Sequence[int]) -> tuple[Frame, dict[str, Any]]:
+    """Blacken the pixels outside the sector; return how it was found and how much of the structures is outside, too."""
     found = sector_finder(frame.image, frame.motion)
     if found is None:
         return frame, {"sector": None}
-    outside = (frame.label > 0) & ~found.mask
+    drawn = np.isin(frame.label, structures)
+    outside = drawn & ~found.mask
     facts = {
         "sector": {"method": found.method, "confidence": round(found.confidence, 3)},
-        "outside_sector": round(float(outside.sum() / max(1, np.count_nonzero(frame.label))), 4),
+        "outside_sector": round(float(outside.sum() / max(1, np.count_nonzero(drawn))), 4),
     }
     return replace(frame, image=np.where(found.mask, frame.image, 0).astype(np.uint8)), facts
 
@@ -289,7 +297,7 @@ def _complete(folder: Path, source: Source, size: int, items: list[dict[str, Any
         "size": size,
         "images": len(items),
         "checksum": digest(*sorted(digests)),  # independent of the order
-        "label_sets": {name: [list(names) for names in sets] for name, sets in source.label_sets.items()},
+        "label_sets": {name: by_value(meaning) for name, meaning in source.label_sets.items()},
         "skipped": source.skipped,
         "versions": _versions(),
         **source.facts,

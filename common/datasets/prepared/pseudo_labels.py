@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from ...label_sets import admitted, drop_classes
+from ...label_set_map import admitted, drop_classes
+from ...label_sets import IGNORE
 from .layout import RESULTS, read_pixels, read_provenance
 from .preparation import prepare
 from .resident import ResidentDataset
@@ -23,24 +24,26 @@ from .source import Frame, Job, Source
 __all__ = ["fill_in", "write_pseudo_labels"]
 
 BATCH = 32  # images
+IGNORED = 255  # the value of ignored pixels; a class never has it
 
 
 def fill_in(logits: Tensor, target: Tensor) -> Tensor:
-    """Choose the most likely class among those that the label set of each pixel admits; annotated pixels keep theirs.
+    """Choose the most likely class among those that each pixel admits; annotated and ignored pixels stay so.
 
     Args:
         logits: of the teacher, (B, C, *spatial).
         target: label-set map, (B, 2, *spatial).
 
     Returns:
-        Class indices, int64, (B, *spatial).
+        Class indices, 255 where a pixel is ignored, int64, (B, *spatial).
 
     Example:
-        >>> logits = torch.tensor([[[1.0, 1.0], [9.0, 9.0], [2.0, 2.0]]])  # class 1 is most likely everywhere
-        >>> fill_in(logits, torch.tensor([[[0b101, 0b001], [0b011, 0b111]]]))  # admitted: {0, 2}; {0}, annotated
-        tensor([[2, 0]])
+        >>> logits = torch.tensor([[[1.0] * 3, [9.0] * 3, [2.0] * 3]])  # class 1 is most likely everywhere
+        >>> fill_in(logits, torch.tensor([[[0b101, 0b001, 0], [0b011, 0b111, 0]]]))  # {0, 2}; {0}, annotated; ignored
+        tensor([[  2,   0, 255]])
     """
-    return logits.masked_fill(~admitted(target, logits.shape[1]), -torch.inf).argmax(dim=1)
+    chosen = logits.masked_fill(~admitted(target, logits.shape[1]), -torch.inf).argmax(dim=1)
+    return chosen.masked_fill(target[:, 0] == 0, IGNORED)
 
 
 @torch.no_grad()
@@ -52,7 +55,9 @@ def write_pseudo_labels(
     folders: str | Path | Iterable[str | Path],
     out: str | Path,
 ) -> None:
-    """Write the images of `dataset` as a prepared folder with every class annotated; value i is class i.
+    """Write the images of `dataset` as a prepared folder with every class annotated: value i is class i, 255 ignored.
+
+    The items are marked `completed`, so a training does not withhold again what the network has completed.
 
     Args:
         dataset: images with their partial annotation.
@@ -74,6 +79,7 @@ def write_pseudo_labels(
         classes = fill_in(inferer(batch["image"], network), target).to(torch.uint8).cpu().numpy()
         for item, label in zip(dataset.data[start : start + BATCH], classes, strict=True):
             known = {key: value for key, value in item.items() if key not in (*RESULTS, "unlabelled")}
+            known["completed"] = True
             jobs.append(Job(f"{item['dataset']}_{Path(item['image']).stem}", known, partial(_frame, item, label)))
     folders = [folders] if isinstance(folders, str | Path) else list(folders)
     origin = [read_provenance(Path(folder)) for folder in folders]
@@ -82,7 +88,7 @@ def write_pseudo_labels(
         jobs=jobs,
         licence="; ".join(dict.fromkeys(str(one["licence"]) for one in origin)),
         citation="; ".join(dict.fromkeys(str(one["citation"]) for one in origin)),
-        label_sets={name: [[label] for label in label_sets.classes] for name in label_sets.label_sets},
+        label_sets={name: {**dict(enumerate(label_sets.classes)), IGNORED: IGNORE} for name in label_sets.label_sets},
         facts={"teacher": str(checkpoint), "made_from": [str(one["checksum"]) for one in origin]},
     )
     prepare(source, Path(out), len(read_pixels(dataset.data[0]["image"])), workers=1)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ...identity import hashed
+from ...label_sets import IGNORE, Meaning, by_value
+from ...spelling import did_you_mean
+from ..catalogue import dataset_names
+from .layout import folder_paths, read_label_sets
 
-__all__ = ["select"]
+__all__ = ["NAMING", "check_names", "select"]
+
+NAMING = ("train_on", "images", "withheld")  # settings that name datasets
 
 
 def select(
     data: Sequence[Mapping[str, Any]],
-    label_sets: Mapping[str, Sequence[Sequence[str]]],
+    label_sets: Mapping[str, Meaning],
     datasets: str | Sequence[str] = (),
     images: Mapping[str, int] | None = None,
     withheld: Mapping[str, Sequence[str]] | None = None,
@@ -22,12 +29,13 @@ def select(
     """Choose images of a datalist and hide classes of their annotation.
 
     The order of patients depends on their names alone: a smaller selection is a subset of a larger one, and the same
-    patients lose their labels whatever else changes. Hidden classes are added to the item's `unlabelled`. Settings for
-    datasets without data have no effect, so one setting serves phantoms and real data.
+    patients lose their labels whatever else changes. Hidden classes are added to the item's `unlabelled`. Nothing is
+    hidden again in images that a network completed (pseudo-labels). Settings may name datasets of this project that
+    are not in the data, without effect, so one setting serves phantoms and real data.
 
     Args:
         data: items of a datalist.
-        label_sets: of every dataset that the bundle knows.
+        label_sets: of every dataset in the prepared folders.
         datasets: name or names to keep; empty keeps all.
         images: largest number of images to keep of a dataset; 0 leaves it out.
         withheld: for each dataset, the classes whose annotation is hidden.
@@ -38,7 +46,8 @@ def select(
         Copies of the chosen items, in the order of `data`.
 
     Raises:
-        ValueError: if a name is not in `label_sets`, `share` is outside 0 to 1, or nothing is left.
+        ValueError: if a name is neither in `label_sets` nor a dataset of this project, `share` is outside 0 to 1, or
+            nothing is left.
 
     Example:
         >>> data = [{"dataset": "a", "patient": name, "image": name} for name in "pqrs"]
@@ -48,34 +57,55 @@ def select(
     """
     datasets = [datasets] if isinstance(datasets, str) else datasets
     images, withheld = dict(images or {}), dict(withheld or {})
-    for setting, names in (("train_on", datasets), ("images", images), ("withheld", withheld)):
-        if unknown := [name for name in names if name not in label_sets]:
-            raise ValueError(f"{setting} names {unknown}; label_sets has {list(label_sets)}.")
+    _check_known({"train_on": datasets, "images": images, "withheld": withheld}, label_sets, dataset_names())
+    values = {name: by_value(meaning) for name, meaning in label_sets.items()}
+    every = {label for own in values.values() for names in own.values() for label in names} - {IGNORE}
     for name, hidden in withheld.items():
-        known = {label for values in label_sets[name] for label in values} - {"background"}
-        if isinstance(hidden, str) or set(hidden) - known:
-            raise ValueError(f"withheld of '{name}' is {hidden!r}, expected a list of names among {sorted(known)}.")
+        known = sorted(every - {"background"})
+        if isinstance(hidden, str) or (name in values and set(hidden) - set(known)):
+            raise ValueError(f"withheld of '{name}' is {hidden!r}, expected a list of names among {known}.")
     if not 0 <= share <= 1:
         raise ValueError(f"withheld_share is {share}, expected a fraction of the patients, 0 to 1.")
     chosen = [dict(item) for item in data if not datasets or item["dataset"] in datasets]
     for name, count in images.items():
         own = sorted((item for item in chosen if item["dataset"] == name), key=_order)
-        kept = {item["image"] for item in own[:count]}
-        chosen = [item for item in chosen if item["dataset"] != name or item["image"] in kept]
+        few = {item["image"] for item in own[:count]}
+        chosen = [item for item in chosen if item["dataset"] != name or item["image"] in few]
     for name, hidden in withheld.items():
         patients = sorted({_order(item)[:2] for item in chosen if item["dataset"] == name})
         losing = set(patients[: round(share * len(patients))])
         for item in chosen:
-            if _order(item)[:2] in losing:
+            if _order(item)[:2] in losing and not item.get("completed"):
                 item["unlabelled"] = [*item.get("unlabelled", ()), *hidden]
     if complete_only:
-        whole = {name for name, values in label_sets.items() if all(len(value) == 1 for value in values)}
+        kept = {name: [names for names in own.values() if names != [IGNORE]] for name, own in values.items()}
+        single = {name for name, own in kept.items() if all(len(names) == 1 for names in own)}
+        whole = {name for name in single if {names[0] for names in kept[name]} == every}
         chosen = [item for item in chosen if item["dataset"] in whole and not item.get("unlabelled")]
     if not chosen:
         present = sorted({item["dataset"] for item in data})
         settings = f"train_on {list(datasets)}, images {images} and complete_only {complete_only}"
-        raise ValueError(f"{settings} leave no image of {present}.")
+        remedy = "" if not datasets or set(datasets) & set(present) else f" Train on them: --train_on {present[0]}."
+        raise ValueError(f"{settings} leave no image of {present}.{remedy}")
     return chosen
+
+
+def check_names(folders: str | Path | Iterable[str | Path], settings: Mapping[str, Iterable[str]]) -> None:
+    """Refuse settings given for this run that name datasets which are not in its data: they would do nothing.
+
+    Args:
+        folders: prepared folders.
+        settings: setting -> names of datasets.
+    """
+    _check_known(settings, [name for folder in folder_paths(folders) for name in read_label_sets(folder)])
+
+
+def _check_known(settings: Mapping[str, Iterable[str]], data: Collection[str], others: Collection[str] = ()) -> None:
+    for setting, names in settings.items():
+        for name in [names] if isinstance(names, str) else names:
+            if name not in (*data, *others):
+                hint = did_you_mean(name, [*data, *others])
+                raise ValueError(f"{setting} names {name!r}, which is not in the data: {list(data)}.{hint}")
 
 
 def _order(item: Mapping[str, Any]) -> tuple[int, str, str]:

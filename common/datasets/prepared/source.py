@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ...label_sets import Meaning
+
 __all__ = ["Frame", "Job", "Source", "spacing_of"]
 
 
@@ -92,7 +94,8 @@ class Source:
         jobs: the images to read.
         licence: its terms in one line.
         citation: what users must cite.
-        label_sets: for each dataset, the classes that each annotation value may stand for; entry i is of value i.
+        label_sets: for each dataset, the classes that each annotation value may stand for (`LabelSets`). A class that
+            they never mention is not annotated: it may be wherever they say background.
         skipped: what is left out, name -> reason.
         facts: further entries of provenance.json.
     """
@@ -101,6 +104,6 @@ class Source:
     jobs: Sequence[Job]
     licence: str
     citation: str
-    label_sets: Mapping[str, Sequence[Sequence[str]]]
+    label_sets: Mapping[str, Meaning]
     skipped: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)

@@ -18,14 +18,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..catalogue import HEART_LABELS
 from ..prepared.layout import fold_of
 from ..prepared.source import Job, Source
 from ..views import PHASES, VIEWS
 from .image_and_mask import read_image_and_mask
 
-__all__ = ["camus"]
+__all__ = ["OPTIONS", "camus"]
 
-LABEL_SETS = [["background"], ["lv_cavity"], ["lv_myocardium"], ["left_atrium"]]
+OPTIONS = {"--skip-incomplete": {"action": "store_true", "help": "leave out images with missing files"}}
 SPLIT_FILES = {"training": "training", "validation": "validation", "testing": "test"}  # official name -> our fold
 MAX_TEXT = 65536  # characters: an Info file has a dozen lines, a list of the split 400
 # key in Info_2CH.cfg or Info_4CH.cfg -> field of the item: percent, ml, ml, and what describes patient and image
@@ -130,14 +131,14 @@ def camus(source: Path, skip_incomplete: bool = False) -> Source:
                 continue
             item = {"dataset": "camus", "patient": patient, "view": view, "phase": phase, "fold": folds[patient]}
             frame = {"frame": frames[phase]} if phase in frames else {}
-            read = partial(read_image_and_mask, image, label, range(len(LABEL_SETS)))
+            read = partial(read_image_and_mask, image, label, range(len(HEART_LABELS)))
             jobs.append(Job(stem, {**item, **info, **frame}, read))
     return Source(
         name="camus",
         jobs=jobs,
         licence="CC BY-NC-SA 4.0, non-commercial scientific research only",
         citation="S. Leclerc et al., IEEE TMI 38(9):2198-2210, 2019, doi 10.1109/TMI.2019.2900516",
-        label_sets={"camus": LABEL_SETS},
+        label_sets={"camus": HEART_LABELS},
         skipped=skipped,
         facts={"release": release},
     )

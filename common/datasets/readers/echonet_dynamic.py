@@ -26,8 +26,9 @@ from ..files.video_scan import read_motion_jpeg
 from ..prepared.source import Frame, Job, Source
 from .tables import read_columns
 
-__all__ = ["echonet_dynamic"]
+__all__ = ["SECTOR", "echonet_dynamic"]
 
+SECTOR = True
 SIDE = 112  # rows and columns of every traced clip
 ROWS = 21  # of a complete tracing: the long axis and 20 chords
 MIN_CHORDS = 3
@@ -92,7 +93,7 @@ def echonet_dynamic(source: Path) -> Source:
         jobs=jobs,
         licence="Stanford University research use agreement: personal, non-commercial research, no redistribution",
         citation="D. Ouyang et al., Nature 580:252-256, 2020, doi 10.1038/s41586-020-2145-8",
-        label_sets={"echonet_dynamic": [["background", "lv_myocardium", "left_atrium"], ["lv_cavity"]]},
+        label_sets={"echonet_dynamic": [["background"], ["lv_cavity"]]},
         skipped=skipped,
         facts={"frames_with_several_tracings": several},
     )

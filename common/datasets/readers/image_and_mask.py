@@ -21,12 +21,12 @@ def read_image_and_mask(
     mask_frame: int | None = None,
     described: tuple[float, float] | None = None,
 ) -> Frame:
-    """Read one annotated image; its annotation values become 0, 1, 2, ... in the order of `values`.
+    """Read one annotated image.
 
     Args:
         image: file of grey values.
         mask: file of annotation values.
-        values: allowed annotation values, ascending.
+        values: allowed annotation values.
         frame: 0-based, in an image file of several; None expects a single one.
         mask_frame: likewise in the mask file.
         described: mm per pixel, (row, column), for files without spacing; None if unknown.
@@ -41,4 +41,4 @@ def read_image_and_mask(
         spacing = spacing or other
     if unknown := sorted(set(np.unique(annotation).tolist()) - set(values)):
         raise ValueError(f"{mask} has the annotation values {unknown}, expected values among {list(values)}.")
-    return Frame(grey, np.searchsorted(values, annotation).astype(np.uint8), spacing)
+    return Frame(grey, annotation.astype(np.uint8), spacing)

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from ....label_sets import IGNORE
 from ....spelling import did_you_mean
 from ...prepared.source import spacing_of
 from ..tables import check_size
@@ -17,7 +18,8 @@ from ..tables import check_size
 __all__ = ["Description", "read_description"]
 
 MAX_BYTES = 1024 * 1024  # a description has a dozen lines
-KEYS = ("dataset", "licence", "citation", "values", "files", "table", "spacing", "keep")
+KEYS = ("dataset", "licence", "citation", "modality", "values", "files", "table", "spacing", "keep")
+MODALITIES = ("US", "CT", "MR", "XR", "PT", "OT")  # ultrasound, CT, MRI, X-ray, PET, other
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")  # needs no quotes in YAML
 
 
@@ -29,11 +31,12 @@ class Description:
         dataset: its name.
         licence: its terms in one line.
         citation: what users must cite; may be empty.
-        values: annotation value -> classes that it may stand for, in the order of the values.
+        values: annotation value -> classes that it may stand for, or "ignore", in the order of the values.
         files: naming patterns of image and mask, or None if there is a table.
         table: path of a CSV, relative to the source, or None.
         spacing: mm per pixel, (row, column), for files without spacing; None if unknown.
         keep: further columns of the table to copy.
+        modality: one of `MODALITIES`, or None if unknown.
     """
 
     dataset: str
@@ -44,6 +47,7 @@ class Description:
     table: str | None
     spacing: tuple[float, float] | None
     keep: tuple[str, ...]
+    modality: str | None
 
 
 def read_description(path: Path) -> Description:
@@ -86,7 +90,15 @@ def _parse(content: Any) -> Description:
         table=_text(content, "table") if "table" in content else None,
         spacing=spacing_of(content["spacing"]) if content.get("spacing") is not None else None,
         keep=tuple(keep),
+        modality=_modality(content["modality"]) if "modality" in content else None,
     )
+
+
+def _modality(given: object) -> str:
+    if given not in MODALITIES:
+        hint = did_you_mean(given, MODALITIES)
+        raise ValueError(f"modality is {str(given)[:50]!r}, expected one of {list(MODALITIES)}.{hint}")
+    return str(given)
 
 
 def _text(content: Mapping[str, Any], key: str) -> str:
@@ -108,5 +120,9 @@ def _values(content: Any) -> dict[int, list[str]]:
             raise ValueError(f"value {value} needs a class or a list of classes that it may stand for.")
         if not all(isinstance(name, str) and NAME.fullmatch(name) for name in names):
             raise ValueError(f"value {value} is {names}, expected names of letters, digits, '_' and '-'.")
+        if IGNORE in names and len(names) > 1:
+            raise ValueError(f"value {value} is {names}; '{IGNORE}' stands alone.")
+        if value == 0 and not {"background", IGNORE} & set(names):
+            raise ValueError(f"value 0 is {names}: it also fills what is beyond the border of an image; use another.")
         values[value] = names
     return dict(sorted(values.items()))

@@ -1,13 +1,14 @@
-"""Your own data: a folder of images and masks, about in one YAML file.
+"""Your own data: a folder of images and masks, described in one YAML file.
 
-    dataset: clinic                 # its name in label_sets and in every result
+    dataset: clinic                 # its name in every result
     licence: private, not to be shared
-    values: {0: [background, left_atrium], 1: lv_cavity, 2: lv_myocardium}  # classes that each mask value may stand for
+    values: {0: background, 1: lv_cavity, 255: ignore}  # class, or list of classes, that each mask value may stand for
     files:                          # either naming patterns; {name} is one component of a path, or a part of it ...
       image: "images/{patient}_{view}_{phase}.nii.gz"
       label: "masks/{patient}_{view}_{phase}_mask.png"
     table: cases.csv                # ... or a CSV with one row per image
     spacing: [0.3, 0.3]             # optional: mm per pixel, (row, column), for files without spacing
+    modality: US                    # optional: the ultrasound sector is sought unless it is CT, MR, XR, PT or OT
 
 docs/own_data.md explains both ways. Paths are relative to the source folder; nothing outside it is read.
 """
@@ -24,7 +25,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ....spelling import did_you_mean
+from ....label_sets import IGNORE
+from ....spelling import did_you_mean, nearest
 from ...prepared.layout import FOLDS, fold_of
 from ...prepared.source import Job, Source, spacing_of
 from ...views import PHASE_WORDS, VIEW_WORDS
@@ -32,7 +34,7 @@ from ..image_and_mask import read_image_and_mask
 from ..tables import check_size
 from .description import Description, read_description
 
-__all__ = ["folder"]
+__all__ = ["folder", "unused_columns"]
 
 SUFFIX = re.compile(r"\.(nii\.gz|nii|mhd|mha|png|jpe?g|bmp|tiff?|dcm)$", re.IGNORECASE)
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
@@ -53,9 +55,8 @@ Record = dict[str, str]
 def folder(source: Path, description: Path) -> Source:
     """Find the images of a folder from its description, a YAML file as above.
 
-    Mask values become 0, 1, 2, ... in ascending order because label sets are lists; `facts["annotation_values"]` keeps
-    the mapping, `facts["bundle_line"]` has the line of `label_sets` for a bundle's bundle.yaml. An image without
-    patient counts as a patient of its own.
+    Masks keep their values. An image without patient counts as a patient of its own. Columns of the table that are
+    not used are in `facts["columns_left_out"]`.
 
     Raises:
         FileNotFoundError: if folder, description or table is missing, or no file matches the pattern.
@@ -64,11 +65,7 @@ def folder(source: Path, description: Path) -> Source:
     if not source.is_dir():
         raise FileNotFoundError(f"{source} is not a directory; SOURCE is the folder that {description} describes.")
     about = read_description(description)
-    names = list(about.values.values())
-    facts: dict[str, Any] = {
-        "annotation_values": {str(value): index for index, value in enumerate(about.values)},
-        "bundle_line": f"  {about.dataset}: [[{'], ['.join(map(', '.join, names))}]]",
-    }
+    facts: dict[str, Any] = {"modality": about.modality} if about.modality else {}
     try:
         if about.files:
             records = _matches(source, *about.files)
@@ -95,8 +92,19 @@ def folder(source: Path, description: Path) -> Source:
         jobs[job.id.lower()] = job
     if any("patient" not in record for record in records.values()):
         facts["patients"] = "images without patient count as patients of their own; one person may be in several folds"
-    sets = {about.dataset: names}
+    sets = {about.dataset: about.values}
     return Source(about.dataset, list(jobs.values()), about.licence, about.citation, sets, skipped, facts)
+
+
+def unused_columns(names: Collection[str]) -> str:
+    """Describe columns of a table that are not used, with the names that may have been meant.
+
+    Example:
+        >>> unused_columns(["mm_row", "born"])
+        "mm_row (did you mean 'spacing_row'?), born"
+    """
+    close = {name: nearest(name, COLUMNS, cutoff=0.45) for name in names}
+    return ", ".join(name + (f" (did you mean {known!r}?)" if known else "") for name, known in close.items())
 
 
 def _job(source: Path, about: Description, record: Record) -> Job:
@@ -104,7 +112,8 @@ def _job(source: Path, about: Description, record: Record) -> Job:
     image, label = (_inside(source, record, key) for key in ("image", "label"))
     item = {name: _convert(record, name, kind) for name, kind in FIELDS.items() if name in record}
     item |= {name: value for name, value in record.items() if name not in COLUMNS}
-    if unknown := set(item.get("unlabelled", ())) - {name for names in about.values.values() for name in names}:
+    mentioned = {name for names in about.values.values() for name in names} - {"background", IGNORE}
+    if unknown := set(item.get("unlabelled", ())) - mentioned:
         raise ValueError(f"unlabelled names {sorted(unknown)}, which are not among the classes of 'values'.")
     # in a table, `frame` is a position in the clip to read; in a file name, the position that a still was taken from
     frame = item.get("frame") if about.table else None

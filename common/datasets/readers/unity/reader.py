@@ -25,13 +25,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ...catalogue import HEART_LABELS
 from ...files.images import read_grey
 from ...prepared.source import Frame, Job, Source
 from ...views import VIEWS
 from .curves import ENDOCARDIUM, LEFT_ATRIUM, Structure, annotation, structures_of, unlabelled
 from .tables import find, read_entries, read_spacings, read_views, view_of
 
-__all__ = ["unity"]
+__all__ = ["OPTIONS", "SECTOR", "unity"]
+
+OPTIONS = {
+    "--view-index": {"type": Path, "help": "CSV of views (SOURCE/**/view_index_*.csv)"},
+    "--physical": {"type": Path, "help": "CSV of pixel sizes (SOURCE/**/*database_physical.csv)"},
+}
+SECTOR = True
 
 
 def unity(source: Path, view_index: Path | None = None, physical: Path | None = None) -> Source:
@@ -90,7 +97,7 @@ def unity(source: Path, view_index: Path | None = None, physical: Path | None = 
         licence="CC BY-NC-SA 4.0 by its LICENSE file; a survey of datasets says BY-NC-ND, so ask the owners",
         citation="J. P. Howard et al., Circ Cardiovasc Imaging 14(5):e011951, 2021, "
         "doi 10.1161/CIRCIMAGING.120.011951; data.unityimaging.net",
-        label_sets={"unity": [["background"], ["lv_cavity"], ["lv_myocardium"], ["left_atrium"]]},
+        label_sets={"unity": HEART_LABELS},
         skipped=skipped,
         facts={
             "patients": "videos, because the studies are not public; the official split is disjoint by study",
