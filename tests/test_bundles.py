@@ -240,6 +240,7 @@ def test_a_second_training_sets_the_first_aside(folder: Path):
     ("settings", "message"),
     [
         ({"epoch": 3}, r"--epoch is not a setting of this bundle. Did you mean --epochs\?"),
+        ({"augmentation#scal": 1}, r"--augmentation#scal is not .* Did you mean --augmentation::scale\?"),
         ({"loss": "margnal"}, r"--loss: expected one of categorical_ce, .*marginal.*, got 'margnal'"),
         ({"epochs": "three"}, r"--epochs: expected a number, like its default \d+, got 'three'"),
         ({"data": "data/nowhere"}, r"data/nowhere is not a prepared dataset: it has no datalist.json"),
