@@ -12,6 +12,7 @@ from ..atomic import write_text
 from ..command import PACKAGE
 from ..spelling import did_you_mean
 from .blocks import parts_of, put, split
+from .metadata import with_facts
 
 __all__ = ["SHARED_NAME", "chain", "complete", "write_complete"]
 
@@ -150,20 +151,15 @@ def _without(text: str, key: str) -> str:
     return "".join(block for name, block in split(text) if not name or name != key)
 
 
-def _by_hand(bundle: Path) -> bool:
-    """Return whether all workflows of a bundle are written by hand: no bundle.yaml, and no generated file."""
-    configs = list((bundle / "configs").glob("*.yaml"))
-    return bool(configs) and not any(path.name == "bundle.yaml" or _generated(path) for path in configs)
-
-
 def _generated(path: Path) -> bool:
     return path.read_text(encoding="utf-8").startswith(GENERATED)
 
 
 def write_complete(bundle: Path, check: bool = False) -> list[Path]:
-    """Write the complete configurations of a bundle, unless all its workflows are written by hand.
+    """Write the complete configurations of a bundle, and the facts of its metadata.json that are stated elsewhere.
 
-    Generated files that the bundle no longer has are removed.
+    Generated files that the bundle should not have are removed. A bundle without bundle.yaml and generated files is
+    written by hand: its configurations are left alone.
 
     Args:
         bundle: folder of the bundle.
@@ -172,19 +168,23 @@ def write_complete(bundle: Path, check: bool = False) -> list[Path]:
     Returns:
         The files that were, or would be, changed.
     """
-    if _by_hand(bundle):
-        return []
-    texts = complete(bundle)
-    changed: list[Path] = []
-    for name, text in texts.items():
-        path = bundle / "configs" / name
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            changed.append(path)
-            if not check:
-                write_text(path, text)
-    for path in sorted((bundle / "configs").glob("*.yaml")):
-        if path.name not in texts and _generated(path):
-            changed.append(path)
-            if not check:
-                path.unlink()
+    configs = bundle / "configs"
+    present = sorted(configs.glob("*.yaml"))
+    by_hand = present and not any(path.name == "bundle.yaml" or _generated(path) for path in present)
+    texts: dict[str, str | None] = {path.name: None for path in present if _generated(path)}  # None: to remove
+    texts |= {} if by_hand else complete(bundle)
+    if (configs / "metadata.json").is_file():
+        joined = [path.read_text(encoding="utf-8") for path in present] if by_hand else filter(None, texts.values())
+        contents = [yaml.safe_load(text) for text in joined]
+        classes = next((content["classes"] for content in contents if "classes" in content), None)
+        texts["metadata.json"] = with_facts((configs / "metadata.json").read_text(encoding="utf-8"), classes)
+    changed = []
+    for path, text in ((configs / name, text) for name, text in texts.items()):
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        changed.append(path)
+        if not check and text is None:
+            path.unlink()
+        elif not check:
+            write_text(path, str(text))
     return changed

@@ -1,5 +1,6 @@
 """A complete configuration: settings and workflow, in which the bundle's entries replace those of the same name."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import yaml
 
 from common.bundle import __main__ as command
 from common.bundle import complete as joining
+from common.bundle import metadata as facts
 from common.bundle.complete import complete, write_complete
 
 WORKFLOW = """# A workflow.
@@ -278,6 +280,48 @@ def test_a_generated_file_that_should_not_exist_is_stale_and_removed(bundle: Pat
     assert not extra.exists()
     assert write_complete(leaf, check=True) == []
     assert (leaf / "configs" / "report.yaml").is_file()
+
+
+METADATA = {
+    "version": "1.2.3",
+    "monai_version": "0",
+    "pytorch_version": "0",
+    "numpy_version": "0",
+    "required_packages_version": {"gone": "1"},
+    "task": "Segmentation of the kidney – left",
+    "network_data_format": {"outputs": {"pred": {"type": "image", "num_channels": 0, "channel_def": {}}}},
+}
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_versions_and_classes_of_the_metadata_follow_requirements_and_bundle(
+    bundle: Path, by_hand: bool, monkeypatch: pytest.MonkeyPatch
+):
+    requirements = bundle.parent / "requirements.txt"
+    requirements.write_text("# pinned\ntorch==2.0.1\nnumpy==2.1\nmonai==1.6.1\npillow==13.0.0\nray[client]==2.60.0\n")
+    monkeypatch.setattr(facts, "REQUIREMENTS", requirements)
+    path = bundle / "configs" / "metadata.json"
+    path.write_text(json.dumps(METADATA))
+    if by_hand:
+        (bundle / "configs" / "bundle.yaml").rename(bundle / "configs" / "register.yaml")
+    assert path in write_complete(bundle, check=True)
+    assert json.loads(path.read_text()) == METADATA
+    write_complete(bundle)
+    output = {"type": "image", "num_channels": 2, "channel_def": {"0": "background", "1": "lv"}}
+    expected = METADATA | {
+        "monai_version": "1.6.1",
+        "pytorch_version": "2.0.1",
+        "numpy_version": "2.1",
+        "required_packages_version": {"pillow": "13.0.0"},
+        "network_data_format": {"outputs": {"pred": output}},
+    }
+    written = path.read_text()
+    assert written == json.dumps(expected, indent=4, ensure_ascii=False) + "\n", "in the same order"
+    assert write_complete(bundle, check=True) == []
+    requirements.write_text(requirements.read_text().replace("13.0.0", "14.0.0"))
+    assert write_complete(bundle) == [path]
+    requirements.unlink()
+    assert write_complete(bundle, check=True) == [], "an installed copy leaves the versions as they are"
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> None:
