@@ -15,6 +15,7 @@ __all__ = ["main"]
 
 EXAMPLES = (
     "phantom OUT",
+    "organs OUT --classes liver spleen kidney",
     "{camus,echonet-dynamic,unity} SOURCE OUT",
     "folder SOURCE OUT --description mine.yaml",
     "moved PREPARED OUT",
@@ -59,6 +60,12 @@ def _arguments() -> argparse.Namespace:
     phantom.add_argument("--domain", action="append", help="scanner domain, may be repeated (all)")
     screens = names.add_parser("screens", parents=[output, seeded], help="draw phantom screens for sector_segmentation")
     screens.add_argument("--patients", type=int, default=1000, help="number of screens (%(default)s)")
+    organs = names.add_parser(
+        "organs", parents=[output, seeded], help="draw organs of any names; each site annotates one of them"
+    )
+    organs.add_argument("--classes", nargs="+", required=True, metavar="CLASS", help="names of the organs")
+    organs.add_argument("--sites", type=int, help="number of sites (one for each class)")
+    organs.add_argument("--patients", type=int, default=20, help="number at each site (%(default)s)")
     camus = names.add_parser("camus", parents=[read, output], help="CAMUS, the NIfTI release or the release of 2019")
     camus.add_argument("--skip-incomplete", action="store_true", help="leave out images with missing files")
     names.add_parser("echonet-dynamic", parents=[read, output, sector], help="EchoNet-Dynamic")
@@ -88,6 +95,10 @@ def _source(arguments: argparse.Namespace) -> Source:
             from .phantom.study import DOMAINS
 
             return phantom(arguments.size, arguments.patients, arguments.domain or tuple(DOMAINS), arguments.seed)
+        case "organs":
+            from .phantom.organs import organs
+
+            return organs(arguments.size, arguments.classes, arguments.sites, arguments.patients, arguments.seed)
         case "screens":
             from .phantom.screens import phantom_screens
 

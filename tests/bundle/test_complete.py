@@ -288,7 +288,7 @@ METADATA = {
     "pytorch_version": "0",
     "numpy_version": "0",
     "required_packages_version": {"gone": "1"},
-    "task": "Segmentation of the kidney – left",
+    "task": "Segmentation of the kidney (Nierenhälfte)",
     "network_data_format": {"outputs": {"pred": {"type": "image", "num_channels": 0, "channel_def": {}}}},
 }
 
