@@ -14,7 +14,7 @@ from ..spelling import did_you_mean
 from .blocks import parts_of, put, split
 from .metadata import with_facts
 
-__all__ = ["SHARED_NAME", "chain", "complete", "write_complete"]
+__all__ = ["SHARED_NAME", "chain", "complete", "header_and_body", "write_complete"]
 
 WORKFLOWS = Path(__file__).parents[1] / "workflows"
 SETTINGS = "settings.yaml"
@@ -71,6 +71,13 @@ def _text(source: Path) -> str:
     return source.read_text(encoding="utf-8").rstrip("\n") + "\n"
 
 
+def header_and_body(source: Path) -> tuple[str, str]:
+    """Return the comments at the start of a YAML file, which describe the file, and the rest."""
+    text = _text(source)
+    header = match[0] if (match := HEADER.match(text)) else ""
+    return header, text.removeprefix(header)
+
+
 def complete(bundle: Path) -> dict[str, str]:
     r"""Join what a bundle states with the shared settings and workflows.
 
@@ -98,13 +105,15 @@ def complete(bundle: Path) -> dict[str, str]:
         (3, 0.4)
     """
     files = chain(bundle)
-    left_out = NOT_OF_VARIANTS if len(files) > 1 else ()
-    workflows = [path for path in sorted(WORKFLOWS.glob("*.yaml")) if path.name not in (SETTINGS, *left_out)]
     joined: dict[str, str] = {}
     placed: set[str] = set()
-    for workflow in workflows:
+    for workflow in sorted(WORKFLOWS.glob("*.yaml")):
+        if workflow.name == SETTINGS:
+            continue
         layers, found = _join(files, workflow)
         placed |= found
+        if len(files) > 1 and workflow.name in NOT_OF_VARIANTS:
+            continue
         text = MARK.format(name=workflow.name) + "\n".join(layers)
         try:
             yaml.safe_load(text)
@@ -120,14 +129,14 @@ def complete(bundle: Path) -> dict[str, str]:
 
 def _join(files: list[Path], workflow: Path) -> tuple[list[str], set[str]]:
     """Return what each file contributes to a workflow, the bundle first, and the nested keys that were set."""
-    shared = [PREFIX.sub(PACKAGE, _text(path)) for path in (WORKFLOWS / SETTINGS, workflow)]
-    sources = [*map(_text, files), *(text.replace(NAME, files[0].parents[1].name) for text in shared)]
-    headers = [match[0] if (match := HEADER.match(text)) else "" for text in sources]
+    sources = [*files, WORKFLOWS / SETTINGS, workflow]
+    headers, texts = map(list, zip(*map(header_and_body, sources), strict=True))
+    texts[-2:] = [PREFIX.sub(PACKAGE, text).replace(NAME, files[0].parents[1].name) for text in texts[-2:]]
     bodies: list[str] = []  # the bundle first
     placed: set[str] = set()
-    for text, header in zip(reversed(sources), reversed(headers), strict=True):
+    for text in reversed(texts):
         bodies.insert(0, "")
-        for key, block in split(text.removeprefix(header)):
+        for key, block in split(text):
             first, *below = parts_of(key)
             if not below:
                 bodies[1:] = [_without(body, key) for body in bodies[1:]]

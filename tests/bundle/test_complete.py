@@ -254,6 +254,14 @@ def test_a_variant_states_its_difference_from_a_base(bundle: Path):
     assert complete(bundle).keys() == {"train.yaml", "evaluate.yaml", "inference.yaml"}
 
 
+def test_a_base_may_set_what_only_the_files_for_use_have(bundle: Path):
+    (joining.WORKFLOWS / "measure.yaml").write_text("subject: {size: 1}\n")
+    write(bundle, "subject::size: 2\n")
+    leaf = variant(bundle, "leaf", "base: bundle\nseed: 2\n")
+    assert parsed(bundle, "measure.yaml")["subject"] == {"size": 2}
+    assert complete(leaf).keys() == {"train.yaml", "evaluate.yaml"}
+
+
 def test_a_base_that_is_missing_is_named_with_the_nearest(bundle: Path):
     leaf = variant(bundle, "leaf", "base: bundel\n")
     message = r"leaf/configs/bundle\.yaml has base: bundel, but .*bundel/configs/bundle\.yaml is missing\. Did you mean"
