@@ -45,7 +45,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     workflows.mkdir()
     (workflows / "train.yaml").write_text(WORKFLOW)
     (workflows / "evaluate.yaml").write_text("fold: test\n")
-    (workflows / "inference.yaml").write_text("input: scans\n")
+    (workflows / "measure.yaml").write_text("input: scans\n")
     (workflows / "settings.yaml").write_text(SETTINGS)
     monkeypatch.setattr(joining, "WORKFLOWS", workflows)
     bundle = tmp_path / "bundle"
@@ -134,15 +134,15 @@ def test_a_bundle_that_lost_its_settings_is_not_taken_for_one_written_by_hand(bu
 
 
 def test_every_workflow_is_written_once(bundle: Path):
-    files = [bundle / "configs" / name for name in ("evaluate.yaml", "inference.yaml", "train.yaml")]
+    files = [bundle / "configs" / name for name in ("evaluate.yaml", "measure.yaml", "train.yaml")]
     assert write_complete(bundle) == files
     assert {path.name: path.read_text() for path in files} == complete(bundle)
     assert write_complete(bundle) == [], "nothing to do"
 
 
 def test_a_check_finds_what_is_stale_and_changes_nothing(bundle: Path):
-    train, evaluate, inference = (bundle / "configs" / f"{name}.yaml" for name in ("train", "evaluate", "inference"))
-    assert write_complete(bundle, check=True) == [evaluate, inference, train]
+    train, evaluate, measure = (bundle / "configs" / f"{name}.yaml" for name in ("train", "evaluate", "measure"))
+    assert write_complete(bundle, check=True) == [evaluate, measure, train]
     assert not train.exists()
     write_complete(bundle)
     train.write_text(train.read_text() + "# edited by hand\n")
@@ -151,7 +151,7 @@ def test_a_check_finds_what_is_stale_and_changes_nothing(bundle: Path):
     assert train.read_text() == edited
     write_complete(bundle)
     write(bundle, "classes: [background, la]\n")
-    assert write_complete(bundle, check=True) == [evaluate, inference, train]
+    assert write_complete(bundle, check=True) == [evaluate, measure, train]
 
 
 def parsed(bundle: Path, workflow: str = "train.yaml") -> dict:
@@ -251,7 +251,7 @@ def test_a_variant_states_its_difference_from_a_base(bundle: Path):
     assert "# From bundle.\nclasses: [background, lv]  # names\n" in text
     assert "About the base" not in text
     assert "About the middle" not in text
-    assert complete(bundle).keys() == {"train.yaml", "evaluate.yaml", "inference.yaml"}
+    assert complete(bundle).keys() == {"train.yaml", "evaluate.yaml", "measure.yaml"}
 
 
 def test_a_base_may_set_what_only_the_files_for_use_have(bundle: Path):
@@ -281,7 +281,7 @@ def test_a_generated_file_that_should_not_exist_is_stale_and_removed(bundle: Pat
     write_complete(leaf)
     (leaf / "configs" / "report.yaml").write_text("# by hand\n")
     write(leaf, "base: bundle\nepochs: 1\n")
-    extra = leaf / "configs" / "inference.yaml"
+    extra = leaf / "configs" / "measure.yaml"
     assert extra in write_complete(leaf, check=True)
     assert extra.is_file()
     assert extra in write_complete(leaf)
