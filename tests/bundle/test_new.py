@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import forked
+import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from common.bundle.complete import complete, write_complete
 from common.bundle.new import new_bundle
@@ -186,23 +188,22 @@ def commands(bundle: Path) -> Iterator[list[str]]:
         yield words
 
 
-def run_readme(folder: Path, bundle: Path, *workflows: str) -> None:
-    """Run the commands of a README that are not of monai.bundle, or are of the given workflows, made small."""
+def run_readme(folder: Path, bundle: Path, /, **small: list[str]) -> None:
+    """Run the commands of a README for the given workflows or modules, each with words that make it small."""
     ran = set()
     for words in commands(bundle):
-        workflow = next((Path(word).name for word in words if word.endswith(".yaml")), words[0])
-        if workflow not in (*workflows, "common.datasets", "common.bundle"):
-            continue
-        small = {"common.datasets": ["--size", "32"], "train.yaml": SIZES, "evaluate.yaml": SIZES[:4]}.get(workflow, [])
-        result = forked.run([*words, *small], cwd=folder)
-        assert result.returncode == 0, result.stdout + result.stderr
-        ran.add(workflow)
-    assert ran == {*workflows, "common.datasets", "common.bundle"}
+        name = next((Path(word).stem for word in words if word.endswith(".yaml")), words[0].rpartition(".")[2])
+        if name in small and "describe" not in words:
+            words = ["scans" if word == "FOLDER" else word for word in words]
+            result = forked.run([*words, *small[name]], cwd=folder)
+            assert result.returncode == 0, result.stdout + result.stderr
+            ran.add(name)
+    assert ran == set(small)
 
 
 @pytest.mark.slow
 def test_the_readme_of_a_new_bundle_draws_trains_and_evaluates(folder: Path, abdomen: Path):
-    run_readme(folder, abdomen, "train.yaml", "evaluate.yaml")
+    run_readme(folder, abdomen, datasets=["--size", "32"], train=SIZES, evaluate=SIZES[:4], bundle=[])
     run = folder / "runs/abdomen/first"
     weights = torch.load(run / "model.pt", weights_only=True)
     assert all(value.isfinite().all() for value in weights.values())
@@ -229,10 +230,26 @@ def test_a_loss_of_ones_own_is_one_line(folder: Path, abdomen: Path):
     with (bundle / "configs/bundle.yaml").open("a") as file:
         file.write("losses::doubled: {_target_: mine.Doubled}\n")
     assert forked.run(["common.bundle", "complete", str(bundle)], cwd=folder).returncode == 0
-    draw = next(words for words in commands(abdomen) if words[0] == "common.datasets")
-    assert forked.run([*draw, "--size", "32"], cwd=folder).returncode == 0
+    run_readme(folder, abdomen, datasets=["--size", "32"])
     words = ["monai.bundle", "run", "--config_file", f"{bundle}/configs/train.yaml", "--bundle_root", str(bundle)]
     result = forked.run([*words, *SIZES, "--loss", "doubled", "--run_name", "doubled"], cwd=folder)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "doubled\n" in result.stdout
     assert (folder / "runs/doubled/doubled/model.pt").is_file()
+
+
+# to be a test when the bundle has measure.yaml
+def measuring_with_the_weights_of_a_new_bundle(folder: Path, abdomen: Path):
+    run_readme(folder, abdomen, datasets=["--size", "32"], train=SIZES)
+    scans = folder / "scans"
+    scans.mkdir()
+    drawn = sorted((folder / "data/abdomen_phantom/images").iterdir())[:2]
+    for path in drawn:
+        shutil.copy(path, scans)
+    run_readme(folder, abdomen, measure=SIZES[:2])
+    written = sorted((folder / "results").rglob("*_seg.png"))
+    assert [path.name for path in written] == [f"{path.stem}_seg.png" for path in drawn]
+    for path in written:
+        labels = np.array(Image.open(path))
+        assert labels.shape == (32, 32)
+        assert set(np.unique(labels)) <= {0, 1, 2, 3}
