@@ -6,12 +6,14 @@ epochs.
 
 from __future__ import annotations
 
+import inspect
+import pydoc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fire.parser import DefaultParseValue
-from monai.bundle import ConfigParser
+from monai.bundle import ComponentLocator, ConfigComponent, ConfigParser
 
 from .spelling import nearest
 
@@ -30,11 +32,7 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any], cho
         ValueError: for an unknown setting, an unknown choice, or text where the default is a number.
     """
     for name, value in overrides.items():
-        known, default = _get(config, name)
-        if not known:
-            plain = [key for key, value in config.items() if not isinstance(value, dict | list)]
-            hint = f" Did you mean --{close}?" if (close := nearest(name, config, cutoff=0.5)) else ""
-            raise ValueError(f"--{name} is not a setting of this bundle.{hint} Plain settings: {', '.join(plain)}.")
+        default = _get(config, name, overrides)
         if isinstance(default, bool):
             try:
                 switch(value)
@@ -99,16 +97,47 @@ def switch(value: bool | str) -> bool:
     return str(value).lower() == "true"
 
 
-def _get(config: Any, key: str) -> tuple[bool, Any]:
-    """Return whether a nested id (a#b#c or a::b::c) is known, and its value; a component may get new arguments."""
-    for part in key.replace("#", "::").split("::"):
-        if isinstance(config, list) and part.isdigit() and int(part) < len(config):
-            config = config[int(part)]
-        elif isinstance(config, dict) and part in config:
-            config = config[part]
+def _get(config: Mapping[str, Any], name: str, overrides: Mapping[str, Any]) -> Any:
+    """Return the value of a nested id (a#b#c or a::b::c), None for an argument that a component may get."""
+    parts = name.replace("#", "::").split("::")
+    node: Any = config
+    for position, part in enumerate(parts):
+        if isinstance(node, list) and part.isdigit() and int(part) < len(node):
+            node = node[int(part)]
+        elif isinstance(node, dict) and part in node:
+            node = node[part]
         else:
-            return isinstance(config, dict) and "_target_" in config, None
-    return True, config
+            parents, below = parts[:position], parts[position + 1 :]
+            given = {key.replace("#", "::"): value for key, value in overrides.items()}
+            target = given.get("::".join([*parents, "_target_"]))
+            arguments = (
+                _arguments({**node, "_target_": target or node.get("_target_")}) if isinstance(node, dict) else []
+            )
+            if not below and (arguments is None or part in arguments):
+                return None
+            known = list(dict.fromkeys([*node, *(arguments or [])])) if isinstance(node, dict) else []
+            close = nearest(part, known, cutoff=0.5)
+            hint = f" Did you mean --{'::'.join([*parents, close, *below])}?" if close else ""
+            if not parents:
+                known = [key for key, value in config.items() if not isinstance(value, dict | list)]
+            shown = [key for key in known if not key.startswith("_")]
+            listed = f" {'::'.join(parents) or 'Plain settings'}: {', '.join(shown)}." if shown else ""
+            raise ValueError(f"--{name} is not a setting of this bundle.{hint}{listed}")
+    return node
+
+
+def _arguments(component: dict[str, Any]) -> list[str] | None:
+    """Return the arguments that a component may get; None if it takes any, or cannot be inspected."""
+    if not isinstance(component["_target_"], str):
+        return []
+    path = ConfigComponent(component, locator=ComponentLocator()).resolve_module_name()
+    try:
+        parameters = inspect.signature(pydoc.locate(str(path))).parameters.values()  # type: ignore[arg-type]
+    except (TypeError, ValueError):  # not found, or without a signature
+        return None
+    if any(one.kind is one.VAR_KEYWORD for one in parameters):
+        return None
+    return [*(one.name for one in parameters), "_disabled_", "_requires_", "_mode_", "_desc_"]
 
 
 def _is_number(value: Any) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..command import command
 from .complete import write_complete
+from .new import new_bundle
 from .publish import publish
 
 __all__ = ["main"]
@@ -23,6 +24,13 @@ def _arguments() -> argparse.Namespace:
     checking = names.add_parser("check", help="write nothing; fail if a complete file is stale")
     for one in (completing, checking):
         one.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE")
+    beginning = names.add_parser("new", help="begin a bundle, with all its files, that trains on a drawn phantom")
+    beginning.add_argument("bundle", metavar="NAME", help="lower-case words joined by underscores")
+    beginning.add_argument("--like", required=True, metavar="BUNDLE", help="take network and hyper-parameters from it")
+    beginning.add_argument(
+        "--classes", required=True, nargs="+", metavar="CLASS", help="to segment, without background"
+    )
+    beginning.add_argument("--folder", type=Path, default=Path("bundles"), help="to create it in (%(default)s)")
     return parser.parse_args()
 
 
@@ -46,6 +54,9 @@ def main() -> None:
     try:
         if arguments.name == "publish":
             _publish(arguments.bundle, arguments.out)
+        elif arguments.name == "new":
+            bundle = new_bundle(arguments.bundle, arguments.like, arguments.classes, arguments.folder)
+            print(f"wrote {bundle}; {bundle / 'docs' / 'README.md'} shows its commands")
         else:
             _complete(arguments.bundles, check=arguments.name == "check")
     except (OSError, ValueError) as error:

@@ -2,7 +2,8 @@
 
 Each workflow becomes one JSON file, and this package is copied unchanged into the bundle as `scripts`. Every published
 bundle contains the whole package: bundles loaded into one process share `sys.modules["scripts"]`, so the copy of the
-first has to serve them all. Only the configurations change: they refer to `scripts`.
+first has to serve them all; a run of another version is refused. Only the configurations change: they refer to
+`scripts` and state its version.
 """
 
 from __future__ import annotations
@@ -11,25 +12,31 @@ import json
 import re
 import shutil
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from monai.bundle import ConfigParser
 
 from ..command import PACKAGE
+from .complete import SHARED_NAME
 
 __all__ = ["LEFT_OUT", "publish"]
 
 SCRIPTS = "scripts"
 COPIED = ("LICENSE", "docs", "models", "configs/metadata.json")
 LEFT_OUT = ("bundle.yaml", "experiments.yaml", "report.yaml", "pseudo_label.yaml")  # useful in this project only
-PREFIX = re.compile(rf"(?<![\w.]){PACKAGE}(?=\.\w)")
-LOGGER = re.compile(rf"^qualname={PACKAGE}$", re.MULTILINE)
+NAMES = f"(?:{SHARED_NAME}|{PACKAGE})"  # of this package in configurations
+PREFIX = re.compile(rf"(?<![\w.]){NAMES}(?=\.\w)")
+LOGGER = re.compile(rf"^qualname={NAMES}$", re.MULTILINE)
+CHECK = f"{SCRIPTS}.bundle.settings.check_settings"
 
 
 def _renamed(node: Any, key: str = "") -> Any:
     """Return a parsed configuration whose code, `_target_` values and `$` expressions, refers to the copied package."""
     if isinstance(node, dict):
-        return {name: _renamed(value, name) for name, value in node.items()}
+        renamed = {name: _renamed(value, name) for name, value in node.items()}
+        version = {"version": resolve_name(f"{PACKAGE}:__version__")} if renamed.get("_target_") == CHECK else {}
+        return renamed | version
     if isinstance(node, list):
         return [_renamed(value) for value in node]
     is_code = isinstance(node, str) and (key == "_target_" or node.startswith("$"))
@@ -60,8 +67,8 @@ def publish(bundle: Path, out: Path) -> None:
         else:
             shutil.copyfile(bundle / name, out / name)
     shutil.copytree(Path(__file__).parents[1], out / SCRIPTS, ignore=hidden)
-    for path in bundle.glob("configs/*.yaml"):
-        if path.name not in LEFT_OUT:
+    for path in (bundle / "configs").iterdir():
+        if path.suffix in (".yaml", ".json") and path.name not in (*LEFT_OUT, "metadata.json"):
             workflow = {**_renamed(ConfigParser.load_config_file(path)), "bundle_root": "."}
             text = json.dumps(workflow, indent=4, ensure_ascii=False)
             (configs / f"{path.stem}.json").write_text(text + "\n", encoding="utf-8")

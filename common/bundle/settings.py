@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from types import TracebackType
 from typing import Any
 
@@ -15,6 +16,7 @@ from monai.bundle import ConfigParser
 from monai.bundle import run as monai_run
 
 from ..atomic import write_text
+from ..command import PACKAGE
 from ..configuration import check_overrides, given_settings
 from ..datasets.prepared.selection import NAMING, check_names
 
@@ -53,7 +55,9 @@ def _configuration(runner: Mapping[str, Any]) -> dict[str, Any]:
     return dict(ConfigParser.load_config_files(names))
 
 
-def check_settings(choices: Mapping[str, str] | None = None, argv: Sequence[str] | None = None) -> None:
+def check_settings(
+    choices: Mapping[str, str] | None = None, argv: Sequence[str] | None = None, version: str | None = None
+) -> None:
     """Stop a run whose overrides the configuration does not know, and suggest the nearest setting.
 
     From then on an error that this project raises on purpose ends the run with its message, without the traceback
@@ -62,15 +66,24 @@ def check_settings(choices: Mapping[str, str] | None = None, argv: Sequence[str]
     Args:
         choices: setting that names an entry of a block -> that block.
         argv: as for `command_line`.
+        version: of this package that the bundle was published with; None: not published.
 
     Raises:
+        ValueError: if another version is loaded: published bundles share `sys.modules["scripts"]`.
         SystemExit: for an unknown setting, an unknown choice, text where the default is a number, or a dataset that is
             not in the data.
     """
     parsed = command_line(argv)
+    if parsed is not None:
+        sys.excepthook = _report
+    if version not in (None, loaded := resolve_name(f"{PACKAGE}:__version__")):
+        raise ValueError(
+            f"this bundle was published with version {version} of its code, but version {loaded} is loaded "
+            f"({Path(__file__).parents[1]}). Use the configuration and code of one published bundle, and a process of "
+            "its own for each version."
+        )
     if parsed is None:
         return
-    sys.excepthook = _report
     runner, overrides = parsed
     config = _configuration(runner)
     try:

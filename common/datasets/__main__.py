@@ -17,6 +17,7 @@ __all__ = ["main"]
 
 EXAMPLES = (
     "phantom OUT",
+    "organs OUT --classes liver spleen kidney",
     f"{{{','.join(READERS)}}} SOURCE OUT",
     "folder SOURCE OUT --description mine.yaml",
     "moved PREPARED OUT",
@@ -61,6 +62,12 @@ def _arguments() -> argparse.Namespace:
     phantom.add_argument("--domain", action="append", help="scanner domain, may be repeated (all)")
     screens = names.add_parser("screens", parents=[output, seeded], help="draw phantom screens for sector_segmentation")
     screens.add_argument("--patients", type=int, default=1000, help="number of screens (%(default)s)")
+    organs = names.add_parser(
+        "organs", parents=[output, seeded], help="draw organs of any names; each site annotates one of them"
+    )
+    organs.add_argument("--classes", nargs="+", required=True, metavar="CLASS", help="names of the organs")
+    organs.add_argument("--sites", type=int, help="number of sites (one for each class)")
+    organs.add_argument("--patients", type=int, default=20, help="number at each site (%(default)s)")
     for name, (place, about) in READERS.items():
         # readers need different libraries: import only the requested one
         module = import_module(f".{place}", __package__) if name in sys.argv else None
@@ -96,6 +103,10 @@ def _source(arguments: argparse.Namespace) -> Source:
             from .phantom.study import DOMAINS
 
             return phantom(arguments.size, arguments.patients, arguments.domain or tuple(DOMAINS), arguments.seed)
+        case "organs":
+            from .phantom.organs import organs
+
+            return organs(arguments.size, arguments.classes, arguments.sites, arguments.patients, arguments.seed)
         case "screens":
             from .phantom.screens import phantom_screens
 

@@ -1,5 +1,6 @@
 """A complete configuration: settings and workflow, in which the bundle's entries replace those of the same name."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import yaml
 
 from common.bundle import __main__ as command
 from common.bundle import complete as joining
+from common.bundle import metadata as facts
 from common.bundle.complete import complete, write_complete
 
 WORKFLOW = """# A workflow.
@@ -43,7 +45,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     workflows.mkdir()
     (workflows / "train.yaml").write_text(WORKFLOW)
     (workflows / "evaluate.yaml").write_text("fold: test\n")
-    (workflows / "inference.yaml").write_text("input: scans\n")
+    (workflows / "measure.yaml").write_text("input: scans\n")
     (workflows / "settings.yaml").write_text(SETTINGS)
     monkeypatch.setattr(joining, "WORKFLOWS", workflows)
     bundle = tmp_path / "bundle"
@@ -132,15 +134,15 @@ def test_a_bundle_that_lost_its_settings_is_not_taken_for_one_written_by_hand(bu
 
 
 def test_every_workflow_is_written_once(bundle: Path):
-    files = [bundle / "configs" / name for name in ("evaluate.yaml", "inference.yaml", "train.yaml")]
+    files = [bundle / "configs" / name for name in ("evaluate.yaml", "measure.yaml", "train.yaml")]
     assert write_complete(bundle) == files
     assert {path.name: path.read_text() for path in files} == complete(bundle)
     assert write_complete(bundle) == [], "nothing to do"
 
 
 def test_a_check_finds_what_is_stale_and_changes_nothing(bundle: Path):
-    train, evaluate, inference = (bundle / "configs" / f"{name}.yaml" for name in ("train", "evaluate", "inference"))
-    assert write_complete(bundle, check=True) == [evaluate, inference, train]
+    train, evaluate, measure = (bundle / "configs" / f"{name}.yaml" for name in ("train", "evaluate", "measure"))
+    assert write_complete(bundle, check=True) == [evaluate, measure, train]
     assert not train.exists()
     write_complete(bundle)
     train.write_text(train.read_text() + "# edited by hand\n")
@@ -149,7 +151,7 @@ def test_a_check_finds_what_is_stale_and_changes_nothing(bundle: Path):
     assert train.read_text() == edited
     write_complete(bundle)
     write(bundle, "classes: [background, la]\n")
-    assert write_complete(bundle, check=True) == [evaluate, inference, train]
+    assert write_complete(bundle, check=True) == [evaluate, measure, train]
 
 
 def parsed(bundle: Path, workflow: str = "train.yaml") -> dict:
@@ -249,7 +251,15 @@ def test_a_variant_states_its_difference_from_a_base(bundle: Path):
     assert "# From bundle.\nclasses: [background, lv]  # names\n" in text
     assert "About the base" not in text
     assert "About the middle" not in text
-    assert complete(bundle).keys() == {"train.yaml", "evaluate.yaml", "inference.yaml"}
+    assert complete(bundle).keys() == {"train.yaml", "evaluate.yaml", "measure.yaml"}
+
+
+def test_a_base_may_set_what_only_the_files_for_use_have(bundle: Path):
+    (joining.WORKFLOWS / "measure.yaml").write_text("subject: {size: 1}\n")
+    write(bundle, "subject::size: 2\n")
+    leaf = variant(bundle, "leaf", "base: bundle\nseed: 2\n")
+    assert parsed(bundle, "measure.yaml")["subject"] == {"size": 2}
+    assert complete(leaf).keys() == {"train.yaml", "evaluate.yaml"}
 
 
 def test_a_base_that_is_missing_is_named_with_the_nearest(bundle: Path):
@@ -271,13 +281,55 @@ def test_a_generated_file_that_should_not_exist_is_stale_and_removed(bundle: Pat
     write_complete(leaf)
     (leaf / "configs" / "report.yaml").write_text("# by hand\n")
     write(leaf, "base: bundle\nepochs: 1\n")
-    extra = leaf / "configs" / "inference.yaml"
+    extra = leaf / "configs" / "measure.yaml"
     assert extra in write_complete(leaf, check=True)
     assert extra.is_file()
     assert extra in write_complete(leaf)
     assert not extra.exists()
     assert write_complete(leaf, check=True) == []
     assert (leaf / "configs" / "report.yaml").is_file()
+
+
+METADATA = {
+    "version": "1.2.3",
+    "monai_version": "0",
+    "pytorch_version": "0",
+    "numpy_version": "0",
+    "required_packages_version": {"gone": "1"},
+    "task": "Segmentation of the kidney (Nierenhälfte)",
+    "network_data_format": {"outputs": {"pred": {"type": "image", "num_channels": 0, "channel_def": {}}}},
+}
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_versions_and_classes_of_the_metadata_follow_requirements_and_bundle(
+    bundle: Path, by_hand: bool, monkeypatch: pytest.MonkeyPatch
+):
+    requirements = bundle.parent / "requirements.txt"
+    requirements.write_text("# pinned\ntorch==2.0.1\nnumpy==2.1\nmonai==1.6.1\npillow==13.0.0\nray[client]==2.60.0\n")
+    monkeypatch.setattr(facts, "REQUIREMENTS", requirements)
+    path = bundle / "configs" / "metadata.json"
+    path.write_text(json.dumps(METADATA))
+    if by_hand:
+        (bundle / "configs" / "bundle.yaml").rename(bundle / "configs" / "register.yaml")
+    assert path in write_complete(bundle, check=True)
+    assert json.loads(path.read_text()) == METADATA
+    write_complete(bundle)
+    output = {"type": "image", "num_channels": 2, "channel_def": {"0": "background", "1": "lv"}}
+    expected = METADATA | {
+        "monai_version": "1.6.1",
+        "pytorch_version": "2.0.1",
+        "numpy_version": "2.1",
+        "required_packages_version": {"pillow": "13.0.0"},
+        "network_data_format": {"outputs": {"pred": output}},
+    }
+    written = path.read_text()
+    assert written == json.dumps(expected, indent=4, ensure_ascii=False) + "\n", "in the same order"
+    assert write_complete(bundle, check=True) == []
+    requirements.write_text(requirements.read_text().replace("13.0.0", "14.0.0"))
+    assert write_complete(bundle) == [path]
+    requirements.unlink()
+    assert write_complete(bundle, check=True) == [], "an installed copy leaves the versions as they are"
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> None:

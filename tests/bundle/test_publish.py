@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 
+import common
 from common.bundle.publish import LEFT_OUT, publish
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +32,26 @@ def test_nothing_of_this_repository_is_left_in_a_published_bundle(tmp_path: Path
         assert (out / name).is_file(), name
     with pytest.raises(FileExistsError, match=r"echo_segmentation exists; remove it"):
         publish(ECHO, out)
+
+
+def test_a_published_run_states_the_version_of_its_code(tmp_path: Path):
+    publish(ECHO, tmp_path / "out")
+    for path in (tmp_path / "out" / "configs").glob("*.json"):
+        if path.name != "metadata.json":
+            first = json.loads(path.read_text())["run"][0]
+            assert first["_target_"] == "scripts.bundle.settings.check_settings"
+            assert first["version"] == common.__version__
+
+
+@pytest.mark.slow
+def test_a_published_copy_publishes_the_same(tmp_path: Path):
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    publish(ECHO, first)
+    for bundle, out in ((".", second), (ECHO, third)):  # the published form, and one written in this repository
+        words = [sys.executable, "-m", "scripts.bundle", "publish", str(bundle), str(out)]
+        result = subprocess.run(words, cwd=first, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        assert contents(out) == contents(first)
 
 
 def contents(folder: Path) -> dict[Path, bytes]:

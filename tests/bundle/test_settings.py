@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from monai.bundle import ConfigParser
 from monai.bundle import run as monai_run
 
+import common
 from common.bundle.settings import _report, check_settings, command_line, save_settings
 from common.configuration import switch
 from common.datasets import read_datalist
@@ -122,6 +124,8 @@ def test_a_file_of_arguments_counts_and_the_command_line_wins(tmp_path: Path, co
         ["--optimizer::lr", "0.5"],
         ["--optimizer#lr", "0.5"],
         ["--optimizer::momentum", "0.9"],  # an argument that the component has but the configuration does not list
+        ["--optimizer::betas", "[0.9,0.99]", "--optimizer#_target_", "torch.optim.Adam"],
+        ["--losses::marginal::_disabled_", "true"],
         ["--train::handlers::0::folder", "elsewhere"],
         ["--losses::marginal::_target_", "torch.nn.HuberLoss"],
     ],
@@ -146,8 +150,24 @@ def test_known_settings_may_be_set(config: Path, words: list[str]):
         (["--resumed"], r"--resumed is not a setting of this bundle. Did you mean --resume\?"),
         # MONAI merges "+" in files only; on the command line it would add a setting that nothing reads
         (["--+withheld", "{'a': ['lv']}"], r"--\+withheld is not a setting of this bundle. Did you mean --withheld\?"),
-        (["--optimiser::lr", "0.5"], r"--optimiser::lr is not a setting of this bundle. Did you mean --optimizer\?"),
-        (["--losses::margnal::weight", "0.5"], r"--losses::margnal::weight is not a setting"),
+        (
+            ["--optimiser::lr", "0.5"],
+            r"--optimiser::lr is not a setting of this bundle. Did you mean --optimizer::lr\?",
+        ),
+        (
+            ["--losses::margnal::weight", "0.5"],
+            r"--losses::margnal::weight is not .* Did you mean --losses::marginal::weight\? losses: marginal, adaptive",
+        ),
+        (
+            ["--losses::focal", "x"],
+            r"--losses::focal is not a setting of this bundle\. losses: marginal, adaptive_bce\.",
+        ),
+        (
+            ["--optimizer#momentun", "0.9"],
+            r"--optimizer#momentun is not .* Did you mean --optimizer::momentum\? optimizer: lr, params, momentum, ",
+        ),
+        (["--optimizer::betas", "[0.9,0.99]"], r"--optimizer::betas is not a setting of this bundle"),
+        (["--optimizer::momentum::first", "0.9"], r"--optimizer::momentum::first is not a setting of this bundle"),
         (["--train::handlers::1::folder", "x"], r"--train::handlers::1::folder is not a setting"),
         (["--epochs::first", "3"], r"--epochs::first is not a setting"),
         (["--loss", "margnal"], r"--loss: expected one of marginal, adaptive_bce, got 'margnal'\."),
@@ -163,6 +183,14 @@ def test_known_settings_may_be_set(config: Path, words: list[str]):
 def test_unknown_settings_stop_the_run(config: Path, words: list[str], message: str):
     with pytest.raises(SystemExit, match=message):
         check(config, *words)
+
+
+@pytest.mark.parametrize("argv", [["run"], None])
+def test_a_bundle_published_with_another_version_is_refused(argv: list[str] | None):
+    check_settings(argv=argv, version=common.__version__)
+    versions = rf"published with version 0\.0\.1 of its code, but version {re.escape(common.__version__)} is loaded"
+    with pytest.raises(ValueError, match=versions):
+        check_settings(argv=argv, version="0.0.1")
 
 
 def test_choices_are_those_of_all_configuration_files_together(config: Path, tmp_path: Path):

@@ -1,0 +1,172 @@
+"""Begin a bundle: every file that the model zoo asks for, ready to train on a drawn phantom."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+
+from ..command import PACKAGE, command
+from ..datasets.phantom.dataset import phantom
+from ..datasets.phantom.organs import check_classes
+from ..spelling import did_you_mean
+from .blocks import parts_of, split
+from .complete import SETTINGS, WORKFLOWS, chain, header_and_body, write_complete
+
+__all__ = ["new_bundle"]
+
+README = Path(__file__).with_name("new_readme.md")
+OWN = (
+    "bundle_root",
+    "experiment",
+    "runs_dir",
+    "data",
+    "renamed",
+    "withheld",
+)  # shared settings that depend on the bundle
+KEPT = ("schema", "supported_apps", "network_data_format", "monai_version", "pytorch_version", "numpy_version")
+TO_WRITE = "TO WRITE"  # marks what only a person can state
+TERMS = f"""Third Party Licenses
+--------------------
+
+The bundle contains no data and no weights. The default training data, a phantom, is drawn (Apache-2.0) and shows no
+person. Weights inherit the terms of the data that they are trained on:
+
+{TO_WRITE}: name, address and terms of every dataset.
+"""
+
+
+def new_bundle(name: str, like: str, classes: Sequence[str], folder: Path = Path("bundles")) -> Path:
+    """Write a bundle.
+
+    Args:
+        name: of the bundle and its folder.
+        like: bundle in `folder` or in bundles/, whose hyper-parameters, network, image size and augmentation are taken.
+        classes: to segment, without background.
+        folder: to create the bundle in.
+
+    Returns:
+        The folder of the bundle.
+
+    Raises:
+        FileExistsError: if the folder of the bundle exists.
+        ValueError: for a wrong name of the bundle or of a class, or an unknown `like`.
+    """
+    bundle = folder / name
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
+        raise ValueError(f"expected a name of lower-case words joined by underscores, got {name!r}.")
+    if bundle.exists():
+        raise FileExistsError(f"{bundle} exists; choose another name, or remove it.")
+    check_classes(classes)
+    known = {
+        path.parents[1].name: path.parents[1]
+        for root in (Path("bundles"), folder)
+        for path in root.glob("*/configs/bundle.yaml")
+    }
+    if like not in known:
+        raise ValueError(f"--like {like}: expected one of {', '.join(sorted(known))}.{did_you_mean(like, known)}")
+    model, facts = known[like], _facts(bundle, like, classes)
+    metadata = json.loads((model / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    texts = {
+        "configs/bundle.yaml": _settings(bundle, model, classes, facts["data"]),
+        "configs/metadata.json": json.dumps(_metadata(metadata, facts), indent=4, ensure_ascii=False),
+        "docs/README.md": Template(README.read_text(encoding="utf-8")).substitute(facts),
+        "docs/data_license.txt": TERMS,
+        "models/.gitkeep": "",
+    }
+    for path, text in texts.items():
+        (bundle / path).parent.mkdir(parents=True, exist_ok=True)
+        (bundle / path).write_text(text, encoding="utf-8")
+    for path in ("LICENSE", "configs/logging.conf"):
+        shutil.copyfile(model / path, bundle / path)
+    write_complete(bundle)
+    return bundle
+
+
+def _heart() -> list[str]:
+    """Return the classes that the ordinary phantom annotates."""
+    return [names[0] for names in next(iter(phantom(32, 10).label_sets.values()))[1:]]
+
+
+def _facts(bundle: Path, like: str, classes: Sequence[str]) -> dict[str, str]:
+    """Return what the files of a new bundle say about it."""
+    *others, last = (name.replace("_", " ") for name in classes)
+    of_heart = set(classes) <= set(_heart())
+    data = "data/phantom" if of_heart else f"data/{bundle.name}_phantom"
+    words = "phantom data/phantom" if of_heart else f"organs {data} --classes {' '.join(classes)}"
+    sites = (
+        "hearts in several scanner domains"
+        if of_heart
+        else "organs at several sites, each of which annotates one of them"
+    )
+    return {
+        "name": bundle.name,
+        "title": bundle.name.replace("_", " ").capitalize(),
+        "named": f"{', '.join(others)} and {last}" if others else last,
+        "values": ", ".join(f"{value} {name}" for value, name in enumerate(["background", *classes])),
+        "count": str(len(classes) + 1),
+        "phantom": sites,
+        "data": data,
+        "draw": command(f"datasets {words}"),
+        "complete": command(f"bundle complete {bundle.as_posix()}"),
+        "root": bundle.as_posix(),
+        "package": PACKAGE,
+        "like": like,
+    }
+
+
+def _settings(bundle: Path, model: Path, classes: Sequence[str], data: str) -> str:
+    """Return bundle.yaml: classes, data, and what the model bundle sets of the shared settings."""
+    shared = yaml.safe_load((WORKFLOWS / SETTINGS).read_text(encoding="utf-8"))
+    taken = {*shared, "losses"} - {*OWN}
+    blocks: dict[str, str] = {}
+    for source in reversed(chain(model)):
+        for key, block in split(header_and_body(source)[1]):
+            first, *below = parts_of(key)
+            if first in taken:
+                replaced = [other for other in blocks if other == key or (not below and parts_of(other)[0] == first)]
+                blocks = {other: text for other, text in blocks.items() if other not in replaced}
+                blocks[key] = block.strip("\n") + "\n"
+    root = bundle.as_posix()
+    stated = f"classes: [{', '.join(['background', *classes])}]\n"
+    if others := [name for name in _heart() if name not in classes] if set(classes) <= set(_heart()) else []:
+        stated += (
+            f"renamed: {{{', '.join(f'{name}: background' for name in others)}}}  # drawn by the phantom, not studied\n"
+        )
+    return (
+        f"# Segment {', '.join(classes)}.\n"
+        f"#   python -m monai.bundle run --config_file {root}/configs/train.yaml --bundle_root {root}\n"
+        f"{stated}"
+        f"data: {data}  # a prepared folder, or a list of them: {command('datasets')}\n"
+        + "".join(f"\n{block}" for block in blocks.values())
+    )
+
+
+def _metadata(model: dict[str, Any], facts: dict[str, str]) -> dict[str, Any]:
+    """Return metadata.json in the order of that of the model bundle."""
+    for tensor in model["network_data_format"]["inputs"].values():
+        tensor["modality"] = "n/a"
+    own = {
+        "version": "0.1.0",
+        "changelog": {"0.1.0": "first version, no weights"},
+        "name": facts["title"],
+        "task": f"Segmentation of {facts['named']}",
+        "description": f"{TO_WRITE}: what the bundle is for",
+        "authors": f"{TO_WRITE}: who made this bundle",
+        "copyright": f"{TO_WRITE}: Copyright (c) ...",
+        "data_source": f"by default a phantom: {facts['phantom']}",
+        "data_type": f"8-bit PNG, prepared by {PACKAGE}.datasets",
+        "image_classes": f"{TO_WRITE}: what the images show",
+        "label_classes": facts["values"],
+        "pred_classes": facts["values"],
+        "eval_metrics": {},
+        "intended_use": "Research; not for diagnosis",
+        "references": [],
+    }
+    return {key: own.get(key, value) for key, value in model.items() if key in own or key in KEPT or "packages" in key}
