@@ -138,7 +138,7 @@ DEFECTS = [
      lambda i: copy_to_another_patient(i, "p2_ED", "p2_ES")),
     ("image like another patient's", r"a/p0_ED \(training\), a/p4_ED \(test\) differ in [1-6] of 256 bits",
      lambda i: copy_to_another_patient(i, "p0_ED", "p4_ED", lambda image: (image // 20 * 16 + 20).astype(np.uint8))),
-    ("unknown annotation value", r"a/p0_ED has the values \[7\]; the label sets name 0 to 3",
+    ("unknown annotation value", r"a/p0_ED has the values \[7\]; the label sets name \[0, 1, 2, 3\]",
      lambda i: redrawn(i, "p0_ED", lambda label: label[:2, :2].fill(7))),
     ("blank image", r"a/p0_ED has one grey value", lambda i: redrawn(i, "p0_ED", lambda image: image.fill(0), "image")),
     ("empty annotation", r"a/p0_ED has no lv_cavity, lv_myocardium, left_atrium",
@@ -303,6 +303,20 @@ def test_a_value_of_several_structures_counts_for_none_of_them(tmp_path: Path):
     report = check([prepared(tmp_path / "a", clinic(), label_sets=sets)])
     assert report.classes == ["lv_cavity"]
     assert found(report) == {}
+
+
+def test_values_with_gaps_and_ignored_pixels_are_checked(tmp_path: Path):
+    images = clinic()
+    recode = np.array([0, 128, 7, 200], np.uint8)
+    for name, (item, frame) in images.items():
+        images[name] = item, replace(frame, label=recode[frame.label])
+    redrawn(images, "p0_ED", lambda label: label[24:28, 30:34].fill(255))  # inside the cavity: not a hole
+    redrawn(images, "p1_ED", lambda label: label[:2, :2].fill(129))
+    names = {0: "background", 128: "lv_cavity", 7: "lv_myocardium", 200: "left_atrium", 255: "ignore"}
+    report = check([prepared(tmp_path / "a", images, label_sets={"clinic": names})])
+    text = "a/p1_ED has the values [129]; the label sets name [0, 128, 7, 200, 255]"
+    assert found(report) == {"unknown annotation value": [text]}
+    assert report.classes == ["lv_cavity", "lv_myocardium", "left_atrium"]
 
 
 def test_unusable_files_are_named(tmp_path: Path):
