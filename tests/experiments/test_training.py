@@ -54,7 +54,8 @@ def test_the_evaluation_hides_nothing_and_sees_all_datasets():
         "classes": "@classes",
         "label_sets": "@label_sets",
     }
-    assert config["label_sets"]["unity_like"] == [["background"], ["lv_cavity"], ["lv_myocardium"], ["left_atrium"]]
+    assert config["label_sets"]["folders"] == config["dataset"]["data"]["folders"] == "@data"
+    assert "withheld" not in str(config["labels"]) + str(config["dataset"])
 
 
 def test_a_setting_deep_within_the_configuration_reaches_training_and_evaluation():
@@ -79,8 +80,7 @@ def test_a_student_trains_on_the_pseudo_labels_of_its_teacher():
     assert filling["data"] == ["/data/a"]
     assert training["data"] == filling["out"] != "/data/a"
     assert training["loss"] == "categorical_ce"
-    assert (training["withheld"], training["images"]) == ({}, {})
-    assert training["label_sets"]["unity_like"] == [[name] for name in training["classes"]]
+    assert training["label_sets"]["folders"] == "@data", "which state that every class is annotated"
     assert student.evaluate()["data"] == ["/data/a"]
 
 
