@@ -197,10 +197,6 @@ def test_a_grid_runs_on_described_folders_without_an_edit(project: Path):
         "teacher": ["clinic"],
         "pseudo-labels": ["clinic", "lv_only"],
     }
-    other = forked.run(
-        [*command, *settings, "--withheld", "{clinic: [left_artium]}"], cwd=project, env=logged_to("own")
-    )
-    assert "withheld of 'clinic' is ['left_artium'], expected a list of names among" in other.stdout
 
 
 def test_a_grid_runs_once_at_a_time(project: Path):
