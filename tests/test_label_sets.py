@@ -236,6 +236,13 @@ def test_a_mapping_names_values_one_by_one():
     assert describe(sets).splitlines()[1].split() == ["a", "-", "✓", "-"]
 
 
+def test_the_border_that_augmentation_fills_with_zero_is_ignored_without_a_value_zero():
+    sets = LabelSets(["background", "lv"], {"a": {1: "background", 2: "lv"}})
+    assert sets.encode_batch(torch.tensor([[[0, 1, 2]]]), torch.tensor([0])).tolist() == [[[0, 1, 2], [0, 3, 3]]]
+    with pytest.raises(ValueError, match=r"holds the values \[0\], which are not among \[1, 2\]"):
+        sets.encode(torch.tensor([[0]]), "a")
+
+
 def test_an_ignored_value_does_not_change_what_is_annotated():
     for sets in ({0: "background", 1: "lv", 9: "ignore"}, [["background"], ["lv"], ["ignore"]]):
         labels = LabelSets(["background", "lv"], {"a": sets})
