@@ -305,20 +305,6 @@ def test_a_value_of_several_structures_counts_for_none_of_them(tmp_path: Path):
     assert found(report) == {}
 
 
-def test_values_with_gaps_and_ignored_pixels_are_checked(tmp_path: Path):
-    images = clinic()
-    recode = np.array([0, 128, 7, 200], np.uint8)
-    for name, (item, frame) in images.items():
-        images[name] = item, replace(frame, label=recode[frame.label])
-    redrawn(images, "p0_ED", lambda label: label[24:28, 30:34].fill(255))  # inside the cavity: not a hole
-    redrawn(images, "p1_ED", lambda label: label[:2, :2].fill(129))
-    names = {0: "background", 128: "lv_cavity", 7: "lv_myocardium", 200: "left_atrium", 255: "ignore"}
-    report = check([prepared(tmp_path / "a", images, label_sets={"clinic": names})])
-    text = "a/p1_ED has the values [129]; the label sets name [0, 128, 7, 200, 255]"
-    assert found(report) == {"unknown annotation value": [text]}
-    assert report.classes == ["lv_cavity", "lv_myocardium", "left_atrium"]
-
-
 def test_unusable_files_are_named(tmp_path: Path):
     folder = prepared(tmp_path / "a", clinic())
     (folder / "images/p0_ED.png").unlink()
