@@ -35,7 +35,7 @@ except ModuleNotFoundError:
 MUTATED = ("common/label_sets.py", "common/label_set_map.py", "common/losses/*.py", "common/metrics/*.py")
 TESTS = ["common/losses", "common/label_sets.py", "common/label_set_map.py", "common/metrics"]  # doctests
 TESTS += ["tests/test_label_sets.py", "tests/test_label_sets_wrong_use.py", "tests/losses", "tests/metrics"]
-TESTS += ["tests/test_conformance.py"]
+TESTS += ["tests/test_label_set_map.py", "tests/test_conformance.py"]
 OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-k", "not compiled and not compiles", "--rootdir", "."]
 PRELOADED = ("pytest", "hypothesis.strategies", "hypothesis.extra", "monai.engines", "monai.losses", "monai.metrics")
 NEEDED = 0.95  # fraction of mutants that must be killed

@@ -185,9 +185,10 @@ def from_one_hot(one_hot: torch.Tensor, annotated: torch.Tensor) -> torch.Tensor
             "expected one-hot masks (B, C, *spatial) and boolean annotated classes (B, C), "
             f"got {tuple(one_hot.shape)} and {annotated.dtype} {tuple(annotated.shape)}."
         )
-    masks = one_hot != 0
+    num_classes, masks = one_hot.shape[1], one_hot != 0
+    dtype = smallest_dtype(num_classes)
     if not torch.equal(masks.to(one_hot.dtype), one_hot):
-        wrong = one_hot[(one_hot != 0) & (one_hot != 1)].flatten()[0].item()
+        wrong = one_hot[(one_hot != 0) & (one_hot != 1)][0].item()
         raise ValueError(f"expected one-hot masks of 0 and 1, got the value {wrong}.")
     several = masks.sum(dim=1, keepdim=True) > 1
     if bool(several.any()):
@@ -197,10 +198,9 @@ def from_one_hot(one_hot: torch.Tensor, annotated: torch.Tensor) -> torch.Tensor
             f"sample {sample} has pixels of several classes, among the channels {classes}; "
             "classes exclude each other: decide which one such a pixel belongs to."
         )
-    num_classes = one_hot.shape[1]
     bits = (1 << torch.arange(num_classes, device=one_hot.device)).reshape(-1, *[1] * (one_hot.ndim - 2))
     truth = (masks * bits).sum(dim=1)
     decided = (truth > 0) * ((1 << num_classes) - 1)
     drop = ~annotated
     drop[:, 0] = False
-    return drop_classes(torch.stack([truth, decided], dim=1).to(smallest_dtype(num_classes)), drop)
+    return drop_classes(torch.stack([truth, decided], dim=1).to(dtype), drop)

@@ -25,6 +25,7 @@ from monai.utils import optional_import
 from PIL import Image
 
 from common.bundle.complete import write_complete
+from common.datasets.catalogue import dataset_names
 
 ROOT = Path(__file__).parents[1]
 BUNDLES = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/bundle.yaml"))
@@ -78,6 +79,17 @@ def test_a_variant_is_short_and_has_no_files_for_use():
         own = yaml.safe_load((bundle / "configs/train.yaml").read_text())
         named = {"bundle_root", "experiment", "runs_dir"}
         assert {key for key in base if own[key] != base[key]} <= {*stated, *named}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parents[1].name}/{path.name}")
+def test_no_bundle_states_what_labels_mean(path: Path):
+    """The prepared folders do; a bundle names its classes, and what it withholds or renames."""
+    config = yaml.safe_load(path.read_text())
+    stated = config.get("label_sets", {"_target_": "common.datasets.stated_label_sets"})
+    assert stated["_target_"] == "common.datasets.stated_label_sets"
+    assert set(config.get("withheld", {})) <= set(dataset_names())
+    for names in config.get("withheld", {}).values():
+        assert set(names) < set(config["classes"])
 
 
 @cache
@@ -236,7 +248,11 @@ def test_a_second_training_sets_the_first_aside(folder: Path):
         ({"epochs": "three"}, r"--epochs: expected a number, like its default \d+, got 'three'"),
         ({"data": "data/nowhere"}, r"data/nowhere is not a prepared dataset: it has no datalist.json"),
         ({"label_dropout": 1.5}, r"expected a label dropout probability from 0 to 1, got 1.5"),
-        ({"withheld": "{'nobody': ['left_atrium']}"}, r"withheld names \['nobody'\]"),
+        (
+            {"withheld": "{'nobody': ['left_atrium']}"},
+            r"withheld names 'nobody', which is not in the data: \['camus_like'",
+        ),
+        ({"train_on": "camus"}, r"train_on names 'camus', which is not in the data: .* Did you mean 'camus_like'\?"),
     ],
 )
 def test_a_wrong_setting_stops_the_run_with_one_clear_line(folder: Path, settings: dict[str, object], message: str):

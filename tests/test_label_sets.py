@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.label_set_map import admitted, annotated, drop_classes, known_classes, known_masks
-from common.label_sets import LabelSets, describe
+from common.label_sets import IGNORE, LabelSets, by_value, describe
 
 CLASSES = ["background", "lv_cavity", "lv_myocardium", "left_atrium"]
 FULL = [["background"], ["lv_cavity"], ["lv_myocardium"], ["left_atrium"]]
@@ -31,6 +31,17 @@ def label_sets(draw, most_classes=12):
     one_set = st.lists(st.sampled_from(classes), min_size=1, unique=True)
     partial = draw(st.lists(one_set, min_size=1, max_size=6))
     return LabelSets(classes, {"full": [[name] for name in classes], "partial": partial})
+
+
+@st.composite
+def mapped(draw):
+    """Draw a dataset whose values have gaps and may be ignored, and the same dataset with values 0, 1, 2, ..."""
+    classes = ["background", *(f"class_{c}" for c in range(1, draw(st.integers(2, 12))))]
+    one_set = st.just([IGNORE]) | st.lists(st.sampled_from(classes), min_size=1, unique=True)
+    sets = draw(st.lists(one_set, min_size=1, max_size=6))
+    values = draw(st.lists(st.integers(0, 255), min_size=len(sets), max_size=len(sets), unique=True))
+    meaning = dict(zip(values, sets, strict=True))
+    return LabelSets(classes, {"gaps": meaning, "plain": sets})
 
 
 def codes(*values):
@@ -210,6 +221,65 @@ def test_names_are_compared_by_value():
     sets = LabelSets(["background", "lv"], {"a": [[names[0]], [names[1]]]})
     assert LabelSets(names, sets.label_sets).withhold({}).classes == ["background", "lv"]
     assert torch.equal(sets.encode(torch.tensor([[0, 1]]), "a"), codes([1, 2], [3, 3]))
+
+
+# Values with gaps, and ignored pixels
+
+
+def test_a_mapping_names_values_one_by_one():
+    sets = LabelSets(["background", "lv", "la"], {"a": {0: ["background", "la"], 128: "lv", 255: "ignore"}})
+    encoded = sets.encode(torch.tensor([[0, 128, 255]]), "a")
+    assert torch.equal(encoded, codes([1 + 4, 2, 0], [2, 2, 0])), "zero in both channels: ignored"
+    assert torch.equal(sets.encode_batch(torch.tensor([[[255, 0, 128]]]), torch.tensor([0]))[0], encoded[:, [2, 0, 1]])
+    assert sets.annotated("a") == ["lv"]
+    assert sets.coverage() == {"a": {"background": False, "lv": True, "la": False}}
+    assert describe(sets).splitlines()[1].split() == ["a", "-", "✓", "-"]
+
+
+def test_the_border_that_augmentation_fills_with_zero_is_ignored_without_a_value_zero():
+    sets = LabelSets(["background", "lv"], {"a": {1: "background", 2: "lv"}})
+    assert sets.encode_batch(torch.tensor([[[0, 1, 2]]]), torch.tensor([0])).tolist() == [[[0, 1, 2], [0, 3, 3]]]
+    with pytest.raises(ValueError, match=r"holds the values \[0\], which are not among \[1, 2\]"):
+        sets.encode(torch.tensor([[0]]), "a")
+
+
+def test_an_ignored_value_does_not_change_what_is_annotated():
+    for sets in ({0: "background", 1: "lv", 9: "ignore"}, [["background"], ["lv"], ["ignore"]]):
+        labels = LabelSets(["background", "lv"], {"a": sets})
+        assert labels.annotated("a") == ["background", "lv"]
+        assert labels.partially_labelled() == []
+
+
+def test_a_vocabulary_may_have_classes_that_no_dataset_annotates():
+    sets = LabelSets(["background", "lv", "la"], {"a": [["background", "la"], ["lv"]]})
+    assert sets.annotated("a") == ["lv"]
+    assert sets.withhold({"a": ["lv"]}).annotated("a") == []
+
+
+@settings(deadline=None, max_examples=60)
+@given(mapped())
+def test_the_meaning_of_a_value_does_not_depend_on_its_number(sets):
+    values = by_value(sets.label_sets["gaps"])
+    gaps, plain = torch.tensor(list(values))[None], torch.arange(len(values))[None]
+    assert torch.equal(sets.encode(gaps, "gaps"), sets.encode(plain, "plain"))
+    both = sets.encode_batch(torch.stack([gaps, plain]), torch.tensor([0, 1]))
+    assert torch.equal(both[0], both[1])
+    assert sets.annotated("gaps") == sets.annotated("plain")
+
+
+@settings(deadline=None, max_examples=60)
+@given(mapped(), st.data())
+def test_withholding_keeps_values_and_ignored_pixels(sets, data):
+    withheld = data.draw(st.lists(st.sampled_from(sets.classes[1:]), unique=True))
+    drop = torch.tensor([[name in withheld for name in sets.classes]])
+    result = sets.withhold({"gaps": withheld})
+    before = by_value(sets.label_sets["gaps"])
+    values = torch.tensor(list(before))[None]
+    encoded = sets.encode(values, "gaps")
+    assert torch.equal(result.encode(values, "gaps"), drop_classes(encoded[None], drop)[0])
+    ignored = [value for value, names in result.label_sets["gaps"].items() if names == [IGNORE]]
+    assert ignored == [value for value, names in before.items() if names == [IGNORE]]
+    assert (encoded == 0).all(dim=0).tolist() == [value in ignored for value in before]
 
 
 # Dropping and withholding

@@ -40,11 +40,17 @@ HEART = LabelSets(
             {"unity": [["background"], ["lv_wall"]]},
             r"value 1 in 'unity' names \['lv_wall'\], which are not among the classes \['background', 'lv_cavity'\]",
         ),
+        (["background", "ignore"], {"a": [["background"]]}, r"'ignore' cannot be a class: it marks ignored pixels"),
         (
-            ["background", "lv", "la"],
-            {"a": [["background", "la"], ["lv"]]},
-            r"no dataset annotates \['la'\]: .* among \['a'\]",
+            ["background", "lv"],
+            {"a": {0: "background", 1: ["lv", "ignore"]}},
+            r"label set of value 1 in 'a' names \['lv', 'ignore'\]; 'ignore' stands alone",
         ),
+        (["background", "lv"], {"a": {256: "lv"}}, r"value 256 in 'a': expected annotation values from 0 to 255"),
+        (["background", "lv"], {"a": {-1: "lv"}}, r"value -1 in 'a': expected annotation values from 0 to 255"),
+        (["background", "lv"], {"a": {"1": "lv"}}, r"value '1' in 'a': expected annotation values from 0 to 255"),
+        (["background", "lv"], {"a": {True: "lv"}}, r"value True in 'a': expected annotation values from 0 to 255"),
+        (["background", "lv"], {"a": {1: "la"}}, r"value 1 in 'a' names \['la'\], which are not among the classes"),
     ],
 )
 def test_wrong_vocabularies_are_refused(classes, sets, message):
@@ -139,6 +145,7 @@ def test_background_cannot_be_dropped_or_withheld():
         HEART.withhold({"unity": ["lv_cavity"]})
 
 
-def test_a_class_cannot_be_withheld_from_every_dataset():
-    with pytest.raises(ValueError, match=r"no dataset annotates \['lv_myocardium'\]"):
-        HEART.withhold({"camus": ["lv_myocardium"], "with_ignored": ["lv_myocardium"]})
+def test_a_value_between_known_ones_is_unknown_too():
+    sets = LabelSets(["background", "lv"], {"a": {0: "background", 255: "lv"}})
+    with pytest.raises(ValueError, match=r"'a' holds the values \[7, 254\], which are not among \[0, 255\]"):
+        sets.encode(torch.tensor([[0, 255, 254, 7]]), "a")

@@ -33,7 +33,7 @@ from .training import Job, carry_out
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when ray is imported
 import ray
 
-__all__ = ["Outcome", "run_grid"]
+__all__ = ["Outcome", "meaning_of", "run_grid"]
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,10 @@ def run_grid(
     uri = _absolute(tracking_uri("sqlite:///runs/mlflow.db"))
     content = checksum(folders)
     identity = {"grid": scale, "bundle": bundle.name, "data_checksum": content, "settings": _identified(settings)}
-    facts = {"data": ", ".join(map(os.path.relpath, folders)), "given": json.dumps(settings)}
+    given = [f"--{name} {value}" for name, value in settings.items()]
+    facts = {"data": " ".join([", ".join(map(os.path.relpath, folders)), *given])}
     store = Store(uri, config["experiment"], identity, facts)
-    stated = [read_label_sets(folder) for folder in folders]
-    base = Job(bundle.resolve(), {}, [str(folder) for folder in folders], f"{content} {_identified(stated)}")
+    base = Job(bundle.resolve(), {}, [str(folder) for folder in folders], f"{content} {meaning_of(folders)}")
     root = Path(config["runs_dir"]).resolve() / scale
     work = _Work(store, base, root, uri, partial(_start, workers, address))
     before = set(work.finished)
@@ -110,6 +110,11 @@ def run_grid(
     finished, skipped = (sum(job.hash in done for job in results) for done in (work.finished, before))
     store.close(complete=not work.failed)
     return Outcome(finished, skipped, work.failed)
+
+
+def meaning_of(folders: Sequence[Path]) -> str:
+    """Return a digest of what annotation values mean, which the checksum of the content does not cover."""
+    return _identified([read_label_sets(folder) for folder in folders])
 
 
 def _identified(content: Any) -> str:

@@ -17,7 +17,8 @@ class RandAugmentd(Randomizable):
     """Scale, rotate, shift and blur each image of a batch and change its brightness and contrast (kornia).
 
     Geometry moves the integer annotation with the image, before it is encoded as a label-set map, so pixels that enter
-    at the border have annotation value 0 and its label set in the image's dataset. Grey values stay in [0, 1].
+    at the border have annotation value 0 and its label set in the image's dataset, or are ignored if it has none. Grey
+    values stay in [0, 1].
 
     Args:
         scale: largest change of size, as a fraction (0.15: factors of 0.85 to 1.15).

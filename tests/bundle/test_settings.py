@@ -193,6 +193,17 @@ def test_a_bundle_published_with_another_version_is_refused(argv: list[str] | No
         check_settings(argv=argv, version="0.0.1")
 
 
+def test_datasets_named_on_the_command_line_must_be_in_the_data(config: Path, tmp_path: Path):
+    (tmp_path / "provenance.json").write_text('{"label_sets": {"north": [["background"], ["lv"]]}}')
+    for data in (str(tmp_path), f"['{tmp_path}']", "$'/'.join(['', '" + str(tmp_path)[1:] + "'])"):
+        check(config, "--data", data, "--withheld", "{north: [lv]}")
+        check(config, "--data", data)
+        with pytest.raises(SystemExit, match=r"withheld names 'norht', .* \['north'\]\. Did you mean 'north'\?"):
+            check(config, "--data", data, "--withheld", "{norht: [lv]}")
+    with pytest.raises(SystemExit, match="nowhere is not a prepared dataset"):
+        check(config, "--data", "nowhere", "--withheld", "{north: [lv]}")
+
+
 def test_choices_are_those_of_all_configuration_files_together(config: Path, tmp_path: Path):
     more = tmp_path / "more.yaml"
     more.write_text("+losses: {mine: {_target_: torch.nn.L1Loss}}\nnew_setting: 1\n")

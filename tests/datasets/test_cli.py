@@ -1,19 +1,24 @@
 """`python -m common.datasets`: output, errors, and repeated runs."""
 
+import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import forked
 import numpy as np
 import pytest
+from own_folder import describe, tabulate, write_clinic
 
 from common.datasets.__main__ import main
+from common.datasets.catalogue import READERS
 from common.datasets.prepared import preparation
 from common.datasets.prepared.layout import read_datalist, read_provenance
 from common.datasets.prepared.source import Source
 
 ROOT = Path(__file__).parents[2]
+DATASETS = ROOT / "common" / "datasets"
 PHANTOM = ["phantom", "--size", "32", "--patients", "10", "--domain", "camus_like", "--workers", "1"]
 
 
@@ -129,3 +134,70 @@ def test_the_command_line_reports_what_was_prepared_and_left_out(tmp_path: Path)
         "  left out: 2CH view, not in this copy of the data",
         "  left out: patient0002_4CH_ES, patient0002_4CH_ES_gt.nii.gz is missing",
     ]
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_reader_is_one_file_and_one_line(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """The command line finds the function, and the options that its file states, by the line of the catalogue."""
+    module = import_module(f"common.datasets.{READERS[name][0]}")
+    dataset = name.replace("-", "_")
+    asked: dict[str, object] = {}
+
+    def read(source: Path, **options: object) -> Source:
+        asked.update(options, source=source)
+        return Source(dataset, [], "none", "nobody", {dataset: [["background"]]})
+
+    assert callable(getattr(module, dataset))
+    monkeypatch.setattr(module, dataset, read)
+    with pytest.raises(SystemExit, match=f"{name}: {dataset}: no image to prepare"):
+        run(monkeypatch, name, tmp_path, tmp_path / "out", *(["--sector", "off"] * getattr(module, "SECTOR", False)))
+    options = [option.lstrip("-").replace("-", "_") for option in getattr(module, "OPTIONS", {})]
+    assert asked == {"source": tmp_path, **dict.fromkeys(options, asked[options[0]] if options else None)}
+
+
+def test_the_label_sets_of_camus_stand_in_one_file():
+    """Nowhere else, in no bundle and no workflow: what labels mean is stated where data are made."""
+    paths = [
+        *(ROOT / "common").rglob("*.py"),
+        *(ROOT / "common/workflows").glob("*"),
+        *ROOT.glob("bundles/*/configs/*"),
+    ]
+    assert len(paths) > 200
+    stating = [path for path in paths if re.search(r"lv_cavity\W{1,8}[])]\W{1,8}lv_myocardium", path.read_text())]
+    assert stating == [DATASETS / "catalogue.py"]
+
+
+@pytest.mark.slow
+def test_columns_that_are_not_used_are_printed_with_the_nearest_known_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    clinic = write_clinic(tmp_path / "clinic")
+    row = "images/p_1_4CH_ED.png,masks/p_1_4CH_ED_mask.png,0.3,1950"
+    description = tabulate(clinic, "image,label,mm_row,born", row)
+    options = ["--description", description, "--size", 16, "--workers", 1, "--sector", "off"]
+    run(monkeypatch, "folder", clinic, tmp_path / "out", *options)
+    line = "  columns not used: mm_row (did you mean 'spacing_row'?), born; list a column under 'keep' to copy it"
+    assert line in capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize(("modality", "sought"), [(None, True), ("US", True), ("CT", False), ("MR", False)])
+def test_the_sector_is_sought_in_ultrasound_alone(
+    modality: str | None, sought: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    clinic = write_clinic(tmp_path / "clinic")
+    description = describe(clinic, modality=modality)
+    finders: list[object] = []
+
+    def remember(*arguments: object) -> None:
+        finders.append(arguments[5])
+        raise ValueError("enough")
+
+    monkeypatch.setattr(preparation, "prepare", remember)
+    with pytest.raises(SystemExit, match="folder: enough"):
+        run(monkeypatch, "folder", clinic, tmp_path / "out", "--description", description)
+    assert [finder is not None for finder in finders] == [sought]
+    message = (
+        "enough" if sought else f"--sector fit needs ultrasound, but the description states the modality {modality}"
+    )
+    with pytest.raises(SystemExit, match=f"folder: {message}"):
+        run(monkeypatch, "folder", clinic, tmp_path / "out", "--description", description, "--sector", "fit")

@@ -110,3 +110,22 @@ def test_the_papers_grids_are_those_of_the_papers():
         "echo_label_ratio": 3 * 3 * 16 * 3,
         "echo_segmentation": 3 * 3 * 2 * 5,
     }
+
+
+def test_given_settings_come_between_those_of_the_scale_and_of_the_cell(tmp_path: Path):
+    settings = {"epochs": 2, "images": {"b": 9}}
+    grid = [{"method": ["benchmark", "marginal"], "full": [10], "seed": [0]}]
+    given = {"epochs": 5, "withheld": {"clinic": ["lv"]}, "images": {"a": 1, "c": 1}}
+    runs = read_grid(write(tmp_path / "b", settings=settings, grid=grid), "tiny", given).runs
+    benchmark, marginal = (run.settings for run in runs)
+    images = {"a": 10, "b": 9, "c": 1}
+    assert marginal == {**given, "images": images, "loss": "marginal", "seed": 0}
+    assert benchmark == {**marginal, "loss": "categorical_ce", "withheld": {}}
+
+
+@pytest.mark.parametrize(("name", "value"), [("seed", 7), ("loss", "adaptive_bce"), ("learning_rate", 0.5)])
+def test_a_given_setting_that_every_training_states_itself_is_an_error(tmp_path: Path, name: str, value: Any):
+    grid = [{"method": ["marginal"], "seed": [0, 1]}]
+    bundle = write(tmp_path / "b", grid=grid, search={"learning_rate": [0.1, 0.2]})
+    with pytest.raises(ValueError, match=rf"--{name} has no effect: every training of scale 'tiny' states its own"):
+        read_grid(bundle, "tiny", {name: value})

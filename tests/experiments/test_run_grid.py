@@ -14,6 +14,7 @@ import forked
 import pytest
 import torch
 import yaml
+from drawn_sites import DRAWN, prepare_sites
 from filelock import FileLock
 from mlflow import MlflowClient
 
@@ -176,6 +177,28 @@ def test_a_search_decides_for_every_seed_and_its_best_is_a_result(project: Path)
     ]
 
 
+def test_a_grid_runs_on_described_folders_without_an_edit(project: Path):
+    """A teacher trains on the complete site, its pseudo-labels complete the other."""
+    folders = prepare_sites(project, {"clinic": list(DRAWN), "lv_only": ["lv_cavity"]})
+    command = ["common.experiments", "run", "bundles/tiny", "--scale", "tiny", "--data", *folders, "--workers", "2"]
+    settings = ["--train_on", "['clinic', 'lv_only']", "--epochs", "1", "--learning_rate=0.01"]
+    for before in ("0", "3"):
+        done = forked.run([*command, *settings], cwd=project, env=logged_to("own"))
+        assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+        assert f"3 results, {before} of them from earlier runs" in done.stdout
+    client = MlflowClient(f"sqlite:///{project}/own.db")
+    (experiment,) = (one for one in client.search_experiments() if one.name == "echo_inter_domain")
+    found = client.search_runs([experiment.experiment_id], "tags.evaluated = 'true'")
+    params = {json.loads(one.data.tags["cell"])["method"]: one.data.params for one in found}
+    assert {one["epochs"] for one in params.values()} == {"1"}
+    assert {method: json.loads(one["datasets"].replace("'", '"')) for method, one in params.items()} == {
+        "CCE": ["clinic", "lv_only"],
+        "aCCE": ["clinic", "lv_only"],
+        "teacher": ["clinic"],
+        "pseudo-labels": ["clinic", "lv_only"],
+    }
+
+
 def test_a_grid_runs_once_at_a_time(project: Path):
     (project / "runs/echo_inter_domain/failing").mkdir(parents=True, exist_ok=True)
     with FileLock(project / "runs/echo_inter_domain/failing/grid.lock"):
@@ -194,6 +217,10 @@ def test_a_grid_runs_once_at_a_time(project: Path):
         (["run", "bundles/nothing"], "experiments.yaml is missing"),
         (["run", "bundles/tiny", "--scale", "tiny"], "draws no phantom; name data with --data"),
         (["run", "bundles/tiny", "--scale", "tiny", "--data", "nowhere"], "nowhere is not a prepared dataset"),
+        (words("tiny", "--train_on", "clinic")[1:], "train_on names 'clinic', which is not in the data: ['camus_like'"),
+        (words("tiny", "--epoch", "3")[1:], "--epoch is not a setting of this bundle. Did you mean --epochs?"),
+        (words("tiny", "--seed", "3")[1:], "--seed has no effect: every training of scale 'tiny' states its own"),
+        (["report", "bundles/tiny", "--epochs", "3"], "unrecognized arguments: --epochs 3"),
     ],
 )
 def test_wrong_requests_end_in_one_line(project: Path, arguments: list[str], message: str):

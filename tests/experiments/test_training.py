@@ -1,11 +1,13 @@
 """Jobs of a grid before they run: their hash and configurations."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from common.experiments.run import meaning_of
 from common.experiments.training import Job
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +30,19 @@ def test_the_hash_covers_everything_that_changes_the_result():
         replace(one, bundle=ROOT / "bundles" / "echo_intra_domain"),
     ]
     assert len({one.hash, *(other.hash for other in others)}) == len(others) + 1
+
+
+def test_folders_that_state_another_meaning_of_the_same_masks_are_other_data(tmp_path: Path):
+    stated = {
+        "a": [["background"], ["lv"]],
+        "b": {"1": ["lv"], "0": ["background"]},
+        "c": [["background", "la"], ["lv"]],
+    }
+    for name, values in stated.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "provenance.json").write_text(json.dumps({"label_sets": {"clinic": values}}))
+    earlier, same, other = (meaning_of([tmp_path / name]) for name in stated)
+    assert earlier == same != other
 
 
 def test_the_hash_does_not_depend_on_paths():
@@ -54,7 +69,8 @@ def test_the_evaluation_hides_nothing_and_sees_all_datasets():
         "classes": "@classes",
         "label_sets": "@label_sets",
     }
-    assert config["label_sets"]["unity_like"] == [["background"], ["lv_cavity"], ["lv_myocardium"], ["left_atrium"]]
+    assert config["label_sets"]["folders"] == config["dataset"]["data"]["folders"] == "@data"
+    assert "withheld" not in str(config["labels"]) + str(config["dataset"])
 
 
 def test_a_setting_deep_within_the_configuration_reaches_training_and_evaluation():
@@ -79,8 +95,7 @@ def test_a_student_trains_on_the_pseudo_labels_of_its_teacher():
     assert filling["data"] == ["/data/a"]
     assert training["data"] == filling["out"] != "/data/a"
     assert training["loss"] == "categorical_ce"
-    assert (training["withheld"], training["images"]) == ({}, {})
-    assert training["label_sets"]["unity_like"] == [[name] for name in training["classes"]]
+    assert training["label_sets"]["folders"] == "@data", "which state that every class is annotated"
     assert student.evaluate()["data"] == ["/data/a"]
 
 

@@ -52,6 +52,17 @@ def test_with_full_annotation_it_is_monais_dice(seed: int, present: int):
 
 
 @given(seed=st.integers(0, 1000))
+def test_ignored_pixels_count_as_if_they_were_cropped(seed: int):
+    prediction, truth = maps(seed)
+    target, columns = encode(truth, "full"), slice(2, 5)
+    target[..., columns] = 0
+    kept = [column for column in range(7) if column not in range(2, 5)]
+    cropped = annotated_dice(prediction[..., kept], target[..., kept], 4)
+    torch.testing.assert_close(annotated_dice(prediction, target, 4), cropped, equal_nan=True)
+    assert annotated_dice(prediction, torch.zeros_like(target), 4).isnan().all(), "nothing is measured where all is"
+
+
+@given(seed=st.integers(0, 1000))
 def test_a_class_without_annotation_is_undefined_and_others_are_untouched(seed: int):
     prediction, truth = maps(seed)
     full = encode(truth, "full")

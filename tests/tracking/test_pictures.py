@@ -45,6 +45,7 @@ def test_only_annotated_classes_are_known(spatial: tuple[int, ...]):
     part = LABELS.encode(torch.tensor([0, 1, 0]).view(1, *spatial), "lv_only")[None]
     assert known_classes(part, 3).flatten().tolist() == [0, 1, 0]
     assert known_classes(part, 3).shape == (1, *spatial)
+    assert not known_classes(torch.zeros_like(part), 3).any(), "nothing is drawn where pixels are ignored"
 
 
 def test_the_curves_show_every_row(tmp_path: Path, figures: list[Figure]):

@@ -50,3 +50,13 @@ def test_unlabelled_classes_of_an_image_are_encoded_as_withheld():
     more = LabelSets(CLASSES, {**SETS, "again": SETS["full"]}).withhold({"full": ["myocardium", "la"]})
     assert torch.equal(encoded[0], more.encode(label[0], "full"))
     assert torch.equal(encoded[1], LABELS.encode(label[1], "full"))
+
+
+def test_values_with_gaps_and_ignored_pixels_are_encoded():
+    sets = {"clinic": {0: "background", 128: "lv", 255: "ignore"}}
+    labels = LabelSets(CLASSES, sets)
+    data = {"label": torch.tensor([[[[0, 128, 255]]]], dtype=torch.uint8), "dataset": torch.tensor([0])}
+    assert EncodeLabelSetsd(labels)(data)["label"].tolist() == [[[[1, 2, 0]], [[3, 3, 0]]]]
+    unlabelled = torch.tensor([[False, True, False, False]])
+    encoded = EncodeLabelSetsd(labels)({**data, "unlabelled": unlabelled})["label"]
+    assert encoded[..., 2].tolist() == [[[0], [0]]], "an ignored pixel stays ignored"

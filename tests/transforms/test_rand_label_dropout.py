@@ -33,7 +33,6 @@ def test_without_dropout_the_batch_is_unchanged():
 
 
 def test_certain_dropout_equals_withholding_the_partial_classes_everywhere():
-    # "south" keeps the vocabulary legal: each class needs a dataset that annotates it; no image comes from there
     withheld = LABELS.withhold({"north": ["myocardium", "la"], "lv_only": ["myocardium", "la"]})
     assert torch.equal(dropped(1.0, batch()), batch(labels=withheld)["label"])
 
@@ -89,3 +88,12 @@ def test_a_class_that_only_some_images_annotate_is_dropped_too():
     data = EncodeLabelSetsd(some)({"label": values, "dataset": torch.tensor([0, 1, 0, 1])})
     remaining = annotated(dropped(1.0, data, some), 4).flatten(start_dim=2).any(dim=2)
     assert remaining.tolist() == [[False, True, True, False]] * 4
+
+
+@pytest.mark.parametrize("prob", [0.5, 1.0])
+def test_ignored_pixels_stay_ignored(prob: float):
+    data = batch()
+    data["label"][..., :2] = 0
+    result = dropped(prob, data)
+    assert not torch.equal(result, data["label"])
+    assert torch.equal(result == 0, data["label"] == 0)

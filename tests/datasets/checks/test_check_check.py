@@ -138,7 +138,7 @@ DEFECTS = [
      lambda i: copy_to_another_patient(i, "p2_ED", "p2_ES")),
     ("image like another patient's", r"a/p0_ED \(training\), a/p4_ED \(test\) differ in [1-6] of 256 bits",
      lambda i: copy_to_another_patient(i, "p0_ED", "p4_ED", lambda image: (image // 20 * 16 + 20).astype(np.uint8))),
-    ("unknown annotation value", r"a/p0_ED has the values \[7\]; the label sets name 0 to 3",
+    ("unknown annotation value", r"a/p0_ED has the values \[7\]; the label sets name \[0, 1, 2, 3\]",
      lambda i: redrawn(i, "p0_ED", lambda label: label[:2, :2].fill(7))),
     ("blank image", r"a/p0_ED has one grey value", lambda i: redrawn(i, "p0_ED", lambda image: image.fill(0), "image")),
     ("empty annotation", r"a/p0_ED has no lv_cavity, lv_myocardium, left_atrium",

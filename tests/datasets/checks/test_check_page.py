@@ -64,7 +64,8 @@ def image(folder: Path, name: str = "p1", dataset: str = "clinic", sets: list[li
     for key, pixels in (("image", grey), ("label", label)):
         item[key] = str(folder / f"{name.replace('/', '')}_{key}.png")
         Image.fromarray(pixels).save(item[key])
-    return CheckedImage(folder, item, sets, None, measure(grey, label, item, structures(sets), None))
+    names = dict(enumerate(sets))
+    return CheckedImage(folder, item, names, None, measure(grey, label, item, structures(names), None))
 
 
 def report(*findings: Finding, folder: Path = Path("out"), licence: str = "CC BY-NC-SA 4.0") -> Report:

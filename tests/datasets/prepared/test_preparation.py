@@ -46,7 +46,7 @@ def test_a_prepared_folder_holds_the_facts_of_the_source(tmp_path: Path):
     assert provenance["skipped"] == {"patient3": "lost"}
     assert (provenance["source"], provenance["images"], provenance["size"]) == ("clinic", 2, 32)
     assert (provenance["licence"], provenance["citation"], provenance["centre"]) == ("none", "nobody", "north")
-    assert provenance["label_sets"] == {"clinic": [["background"], ["lv_cavity"], ["lv_myocardium"]]}
+    assert provenance["label_sets"] == {"clinic": {"0": ["background"], "1": ["lv_cavity"], "2": ["lv_myocardium"]}}
     assert {"python", "pillow", "numpy", "itk", "av", "pydicom"} <= set(provenance["versions"])
     expected = ramp(2).resized(32)
     np.testing.assert_array_equal(np.array(Image.open(out / stored[1]["image"])), expected.image)

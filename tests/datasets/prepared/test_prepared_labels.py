@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from common.datasets import checksum, coverage_table, labels_of
+from common.datasets import checksum, coverage_table, labels_of, read_datalist, stated_label_sets
+from common.datasets.catalogue import HEART_LABELS, dataset_names
+from common.datasets.phantom.study import DOMAINS
+from common.datasets.prepared.layout import read_label_sets
 
 CLASSES = ["background", "lv", "la"]
 FULL = [["background"], ["lv"], ["la"]]
@@ -23,7 +26,9 @@ def test_only_datasets_with_data_are_included_in_the_order_of_the_data():
 
 
 def test_a_dataset_without_label_sets_is_named():
-    with pytest.raises(ValueError, match=r"the data have \['east'\], which label_sets does not describe; it has \['n"):
+    with pytest.raises(
+        ValueError, match=r"the data have \['east'\], whose folder states no label sets \(it states \['n"
+    ):
         labels_of(CLASSES, KNOWN, data("north", "east"))
 
 
@@ -63,3 +68,140 @@ def test_a_class_that_no_image_annotates_is_removed_from_the_label_sets():
     labels = labels_of(CLASSES, KNOWN, [*images(["la"], ["la", "unknown here"]), *data("south")])
     assert labels.annotated("north") == ["lv"]
     assert labels.partially_labelled() == ["la"]
+
+
+def test_a_class_that_no_dataset_annotates_is_refused_with_the_remedies():
+    message = (
+        r"no dataset annotates \['la'\]: .* among \['lv_only'\].* withhold less, "
+        r"train without these classes \(--classes \"\['background', 'lv'\]\"\), .*--initial_weights"
+    )
+    with pytest.raises(ValueError, match=message):
+        labels_of(CLASSES, KNOWN, data("lv_only"))
+    with pytest.raises(ValueError, match=r"no dataset annotates \['la'\]"):
+        labels_of(CLASSES, KNOWN, images(["la"], ["la"]))
+
+
+def test_weights_that_know_a_class_need_no_dataset_that_annotates_it():
+    labels = labels_of(CLASSES, KNOWN, data("lv_only"), weights="model.pt")
+    assert labels.annotated("lv_only") == ["lv"]
+
+
+def test_datasets_that_are_left_out_are_named_below_the_table():
+    items = data("north")
+    table = coverage_table(labels_of(CLASSES, KNOWN, items), items, KNOWN)
+    assert table.splitlines()[-1] == "not trained on: south, lv_only"
+    assert "not trained on" not in coverage_table(labels_of(CLASSES, KNOWN, items), items, {"north": FULL})
+    items = [{"dataset": "north", "completed": True}]
+    table = coverage_table(labels_of(CLASSES, KNOWN, items), items)
+    assert table.splitlines()[-1] == "completed by a network, nothing is withheld: north"
+
+
+def stating(folder: Path, **label_sets: object) -> Path:
+    folder.mkdir()
+    (folder / "provenance.json").write_text(json.dumps({"label_sets": label_sets}))
+    return folder
+
+
+def test_folders_state_values_one_by_one_or_as_an_earlier_list(tmp_path: Path):
+    new = stating(tmp_path / "new", a={"0": ["background"], "128": ["lv"], "255": ["ignore"]})
+    old = stating(tmp_path / "old", b=[["background", "la"], ["lv"]])
+    assert stated_label_sets([new, str(old)], ["background", "lv", "la"]) == {
+        "a": {0: ["background", "la"], 128: ["lv"], 255: ["ignore"]},
+        "b": {0: ["background", "la"], 1: ["lv"]},
+    }
+
+
+def test_a_class_that_a_dataset_never_mentions_is_not_annotated_by_it(tmp_path: Path):
+    """Three sites with one organ each: every one of them may hide the others in its background."""
+    organs = ["liver", "spleen", "kidney"]
+    folders = [stating(tmp_path / organ, **{organ: {"0": ["background"], "1": [organ]}}) for organ in organs]
+    stated = stated_label_sets(folders, ["background", *organs])
+    assert {organ: set(stated[organ][0]) for organ in organs} == {
+        organ: {"background", *organs} - {organ} for organ in organs
+    }
+    labels = labels_of(["background", *organs], stated, data(*organs))
+    assert [labels.annotated(organ) for organ in organs] == [[organ] for organ in organs]
+
+
+def test_a_class_that_is_mentioned_but_never_drawn_is_absent(tmp_path: Path):
+    folder = stating(tmp_path / "a", a={"0": ["background"], "1": ["lv"], "2": ["la"]})
+    assert stated_label_sets(folder, CLASSES)["a"][0] == ["background"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [["background", "lv_myocardium", "left_atrium"], ["lv_cavity"]],
+        [["background"], ["lv_cavity"]],
+        HEART_LABELS,
+    ],
+)
+def test_structures_that_are_renamed_to_background_leave_the_classes_of_the_bundle(tmp_path: Path, values: list):
+    folder = stating(tmp_path / "a", a=values)
+    renamed = {"lv_myocardium": "background", "left_atrium": "background"}
+    stated = stated_label_sets(folder, ["background", "lv_cavity"], renamed)["a"]
+    assert stated == {value: ["lv_cavity"] if value == 1 else ["background"] for value in range(len(values))}
+
+
+def test_renamed_structures_are_renamed_in_the_items_too(tmp_path: Path):
+    folder = stating(tmp_path / "a", a=[["background"], ["LV"], ["wall"], ["fat"]])
+    item = {"image": "i.png", "label": "l.png", "dataset": "a", "fold": "test", "unlabelled": ["LV", "wall", "fat"]}
+    (folder / "datalist.json").write_text(json.dumps([item, {**item, "unlabelled": ["la"]}]))
+    renamed = {"LV": "lv", "wall": "lv", "fat": "background"}
+    assert stated_label_sets(folder, CLASSES, renamed)["a"] == {
+        0: ["background", "la"],
+        1: ["lv"],
+        2: ["lv"],
+        3: ["background", "la"],
+    }
+    assert [one["unlabelled"] for one in read_datalist(folder, "test", renamed)] == [["lv"], ["la"]]
+    assert [one["unlabelled"] for one in read_datalist(folder)] == [["LV", "wall", "fat"], ["la"]]
+
+
+@pytest.mark.parametrize(
+    ("renamed", "message"),
+    [
+        (
+            {},
+            r"'a' annotates 'lw', which is not among the classes \['background', 'lv', 'la'\]\. "
+            r'Add it to `classes`, or count it as another: --renamed "\{lw: background\}"',
+        ),
+        ({"lw": "backgroud"}, r"renamed makes 'lw' 'backgroud', expected one .* Did you mean 'background'\?"),
+        ({"lv": "la"}, r"renamed has 'lv', which is a class of this bundle"),
+        ({"ignore": "lv"}, r"renamed has 'ignore', which is a class of this bundle, or ignored"),
+    ],
+)
+def test_names_that_a_bundle_does_not_know_are_refused(tmp_path: Path, renamed: dict[str, str], message: str):
+    folder = stating(tmp_path / "a", a=[["background"], ["lw"]])
+    with pytest.raises(ValueError, match=message):
+        stated_label_sets(folder, CLASSES, renamed)
+
+
+def test_a_misspelt_class_is_never_silently_background(tmp_path: Path):
+    folder = stating(tmp_path / "a", a=[["background"], ["left_atrum"]])
+    with pytest.raises(ValueError, match=r"'a' annotates 'left_atrum', .* Did you mean 'left_atrium'\? Add it"):
+        stated_label_sets(folder, ["background", "lv_cavity", "left_atrium"])
+
+
+def test_two_folders_that_contradict_each_other_are_named(tmp_path: Path):
+    one = stating(tmp_path / "one", a=[["background"], ["lv"]])
+    other = stating(tmp_path / "other", a=[["background"], ["la"]])
+    with pytest.raises(ValueError, match=r"/one and .*/other state different label sets of 'a': \{0: .* another name"):
+        stated_label_sets([one, other], CLASSES)
+    same = stating(tmp_path / "same", a={"1": ["lv"], "0": ["background"], "255": ["ignore"]})
+    assert stated_label_sets([one, same], CLASSES)["a"] == {0: ["background", "la"], 1: ["lv"], 255: ["ignore"]}
+    marked = stating(tmp_path / "marked", a={"0": ["background"], "1": ["ignore"]})
+    with pytest.raises(ValueError, match="state different label sets"):
+        stated_label_sets([one, marked], CLASSES)
+
+
+@pytest.mark.parametrize("stated", [["a"], {"a": 3}, {"a": {"x": ["lv"]}}, {"a": {"0": 3}}])
+def test_label_sets_that_cannot_be_read_are_refused(tmp_path: Path, stated: object):
+    (tmp_path / "provenance.json").write_text(json.dumps({"label_sets": stated}))
+    with pytest.raises(ValueError, match=r"provenance\.json has no valid label sets; prepare the dataset again"):
+        read_label_sets(tmp_path)
+
+
+def test_the_catalogue_has_the_domains_of_the_phantom():
+    assert set(DOMAINS) <= set(dataset_names())
+    assert {"camus", "echonet_dynamic", "unity", "screens", "camus_moved"} <= set(dataset_names())

@@ -1,11 +1,14 @@
 """Selection of training images and hiding of their annotation."""
 
+import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from common.datasets import labels_of, select
+from common.datasets.prepared.selection import check_names
 
 CLASSES = ["background", "lv", "la"]
 FULL = [["background"], ["lv"], ["la"]]
@@ -96,9 +99,13 @@ def test_settings_of_datasets_without_data_have_no_effect():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"datasets": ["nort"]}, r"train_on names \['nort'\]; label_sets has \['north', 'south', 'east'\]"),
-        ({"images": {"nort": 3}}, r"images names \['nort'\]"),
-        ({"withheld": {"nort": ["la"]}}, r"withheld names \['nort'\]"),
+        (
+            {"datasets": ["nort"]},
+            r"train_on names 'nort', which is not in the data: \['north', 'south', 'east'\]\. Did you mean 'north'\?",
+        ),
+        ({"images": {"nort": 3}}, r"images names 'nort', which is not in the data: "),
+        ({"withheld": {"nort": ["la"]}}, r"withheld names 'nort', which is not in the data: "),
+        ({"withheld": {"untiy": ["la"]}}, r"withheld names 'untiy', .* Did you mean 'unity'\?"),
         (
             {"withheld": {"north": ["lq"]}},
             r"withheld of 'north' is \['lq'\], expected a list of names among \['la', 'lv'\]",
@@ -107,10 +114,36 @@ def test_settings_of_datasets_without_data_have_no_effect():
         ({"withheld": {"north": ["la"]}, "share": 1.5}, r"withheld_share is 1\.5, expected a fraction of the patients"),
         (
             {"datasets": ["east"]},
-            r"train_on \['east'\], images \{\} and complete_only False leave no image of \['north'\]",
+            r"train_on \['east'\], images \{\} and complete_only False leave no image of \['north'\]\. "
+            r"Train on them: --train_on north",
         ),
     ],
 )
 def test_wrong_settings_are_named(settings: dict[str, Any], message: str):
     with pytest.raises(ValueError, match=message):
         select(data(north=2), SETS, **settings)
+
+
+def test_settings_may_name_datasets_of_this_project_that_are_not_in_the_data():
+    settings = {"images": {"unity_like": 3}, "withheld": {"camus": ["lv"], "camus_moved": ["a class elsewhere"]}}
+    assert len(select(data(north=2), SETS, ["north", "unity"], **settings)) == 4
+
+
+def test_nothing_is_withheld_from_images_that_a_network_completed():
+    items = [{**item, "completed": item["patient"] == "p0"} for item in data(north=2)]
+    chosen = select(items, SETS, withheld={"north": ["la"]})
+    assert [item.get("unlabelled") for item in chosen] == [None, None, ["la"], ["la"]]
+
+
+def test_a_dataset_without_a_value_for_background_is_complete_only_if_it_annotates_every_class():
+    sets = {"north": {0: "background", 1: "lv", 2: "la", 255: "ignore"}, "south": {1: "lv", 255: "ignore"}}
+    chosen = select(data(north=1, south=1), sets, complete_only=True)
+    assert {item["dataset"] for item in chosen} == {"north"}
+
+
+def test_names_given_for_one_run_must_be_in_its_data(tmp_path: Path):
+    (tmp_path / "provenance.json").write_text(json.dumps({"label_sets": {"north": FULL}}))
+    check_names(tmp_path, {"train_on": "north", "images": {"north": 3}, "withheld": {}})
+    for settings in ({"train_on": "unity"}, {"train_on": ["north", "unity"]}, {"withheld": {"unity": ["la"]}}):
+        with pytest.raises(ValueError, match=r"names 'unity', which is not in the data: \['north'\]"):
+            check_names([tmp_path], settings)

@@ -12,7 +12,7 @@ from monai.inferers import SimpleInferer
 from PIL import Image
 from torch import nn
 
-from common.datasets import ResidentDataset, labels_of, read_datalist, select
+from common.datasets import ResidentDataset, labels_of, read_datalist, select, stated_label_sets
 from common.datasets.prepared.layout import read_provenance
 from common.datasets.prepared.preparation import prepare
 from common.datasets.prepared.pseudo_labels import fill_in, write_pseudo_labels
@@ -79,7 +79,25 @@ def test_a_completely_annotated_dataset_is_written(clinic: Path, tmp_path: Path)
         assert "unlabelled" not in item
     provenance = read_provenance(tmp_path / "out")
     assert provenance["licence"] == "none"
-    assert provenance["label_sets"] == {"clinic": [[name] for name in CLASSES], "other": [[name] for name in CLASSES]}
     assert provenance["teacher"].endswith("model.pt")
-    complete = labels_of(CLASSES, {"clinic": [[name] for name in CLASSES]}, read_datalist(tmp_path / "out"))
-    assert complete.annotated("clinic") == CLASSES
+    stated = stated_label_sets(tmp_path / "out", CLASSES)
+    complete = {0: ["background"], 1: ["lv_cavity"], 2: ["lv_myocardium"], 255: ["ignore"]}
+    assert stated == {"clinic": complete, "other": complete}
+    # a training on them sees every class, whatever its bundle withholds
+    student = select(read_datalist(tmp_path / "out"), stated, withheld={"clinic": ["lv_cavity"]})
+    assert labels_of(CLASSES, stated, student).annotated("clinic") == CLASSES
+
+
+def test_ignored_pixels_stay_ignored(clinic: Path, tmp_path: Path):
+    torch.save(Bright().state_dict(), tmp_path / "model.pt")
+    sets = {"clinic": {0: ["background", "lv_cavity"], 2: "ignore"}}
+    dataset = ResidentDataset(read_datalist(clinic), LabelSets(CLASSES, sets), image_size=32)
+    write_pseudo_labels(dataset, Bright(), SimpleInferer(), tmp_path / "model.pt", clinic, tmp_path / "out")
+    before = {item["patient"]: np.asarray(Image.open(item["label"])) for item in read_datalist(clinic)}
+    written = read_datalist(tmp_path / "out")
+    assert len(written) == len(before) == 8
+    for item in written:
+        label, own = np.asarray(Image.open(item["label"])), before[item["patient"]]
+        np.testing.assert_array_equal(label == 255, own == 2)
+        assert set(np.unique(label[own == 0])) <= {0, 1}
+        assert (own == 2).any()

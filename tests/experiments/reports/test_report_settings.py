@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
+from common.datasets.catalogue import dataset_names
 from common.experiments.reports.settings import read_settings
-from common.label_sets import LabelSets
 
 ROOT = Path(__file__).parents[3]
 REPORTS = sorted(ROOT.glob("bundles/*/configs/report.yaml"))
@@ -73,7 +73,7 @@ def test_the_papers_experiments_have_reports():
 def test_reports_name_datasets_classes_and_runs_that_their_bundle_has(path: Path):
     settings = read_settings(path.parents[1])
     bundle = yaml.safe_load(path.with_name("train.yaml").read_text())
-    labels = LabelSets(bundle["classes"], bundle["label_sets"])
+    classes, datasets = bundle["classes"], dataset_names()
     grid = yaml.safe_load(path.with_name("experiments.yaml").read_text())
     axes: dict[str, set[Any]] = {}
     for scale in grid["scales"].values():
@@ -81,12 +81,12 @@ def test_reports_name_datasets_classes_and_runs_that_their_bundle_has(path: Path
             for axis, values in block.items():
                 axes.setdefault(axis, set()).update(values)
     for names in settings.datasets.values():
-        assert set(names) <= set(labels.label_sets)
+        assert set(names) <= set(datasets)
     contrasts = [one for claim in settings.claims for one in claim.contrasts]
     assert contrasts
     for one in contrasts:
-        assert one.label in (*labels.classes, "")
-        assert one.dataset in (*settings.datasets, *labels.label_sets, "")
+        assert one.label in (*classes, "")
+        assert one.dataset in (*settings.datasets, *datasets, "")
     figures = [
         where for one in settings.figures for where in (one.where if isinstance(one.where, list) else [one.where])
     ]
@@ -96,5 +96,5 @@ def test_reports_name_datasets_classes_and_runs_that_their_bundle_has(path: Path
             words = {"best", "lowest", "highest", "level 2", "level 3", None}
             assert set(values) <= axes[column] | words, f"{column} {value}"
     for figure in settings.figures:
-        assert set(figure.classes) <= set(labels.classes)
+        assert set(figure.classes) <= set(classes)
         assert {figure.x, figure.hue} <= {*axes, "class", "dataset"}

@@ -30,6 +30,9 @@ def clinic(tmp_path: Path) -> Path:
         ({"values": {True: "lv_cavity"}}, "'values' has 'True'"),
         ({"values": {"0": "background"}}, "'values' has '0'"),
         ({"values": {0: []}}, "value 0 needs a class or a list"),
+        ({"values": {0: "lv_cavity"}}, r"value 0 is \['lv_cavity'\]: it also fills what is beyond the border"),
+        ({"values": {0: "background", 1: ["ignore", "a"]}}, r"value 1 is \['ignore', 'a'\]; 'ignore' stands alone"),
+        ({"modality": "USA"}, r"modality is 'USA', expected one of \['US', 'CT', .*\]\. Did you mean 'US'\?"),
         ({"values": {0: ["left atrium"]}}, r"value 0 is \['left atrium'\], expected names of letters"),
         ({"table": "cases.csv"}, "either 'files', naming patterns, or 'table', a CSV"),
         ({"files": None}, "either 'files', naming patterns, or 'table', a CSV"),
@@ -87,6 +90,7 @@ ES = "images/p_1_4CH_ES.png,masks/p_1_4CH_ES_mask.png"
         (["image,label,ef", f"{ED},nan"], r"cases\.csv, line 2: ef is 'nan', expected a number"),
         (["image,label,frame", f"{ED},1.5"], r"cases\.csv, line 2: frame is '1\.5', expected a number"),
         (["image,label,fold", f"{ED},train"], r"line 2: fold is 'train', expected one of \['training', 'validation'"),
+        (["image,label,unlabelled", f"{ED},background"], r"unlabelled names \['background'\], which are not among"),
         (["image,label,unlabelled", f"{ED},la"], r"line 2: unlabelled names \['la'\], which are not among"),
         (["image,label,spacing_row", f"{ED},0.3"], r"line 2: spacing is \['0.3'\], expected two positive numbers"),
         (["image,label", ED, ED], r"cases\.csv, line 3: images_p_1_4CH_ED exists already"),
@@ -138,6 +142,4 @@ def test_the_descriptions_in_the_documentation_work(clinic: Path, number: int):
     description.write_text(re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[number])
     (clinic / "images" / "p_1_4CH_ED.nii.gz").touch()
     (clinic / "cases.csv").write_text(f"image,label,device\n{ED},S5\n")
-    found = folder(clinic, description)
-    assert len(found.jobs) == 1
-    assert found.facts["bundle_line"].strip() in page or number == 1
+    assert len(folder(clinic, description).jobs) == 1

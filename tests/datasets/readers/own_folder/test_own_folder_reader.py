@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from own_folder import COLUMNS, ROWS, describe, mask, picture, scan, tabulate, write_clinic
 
-from common.datasets.prepared.layout import fold_of, read_datalist, read_provenance
+from common.datasets.prepared.layout import fold_of, read_datalist, read_label_sets, read_provenance
 from common.datasets.prepared.preparation import prepare
 from common.datasets.prepared.source import Source
 from common.datasets.readers.own_folder.reader import folder
+from common.datasets.sector.finder import FoundSector
 
 
 def metaimage(path: Path, pixels: np.ndarray, *spacing: float) -> None:
@@ -50,14 +50,6 @@ def test_a_naming_pattern_finds_images_masks_and_fields(clinic: Path):
     assert frame.spacing is None
 
 
-def test_the_line_for_the_bundle_has_the_label_sets(clinic: Path):
-    found = folder(clinic, describe(clinic))
-    expected = {"clinic": [["background", "left_atrium"], ["lv_cavity"], ["lv_myocardium"]]}
-    assert found.label_sets == expected
-    assert found.facts["bundle_line"].startswith("  clinic: ")
-    assert yaml.safe_load(found.facts["bundle_line"]) == expected
-
-
 def test_your_own_folder_is_prepared(clinic: Path, tmp_path: Path):
     prepare(folder(clinic, describe(clinic, spacing=[0.3, 0.15])), tmp_path / "out", size=16, workers=1)
     prepared = read_datalist(tmp_path / "out")
@@ -65,16 +57,38 @@ def test_your_own_folder_is_prepared(clinic: Path, tmp_path: Path):
     assert prepared[0]["spacing"] == pytest.approx([0.3 * ROWS / 16, 0.15 * COLUMNS / 16])
     assert prepared[0]["values"] == [0, 1, 2]
     provenance = read_provenance(tmp_path / "out")
-    assert provenance["annotation_values"] == {"0": 0, "1": 1, "2": 2}
+    assert provenance["label_sets"] == {
+        "clinic": {"0": ["background", "left_atrium"], "1": ["lv_cavity"], "2": ["lv_myocardium"]}
+    }
     assert str(clinic) not in json.dumps(provenance)
 
 
-def test_values_with_gaps_are_renumbered_in_their_order(clinic: Path):
-    picture(clinic / "masks" / "p_1_4CH_ED_mask.png", mask(255, 0, 7))
-    found = folder(clinic, describe(clinic, values={255: "left_atrium", 0: "background", 7: "lv_cavity"}))
-    np.testing.assert_array_equal(found.jobs[0].read().label, mask(2, 0, 1))
-    assert found.facts["annotation_values"] == {"0": 0, "7": 1, "255": 2}
-    assert found.label_sets == {"clinic": [["background"], ["lv_cavity"], ["left_atrium"]]}
+def test_masks_keep_their_values(clinic: Path, tmp_path: Path):
+    picture(clinic / "masks" / "p_1_4CH_ED_mask.png", mask(255, 0, 7, 1, 2))
+    values = {255: "ignore", 0: "background", 7: "left_atrium", 1: "lv_cavity", 2: "lv_myocardium"}
+    found = folder(clinic, describe(clinic, values=values))
+    np.testing.assert_array_equal(found.jobs[0].read().label, mask(255, 0, 7, 1, 2))
+    prepare(found, tmp_path / "out", size=32, workers=1)
+    assert read_datalist(tmp_path / "out")[0]["values"] == [0, 1, 2, 7, 255]
+    stated = {0: ["background"], 1: ["lv_cavity"], 2: ["lv_myocardium"], 7: ["left_atrium"], 255: ["ignore"]}
+    assert read_label_sets(tmp_path / "out") == {"clinic": stated}
+
+
+def test_ignored_pixels_outside_the_sector_are_not_annotation_outside_it(clinic: Path, tmp_path: Path):
+    values = {0: "background", 1: "lv_cavity", 2: "ignore"}  # columns of 11, 11 and 10 pixels, from left to right
+
+    def left(image: np.ndarray, _: object) -> FoundSector:
+        return FoundSector(np.arange(image.shape[1])[None].repeat(len(image), axis=0) < 22, "threshold", 1.0)
+
+    for meaning, outside in ((values, 0.0), (values | {2: "lv_myocardium"}, 10 / 21)):
+        out = tmp_path / str(outside)
+        prepare(folder(clinic, describe(clinic, values=meaning)), out, size=32, workers=1, sector_finder=left)
+        assert read_datalist(out)[0]["outside_sector"] == pytest.approx(outside, abs=1e-3)
+
+
+def test_the_modality_is_recorded(clinic: Path):
+    assert folder(clinic, describe(clinic, modality="CT")).facts["modality"] == "CT"
+    assert "modality" not in folder(clinic, describe(clinic)).facts
 
 
 def test_a_placeholder_may_occur_in_folders_and_more_than_once(clinic: Path):

@@ -75,7 +75,7 @@ def test_a_release_is_prepared(tmp_path: Path):
     assert (item["values"], item["unlabelled"], item["spacing"]) == ([0, 1, 3], ["lv_myocardium"], None)
     provenance = read_provenance(tmp_path / "out")
     assert list(provenance["skipped"]) == [name_of(2, prefix="")[:-4]]
-    assert provenance["label_sets"]["unity"][3] == ["left_atrium"]
+    assert provenance["label_sets"]["unity"]["3"] == ["left_atrium"]
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])

@@ -1,0 +1,60 @@
+"""Annotation values with gaps and ignored pixels are checked as others are."""
+
+from pathlib import Path
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from common.datasets.checks.check import Report, check
+from common.datasets.prepared.preparation import prepare
+from common.datasets.prepared.source import Frame, Job, Source
+
+SIZE = 64  # pixels a side
+LUMEN, IGNORED = 128, 255
+FOLDS = ("training", "validation", "test")
+
+
+def checked(out: Path, changed: np.ndarray, value: int, meaning: dict[int, str]) -> Report:
+    """Check three patients with a disc each; in the first, pixels have another value."""
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    jobs = []
+    for number, fold in enumerate(FOLDS):
+        rng = np.random.default_rng(number)
+        tissue = 128 + 300 * gaussian_filter(rng.normal(size=(SIZE, SIZE)), 2)
+        label = np.where((rows - 32) ** 2 + (columns - 32) ** 2 < (14 + number) ** 2, LUMEN, 0).astype(np.uint8)
+        if number == 0:
+            label[changed] = value
+        frame = Frame(tissue.clip(1, 255).astype(np.uint8), label, (1.5, 1.5))
+        item = {"dataset": "clinic", "patient": f"p{number}", "view": None, "phase": None, "fold": fold}
+        jobs.append(Job(f"p{number}", item, lambda frame=frame: frame))
+    prepare(Source("clinic", jobs, "none", "nobody", {"clinic": meaning}), out, SIZE, workers=1)
+    return check([out])
+
+
+def square(middle: int) -> np.ndarray:
+    mask = np.zeros((SIZE, SIZE), np.bool_)
+    mask[middle - 3 : middle + 3, middle - 3 : middle + 3] = True
+    return mask
+
+
+MEANING = {0: "background", LUMEN: "lv_cavity", IGNORED: "ignore"}
+
+
+def test_ignored_pixels_are_no_finding(tmp_path: Path):
+    for number, middle in enumerate((5, 32)):  # in the background and in the cavity
+        report = checked(tmp_path / str(number), square(middle), IGNORED, MEANING)
+        assert [finding.text for finding in report.findings] == []
+        assert report.classes == ["lv_cavity"]
+        assert all(row.annotating == {"lv_cavity": row.images} for row in report.coverage)
+
+
+def test_background_in_the_cavity_is_a_hole(tmp_path: Path):
+    report = checked(tmp_path / "a", square(32), 0, MEANING)
+    assert list(report.by_kind) == ["hole in the LV cavity"]
+
+
+def test_a_value_between_known_ones_is_an_error(tmp_path: Path):
+    report = checked(tmp_path / "a", square(5), 127, MEANING)
+    (finding,) = report.findings
+    assert finding.severity == "error"
+    assert finding.text == "a/p0 has the values [127]; the label sets name [0, 128, 255]"
