@@ -1,6 +1,8 @@
 """Losses for partially labelled images: `loss(input, target)` with logits and a label-set map.
 
-Every loss takes logits (B, C, *spatial) and the integer label-set map (B, 2, *spatial) of `label_sets`.
+Every loss takes logits (B, C, *spatial) and the integer label-set map (B, 2, *spatial) of `label_sets`. Zero in both
+channels, which padding writes, is an ignored pixel: it costs nothing and has no gradient. A mean "over all pixels"
+counts it all the same; a mean over images and classes does not.
 """
 
 from .adaptive_bce import AdaptiveBCELoss
