@@ -36,6 +36,8 @@ class AdaptiveBCELoss(nn.Module):
         tensor(1.3863)
     """
 
+    activation = "sigmoid"
+
     def __init__(self, exclusive_negatives: bool = False, reduction: str = "mean") -> None:
         super().__init__()
         self.exclusive_negatives = exclusive_negatives

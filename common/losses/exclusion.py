@@ -34,6 +34,8 @@ class ExclusionLoss(nn.Module):
         tensor(0.5000)
     """
 
+    activation = "softmax"
+
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
         self.reduction = reduction
