@@ -1,6 +1,6 @@
 """Engine handlers that MONAI lacks: resumable checkpoints, per-epoch seeds, a history, inferers, records of weights."""
 
-from ..losses.activation import activation_of
+from ..losses.contract import activation_of
 from .checkpoint import BestAndLast, Resume
 from .history import History
 from .inferer import BackgroundReferenceInferer, FramesInferer, ShiftedInferer, inferer_for

@@ -10,7 +10,7 @@ from monai.inferers import Inferer, SimpleInferer
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample
 
-from ..losses.activation import ACTIVATIONS
+from ..losses.contract import ACTIVATIONS
 
 __all__ = ["BackgroundReferenceInferer", "FramesInferer", "ShiftedInferer", "inferer_for"]
 

@@ -15,6 +15,7 @@ from .exclusion import ExclusionLoss
 from .leaf_dice import LeafDiceLoss
 from .marginal import MarginalLoss
 from .marginal_dice import MarginalDiceLoss
+from .marginal_dice_ce import MarginalDiceCELoss
 from .set_cross_entropy import set_cross_entropy
 from .sum import SumLoss
 
@@ -24,6 +25,7 @@ __all__ = [
     "CategoricalCrossEntropyLoss",
     "ExclusionLoss",
     "LeafDiceLoss",
+    "MarginalDiceCELoss",
     "MarginalDiceLoss",
     "MarginalLoss",
     "SumLoss",

@@ -4,10 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .check_shapes import check_agreement
+from .contract import check_agreement, full_precision, reduce
 from .membership import membership
-from .precision import full_precision
-from .reduction import reduce
 
 __all__ = ["AdaptiveBCELoss"]
 

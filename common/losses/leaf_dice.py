@@ -3,11 +3,9 @@
 import torch
 from torch import nn
 
-from .check_shapes import check_agreement
+from .contract import check_agreement, full_precision, reduce
 from .dice import dice
 from .membership import membership
-from .precision import full_precision
-from .reduction import reduce
 
 __all__ = ["LeafDiceLoss"]
 

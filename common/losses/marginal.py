@@ -3,8 +3,7 @@
 import torch
 from torch import nn
 
-from .check_shapes import check_agreement
-from .reduction import reduce
+from .contract import check_agreement, reduce
 from .set_cross_entropy import set_cross_entropy
 
 __all__ = ["MarginalLoss"]

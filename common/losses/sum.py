@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from .activation import activation_of
+from .contract import activation_of
 
 __all__ = ["SumLoss"]
 
