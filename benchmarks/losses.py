@@ -24,6 +24,7 @@ from common.losses import (
     CategoricalCrossEntropyLoss,
     ExclusionLoss,
     LeafDiceLoss,
+    MarginalDiceCELoss,
     MarginalDiceLoss,
     MarginalLoss,
     SumLoss,
@@ -48,6 +49,7 @@ def losses() -> dict[str, tuple[Loss, str]]:
         "MarginalDiceLoss": (MarginalDiceLoss(), "sets"),
         "LeafDiceLoss": (LeafDiceLoss(), "sets"),
         "ExclusionLoss": (ExclusionLoss(), "sets"),
+        "MarginalDiceCELoss": (MarginalDiceCELoss(), "sets"),
         "MarginalLoss + MarginalDiceLoss": (SumLoss([MarginalLoss(), MarginalDiceLoss()], [1.0, 1.0]), "sets"),
     }
 

@@ -269,6 +269,34 @@ def test_evaluation_without_weights_says_how_to_get_them(folder: Path):
 
 
 @pytest.mark.slow
+def test_a_loss_of_any_name_is_read_as_it_was_trained(folder: Path):
+    (folder / "mine.yaml").write_text("losses::mine: {_target_: common.losses.AdaptiveBCELoss}\n")
+    both = [f"{ECHO}/configs/train.yaml", "mine.yaml"]
+    run(folder, "train.yaml", **TINY, loss="adaptive_bce", output_dir="runs/named")
+    run(folder, "train.yaml", **TINY, loss="mine", output_dir="runs/mine", config_file=both)
+    summaries = []
+    for name in ("named", "mine"):  # two epochs find no structure: shift the logits so that the readings differ
+        path = folder / "runs" / name / "model.pt"
+        weights = torch.load(path, weights_only=True)
+        bias = [value for value in weights.values() if value.shape == (4,)][-1]
+        bias += torch.tensor([-100.0, 2.0, 1.0, 1.0])
+        torch.save(weights, path)
+    for settings in ({"output_dir": "runs/named"}, {"output_dir": "runs/mine"}):
+        run(folder, "evaluate.yaml", image_size=32, **settings)
+        summaries.append(json.loads((folder / settings["output_dir"] / "test_summary.json").read_text()))
+    assert summaries[0] == summaries[1]
+    assert summaries[0]["mean_dice"] > 0
+    refused = run(folder, "evaluate.yaml", ok=False, image_size=32, output_dir="runs/mine", activation="softmax")
+    assert re.search(r"was trained with activation sigmoid, not softmax; use --activation sigmoid", refused)
+    refused = run(folder, "evaluate.yaml", ok=False, output_dir="runs/mine")
+    assert re.search(r"was trained with image_size 32, not 160; use --image_size 32", refused)
+    (folder / "runs/mine/model.json").unlink()
+    assert "Add --activation softmax" in run(folder, "evaluate.yaml", ok=False, image_size=32, output_dir="runs/mine")
+    run(folder, "evaluate.yaml", image_size=32, output_dir="runs/mine", activation="softmax")
+    assert json.loads((folder / "runs/mine/test_summary.json").read_text()) != summaries[0], "the reading matters"
+
+
+@pytest.mark.slow
 def test_every_loss_and_network_trains(folder: Path):
     config = yaml.safe_load((ROOT / ECHO / "configs" / "train.yaml").read_text())
     losses, networks = list(config["losses"]), list(config["networks"])

@@ -1,4 +1,4 @@
-"""The laws that every loss on partial labels must obey, over every loss that `common.losses` exports.
+"""The laws that every loss on partial labels must obey, over every loss that a module of `common.losses` defines.
 
 Each exception states its reason and is tested itself: its test fails if the loss obeys the law.
 """
@@ -8,19 +8,19 @@ import inspect
 import pickle
 from fnmatch import fnmatch
 
-import monai.losses
+import monai.data
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loss_cases import CASES, CLASSES, LOSSES, ORDINARY, VARIANTS, build, missing, ordinary
 from torch.nn import functional
 
 import common.losses
 from common.label_set_map import drop_classes
 from common.label_sets import LabelSets
-from common.losses import CategoricalCrossEntropyLoss, MarginalDiceLoss, MarginalLoss
+from common.losses import CategoricalCrossEntropyLoss, MarginalLoss
 
-CLASSES = ["background", "one", "two", "three"]
 FULL = [[name] for name in CLASSES]
 SETS = LabelSets(
     CLASSES,
@@ -31,33 +31,6 @@ SETS = LabelSets(
         "ignoring": [*FULL, CLASSES],
     },
 )
-
-# Arguments to test besides the defaults, and required arguments.
-VARIANTS = {
-    "AdaptiveCrossEntropyLoss": [
-        {"reading": reading} for reading in ("masked_softmax", "annotated_foreground", "literal")
-    ],
-    "AdaptiveBCELoss": [{}, {"exclusive_negatives": True}],
-    "MarginalDiceLoss": [{}, {"include_background": True}],
-    "SumLoss": [{"losses": (MarginalLoss, MarginalDiceLoss), "weights": [1.0, 0.5]}],
-}
-LOSSES = [name for name in common.losses.__all__ if inspect.isclass(getattr(common.losses, name))]
-CASES = {
-    "-".join([name, *(str(value) for key, value in variant.items() if key not in ("losses", "weights"))]): (
-        name,
-        variant,
-    )
-    for name in LOSSES
-    for variant in VARIANTS.get(name, [{}])
-}
-
-
-def build(case, reduction="mean"):
-    name, variant = CASES[case]
-    if name == "SumLoss":
-        variant = {**variant, "losses": [loss(reduction=reduction) for loss in variant["losses"]]}
-        return common.losses.SumLoss(**variant)
-    return getattr(common.losses, name)(**variant, reduction=reduction)
 
 
 def law(exceptions=None):
@@ -99,9 +72,29 @@ def value_and_gradient(loss, logits, target):
 
 
 def test_the_losses_are_discovered():
-    assert len(LOSSES) >= 8
-    assert len(CASES) >= 12
-    assert set(VARIANTS) <= set(LOSSES)
+    assert len(LOSSES) >= 9
+    assert len(CASES) >= 13
+    assert set(VARIANTS) | set(ORDINARY) <= set(LOSSES)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_states_all_that_training_and_this_suite_need(name):
+    needed = missing(LOSSES[name])
+    assert not needed, f"{name} is not complete. " + "; ".join(needed)
+
+
+def test_what_a_new_loss_lacks_is_said_in_words():
+    class ToyLoss(torch.nn.Module):
+        def __init__(self, weight):
+            super().__init__()
+            self.weight = weight
+
+    export, activation, reduction, variants, ordinary_loss = missing(ToyLoss)
+    assert "add 'from .test_conformance import ToyLoss' and 'ToyLoss' in __all__ to losses/__init__.py" in export
+    assert 'activation = "softmax" (classes exclude each other) or activation = "sigmoid"' in activation
+    assert 'the argument reduction: str = "mean"' in reduction
+    assert 'VARIANTS["ToyLoss"] = [{"weight": ...}] in tests/loss_cases.py' in variants
+    assert 'ORDINARY in tests/loss_cases.py "ToyLoss": lambda logits, truth: ...' in ordinary_loss
 
 
 @law({"AdaptiveBCELoss*": SIGMOID})
@@ -111,30 +104,6 @@ def test_law_1_adding_a_constant_to_all_logits_changes_nothing(case):
     shift = torch.tensor([7.0, -3.0, 40.0, -40.0]).reshape(4, 1, 1, 1)
     # the shift costs the last digits of the logits
     torch.testing.assert_close(value_and_gradient(build(case), logits + shift, target), expected, atol=1e-5, rtol=1e-4)
-
-
-def ordinary(case, logits, label):
-    """Compute with other libraries the ordinary loss that a loss must equal on complete labels."""
-    name, variant = CASES[case]
-    one_hot = functional.one_hot(label[:, 0], len(CLASSES)).movedim(-1, 1).to(logits)
-    cross_entropy = functional.cross_entropy(logits, label[:, 0])
-
-    def dice_loss(probability, truth, include_background):
-        loss = monai.losses.DiceLoss(include_background=include_background, smooth_nr=0.0, smooth_dr=0.0)
-        return loss(probability, truth)
-
-    probability = logits.softmax(dim=1)
-    if name == "AdaptiveBCELoss":
-        return functional.binary_cross_entropy_with_logits(logits[:, 1:], one_hot[:, 1:]) * (len(CLASSES) - 1)
-    if name == "MarginalDiceLoss":
-        return dice_loss(probability, one_hot, variant.get("include_background", False))
-    if name == "LeafDiceLoss":
-        return dice_loss(probability, one_hot, True)
-    if name == "ExclusionLoss":
-        return 1 - dice_loss(probability, 1 - one_hot, False)
-    if name == "SumLoss":
-        return cross_entropy + 0.5 * dice_loss(probability, one_hot, False)
-    return cross_entropy
 
 
 @law()
@@ -283,6 +252,30 @@ def test_law_10_padding_with_nothing_annotated_changes_nothing(case):
 
 
 @law()
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_law_10_padding_with_zeros_changes_nothing(case, dtype):
+    logits, target, _ = example(*EVERY_KIND, dtype=torch.float64)
+    more = functional.pad(logits, (0, 0, 2, 1))
+    more[:, ::2, :2], more[:, 1::2, :2], more[:, 1, -1:] = 6e4, -6e4, 6e4  # up to the largest number of float16
+    logits, more = logits.to(dtype), more.to(dtype)
+    loss = build(case, "sum")
+    expected, expected_gradient = value_and_gradient(loss, logits, target)
+    value, gradient = value_and_gradient(loss, more, functional.pad(target, (0, 0, 2, 1)))
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(gradient[:, :, 2:-1], expected_gradient)
+    assert bool((gradient[:, :, [0, 1, -1]] == 0).all())
+
+
+@law()
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_law_10_zeros_alone_cost_exactly_nothing(case, reduction):
+    logits, target, _ = example(*EVERY_KIND, scale=1e4)
+    value, gradient = value_and_gradient(build(case, reduction), logits, torch.zeros_like(target))
+    assert value.item() == 0
+    assert bool((gradient == 0).all())
+
+
+@law()
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_law_11_half_precision_gives_the_value_of_single_precision(case, dtype):
     logits, target, _ = example(*EVERY_KIND, size=16)
@@ -331,9 +324,14 @@ def test_law_13_the_gradient_is_right(case):
 def test_law_14_compiled_equals_eager(case):
     torch._dynamo.reset()
     logits, target, _ = example(*EVERY_KIND, size=9)
+    target[:, :, :2] = 0  # ignored pixels
+    logits[:, 1, 0] = 1e4
     loss = build(case)
     compiled = torch.compile(loss, fullgraph=True)
-    torch.testing.assert_close(value_and_gradient(compiled, logits, target), value_and_gradient(loss, logits, target))
+    expected = value_and_gradient(loss, logits, target)
+    for form in (target, target.float()):
+        torch.testing.assert_close(value_and_gradient(compiled, logits, form), expected)
+    assert bool((expected[1][:, :, :2] == 0).all())
 
 
 # Further properties of every loss
@@ -377,7 +375,7 @@ def test_meta_tensors_give_the_values_of_plain_tensors(case):
 @law()
 def test_label_set_maps_of_any_dtype_cost_the_same(case):
     logits, target, _ = example(*EVERY_KIND)
-    for dtype in (torch.int16, torch.int32, torch.int64):
+    for dtype in (torch.int16, torch.int32, torch.int64, torch.float32, torch.float64):
         assert torch.equal(build(case)(logits, target.to(dtype)), build(case)(logits, target))
 
 

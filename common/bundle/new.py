@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from ..command import PACKAGE, command
-from ..datasets.phantom.dataset import phantom
+from ..datasets.catalogue import HEART_LABELS
 from ..datasets.phantom.organs import check_classes
 from ..spelling import did_you_mean
 from .blocks import parts_of, split
@@ -91,7 +91,7 @@ def new_bundle(name: str, like: str, classes: Sequence[str], folder: Path = Path
 
 def _heart() -> list[str]:
     """Return the classes that the ordinary phantom annotates."""
-    return [names[0] for names in next(iter(phantom(32, 10).label_sets.values()))[1:]]
+    return [names[0] for names in HEART_LABELS[1:]]
 
 
 def _facts(bundle: Path, like: str, classes: Sequence[str]) -> dict[str, str]:

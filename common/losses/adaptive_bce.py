@@ -4,10 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .check_shapes import check_agreement
+from .contract import check_agreement, full_precision, reduce
 from .membership import membership
-from .precision import full_precision
-from .reduction import reduce
 
 __all__ = ["AdaptiveBCELoss"]
 
@@ -36,6 +34,8 @@ class AdaptiveBCELoss(nn.Module):
         tensor(1.3863)
     """
 
+    activation = "sigmoid"
+
     def __init__(self, exclusive_negatives: bool = False, reduction: str = "mean") -> None:
         super().__init__()
         self.exclusive_negatives = exclusive_negatives
@@ -46,7 +46,9 @@ class AdaptiveBCELoss(nn.Module):
         input, target = check_agreement(input, target)
         logits = full_precision(input)
         admitted, annotated = target.unbind(dim=1)
-        counted = annotated | ~admitted if self.exclusive_negatives else annotated
+        counted = annotated
+        if self.exclusive_negatives:
+            counted = torch.where(admitted == 0, 0, annotated | ~admitted)
         truth, weight = membership(admitted & annotated, logits), membership(counted, logits)
         loss = functional.binary_cross_entropy_with_logits(
             logits[:, 1:], truth[:, 1:], weight=weight[:, 1:], reduction="none"

@@ -4,8 +4,7 @@ import torch
 from torch import nn
 
 from .categorical_cross_entropy import lowest_admitted
-from .check_shapes import check_agreement
-from .reduction import reduce
+from .contract import check_agreement, reduce
 from .set_cross_entropy import set_cross_entropy
 
 __all__ = ["AdaptiveCrossEntropyLoss"]
@@ -41,6 +40,8 @@ class AdaptiveCrossEntropyLoss(nn.Module):
         >>> AdaptiveCrossEntropyLoss()(torch.zeros(1, 3, 1), target)  # background against class 1: log 2
         tensor(0.6931)
     """
+
+    activation = "softmax"
 
     def __init__(self, reading: str = "masked_softmax", reduction: str = "mean") -> None:
         super().__init__()

@@ -3,8 +3,7 @@
 import torch
 from torch import nn
 
-from .check_shapes import check_agreement
-from .reduction import reduce
+from .contract import check_agreement, reduce
 from .set_cross_entropy import set_cross_entropy
 
 __all__ = ["CategoricalCrossEntropyLoss", "lowest_admitted"]
@@ -38,6 +37,8 @@ class CategoricalCrossEntropyLoss(nn.Module):
         >>> CategoricalCrossEntropyLoss()(torch.zeros(1, 3, 1), target)  # log 3
         tensor(1.0986)
     """
+
+    activation = "softmax"
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 import torch
 
-__all__ = ["dice"]
+__all__ = ["dice", "dice_of_sums"]
 
 
 def dice(probability: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -22,7 +22,17 @@ def dice(probability: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         >>> dice(torch.tensor([[[0.5, 0.5]]]), torch.tensor([[[1.0, 0.0]]]))  # 2 * 0.5 / (1 + 1)
         tensor([[0.5000]])
     """
-    overlap = (probability * truth).flatten(start_dim=2).sum(dim=2)
-    true = truth.flatten(start_dim=2).sum(dim=2)
-    size = probability.flatten(start_dim=2).sum(dim=2) + true
-    return 2 * overlap / torch.where(true > 0, size, 1)
+    overlap, predicted, true = (
+        each.flatten(start_dim=2).sum(dim=2) for each in (probability * truth, probability, truth)
+    )
+    return dice_of_sums(overlap, predicted, true)
+
+
+def dice_of_sums(overlap: torch.Tensor, predicted: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+    """Compute the soft Dice coefficient from the sums of p y, p and y, each (B, C).
+
+    Example:
+        >>> dice_of_sums(torch.tensor([[0.5]]), torch.tensor([[1.0]]), torch.tensor([[1.0]]))
+        tensor([[0.5000]])
+    """
+    return 2 * overlap / torch.where(true > 0, predicted + true, 1)

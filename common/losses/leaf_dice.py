@@ -3,11 +3,9 @@
 import torch
 from torch import nn
 
-from .check_shapes import check_agreement
+from .contract import check_agreement, full_precision, reduce
 from .dice import dice
 from .membership import membership
-from .precision import full_precision
-from .reduction import reduce
 
 __all__ = ["LeafDiceLoss"]
 
@@ -31,6 +29,8 @@ class LeafDiceLoss(nn.Module):
         >>> LeafDiceLoss()(torch.tensor([[[0.0, 9.0], [0.0, 9.0], [-100.0, 9.0]]]), target)  # 1 - 2 * (1/2) / (1/2 + 1)
         tensor(0.3333)
     """
+
+    activation = "softmax"
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()

@@ -3,8 +3,7 @@
 import torch
 from torch import nn
 
-from .check_shapes import check_agreement
-from .reduction import reduce
+from .contract import check_agreement, reduce
 from .set_cross_entropy import set_cross_entropy
 
 __all__ = ["MarginalLoss"]
@@ -31,6 +30,8 @@ class MarginalLoss(nn.Module):
         >>> MarginalLoss()(torch.zeros(1, 3, 1), target)  # -log(2 / 3)
         tensor(0.4055)
     """
+
+    activation = "softmax"
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()

@@ -4,11 +4,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .check_shapes import check_agreement
+from .contract import check_agreement, full_precision, reduce
 from .dice import dice
 from .membership import membership
-from .precision import full_precision
-from .reduction import reduce
 
 __all__ = ["MarginalDiceLoss"]
 
@@ -36,6 +34,8 @@ class MarginalDiceLoss(nn.Module):
         >>> MarginalDiceLoss()(logits, target)  # class 1 has probabilities 1/2, 0: 1 - 2 * (1/2) / (1/2 + 1)
         tensor(0.3333)
     """
+
+    activation = "softmax"
 
     def __init__(self, include_background: bool = False, reduction: str = "mean") -> None:
         super().__init__()

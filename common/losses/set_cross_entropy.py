@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
+from .contract import full_precision
 from .membership import membership
-from .precision import full_precision
 
-__all__ = ["set_cross_entropy"]
+__all__ = ["relative_exponential", "set_cross_entropy"]
 
 
 def set_cross_entropy(
@@ -26,8 +26,8 @@ def set_cross_entropy(
 
     Args:
         input: logits (B, C, *spatial).
-        admitted: bit `c` is set where class `c` may be the truth, integer (B, *spatial); a non-empty subset of
-            `competing`.
+        admitted: bit `c` is set where class `c` may be the truth, integer (B, *spatial); a subset of `competing`. An
+            empty set marks an ignored pixel: it costs nothing, as if all competing classes were admitted.
         competing: bit `c` is set where class `c` competes, integer (B, *spatial); None for all classes.
 
     Returns:
@@ -38,6 +38,8 @@ def set_cross_entropy(
         >>> set_cross_entropy(logits, torch.tensor([[3]]))
         tensor([[0.6931]])
     """
+    every = (1 << input.shape[1]) - 1 if competing is None else competing
+    admitted = torch.where(admitted == 0, every, admitted)
     loss: torch.Tensor = _SetCrossEntropy.apply(input, admitted, competing)  # type: ignore[no-untyped-call]
     return loss
 
@@ -51,20 +53,9 @@ class _SetCrossEntropy(torch.autograd.Function):
         inside = membership(admitted, logits)
         if competing is not None:
             logits = _lower(logits, membership(competing, logits).sub_(1))
-        buffer = _lower(logits, inside - 1)
-        highest_admitted = buffer.amax(dim=1)
-
-        # All logits are taken relative to the highest admitted one. Where another exceeds it by more than `reach`,
-        # those not admitted are lowered by a further `gap`. Their sum is still at least exp(reach), so the admitted
-        # terms do not change it: exp(-reach) is the square of the precision. For the same reason clamping at -reach
-        # changes no sum of 1 or more; it avoids the slow path of `exp` on a CPU.
-        reach = -2 * math.log(torch.finfo(logits.dtype).eps)
-        shift = torch.maximum(highest_admitted, logits.amax(dim=1) - reach)
-        gap = shift - highest_admitted
-        relative = torch.sub(logits, shift.unsqueeze(1), out=buffer).addcmul_(inside, gap.unsqueeze(1))
-        exponential = relative.clamp_(min=-reach).exp_()
+        exponential, gap = relative_exponential(logits, inside)
         if competing is not None:
-            torch.threshold_(exponential, 2 * math.exp(-reach), 0)  # exactly zero for others
+            torch.threshold_(exponential, 2 * math.exp(-_reach(logits.dtype)), 0)  # exactly zero for others
         of_admitted = inside.mul_(exponential)
         of_others = exponential.sub_(of_admitted)
         sum_admitted = of_admitted.sum(dim=1)
@@ -83,6 +74,40 @@ class _SetCrossEntropy(torch.autograd.Function):
             raise RuntimeError("set_cross_entropy has no second derivative; differentiate it without create_graph.")
         (gradient,) = ctx.saved_tensors
         return (gradient * grad_output.unsqueeze(1)).to(gradient.dtype), None, None
+
+
+def relative_exponential(logits: torch.Tensor, inside: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compute one exponential per logit that serves the sums over all classes and over the admitted ones.
+
+    All logits are taken relative to the highest admitted one. Where another exceeds it by more than `reach`, those not
+    admitted are lowered by a further `gap`. Their sum is still at least exp(reach), so the admitted terms do not change
+    it: exp(-reach) is the square of the precision. For the same reason clamping at -reach changes no sum of 1 or more;
+    it avoids the slow path of `exp` on a CPU.
+
+    Args:
+        logits: float32 or float64, (B, C, *spatial).
+        inside: 1 for the admitted classes and 0 for the others, at least one 1 per pixel, (B, C, *spatial).
+
+    Returns:
+        Exponentials (B, C, *spatial) and gap (B, *spatial): the log of the sum over all classes minus the log of the
+        sum over the admitted ones, plus the gap, is the loss.
+
+    Example:
+        >>> exponential, gap = relative_exponential(torch.tensor([[[0.0], [9.0]]]), torch.tensor([[[0.0], [1.0]]]))
+        >>> exponential.flatten(), gap  # exp(-9), exp(0)
+        (tensor([1.2341e-04, 1.0000e+00]), tensor([[0.]]))
+    """
+    reach = _reach(logits.dtype)
+    buffer = _lower(logits, inside - 1)
+    highest_admitted = buffer.amax(dim=1)
+    shift = torch.maximum(highest_admitted, logits.amax(dim=1) - reach)
+    gap = shift - highest_admitted
+    relative = torch.sub(logits, shift.unsqueeze(1), out=buffer).addcmul_(inside, gap.unsqueeze(1))
+    return relative.clamp_(min=-reach).exp_(), gap
+
+
+def _reach(dtype: torch.dtype) -> float:
+    return -2 * math.log(torch.finfo(dtype).eps)
 
 
 def _lower(logits: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
