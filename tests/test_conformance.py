@@ -282,6 +282,30 @@ def test_law_10_padding_with_nothing_annotated_changes_nothing(case):
 
 
 @law()
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_law_10_padding_with_zeros_changes_nothing(case, dtype):
+    logits, target, _ = example(*EVERY_KIND, dtype=torch.float64)
+    more = functional.pad(logits, (0, 0, 2, 1))
+    more[:, ::2, :2], more[:, 1::2, :2], more[:, 1, -1:] = 6e4, -6e4, 6e4  # up to the largest number of float16
+    logits, more = logits.to(dtype), more.to(dtype)
+    loss = build(case, "sum")
+    expected, expected_gradient = value_and_gradient(loss, logits, target)
+    value, gradient = value_and_gradient(loss, more, functional.pad(target, (0, 0, 2, 1)))
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(gradient[:, :, 2:-1], expected_gradient)
+    assert bool((gradient[:, :, [0, 1, -1]] == 0).all())
+
+
+@law()
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_law_10_zeros_alone_cost_exactly_nothing(case, reduction):
+    logits, target, _ = example(*EVERY_KIND, scale=1e4)
+    value, gradient = value_and_gradient(build(case, reduction), logits, torch.zeros_like(target))
+    assert value.item() == 0
+    assert bool((gradient == 0).all())
+
+
+@law()
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_law_11_half_precision_gives_the_value_of_single_precision(case, dtype):
     logits, target, _ = example(*EVERY_KIND, size=16)
@@ -330,9 +354,14 @@ def test_law_13_the_gradient_is_right(case):
 def test_law_14_compiled_equals_eager(case):
     torch._dynamo.reset()
     logits, target, _ = example(*EVERY_KIND, size=9)
+    target[:, :, :2] = 0  # ignored pixels
+    logits[:, 1, 0] = 1e4
     loss = build(case)
     compiled = torch.compile(loss, fullgraph=True)
-    torch.testing.assert_close(value_and_gradient(compiled, logits, target), value_and_gradient(loss, logits, target))
+    expected = value_and_gradient(loss, logits, target)
+    for form in (target, target.float()):
+        torch.testing.assert_close(value_and_gradient(compiled, logits, form), expected)
+    assert bool((expected[1][:, :, :2] == 0).all())
 
 
 # Further properties of every loss
@@ -376,7 +405,7 @@ def test_meta_tensors_give_the_values_of_plain_tensors(case):
 @law()
 def test_label_set_maps_of_any_dtype_cost_the_same(case):
     logits, target, _ = example(*EVERY_KIND)
-    for dtype in (torch.int16, torch.int32, torch.int64):
+    for dtype in (torch.int16, torch.int32, torch.int64, torch.float32, torch.float64):
         assert torch.equal(build(case)(logits, target.to(dtype)), build(case)(logits, target))
 
 

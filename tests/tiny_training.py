@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from common.engines import BestAndLast, History, Resume, SeedEachEpoch
 
 CPU = torch.device("cpu")
+RECORD = {"activation": "softmax", "classes": ["background", "lv"], "image_size": 8, "network": "tiny", "loss": "ce"}
 SETTINGS = {"loss": "cross_entropy", "learning_rate": 0.1, "label_sets": {"a": [["background"], ["lv"]]}}
 
 
@@ -99,7 +100,7 @@ class Tiny:
                 ValidationHandler(interval=val_interval, validator=self.evaluator, epoch_level=True),
                 self.history,
                 *handlers(self),
-                BestAndLast(**common),
+                BestAndLast(**common, record=RECORD),
             ],
         )
 

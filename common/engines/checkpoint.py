@@ -13,6 +13,7 @@ from monai.engines import Evaluator
 from torch import nn
 
 from ..atomic import whole_file
+from .weights_record import write_record
 
 __all__ = ["BestAndLast", "Resume", "save_checkpoint"]
 
@@ -32,6 +33,8 @@ def save_checkpoint(content: Any, path: Path) -> None:
 class BestAndLast:
     """Write `model.pt` (best by key metric, a bare state dict) and `last.pt` (all that `Resume` needs) every epoch.
 
+    `model.json` is the record of `model.pt` (`weights_record`).
+
     Register it last, so that the other handlers' records of an epoch are saved before the epoch counts as done.
 
     Args:
@@ -39,15 +42,22 @@ class BestAndLast:
         objects: name -> module, optimizer or scheduler to store; `model.pt` holds "network".
         evaluator: its key metric decides which epoch is best.
         settings: that identify this training; `Resume` refuses other settings.
+        record: what users of the weights have to know: activation, classes, image_size, network, loss.
     """
 
     def __init__(
-        self, folder: str | Path, objects: Mapping[str, Any], evaluator: Evaluator, settings: Mapping[str, Any]
+        self,
+        folder: str | Path,
+        objects: Mapping[str, Any],
+        evaluator: Evaluator,
+        settings: Mapping[str, Any],
+        record: Mapping[str, Any],
     ) -> None:
         self.folder = Path(folder)
         self.objects = objects
         self.evaluator = evaluator
         self.settings = settings
+        self.record = record
 
     def attach(self, engine: Engine) -> None:
         """Register with a trainer."""
@@ -60,7 +70,9 @@ class BestAndLast:
             network: nn.Module = self.objects["network"]
             # contiguous: the memory format is a choice of this training, not of later users
             weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
-            save_checkpoint(weights, self.folder / "model.pt")
+            path = self.folder / "model.pt"
+            write_record(path, self.record)  # first: weights never stand without their record
+            save_checkpoint(weights, path)
         content = {name: item.state_dict() for name, item in self.objects.items()}
         content |= {
             "settings": dict(self.settings),

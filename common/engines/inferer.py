@@ -1,4 +1,4 @@
-"""Inferers that turn logits into predictions, one rule per loss."""
+"""Inferers that turn logits into predictions, one rule per activation."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import torch
 from monai.inferers import Inferer, SimpleInferer
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample
+
+from ..losses.activation import ACTIVATIONS
 
 __all__ = ["BackgroundReferenceInferer", "FramesInferer", "ShiftedInferer", "inferer_for"]
 
@@ -93,11 +95,19 @@ class FramesInferer(Inferer):
         return torch.cat(parts) if parts else inputs
 
 
-def inferer_for(loss: str) -> Inferer:
-    """Return the inferer for networks trained with the named loss.
+def inferer_for(activation: str) -> Inferer:
+    """Return the inferer for logits that are read in a certain way.
+
+    Args:
+        activation: "softmax" (classes exclude each other) or "sigmoid" (one sigmoid per foreground class).
+
+    Raises:
+        ValueError: for another word.
 
     Example:
-        >>> type(inferer_for("marginal")).__name__
+        >>> type(inferer_for("softmax")).__name__
         'SimpleInferer'
     """
-    return BackgroundReferenceInferer() if loss.startswith("adaptive_bce") else SimpleInferer()
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"expected activation to be one of {', '.join(ACTIVATIONS)}, got {activation!r}.")
+    return BackgroundReferenceInferer() if activation == "sigmoid" else SimpleInferer()

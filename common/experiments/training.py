@@ -91,8 +91,8 @@ class Job:
         """Return the configuration that makes the pseudo-labels."""
         if self.teacher is None:
             raise ValueError(f"{self.folder.name} has no teacher.")
-        teacher = {"checkpoint": str(self.teacher.folder / "model.pt"), "loss": self.teacher.settings["loss"]}
-        return self._resolve("pseudo_label", out=str(self.pseudo_labels), **teacher)
+        checkpoint = str(self.teacher.folder / "model.pt")
+        return self._resolve("pseudo_label", omit=("loss",), checkpoint=checkpoint, out=str(self.pseudo_labels))
 
     @property
     def pseudo_labels(self) -> Path:

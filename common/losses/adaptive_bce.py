@@ -36,6 +36,8 @@ class AdaptiveBCELoss(nn.Module):
         tensor(1.3863)
     """
 
+    activation = "sigmoid"
+
     def __init__(self, exclusive_negatives: bool = False, reduction: str = "mean") -> None:
         super().__init__()
         self.exclusive_negatives = exclusive_negatives
@@ -46,7 +48,9 @@ class AdaptiveBCELoss(nn.Module):
         input, target = check_agreement(input, target)
         logits = full_precision(input)
         admitted, annotated = target.unbind(dim=1)
-        counted = annotated | ~admitted if self.exclusive_negatives else annotated
+        counted = annotated
+        if self.exclusive_negatives:
+            counted = torch.where(admitted == 0, 0, annotated | ~admitted)
         truth, weight = membership(admitted & annotated, logits), membership(counted, logits)
         loss = functional.binary_cross_entropy_with_logits(
             logits[:, 1:], truth[:, 1:], weight=weight[:, 1:], reduction="none"

@@ -42,6 +42,8 @@ class AdaptiveCrossEntropyLoss(nn.Module):
         tensor(0.6931)
     """
 
+    activation = "softmax"
+
     def __init__(self, reading: str = "masked_softmax", reduction: str = "mean") -> None:
         super().__init__()
         self.reading = reading

@@ -39,6 +39,8 @@ class CategoricalCrossEntropyLoss(nn.Module):
         tensor(1.0986)
     """
 
+    activation = "softmax"
+
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
         self.reduction = reduction

@@ -4,20 +4,28 @@ import torch
 
 __all__ = ["check_agreement"]
 
+_BITS = {torch.uint8: 8, torch.int16: 15, torch.int32: 31, torch.int64: 63}  # dtype: number of classes
+_EXACT = {torch.float32: (24, torch.int32), torch.float64: (53, torch.int64)}  # largest exact integers
+
 
 def check_agreement(input: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Check shapes and dtypes, and convert subclasses (MONAI's `MetaTensor`) to plain tensors.
+
+    A floating-point target holds exact integers, as nearest-neighbour interpolation leaves them: float32 up to 24
+    classes, float64 up to 53. Other numbers stop the run without a device sync: with a RuntimeError on a CPU, with a
+    device-side assertion on a GPU.
 
     Args:
         input: logits (B, C, *spatial).
         target: label-set map (B, 2, *spatial).
 
     Returns:
-        Both as plain tensors.
+        Logits, and the label-set map in an integer dtype.
 
     Raises:
-        TypeError: if the logits are not floating-point or the target is not integer.
+        TypeError: if the logits are not floating-point, or the dtype of the target holds no exact integers.
         ValueError: if the shapes do not agree, or the target has too few bits for the classes.
+        RuntimeError: if a floating-point target holds other numbers than integers.
 
     Example:
         >>> check_agreement(torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8, dtype=torch.uint8))
@@ -27,9 +35,10 @@ def check_agreement(input: torch.Tensor, target: torch.Tensor) -> tuple[torch.Te
     """
     if not input.dtype.is_floating_point:
         raise TypeError(f"expected floating-point logits as input, got {input.dtype}.")
-    if target.dtype not in (torch.uint8, torch.int16, torch.int32, torch.int64):
+    if target.dtype not in _BITS and target.dtype not in _EXACT:
         raise TypeError(
-            f"expected a label-set map of dtype uint8, int16, int32 or int64 as target, got {target.dtype}."
+            "expected a label-set map of dtype uint8, int16, int32 or int64, or of exact integers in float32 or "
+            f"float64, as target, got {target.dtype}."
         )
     if input.ndim < 3:
         raise ValueError(f"expected logits (B, C, *spatial) as input, got {tuple(input.shape)}.")
@@ -39,11 +48,14 @@ def check_agreement(input: torch.Tensor, target: torch.Tensor) -> tuple[torch.Te
             f"expected a label-set map {expected} for logits {tuple(input.shape)}, "
             f"got a target of {tuple(target.shape)}."
         )
-    information = torch.iinfo(target.dtype)
-    bits = information.bits - (information.min < 0)
+    bits, integer = _EXACT[target.dtype] if target.dtype in _EXACT else (_BITS[target.dtype], target.dtype)
     if input.shape[1] > bits:
         raise ValueError(f"target of dtype {target.dtype} holds {bits} classes, but the logits have {input.shape[1]}.")
-    return _plain(input), _plain(target)
+    target = _plain(target)
+    if target.dtype.is_floating_point and target.device.type in ("cpu", "cuda"):  # where torch has the assertion
+        exact = (target == target.trunc()).all()
+        torch._assert_async(exact, "the target is not a label-set map: it holds numbers that are not integers.")
+    return _plain(input), target.to(integer)
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:

@@ -34,6 +34,8 @@ class ExclusionLoss(nn.Module):
         tensor(0.5000)
     """
 
+    activation = "softmax"
+
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
         self.reduction = reduction
@@ -42,8 +44,10 @@ class ExclusionLoss(nn.Module):
         """Compute the loss of logits (B, C, *spatial) for a label-set map (B, 2, *spatial)."""
         input, target = check_agreement(input, target)
         probability = full_precision(input).softmax(dim=1)
-        impossible = membership(~target[:, 0], probability)
-        loss = dice(probability[:, 1:], impossible[:, 1:])
+        admitted = target[:, 0]
+        impossible = membership(torch.where(admitted == 0, 0, ~admitted), probability)
+        taking_part = (admitted != 0).unsqueeze(1)  # ignored pixels have neither probability nor truth
+        loss = dice(probability[:, 1:] * taking_part, impossible[:, 1:])
         if self.reduction == "none":
             loss = functional.pad(loss, (1, 0))
         return reduce(loss, self.reduction)

@@ -32,6 +32,8 @@ class LeafDiceLoss(nn.Module):
         tensor(0.3333)
     """
 
+    activation = "softmax"
+
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
         self.reduction = reduction

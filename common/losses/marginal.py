@@ -32,6 +32,8 @@ class MarginalLoss(nn.Module):
         tensor(0.4055)
     """
 
+    activation = "softmax"
+
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
         self.reduction = reduction

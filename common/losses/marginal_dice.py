@@ -37,6 +37,8 @@ class MarginalDiceLoss(nn.Module):
         tensor(0.3333)
     """
 
+    activation = "softmax"
+
     def __init__(self, include_background: bool = False, reduction: str = "mean") -> None:
         super().__init__()
         self.include_background = include_background

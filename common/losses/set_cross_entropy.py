@@ -26,8 +26,8 @@ def set_cross_entropy(
 
     Args:
         input: logits (B, C, *spatial).
-        admitted: bit `c` is set where class `c` may be the truth, integer (B, *spatial); a non-empty subset of
-            `competing`.
+        admitted: bit `c` is set where class `c` may be the truth, integer (B, *spatial); a subset of `competing`. An
+            empty set marks an ignored pixel: it costs nothing, as if all competing classes were admitted.
         competing: bit `c` is set where class `c` competes, integer (B, *spatial); None for all classes.
 
     Returns:
@@ -38,6 +38,8 @@ def set_cross_entropy(
         >>> set_cross_entropy(logits, torch.tensor([[3]]))
         tensor([[0.6931]])
     """
+    every = (1 << input.shape[1]) - 1 if competing is None else competing
+    admitted = torch.where(admitted == 0, every, admitted)
     loss: torch.Tensor = _SetCrossEntropy.apply(input, admitted, competing)  # type: ignore[no-untyped-call]
     return loss
 

@@ -5,11 +5,15 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from .activation import activation_of
+
 __all__ = ["SumLoss"]
 
 
 class SumLoss(nn.Module):
     """Weighted sum of losses on the same logits and the same label-set map.
+
+    All of them must read the logits alike: as a softmax, or as sigmoids.
 
     Args:
         losses: losses to add up.
@@ -26,6 +30,10 @@ class SumLoss(nn.Module):
         super().__init__()
         if len(losses) != len(weights) or not losses:
             raise ValueError(f"expected one weight per loss, got {len(losses)} losses and {len(weights)} weights.")
+        activations = {type(loss).__name__: activation_of(loss) for loss in losses}
+        if len(set(activations.values())) > 1:
+            raise ValueError(f"expected losses that read the logits alike, got {activations}.")
+        (self.activation,) = set(activations.values())
         self.losses = nn.ModuleList(losses)
         self.weights = weights
 

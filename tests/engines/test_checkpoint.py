@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from ignite.engine import Events
-from tiny_training import SETTINGS, Tiny, stop_at
+from tiny_training import RECORD, SETTINGS, Tiny, stop_at
 
 from common.engines import BestAndLast, Resume
 from common.engines.checkpoint import save_checkpoint
@@ -82,13 +82,14 @@ def engine_after(epoch: int) -> SimpleNamespace:
 def test_model_holds_the_best_epoch_and_last_the_latest(tmp_path: Path):
     network = torch.nn.Linear(1, 1)
     evaluator = SimpleNamespace(state=SimpleNamespace(best_metric=-1, best_metric_epoch=-1))
-    handler = BestAndLast(tmp_path, {"network": network}, evaluator, SETTINGS)
+    handler = BestAndLast(tmp_path, {"network": network}, evaluator, SETTINGS, RECORD)
     for epoch, best in [(1, None), (2, 2), (3, 2), (4, 4), (5, 4)]:
         torch.nn.init.constant_(network.weight, epoch)
         if best:
             evaluator.state.best_metric, evaluator.state.best_metric_epoch = best / 10, best
         handler(engine_after(epoch))
         assert (tmp_path / "model.pt").exists() == (epoch > 1), "no validation yet, no best"
+        assert (tmp_path / "model.json").exists() == (epoch > 1)
         if best:
             assert load(tmp_path / "model.pt")["weight"].item() == best
         last = load(tmp_path / "last.pt")
@@ -96,10 +97,24 @@ def test_model_holds_the_best_epoch_and_last_the_latest(tmp_path: Path):
         assert (last["epoch"], last["best_metric_epoch"]) == (epoch, best or -1)
 
 
+def test_weights_never_stand_without_their_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    evaluator = SimpleNamespace(state=SimpleNamespace(best_metric=0.5, best_metric_epoch=1))
+    handler = BestAndLast(tmp_path, {"network": torch.nn.Linear(1, 1)}, evaluator, SETTINGS, RECORD)
+
+    def fail(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(KeyboardInterrupt):
+        handler(engine_after(1))
+    assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
+    assert json.loads((tmp_path / "model.json").read_text()) == RECORD
+
+
 def test_model_is_a_bare_state_dict_in_standard_memory_order(tmp_path: Path):
     network = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
     evaluator = SimpleNamespace(state=SimpleNamespace(best_metric=0.5, best_metric_epoch=1))
-    BestAndLast(tmp_path, {"network": network}, evaluator, SETTINGS)(engine_after(1))
+    BestAndLast(tmp_path, {"network": network}, evaluator, SETTINGS, RECORD)(engine_after(1))
     weights = load(tmp_path / "model.pt")
     assert weights["weight"].is_contiguous()
     torch.nn.Conv2d(3, 4, 3).load_state_dict(weights)

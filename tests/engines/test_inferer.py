@@ -47,17 +47,12 @@ def test_the_gradient_reaches_the_structures_and_not_the_background():
     assert (logits.grad[:, 1:] == 1).all()
 
 
-@pytest.mark.parametrize(
-    ("loss", "kind"),
-    [
-        ("adaptive_bce", BackgroundReferenceInferer),
-        ("adaptive_ce", SimpleInferer),
-        ("marginal", SimpleInferer),
-        ("categorical_ce", SimpleInferer),
-    ],
-)
-def test_each_loss_has_its_inferer(loss: str, kind: type):
-    assert type(inferer_for(loss)) is kind
+def test_each_activation_has_its_inferer():
+    assert type(inferer_for("softmax")) is SimpleInferer
+    assert type(inferer_for("sigmoid")) is BackgroundReferenceInferer
+    for word in ("marginal", "adaptive_bce", None):
+        with pytest.raises(ValueError, match=rf"expected activation to be one of softmax, sigmoid, got {word!r}"):
+            inferer_for(word)
 
 
 def test_frames_are_run_a_few_at_a_time_with_the_same_result():

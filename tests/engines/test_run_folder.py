@@ -1,11 +1,8 @@
-"""A new training keeps the folders of earlier ones; weights are used as they were trained."""
+"""A new training keeps the folders of earlier ones."""
 
 from pathlib import Path
 
-import pytest
-import yaml
-
-from common.engines import require_checkpoint, run_folder
+from common.engines import run_folder
 
 
 def test_a_new_folder_is_made_with_its_parents(tmp_path: Path):
@@ -44,39 +41,3 @@ def test_an_empty_folder_is_used_as_it_is(tmp_path: Path):
     (tmp_path / "run").mkdir()
     run_folder(tmp_path / "run", resume=False)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
-
-
-@pytest.fixture
-def weights(tmp_path: Path) -> Path:
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"loss": "marginal", "network": "unet", "epochs": 3}))
-    (tmp_path / "model.pt").touch()
-    return tmp_path / "model.pt"
-
-
-def test_weights_are_used_with_the_settings_of_their_training(weights: Path):
-    require_checkpoint(weights, {"loss": "marginal", "network": "unet"})
-    with pytest.raises(ValueError, match=r"model\.pt was trained with --loss marginal; use it with the same settings"):
-        require_checkpoint(str(weights), {"loss": "adaptive_bce", "network": "unet"})
-    with pytest.raises(ValueError, match=r"was trained with --loss marginal --network unet; use it"):
-        require_checkpoint(weights, {"loss": "adaptive_bce", "network": "big"})
-
-
-def test_weights_without_a_configuration_are_accepted(weights: Path):
-    with pytest.raises(ValueError, match=r"was trained with --loss marginal"):
-        require_checkpoint(weights, {"loss": "adaptive_bce"})
-    weights.with_name("config.yaml").unlink()
-    assert require_checkpoint(weights, {"loss": "adaptive_bce"}) is None, "nothing is known that could differ"
-
-
-def test_a_setting_that_the_training_did_not_record_is_accepted(weights: Path):
-    assert require_checkpoint(weights, {"loss": "marginal", "reading": "masked_softmax"}) is None
-    with pytest.raises(ValueError, match=r"was trained with --loss marginal; use it"):
-        require_checkpoint(weights, {"loss": "adaptive_bce", "reading": "masked_softmax"})
-
-
-def test_the_error_for_missing_weights_explains_how_to_get_them(tmp_path: Path):
-    message = (
-        r"model\.pt is missing\. Train first with the same --loss, .* or choose other weights with --checkpoint PATH"
-    )
-    with pytest.raises(FileNotFoundError, match=message):
-        require_checkpoint(tmp_path / "model.pt", {})

@@ -15,7 +15,10 @@ TARGET = torch.ones(2, 2, 4, 5, dtype=torch.uint8)
     ("logits", "target", "error", "message"),
     [
         (LOGITS.long(), TARGET, TypeError, r"expected floating-point logits as input, got torch.int64"),
-        (LOGITS, TARGET.float(), TypeError, r"expected a label-set map of dtype .* as target, got torch.float32"),
+        (LOGITS, TARGET.half(), TypeError, r"of exact integers in float32 or float64, as target, got torch.float16"),
+        (LOGITS, TARGET.bfloat16(), TypeError, r"expected a label-set map of dtype .*, got torch.bfloat16"),
+        (LOGITS, TARGET + 0.5, RuntimeError, r"not a label-set map: it holds numbers that are not integers"),
+        (LOGITS, TARGET * torch.nan, RuntimeError, r"not a label-set map: it holds numbers that are not integers"),
         (LOGITS, TARGET.bool(), TypeError, r"expected a label-set map of dtype .* as target, got torch.bool"),
         (LOGITS[:, :, 0, 0], TARGET, ValueError, r"expected logits \(B, C, \*spatial\) as input, got \(2, 3\)"),
         (
@@ -30,6 +33,8 @@ TARGET = torch.ones(2, 2, 4, 5, dtype=torch.uint8)
         (LOGITS, TARGET[..., None], ValueError, r"got a target of \(2, 2, 4, 5, 1\)"),
         (torch.zeros(2, 9, 4, 5), TARGET, ValueError, r"torch.uint8 holds 8 classes, but the logits have 9"),
         (torch.zeros(2, 16, 4, 5), TARGET.short(), ValueError, r"torch.int16 holds 15 classes, but the logits have 16"),
+        (torch.zeros(2, 25, 4, 5), TARGET.float(), ValueError, r"torch.float32 holds 24 classes, but .* have 25"),
+        (torch.zeros(2, 54, 4, 5), TARGET.double(), ValueError, r"torch.float64 holds 53 classes, but .* have 54"),
     ],
 )
 def test_logits_and_label_set_map_must_agree(logits, target, error, message):
@@ -50,7 +55,15 @@ def test_an_unknown_reading_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("num_classes", "dtype"), [(8, torch.uint8), (15, torch.int16), (31, torch.int32), (63, torch.int64)]
+    ("num_classes", "dtype"),
+    [
+        (8, torch.uint8),
+        (15, torch.int16),
+        (31, torch.int32),
+        (63, torch.int64),
+        (24, torch.float32),
+        (53, torch.float64),
+    ],
 )
 def test_as_many_classes_as_the_target_has_bits_are_accepted(num_classes, dtype):
     logits = torch.zeros(1, num_classes, 1)

@@ -1,0 +1,105 @@
+"""Weights are used as they were trained, and their logits are read as their loss states."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from torch import nn
+
+from common.engines import activation_of, weights_record
+from common.losses import AdaptiveBCELoss, MarginalLoss, SumLoss
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted(ROOT.glob("bundles/*/models/model.pt"))
+RECORD = {"activation": "softmax", "classes": ["background", "lv"], "image_size": 64, "network": "unet", "loss": "mine"}
+NOTHING = {"activation": None, "classes": None, "image_size": None, "network": None}
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    (tmp_path / "model.json").write_text(json.dumps(RECORD))
+    (tmp_path / "model.pt").touch()
+    return tmp_path / "model.pt"
+
+
+def test_what_is_not_stated_comes_from_the_record(weights: Path):
+    assert weights_record(weights, NOTHING) == weights_record(str(weights), {}) == RECORD
+    assert weights_record(weights, {**NOTHING, "image_size": 64, "spacing": 0.5}) == {**RECORD, "spacing": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("stated", "message"),
+    [
+        ({"image_size": 160}, r"model\.pt was trained with image_size 64, not 160; use --image_size 64, or other weights"),
+        ({"activation": "sigmoid"}, r"trained with activation softmax, not sigmoid; use --activation softmax, or other"),
+        ({"image_size": 8, "network": "swin"}, r"network unet, not swin; use --image_size 64 --network unet, or other"),
+        ({"classes": ["background"]}, r"use --classes \"\['background', 'lv'\]\", or other weights \(--checkpoint PATH\)"),
+    ],
+)  # fmt: skip
+def test_a_stated_value_must_not_contradict_the_record(weights: Path, stated: dict[str, Any], message: str):
+    with pytest.raises(ValueError, match=message):
+        weights_record(weights, {**NOTHING, **stated})
+
+
+def test_weights_without_a_record_need_their_activation(weights: Path):
+    weights.with_name("model.json").unlink()
+    with pytest.raises(ValueError, match=r"no record that says .* \(model\.json\)\. Add --activation softmax"):
+        weights_record(weights, {**NOTHING, "image_size": 160})
+    stated = {**NOTHING, "activation": "sigmoid", "image_size": 160}
+    assert weights_record(weights, stated) == {"activation": "sigmoid", "image_size": 160}
+
+
+def test_each_file_of_weights_has_its_own_record(weights: Path):
+    other = weights.with_name("epoch.7.pt")
+    other.touch()
+    other.with_suffix(".json").write_text(json.dumps({**RECORD, "activation": "sigmoid"}))
+    assert weights_record(other, {})["activation"] == "sigmoid"
+    assert weights_record(weights, {})["activation"] == "softmax"
+
+
+def test_the_error_for_missing_weights_explains_how_to_get_them(tmp_path: Path):
+    message = (
+        r"model\.pt is missing\. Train first with the same --loss, .* or choose other weights with --checkpoint PATH"
+    )
+    with pytest.raises(FileNotFoundError, match=message):
+        weights_record(tmp_path / "model.pt", {})
+
+
+def test_weights_are_shipped():
+    assert {path.parents[1].name for path in SHIPPED} >= {"echo_segmentation", "sector_segmentation"}
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parents[1].name)
+def test_shipped_weights_have_the_record_of_their_bundle(path: Path):
+    settings = yaml.safe_load((path.parents[1] / "configs" / "bundle.yaml").read_text())
+    record = weights_record(path, {name: settings[name] for name in ("classes", "image_size", "network")})
+    assert record["activation"] == "softmax"
+    assert record["loss"] in yaml.safe_load((path.parents[1] / "configs" / "train.yaml").read_text())["losses"]
+    assert {"activation", "classes", "image_size", "network", "loss"} <= set(record)
+
+
+def test_the_loss_states_how_its_logits_are_read():
+    assert activation_of(MarginalLoss()) == "softmax"
+    assert activation_of(AdaptiveBCELoss()) == "sigmoid"
+    assert activation_of(SumLoss([AdaptiveBCELoss(), AdaptiveBCELoss(True)], [1.0, 1.0])) == "sigmoid"
+    assert activation_of(torch.compile(AdaptiveBCELoss())) == "sigmoid"
+
+
+def test_a_loss_that_does_not_state_it_is_refused_with_the_remedy():
+    with pytest.raises(ValueError, match=r"CrossEntropyLoss does not state .* attribute: activation = 'softmax' if"):
+        activation_of(nn.CrossEntropyLoss())
+    with pytest.raises(ValueError, match=r"MSELoss does not state how its logits are read"):
+        SumLoss([MarginalLoss(), nn.MSELoss()], [1.0, 1.0])
+    wrong = MarginalLoss()
+    wrong.activation = "tanh"
+    with pytest.raises(ValueError, match=r"MarginalLoss does not state .* \(its activation is 'tanh'\)"):
+        activation_of(wrong)
+
+
+def test_a_sum_refuses_losses_that_read_the_logits_differently():
+    message = r"read the logits alike, got \{'MarginalLoss': 'softmax', 'AdaptiveBCELoss': 'sigmoid'\}"
+    with pytest.raises(ValueError, match=message):
+        SumLoss([MarginalLoss(), AdaptiveBCELoss()], [1.0, 1.0])
