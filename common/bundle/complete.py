@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from ..atomic import write_text
+from .self_contained import self_contained
 
 __all__ = ["complete", "write_complete"]
 
@@ -65,7 +66,7 @@ def complete(bundle: Path, workflow: str) -> str:
         yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(f"{source} joined with {workflow} is not YAML: {error}") from error
-    return text
+    return self_contained(_blocks(text)) if workflow == "inference.yaml" else text
 
 
 def _by_hand(bundle: Path) -> bool:
