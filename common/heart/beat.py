@@ -13,11 +13,11 @@ import numpy as np
 from .biomarkers.volumes import area_length_volume, discs_volume, ejection_fraction, myocardial_mass, notebook_volumes
 from .instant import Instant
 
-__all__ = ["Beat", "beat_values", "mean_values"]
+__all__ = ["MeasuredBeat", "beat_values", "mean_values"]
 
 
 @dataclass(frozen=True)
-class Beat:
+class MeasuredBeat:
     """A beat in one view.
 
     Args:
@@ -40,13 +40,13 @@ class Beat:
         return {"end_diastole": self.diastole.as_json(), "end_systole": self.systole.as_json(), "whole": self.whole}
 
     @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> Beat:
+    def from_json(cls, plain: Mapping[str, Any]) -> MeasuredBeat:
         """Return a beat as it was written."""
         diastole, systole = (Instant.from_json(plain[name]) for name in ("end_diastole", "end_systole"))
         return cls(diastole, systole, plain["whole"])
 
 
-def beat_values(*views: Beat) -> dict[str, float]:
+def beat_values(*views: MeasuredBeat) -> dict[str, float]:
     """Measure a beat that was seen in one view (monoplane) or two (biplane): name -> ml, % or g, NaN if undefined."""
     diastolic, systolic = [beat.diastole.ventricle for beat in views], [beat.systole.ventricle for beat in views]
     edv, esv = discs_volume(*diastolic), discs_volume(*systolic)

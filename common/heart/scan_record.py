@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..contours import bounding_box
-from .beat import Beat, mean_values
+from .beat import MeasuredBeat, mean_values
 from .biomarkers.chamber import Chamber, atrium, ventricle
 from .biomarkers.cycle import find_beats
 from .biomarkers.quality import axis_flags, clip_flags, frame_flags
@@ -47,7 +47,7 @@ class HeartScan:
     phase: str
     length_unit: str
     still: Instant | None = None
-    beats: Sequence[Beat] = ()
+    beats: Sequence[MeasuredBeat] = ()
     areas: Sequence[float | None] | None = None
 
     @cached_property
@@ -72,7 +72,7 @@ class HeartScan:
         """Return what an earlier run measured."""
         study, view, phase, unit = (record[name] for name in ("study", "view", "phase", "length_unit"))
         still = Instant.from_json(record["still"]) if "still" in record else None
-        beats = [Beat.from_json(beat) for beat in record.get("beats", [])]
+        beats = [MeasuredBeat.from_json(beat) for beat in record.get("beats", [])]
         return cls(study, view, phase, unit, still, beats, record.get("lv_areas"))
 
 
@@ -113,7 +113,7 @@ def measure_still(
 
 def measure_clip(
     labels: Labels, names: Sequence[str], scale: tuple[float, float], seen: NDArray[np.bool_], frame_rate: float | None
-) -> tuple[NDArray[np.float64], list[Beat], list[str]]:
+) -> tuple[NDArray[np.float64], list[MeasuredBeat], list[str]]:
     """Find the beats of a clip and measure each at end-diastole and end-systole.
 
     Arguments are those of `measure_still`, with labels (frames, rows, columns), and frames per second, None if unknown.
@@ -131,7 +131,7 @@ def measure_clip(
             instant, doubts = measure_still(labels[index], names, scale, seen, index)
             pair.append(instant)
             flags += [f"frame {index}: {doubt}" for doubt in doubts]
-        beats.append(Beat(pair[0], pair[1], beat.whole))
+        beats.append(MeasuredBeat(pair[0], pair[1], beat.whole))
         flags += clip_flags(areas, frame_rate, pair[0].ventricle, pair[1].ventricle)
     if not beats:
         flags.append("no beat found: the area of the left ventricle does not change, or it was not found")

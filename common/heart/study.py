@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..inference.subject import ScanResult
-from .beat import Beat, beat_values, mean_values
+from .beat import MeasuredBeat, beat_values, mean_values
 from .biomarkers.quality import biplane_flags
 from .biomarkers.reference_limits import grade
 from .scan_record import HeartScan, still_values
@@ -112,11 +112,11 @@ def measure_study(scans: Sequence[Scan], surface: float | None = None, sex: str 
     }
 
 
-def _beats(hearts: Sequence[HeartScan]) -> list[Beat]:
+def _beats(hearts: Sequence[HeartScan]) -> list[MeasuredBeat]:
     """Return the beats of the scans of one view: those of its clip, or its two stills together."""
     stills = {heart.phase: heart.still for heart in hearts if heart.still is not None}
     beats = [beat for heart in hearts for beat in heart.beats]
-    return [*beats, Beat(stills["ED"], stills["ES"])] if {"ED", "ES"} <= stills.keys() else beats
+    return [*beats, MeasuredBeat(stills["ED"], stills["ES"])] if {"ED", "ES"} <= stills.keys() else beats
 
 
 def _single(hearts: Sequence[HeartScan]) -> dict[str, float]:

@@ -84,9 +84,7 @@ class SectorFinder:
         return found if found is not None and found.confidence >= CONFIDENT else None
 
 
-def sector_finder(
-    find_sector: bool, sector_bundle: str | Path | None, bundle_root: str | Path
-) -> SectorFinder | None:
+def sector_finder(find_sector: bool, sector_bundle: str | Path | None, bundle_root: str | Path) -> SectorFinder | None:
     """Return what finds the sector for a bundle; None if its images are no ultrasound.
 
     Args:
