@@ -2,8 +2,8 @@
 
 from .algorithm import algorithm_of
 from .areas import Areas
-from .plan import Plan
+from .plan import Plan, require_files
 from .results import Results
 from .scan_dataset import Scans, one_scan
 
-__all__ = ["Areas", "Plan", "Results", "Scans", "algorithm_of", "one_scan"]
+__all__ = ["Areas", "Plan", "Results", "Scans", "algorithm_of", "one_scan", "require_files"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from ..atomic import write_text
 from ..datasets.files.scan_reader import scan_files
 
-__all__ = ["SUFFIX", "Plan"]
+__all__ = ["SUFFIX", "Plan", "require_files"]
 
 SUFFIX = re.compile(r"\.(nii\.gz|[a-z0-9]{2,5})$", re.IGNORECASE)
 
@@ -90,3 +90,15 @@ class Plan:
             return record if record["made"] == json.loads(json.dumps(self._made(path))) else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+
+def require_files(files: Sequence[str], folder: str | Path, pattern: str) -> None:
+    """Refuse to run over nothing.
+
+    Raises:
+        FileNotFoundError: if there are no files.
+    """
+    if not files:
+        raise FileNotFoundError(
+            f"{folder} has no files {pattern}; choose others with --dataset_dir FOLDER and --pattern '*.png'."
+        )
