@@ -72,4 +72,5 @@ def _grey(image: Tensor) -> NDArray[np.uint8]:
             f"expected grey values 0 to 255, (1, rows, columns), got {low:g} to {high:g}, {tuple(pixels.shape)}; "
             "mask the sector before values are scaled."
         )
-    return pixels[0].round().astype(np.uint8)
+    grey: NDArray[np.uint8] = pixels[0].round().astype(np.uint8)
+    return grey
