@@ -13,9 +13,9 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, UltrasoundImageStorage
 
 from common.atomic import whole_file
-from common.heart.overlay import Display, Moment, overlay_mp4, overlay_png
 from common.inference.dicom_seg import write_dicom_seg
 from common.inference.label_map import write_label_map
+from common.inference.overlay import Display, Moment, overlay_mp4, overlay_png
 
 SPECKLE = np.random.default_rng(0).integers(0, 200, (3, 60, 80), dtype=np.uint8)  # does not compress
 LABELS = np.zeros_like(SPECKLE)
@@ -60,7 +60,7 @@ def dicom_seg(out: Path) -> Path:
 
 def moments() -> tuple[list[Moment], Display]:
     return [Moment(frame, labels) for frame, labels in zip(SPECKLE, LABELS, strict=True)], Display(
-        NAMES, np.ones(LABELS.shape[1:], bool), None, (1.0, 1.0)
+        NAMES, np.ones(LABELS.shape[1:], bool), None
     )
 
 

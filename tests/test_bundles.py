@@ -21,6 +21,7 @@ import torch
 import yaml
 from mlflow import MlflowClient
 from monai.bundle import ComponentLocator, ConfigParser, ConfigWorkflow
+from monai.bundle.properties import InferProperties
 from monai.utils import optional_import
 from PIL import Image
 
@@ -324,7 +325,7 @@ def test_every_loss_and_network_trains(folder: Path):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("trained")
-def test_inference_returns_to_the_geometry_of_the_input(folder: Path):
+def test_measuring_returns_to_the_geometry_of_the_input(folder: Path):
     source = folder / "scans"
     source.mkdir()
     pixels = np.zeros((60, 45), np.float32)  # rows, columns
@@ -332,7 +333,7 @@ def test_inference_returns_to_the_geometry_of_the_input(folder: Path):
     image = itk.image_view_from_array(pixels)
     image.SetSpacing((0.4, 0.3))
     itk.imwrite(image, str(source / "scan.nii.gz"))
-    run(folder, "inference.yaml", input="scans", image_size=32, checkpoint="runs/whole/model.pt", output="out")
+    run(folder, "measure.yaml", input="scans", image_size=32, checkpoint="runs/whole/model.pt", output="out")
     result = itk.imread(str(folder / "out" / "scan_seg.nii.gz"))
     labels = itk.array_from_image(result)
     assert labels.squeeze().shape == pixels.shape
@@ -341,7 +342,7 @@ def test_inference_returns_to_the_geometry_of_the_input(folder: Path):
 
 
 @pytest.mark.slow
-def test_inference_sees_what_evaluation_sees(folder: Path):
+def test_measuring_sees_what_evaluation_sees(folder: Path):
     item = json.loads((folder / "data/phantom/datalist.json").read_text())[0]
     parser = ConfigParser()
     parser.read_config(ROOT / ECHO / "configs" / "train.yaml")
@@ -354,8 +355,9 @@ def test_inference_sees_what_evaluation_sees(folder: Path):
         "augmented": "never",
         "smallest_piece": 0,
         "checkpoint": "random.pt",
+        "activation": "softmax",
     }
-    run(folder, "inference.yaml", input=f"data/phantom/{item['image']}", output="out_png", **settings)
+    run(folder, "measure.yaml", input=f"data/phantom/{item['image']}", output="out_png", **settings)
     (result,) = (folder / "out_png").glob("*_seg.png")
     pixels = torch.from_numpy(np.array(Image.open(folder / "data/phantom" / item["image"]))).float() / 255
     with torch.no_grad():
@@ -378,7 +380,8 @@ def test_a_training_can_start_from_the_weights_of_another(folder: Path):
 @pytest.mark.slow
 @pytest.mark.usefixtures("trained")
 @pytest.mark.parametrize(
-    ("workflow", "kind"), [("train.yaml", "train"), ("evaluate.yaml", "infer"), ("inference.yaml", "infer")]
+    ("workflow", "kind"),
+    [("train.yaml", "train"), ("evaluate.yaml", "infer"), ("inference.yaml", "infer"), ("measure.yaml", "infer")],
 )
 def test_the_workflows_have_monais_standard_properties(
     folder: Path, workflow: str, kind: str, monkeypatch: pytest.MonkeyPatch
@@ -394,6 +397,9 @@ def test_the_workflows_have_monais_standard_properties(
     )
     bundle.initialize()
     assert bundle.check_properties() == []
+    if workflow == "inference.yaml":
+        assert [name for name in InferProperties if getattr(bundle, name) is None] == []
+        assert isinstance(bundle.parser.get_parsed_content("network"), torch.nn.Module)
 
 
 def test_the_environment_tells_where_mlflow_logs(monkeypatch: pytest.MonkeyPatch):

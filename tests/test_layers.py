@@ -151,7 +151,7 @@ def test_no_folder_is_crowded():
         ("common.datasets.sector.framing", "from ..files.scan import Scan", []),
         ("common.losses.marginal", "from .dice import dice\nimport torch.common", []),
         ("common.metrics.dice", "from ..label_set_map import annotated", []),
-        ("common.heart.results", "from ..inference.segmentation import clean", []),
+        ("common.heart.heart", "from ..inference.table import Table", []),
         ("common.bundle.publish", "from ..command import PACKAGE", []),
     ],
 )

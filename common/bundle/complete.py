@@ -13,6 +13,7 @@ from ..command import PACKAGE
 from ..spelling import did_you_mean
 from .blocks import parts_of, put, split
 from .metadata import with_facts
+from .self_contained import self_contained
 
 __all__ = ["SHARED_NAME", "chain", "complete", "header_and_body", "write_complete"]
 
@@ -119,7 +120,7 @@ def complete(bundle: Path) -> dict[str, str]:
             yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise ValueError(f"{files[0]} joined with {workflow.name} is not YAML: {error}") from error
-        joined[workflow.name] = text
+        joined[workflow.name] = self_contained(split(text)) if workflow.name == "inference.yaml" else text
     for source in files:
         for key in _read(source):
             if "::" in key.replace("#", "::") and key not in placed:

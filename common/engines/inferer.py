@@ -33,24 +33,35 @@ class BackgroundReferenceInferer(SimpleInferer):
 class ShiftedInferer(Inferer):
     """Average the probabilities over nine rotated and scaled copies of each square image (test-time augmentation).
 
-    The result is the logarithm of the mean probability, which has the same most likely class as the mean. Copies are
-    interpolated bilinearly, run through the network together, and moved back.
+    Probabilities are those that the logits are trained for: a softmax, or one sigmoid for each foreground class. The
+    result is read like the logits: the logarithm of the mean softmax, or the log-odds of the mean sigmoids, with the
+    background at 0. Copies are interpolated bilinearly, run through the network together, and moved back.
 
     Args:
         inferer: runs the network.
+        activation: how its logits are read, "softmax" or "sigmoid" (the background logit is 0).
+
+    Raises:
+        ValueError: if `activation` is another word.
     """
 
-    def __init__(self, inferer: Inferer) -> None:
+    def __init__(self, inferer: Inferer, activation: str = "softmax") -> None:
+        if activation not in ("softmax", "sigmoid"):
+            raise ValueError(f"expected activation softmax or sigmoid, got {activation!r}.")
         self.inferer = inferer
+        self.activation = activation
         self.copies = list(product((0.0, 12.0, -12.0), (1.0, 1.15, 0.85)))  # degrees, enlargement
 
     def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
-        """Return log probabilities, (B, C, H, W)."""
+        """Return logits, (B, C, H, W)."""
         moved = _move(inputs.repeat_interleave(len(self.copies), dim=0), self.copies, "zeros")
-        probability = self.inferer(moved, network, *args, **kwargs).softmax(dim=1)
+        logits = self.inferer(moved, network, *args, **kwargs)
+        probability = logits.sigmoid() if self.activation == "sigmoid" else logits.softmax(dim=1)
         back = _move(probability, [(-rotation, 1 / zoom) for rotation, zoom in self.copies], "border")
-        averaged: Tensor = back.view(len(inputs), len(self.copies), *back.shape[1:]).mean(dim=1).log()
-        return averaged
+        mean: Tensor = back.view(len(inputs), len(self.copies), *back.shape[1:]).mean(dim=1)
+        tiny = torch.finfo(mean.dtype).tiny  # minus infinity would become NaN when the logits are enlarged
+        averaged = mean.clamp_min(tiny).log()
+        return averaged - (1 - mean).clamp_min(tiny).log() if self.activation == "sigmoid" else averaged
 
 
 def _move(images: Tensor, motions: list[tuple[float, float]], padding: str) -> Tensor:
@@ -71,26 +82,30 @@ class FramesInferer(Inferer):
         batch_size: frames at a time; affects only speed and memory.
         augmented: which scans are averaged over rotated and scaled copies (`ShiftedInferer`): "stills" (one frame),
             "always" or "never".
+        activation: how logits are read, "softmax" or "sigmoid".
 
     Raises:
-        ValueError: if `augmented` is another word.
+        ValueError: if `augmented` or `activation` is another word.
 
     Example:
         >>> FramesInferer(SimpleInferer(), 2)(torch.ones(3, 1, 4, 4), nn.Identity()).shape
         torch.Size([3, 1, 4, 4])
     """
 
-    def __init__(self, inferer: Inferer, batch_size: int, augmented: str = "never") -> None:
+    def __init__(
+        self, inferer: Inferer, batch_size: int, augmented: str = "never", activation: str = "softmax"
+    ) -> None:
         if augmented not in AUGMENTED:
             raise ValueError(f"expected augmented to be one of {', '.join(AUGMENTED)}, got {augmented!r}.")
         self.inferer = inferer
         self.batch_size = batch_size
         self.augmented = augmented
+        self.shifted = ShiftedInferer(inferer, activation)
 
     def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """Return the logits of all frames, (frames, C, *spatial); without frames, the inputs."""
         averaged = self.augmented == "always" or (self.augmented == "stills" and len(inputs) == 1)
-        inferer, size = (ShiftedInferer(self.inferer), 1) if averaged else (self.inferer, self.batch_size)
+        inferer, size = (self.shifted, 1) if averaged else (self.inferer, self.batch_size)
         parts = [inferer(part, network, *args, **kwargs) for part in torch.split(inputs, size) if len(part)]
         return torch.cat(parts) if parts else inputs
 

@@ -1,6 +1,6 @@
-"""Measurements of the heart: what echocardiography bundles add to inference."""
+"""Measurements of the heart: what echocardiography bundles add to evaluation and measurement."""
 
 from .ejection_fraction_error import EjectionFractionError
-from .results import Results
+from .heart import Heart
 
-__all__ = ["EjectionFractionError", "Results"]
+__all__ = ["EjectionFractionError", "Heart"]

@@ -6,10 +6,9 @@ import re
 from pathlib import PurePath
 
 from ..datasets.views import PHASE_WORDS, VIEW_WORDS
+from ..inference.plan import SUFFIX
 
 __all__ = ["recognise"]
-
-SUFFIX = re.compile(r"\.(nii\.gz|[a-z0-9]{2,5})$", re.IGNORECASE)
 
 
 def recognise(path: PurePath) -> tuple[str, str, str]:

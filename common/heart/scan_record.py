@@ -1,59 +1,86 @@
-"""Measure one scan as a record of plain numbers, which is written as JSON and can be read again."""
+"""Measure the heart in one scan."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..contours import bounding_box
+from .beat import MeasuredBeat, mean_values
 from .biomarkers.chamber import Chamber, atrium, ventricle
 from .biomarkers.cycle import find_beats
 from .biomarkers.quality import axis_flags, clip_flags, frame_flags
+from .biomarkers.volumes import discs_volume
+from .instant import Instant
 
-__all__ = ["NOMINAL_HEIGHT", "Instant", "measure_clip", "measure_still"]
+__all__ = ["NOMINAL_HEIGHT", "HeartScan", "measure_clip", "measure_still", "still_values"]
 
 # mm, assumed height of the sector where spacing is unknown (the median depth of CAMUS), so that implausible sizes can
 # be recognised. Only ratios (EF, fractional area change) are reported then.
 NOMINAL_HEIGHT = 150.0
 CAVITY, WALL, ATRIUM = "lv_cavity", "lv_myocardium", "left_atrium"
-CHAMBERS = ("ventricle", "epicardium", "atrium")
 Labels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Instant:
-    """The chambers of one frame.
+class HeartScan:
+    """What was measured in one scan.
 
     Args:
-        frame: its number, from 0.
-        ventricle: left-ventricle cavity.
-        epicardium: cavity and myocardium together.
-        atrium: left atrium.
-
-    Example:
-        >>> written = Instant(0, Chamber(length=80.0), Chamber(), Chamber(reason="left atrium: not found")).as_json()
-        >>> written["ventricle"]["length"], Instant.from_json(written).atrium.reason
-        (80.0, 'left atrium: not found')
+        study: of scans that belong together.
+        view: "2CH", "4CH", or "" if unknown.
+        phase: "ED", "ES", or "" for a clip or if unknown.
+        length_unit: "mm", or the nominal unit of scans without spacing.
+        still: of a still; None without a left ventricle among the classes.
+        beats: of a clip.
+        areas: of the left-ventricle cavity in every frame of a clip, mm², None where it was not found.
     """
 
-    frame: int
-    ventricle: Chamber
-    epicardium: Chamber
-    atrium: Chamber
+    study: str
+    view: str
+    phase: str
+    length_unit: str
+    still: Instant | None = None
+    beats: Sequence[MeasuredBeat] = ()
+    areas: Sequence[float | None] | None = None
+
+    @cached_property
+    def values(self) -> dict[str, float]:
+        """Values of this scan alone, as in the table: means over its beats, or the volumes of a still."""
+        if self.still is not None:
+            return still_values(self.phase, [self.still])
+        return mean_values([beat.values for beat in self.beats])
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain numbers, without outlines; NaN is None."""
-        return {"frame": self.frame, **{name: _plain(getattr(self, name)) for name in CHAMBERS}}
+        """Return plain values for the record."""
+        plain: dict[str, Any] = {"study": self.study, "view": self.view, "phase": self.phase}
+        plain["length_unit"] = self.length_unit
+        if self.still is not None:
+            plain["still"] = self.still.as_json()
+        if self.areas is not None:
+            plain |= {"lv_areas": list(self.areas), "beats": [beat.as_json() for beat in self.beats]}
+        return plain
 
     @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> Instant:
-        """Return an instant as it was written, without outlines."""
-        return cls(plain["frame"], *(_chamber(plain[name]) for name in CHAMBERS))
+    def from_json(cls, record: Mapping[str, Any]) -> HeartScan:
+        """Return what an earlier run measured."""
+        study, view, phase, unit = (record[name] for name in ("study", "view", "phase", "length_unit"))
+        still = Instant.from_json(record["still"]) if "still" in record else None
+        beats = [MeasuredBeat.from_json(beat) for beat in record.get("beats", [])]
+        return cls(study, view, phase, unit, still, beats, record.get("lv_areas"))
+
+
+def still_values(phase: str, views: Sequence[Instant]) -> dict[str, float]:
+    """Return the volumes of stills that show the same instant in one view (monoplane) or two (biplane), ml."""
+    name = {"ED": "lv_edv", "ES": "lv_esv", "": "lv_volume"}[phase]
+    volume, la_volume = (discs_volume(*own) for own in ([v.ventricle for v in views], [v.atrium for v in views]))
+    return {name: volume, "la_volume": la_volume}
 
 
 def measure_still(
@@ -86,14 +113,13 @@ def measure_still(
 
 def measure_clip(
     labels: Labels, names: Sequence[str], scale: tuple[float, float], seen: NDArray[np.bool_], frame_rate: float | None
-) -> tuple[NDArray[np.float64], list[tuple[Instant, Instant, bool]], list[str]]:
+) -> tuple[NDArray[np.float64], list[MeasuredBeat], list[str]]:
     """Find the beats of a clip and measure each at end-diastole and end-systole.
 
     Arguments are those of `measure_still`, with labels (frames, rows, columns), and frames per second, None if unknown.
 
     Returns:
-        Area of the left-ventricle cavity in every frame, mm², (frames,), NaN without one; the beats: end-diastole,
-        end-systole, and whether the beat is whole; flags.
+        Area of the left-ventricle cavity in every frame, mm², (frames,), NaN without one; the beats; flags.
     """
     value = list(names).index(CAVITY)
     pixels = (labels == value).sum(axis=(1, 2), dtype=np.int64)
@@ -105,11 +131,11 @@ def measure_clip(
             instant, doubts = measure_still(labels[index], names, scale, seen, index)
             pair.append(instant)
             flags += [f"frame {index}: {doubt}" for doubt in doubts]
-        beats.append((pair[0], pair[1], beat.whole))
+        beats.append(MeasuredBeat(pair[0], pair[1], beat.whole))
         flags += clip_flags(areas, frame_rate, pair[0].ventricle, pair[1].ventricle)
     if not beats:
         flags.append("no beat found: the area of the left ventricle does not change, or it was not found")
-    elif not beats[0][2]:
+    elif not beats[0].whole:
         flags.append("no whole beat: end-diastole and end-systole are the largest and the smallest area of the clip")
     return areas, beats, list(dict.fromkeys(flags))
 
@@ -117,16 +143,3 @@ def measure_clip(
 def _moved(chamber: Chamber, offset: NDArray[np.float64]) -> Chamber:
     base, apex, contour = chamber.base + offset, chamber.apex + offset, chamber.contour + offset
     return replace(chamber, base=base, apex=apex, contour=contour)
-
-
-def _plain(chamber: Chamber) -> dict[str, Any]:
-    numbers = (chamber.area, chamber.length, *chamber.diameters)
-    area, length, *diameters = (None if math.isnan(value) else round(float(value), 4) for value in numbers)
-    words = {"landmark": chamber.landmark, "reason": chamber.reason}
-    return {"area": area, "length": length, "diameters": diameters, **words}
-
-
-def _chamber(plain: Mapping[str, Any]) -> Chamber:
-    area, length, *diameters = np.array([plain["area"], plain["length"], *plain["diameters"]], float)  # None is NaN
-    words = {"landmark": plain["landmark"], "reason": plain["reason"]}
-    return Chamber(float(area), float(length), diameters=np.array(diameters), **words)

@@ -56,18 +56,22 @@ def label_maps(logits: Tensor, framing: Framing) -> NDArray[np.uint8]:
     return labels
 
 
-def certainty(logits: Tensor) -> float:
+def certainty(logits: Tensor, activation: str) -> float:
     """Return the mean probability of the chosen class over the foreground of some frames; NaN without any.
 
     Args:
         logits: (frames, classes, size, size).
+        activation: how they are read, "softmax" or "sigmoid" (one for each foreground class; the background logit is
+            0, so the chosen class is the most likely one in both readings).
 
     Example:
-        >>> round(certainty(torch.tensor([[[[0.0, 9.0]], [[np.log(4.0), 0.0]]]])), 3)  # the first pixel is class 1
-        0.8
+        >>> logits = torch.tensor([[[[0.0, 9.0]], [[np.log(4.0), 0.0]], [[np.log(3.0), 0.0]]]])
+        >>> round(certainty(logits, "softmax"), 3), round(certainty(logits, "sigmoid"), 3)  # the first pixel is class 1
+        (0.5, 0.8)
     """
-    some = logits[:: -(-len(logits) // SOME_FRAMES)]
-    highest, chosen = some.float().softmax(dim=1).max(dim=1)
+    some = logits[:: -(-len(logits) // SOME_FRAMES)].float()
+    probability = some.sigmoid() if activation == "sigmoid" else some.softmax(dim=1)
+    highest, chosen = probability.max(dim=1)
     return float(highest[chosen > 0].mean())
 
 

@@ -99,3 +99,45 @@ def test_only_the_frames_asked_for_are_averaged():
         assert runs == expected, (word, frames)
     with pytest.raises(ValueError, match=r"expected augmented to be one of stills, always, never, got True"):
         FramesInferer(SimpleInferer(), 4, True)
+
+
+def alternating(*copies: list[float]):
+    """Return a network that gives the copies of an image these logits in turn, the same in every pixel."""
+    logits = torch.tensor([copies[number % len(copies)] for number in range(9)])
+    return lambda inputs: logits[:, :, None, None].expand(-1, -1, *inputs.shape[2:])
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_probabilities_are_averaged_as_the_logits_are_read(activation: str):
+    copies = [[0.0, 3.0, 3.0], [0.0, -2.0, -2.5], [0.0, 3.0, 2.0]]
+    found = ShiftedInferer(SimpleInferer(), activation)(torch.zeros(1, 1, 8, 8), alternating(*copies))[0, :, 4, 4]
+    if activation == "softmax":
+        expected = torch.tensor(copies).softmax(dim=1).mean(dim=0)
+        torch.testing.assert_close(found.softmax(dim=0), expected)
+    else:
+        expected = torch.tensor(copies).sigmoid().mean(dim=0)
+        torch.testing.assert_close(found.sigmoid(), expected)
+        assert found[0] == 0, "the background stays the reference"
+
+
+def test_the_mean_of_sigmoids_decides_and_not_that_of_a_softmax():
+    # two structures that both say yes in one copy and no in the other: the mean sigmoid of the first is 0.53
+    copies = [[0.0, 3.0, 3.0], [0.0, -2.0, -2.1]]
+    choices = {
+        activation: int(ShiftedInferer(SimpleInferer(), activation)(torch.zeros(1, 1, 8, 8), alternating(*copies))
+                        [0, :, 4, 4].argmax())
+        for activation in ("softmax", "sigmoid")
+    }  # fmt: skip
+    assert choices == {"softmax": 0, "sigmoid": 1}
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_impossible_classes_stay_finite(activation: str):
+    found = ShiftedInferer(SimpleInferer(), activation)(torch.zeros(1, 1, 8, 8), alternating([0.0, 500.0, -500.0]))
+    assert found.isfinite().all()
+    assert (found.argmax(dim=1) == 1).all()
+
+
+def test_other_readings_are_refused():
+    with pytest.raises(ValueError, match=r"expected activation softmax or sigmoid, got 'marginal'"):
+        FramesInferer(SimpleInferer(), 1, "always", "marginal")

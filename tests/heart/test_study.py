@@ -1,34 +1,37 @@
 """Studies: views, phases and beats that belong together."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from drawn_heart import MM, NAMES, heart, volume
 
-from common.heart.scan_record import measure_still
+from common.heart.beat import MeasuredBeat
+from common.heart.instant import Instant
+from common.heart.scan_record import HeartScan, measure_still
 from common.heart.study import COLUMNS, group, measure_study
+from common.inference.subject import ScanResult
 
 SEEN = np.ones((256, 256), bool)
 ED, ES = (60.0, 20.0), (50.0, 16.0)
 
 
-def instant(shape: tuple[float, float], frame: int = 0) -> dict:
-    return measure_still(heart(*shape), NAMES, (MM, MM), SEEN, frame)[0].as_json()
+def instant(shape: tuple[float, float], frame: int = 0) -> Instant:
+    return measure_still(heart(*shape), NAMES, (MM, MM), SEEN, frame)[0]
 
 
-def record(view: str = "4CH", phase: str = "", **fields) -> dict:
-    plain = {"input": f"p_{view}_{phase}.png", "study": "p", "view": view, "phase": phase}
-    return {**plain, "spacing_mm": [MM, MM], "spacing_source": "given", "notes": [], "flags": [], **fields}
+def record(view: str = "4CH", phase: str = "", *, name: str = "", **measured) -> ScanResult[HeartScan]:
+    own = HeartScan("p", view, phase, "mm", **measured)
+    return ScanResult(name or f"p_{view}_{phase}.png", 1, [256, 256], None, [MM, MM], "given", [], [], 0.9, own)
 
 
-def stills(view: str = "4CH", systole: tuple[float, float] = ES) -> list[dict]:
+def stills(view: str = "4CH", systole: tuple[float, float] = ES) -> list[ScanResult[HeartScan]]:
     return [record(view, "ED", still=instant(ED)), record(view, "ES", still=instant(systole))]
 
 
-def clip(view: str, *systoles: tuple[float, float]) -> dict:
-    beats = [{"end_diastole": instant(ED), "end_systole": instant(own), "whole": True} for own in systoles]
-    return record(view, beats=beats)
+def clip(view: str, *systoles: tuple[float, float]) -> ScanResult[HeartScan]:
+    return record(view, beats=[MeasuredBeat(instant(ED), instant(own)) for own in systoles])
 
 
 def fraction(diastole: tuple[float, float], systole: tuple[float, float]) -> float:
@@ -76,7 +79,7 @@ def test_beats_are_averaged_with_their_spread():
 
 
 def test_without_spacing_only_ratios_are_measured():
-    found = measure_study([{**own, "spacing_mm": None, "spacing_source": ""} for own in stills()])
+    found = measure_study([replace(own, spacing_mm=None, spacing_source="") for own in stills()])
     assert found["lv_ef"] == measure_study(stills())["lv_ef"]
     assert found["spacing_source"] == "unknown"
     assert [name for name, unit in COLUMNS.items() if unit != "%" and found[name] is not None] == []
@@ -103,8 +106,8 @@ def test_body_surface_area_indexes_and_sex_grades():
 
 
 def test_scans_of_the_same_view_and_phase_are_studies_of_their_own():
-    twice = [*stills(), record("4CH", "ED", input="other.png", still=instant(ED))]
-    assert set(group(twice)) == {own["input"] for own in twice}
+    twice = [*stills(), record("4CH", "ED", name="other.png", still=instant(ED))]
+    assert set(group(twice)) == {own.input for own in twice}
     assert list(group(stills())) == ["p"]
     mixed = [*stills(), clip("4CH", ES)]
     assert len(group(mixed)) == 3

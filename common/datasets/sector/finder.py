@@ -7,6 +7,7 @@ confidence, a small network is used.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,10 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ...identity import fingerprint
 from .geometry import Sector, fit_sector
 from .region import cleaned, different, dilated, eroded, hull, largest, moving, whole
 
-__all__ = ["CONFIDENT", "FoundSector", "SectorFinder", "find_sector", "propose_sector"]
+__all__ = ["CONFIDENT", "FoundSector", "SectorFinder", "find_sector", "propose_sector", "sector_finder"]
+
+LOGGER = logging.getLogger(__name__)
 
 Mask = NDArray[np.bool_]
 Method = Literal["motion", "threshold", "network"]
@@ -31,6 +35,7 @@ CONFIDENT = 0.75
 CERTAIN = 0.95  # confidence above which the search ends
 SMALL, FULL = 0.12, 0.98  # fractions of the image between which a sector is likely
 SIDE = 256  # pixels of the longer side during the search
+WEIGHTS = Path("models") / "model.pt"  # of a bundle
 
 
 @dataclass(frozen=True)
@@ -66,12 +71,45 @@ class SectorFinder:
 
     bundle: Path | None = None
 
+    @property
+    def weights(self) -> str | None:
+        """Fingerprint of the network's weights; None without a network."""
+        return None if self.bundle is None else fingerprint(self.bundle / WEIGHTS)
+
     def __call__(self, image: NDArray[np.uint8], motion: NDArray[np.float32] | None = None) -> FoundSector | None:
         """Find the sector as `find_sector` does; None if neither geometry nor the network is confident."""
         found = find_sector(image, motion)
         if (found is None or found.confidence < CONFIDENT) and self.bundle is not None:
             found = propose_sector(image, self.bundle)
         return found if found is not None and found.confidence >= CONFIDENT else None
+
+
+def sector_finder(find_sector: bool, sector_bundle: str | Path | None, bundle_root: str | Path) -> SectorFinder | None:
+    """Return what finds the sector for a bundle; None if its images are no ultrasound.
+
+    Args:
+        find_sector: whether to look for a sector.
+        sector_bundle: folder of the bundle sector_segmentation; None takes the one beside the bundle, and geometry
+            alone if there is none, with a line in the log.
+        bundle_root: folder of the bundle.
+
+    Raises:
+        FileNotFoundError: if `sector_bundle` has no weights.
+    """
+    if not find_sector:
+        return None
+    if sector_bundle is not None:
+        if not (Path(sector_bundle) / WEIGHTS).is_file():
+            raise FileNotFoundError(
+                f"--sector_bundle: {Path(sector_bundle) / WEIGHTS} is missing; give the folder of sector_segmentation, "
+                "or leave the setting out to use geometry alone."
+            )
+        return SectorFinder(Path(sector_bundle))
+    beside = Path(bundle_root).resolve().parent / "sector_segmentation"
+    if (beside / WEIGHTS).is_file():
+        return SectorFinder(beside)
+    LOGGER.warning("%s has no weights: the ultrasound sector is found by geometry alone.", beside)
+    return SectorFinder()
 
 
 def find_sector(image: NDArray[np.uint8], motion: NDArray[np.float32] | None = None) -> FoundSector | None:
@@ -149,7 +187,7 @@ def propose_sector(image: NDArray[np.uint8], bundle: Path) -> FoundSector | None
         The region; its confidence falls with the Dice that the network expects, to 0.75 at 0.917. None if the bundle
         has no weights or the network finds nothing.
     """
-    if not (bundle / "models" / "model.pt").is_file():
+    if not (bundle / WEIGHTS).is_file():
         return None
     network, side = _network(bundle)
     squashed = np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR))
@@ -179,9 +217,9 @@ def _network(bundle: Path) -> tuple[Any, int]:
     if multiprocessing.parent_process() is not None:
         torch.set_num_threads(1)  # each worker process uses one core
     parser = ConfigParser()
-    parser.read_config(bundle / "configs" / "inference.yaml")
+    parser.read_config(next(bundle.glob("configs/inference.*")))  # YAML, or JSON of a published bundle
     network = parser.get_parsed_content("network_def").eval()
-    network.load_state_dict(torch.load(bundle / "models" / "model.pt", map_location="cpu", weights_only=True))
+    network.load_state_dict(torch.load(bundle / WEIGHTS, map_location="cpu", weights_only=True))
 
     def probability(image: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():

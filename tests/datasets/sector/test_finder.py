@@ -11,7 +11,7 @@ from common.datasets.phantom.screen_overlay import overlay
 from common.datasets.phantom.screens import draw_screen
 from common.datasets.readers.camus import camus
 from common.datasets.sector import finder as finder_module
-from common.datasets.sector.finder import CONFIDENT, SectorFinder, find_sector, propose_sector
+from common.datasets.sector.finder import CONFIDENT, SectorFinder, find_sector, propose_sector, sector_finder
 from common.datasets.sector.geometry import Sector
 from common.datasets.sector.region import hull, largest, whole
 
@@ -155,3 +155,26 @@ def test_real_images_are_solved_by_geometry(echo_data: Path):
         assert found is not None, job.id
         truth = whole(largest(frame.image > 0))
         assert overlap(found.mask, truth) > 0.985, job.id
+
+
+def weights(bundle: Path) -> Path:
+    (bundle / "models").mkdir(parents=True)
+    (bundle / "models" / "model.pt").write_bytes(b"weights")
+    return bundle
+
+
+def test_a_bundle_names_what_finds_its_sector(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    assert sector_finder(False, None, tmp_path / "kidney") is None
+    assert sector_finder(True, None, tmp_path / "echo") == SectorFinder()
+    assert "sector_segmentation has no weights: the ultrasound sector is found by geometry alone" in caplog.text
+    beside, other = weights(tmp_path / "sector_segmentation"), weights(tmp_path / "other")
+    assert sector_finder(True, None, tmp_path / "echo") == SectorFinder(beside)
+    found = sector_finder(True, str(other), tmp_path / "echo")
+    assert found == SectorFinder(other)
+    assert len(found.weights or "") == 16
+    assert SectorFinder().weights is None
+
+
+def test_a_sector_bundle_that_was_asked_for_must_have_weights(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"--sector_bundle: .*nowhere/models/model.pt is missing"):
+        sector_finder(True, tmp_path / "nowhere", tmp_path / "echo")

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..atomic import whole_file
-from .biomarkers.chamber import Chamber
 from .caption import caption_band, legend_band
-from .drawing import Canvas, draw_anatomy
+from .drawing import Axis, Canvas, draw_anatomy
 from .film import write_film
 
 __all__ = ["Display", "Moment", "overlay_mp4", "overlay_png"]
@@ -31,14 +30,14 @@ class Moment:
     Args:
         frame: grey values 0 to 255, (rows, columns).
         labels: class of each pixel, (rows, columns).
-        title: one line above the image, such as "end-diastole, frame 12".
-        chambers: whose long axis and discs are shown.
+        title: one line above the image, such as "still" or "frame 12".
+        axes: that were measured in it.
     """
 
     frame: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     title: str = ""
-    chambers: Sequence[Chamber] = ()
+    axes: Sequence[Axis] = ()
 
 
 @dataclass(frozen=True)
@@ -46,11 +45,10 @@ class Display:
     """What all moments of a recording share.
 
     Args:
-        names: classes, background first.
+        names: of the classes, as they are shown, background first.
         seen: where the image may be shown, (rows, columns); everything else stays black, including burnt-in names.
         spacing: mm per pixel, (row, column), for proportions and a scale bar; None shows square pixels and no bar.
-        scale: mm per pixel, (row, column), that the chambers were measured with: the spacing, or a nominal one.
-        caption: lines below the images: view, volumes, ejection fraction.
+        caption: lines below the images, such as measurements.
 
     Raises:
         ValueError: if `seen` marks no pixel.
@@ -59,7 +57,6 @@ class Display:
     names: Sequence[str]
     seen: NDArray[np.bool_]
     spacing: tuple[float, float] | None
-    scale: tuple[float, float]
     caption: Sequence[str] = ()
 
     def __post_init__(self) -> None:
@@ -68,15 +65,15 @@ class Display:
 
 
 def overlay_png(moments: Sequence[Moment], display: Display, out: Path) -> Path:
-    """Write moments side by side, such as end-diastole and end-systole; return the path, `out` with `_overlay.png`.
+    """Write moments side by side; return the path, `out` with `_overlay.png`.
 
     Raises:
         ValueError: if there are no moments, or one differs in shape from `display.seen`.
 
     Example:
         >>> from tempfile import TemporaryDirectory
-        >>> moment = Moment(np.zeros((112, 112), np.uint8), np.zeros((112, 112), np.uint8), "end-diastole")
-        >>> display = Display(["background"], np.ones((112, 112), bool), None, (1.0, 1.0))
+        >>> moment = Moment(np.zeros((112, 112), np.uint8), np.zeros((112, 112), np.uint8), "frame 3")
+        >>> display = Display(["background"], np.ones((112, 112), bool), None)
         >>> with TemporaryDirectory() as folder:
         ...     overlay_png([moment, moment], display, Path(folder) / "a").name
         'a_overlay.png'
@@ -115,7 +112,7 @@ def _row(moments: Sequence[Moment], display: Display, canvas: Canvas) -> NDArray
     """Draw moments side by side, each under its title, (height, width, 3)."""
     parts: list[NDArray[np.uint8]] = []
     for moment in _checked(moments, display):
-        image = draw_anatomy(canvas, moment.frame, moment.labels, moment.chambers, display.scale)
+        image = draw_anatomy(canvas, moment.frame, moment.labels, moment.axes)
         column = np.concatenate([caption_band([moment.title], image.shape[1]), image])
         parts += [np.zeros((len(column), GAP, 3), np.uint8), column]
     return np.concatenate(parts[1:], axis=1)

@@ -1,4 +1,4 @@
-"""Draw a frame with its classes, long axes and discs, smooth at any size."""
+"""Draw a frame with the outlines of its classes and measured axes, smooth at any size."""
 
 from __future__ import annotations
 
@@ -16,13 +16,25 @@ from PIL import Image
 
 from ..contours import bounding_box, outlines
 from ..palette import colour
-from .biomarkers.chamber import Chamber, disc_ends
 
-__all__ = ["Canvas", "draw_anatomy", "enlarge"]
+__all__ = ["Axis", "Canvas", "draw_anatomy", "enlarge"]
 
 LEAST, MOST = 400, 800  # pixels: minimum height of a still, maximum length of the longer side
 FILL, UNDER = 0.22, 0.55  # opacity of a class, and of the dark line that makes its outline visible on bright tissue
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A line that was measured, and lines across it.
+
+    Args:
+        ends: of the line, (2, 2), (row, column), pixels, integer at pixel centres.
+        across: ends of the others, (lines, 2, 2), likewise.
+    """
+
+    ends: Array
+    across: Array
 
 
 @dataclass(frozen=True)
@@ -63,44 +75,38 @@ class Canvas:
 
 
 def draw_anatomy(
-    canvas: Canvas,
-    frame: NDArray[np.uint8],
-    labels: NDArray[np.uint8],
-    chambers: Iterable[Chamber],
-    scale: tuple[float, float],
+    canvas: Canvas, frame: NDArray[np.uint8], labels: NDArray[np.uint8], axes: Iterable[Axis] = ()
 ) -> NDArray[np.uint8]:
-    """Draw a frame, the outlines of its classes, and the long axis and discs of its chambers, (height, width, 3).
+    """Draw a frame, the outlines of its classes, and axes with the lines across them, (height, width, 3).
 
     Args:
         canvas: where things go.
         frame: grey values 0 to 255, (rows, columns).
         labels: class of each pixel, (rows, columns).
-        chambers: one with a reason has no axis.
-        scale: mm per pixel, (row, column), that the chambers were measured with.
+        axes: that were measured.
 
     Example:
         >>> canvas = Canvas(np.ones((40, 30), bool), (2.0, 1.0))
-        >>> draw_anatomy(canvas, np.zeros((40, 30), np.uint8), np.zeros((40, 30), np.uint8), [], (2.0, 1.0)).shape
+        >>> draw_anatomy(canvas, np.zeros((40, 30), np.uint8), np.zeros((40, 30), np.uint8)).shape
         (400, 150, 3)
     """
     height, width = canvas.size
     renderer = RendererAgg(width, height, 72)  # so that a point is a pixel
     buffer = np.asarray(renderer.buffer_rgba())
     buffer[..., :3], buffer[..., 3] = enlarge(canvas, frame)[..., None], 255
-    for index in range(int(labels.max()), 0, -1):  # the first class, whose volume is measured, is on top
+    for index in range(int(labels.max()), 0, -1):  # the first class is on top
         outline, own = _outline(canvas, labels == index), to_rgb(colour(index))
         _draw(renderer, outline, (0, 0, 0, UNDER), 3.2)
         _draw(renderer, outline, (*own, 1), 1.6, (*own, FILL))
-    for chamber in chambers:
-        if not chamber.reason:
-            discs = Line.make_compound_path(*(Line(canvas.place(ends / scale)) for ends in disc_ends(chamber)))
-            _draw(renderer, discs, (1, 1, 1, 0.45), 0.8)
-            axis = canvas.place(np.stack([chamber.base, chamber.apex]) / scale)
-            _draw(renderer, Line(axis), (0, 0, 0, UNDER), 3.2)
-            _draw(renderer, Line(axis), (1, 1, 1, 1), 1.6)
-            for end in axis:
-                circle = Line.circle((float(end[0]), float(end[1])), 3.5)
-                _draw(renderer, circle, (0, 0, 0, UNDER), 1.5, (1, 1, 1, 1))
+    for axis in axes:
+        across = Line.make_compound_path(*(Line(canvas.place(ends)) for ends in axis.across))
+        _draw(renderer, across, (1, 1, 1, 0.45), 0.8)
+        along = canvas.place(axis.ends)
+        _draw(renderer, Line(along), (0, 0, 0, UNDER), 3.2)
+        _draw(renderer, Line(along), (1, 1, 1, 1), 1.6)
+        for end in along:
+            circle = Line.circle((float(end[0]), float(end[1])), 3.5)
+            _draw(renderer, circle, (0, 0, 0, UNDER), 1.5, (1, 1, 1, 1))
     return buffer[..., :3]
 
 

@@ -26,7 +26,7 @@ def caption_band(lines: Sequence[str], width: int) -> Picture:
     """Draw lines of text, wrapped between words to `width` pixels, (height, width, 3); of height 0 without lines.
 
     Example:
-        >>> caption_band([], 300).shape, caption_band(["4CH, end-diastole"], 300).shape
+        >>> caption_band([], 300).shape, caption_band(["frame 12"], 300).shape
         ((0, 300, 3), (32, 300, 3))
     """
     rows = [row for line in lines for row in _wrap(line, width - 2 * MARGIN)]
@@ -41,11 +41,11 @@ def legend_band(names: Sequence[str], width: int, mm: float | None) -> Picture:
     """Draw the names of the classes beside their colours, and a scale bar, in as many rows as needed.
 
     Args:
-        names: classes, background first.
+        names: of the classes, as they are shown, background first.
         width: pixels.
         mm: width of a pixel of the picture; None draws no bar. The band is (height, width, 3).
     """
-    entries = [name.replace("lv_", "LV ").replace("_", " ") for name in names[1:]]
+    entries = list(names[1:])
     needed = [SWATCH + 6 + _font().getlength(words) for words in entries]
     length = bar = 0.0
     if mm is not None:

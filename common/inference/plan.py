@@ -1,0 +1,104 @@
+"""Plan a run over files: what is read, where its results go, and what an earlier run has finished."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..atomic import write_text
+from ..datasets.files.scan_reader import scan_files
+
+__all__ = ["SUFFIX", "Plan", "require_files"]
+
+SUFFIX = re.compile(r"\.(nii\.gz|[a-z0-9]{2,5})$", re.IGNORECASE)
+
+
+class Plan:
+    """The files of a run and the records of those that are finished.
+
+    A scan `a/b.nii.gz` of the input folder has the record `a/b.json`; it is written last, so it marks the scan as
+    finished. A scan is repeated if its file, or what determines the results, has changed.
+
+    Args:
+        source: file or folder that is read.
+        folder: where results go.
+        made_by: what determines the results: weights, sizes, options.
+    """
+
+    def __init__(self, source: str | Path, folder: str | Path, made_by: Mapping[str, Any]) -> None:
+        self.source = Path(source)
+        self.folder = Path(folder)
+        self.made_by = dict(made_by)
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """All scans, sorted.
+
+        Raises:
+            FileNotFoundError: if there are none.
+        """
+        if files := scan_files(self.source, self.folder):
+            return files
+        raise FileNotFoundError(
+            f"{self.source}: expected DICOM, AVI, MP4, NIfTI, MetaImage, PNG or JPEG files, got none."
+        )
+
+    @cached_property
+    def outs(self) -> dict[Path, Path]:
+        """File -> path of its results, without suffix."""
+        named = [self.name(path) for path in self.files]
+        stems = [path.with_name(SUFFIX.sub("", path.name) or path.name) for path in named]
+        return {
+            path: self.folder / (stem if stems.count(stem) == 1 else stem.with_name(path.name))
+            for path, stem in zip(self.files, stems, strict=True)
+        }
+
+    @cached_property
+    def records(self) -> dict[Path, dict[str, Any]]:
+        """File -> record that an earlier run left, if a new one would be the same."""
+        return {path: record for path in self.files if (record := self._finished(path)) is not None}
+
+    @property
+    def unfinished(self) -> list[Path]:
+        """The files that this run has to read."""
+        return [path for path in self.files if path not in self.records]
+
+    def name(self, path: Path) -> Path:
+        """Return the path of a file below the source."""
+        return path.relative_to(self.source) if self.source.is_dir() else Path(path.name)
+
+    def finish(self, path: Path, record: Mapping[str, Any]) -> None:
+        """Write the record of a scan, after everything else."""
+        content = {**record, "made": self._made(path)}
+        write_text(self._record(path), json.dumps(content, indent=1) + "\n")
+
+    def _record(self, path: Path) -> Path:
+        out = self.outs[path]
+        return out.with_name(f"{out.name}.json")
+
+    def _made(self, path: Path) -> dict[str, Any]:
+        about = path.stat()
+        return {**self.made_by, "bytes": about.st_size, "changed": about.st_mtime_ns}
+
+    def _finished(self, path: Path) -> dict[str, Any] | None:
+        try:
+            record: dict[str, Any] = json.loads(self._record(path).read_text(encoding="utf-8"))
+            return record if record["made"] == json.loads(json.dumps(self._made(path))) else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+def require_files(files: Sequence[str], folder: str | Path, pattern: str) -> None:
+    """Refuse to run over nothing.
+
+    Raises:
+        FileNotFoundError: if there are no files.
+    """
+    if not files:
+        raise FileNotFoundError(
+            f"{folder} has no files {pattern}; choose others with --dataset_dir FOLDER and --pattern '*.png'."
+        )
