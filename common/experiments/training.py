@@ -90,7 +90,7 @@ class Job:
         if self.teacher is None:
             raise ValueError(f"{self.folder.name} has no teacher.")
         checkpoint = str(self.teacher.folder / "model.pt")
-        return self._resolve("pseudo_label", omit=("loss",), checkpoint=checkpoint, out=str(self.pseudo_labels))
+        return self._resolve("pseudo_label", checkpoint=checkpoint, out=str(self.pseudo_labels))
 
     @property
     def pseudo_labels(self) -> Path:

@@ -74,10 +74,10 @@ def test_weights_are_shipped():
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parents[1].name)
 def test_shipped_weights_have_the_record_of_their_bundle(path: Path):
-    settings = yaml.safe_load((path.parents[1] / "configs" / "bundle.yaml").read_text())
+    settings = yaml.safe_load((path.parents[1] / "configs" / "train.yaml").read_text())
     record = weights_record(path, {name: settings[name] for name in ("classes", "image_size", "network")})
     assert record["activation"] == "softmax"
-    assert record["loss"] in yaml.safe_load((path.parents[1] / "configs" / "train.yaml").read_text())["losses"]
+    assert record["loss"] in settings["losses"]
     assert {"activation", "classes", "image_size", "network", "loss"} <= set(record)
 
 

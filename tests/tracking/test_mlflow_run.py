@@ -79,7 +79,7 @@ def test_every_metric_of_every_epoch_is_logged_under_its_epoch(finished: Path, c
 def test_the_files_of_the_training_are_artifacts(finished: Path, client: MlflowClient, tmp_path: Path):
     run = run_of(finished, client)
     names = {item.path for item in client.list_artifacts(run.info.run_id)}
-    assert names == {"config.yaml", "history.json", "mlflow_run.json", "model.pt"}
+    assert names == {"config.yaml", "history.json", "mlflow_run.json", "model.json", "model.pt"}
     copy = client.download_artifacts(run.info.run_id, "model.pt", str(tmp_path))
     assert Path(copy).read_bytes() == (finished / "model.pt").read_bytes()
 
