@@ -114,7 +114,7 @@ def run_grid(
 
 def meaning_of(folders: Sequence[Path]) -> str:
     """Return a digest of what annotation values mean, which the checksum of the content does not cover."""
-    return _identified([read_label_sets(folder) for folder in folders])
+    return _identified(sorted(json.dumps(read_label_sets(folder), sort_keys=True) for folder in folders))
 
 
 def _identified(content: Any) -> str:

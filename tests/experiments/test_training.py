@@ -43,6 +43,7 @@ def test_folders_that_state_another_meaning_of_the_same_masks_are_other_data(tmp
         (tmp_path / name / "provenance.json").write_text(json.dumps({"label_sets": {"clinic": values}}))
     earlier, same, other = (meaning_of([tmp_path / name]) for name in stated)
     assert earlier == same != other
+    assert meaning_of([tmp_path / "a", tmp_path / "c"]) == meaning_of([tmp_path / "c", tmp_path / "a"])
 
 
 def test_the_hash_does_not_depend_on_paths():
