@@ -2,11 +2,10 @@
 
     python -m benchmarks.inference
 
-A phantom clip of 256x256, and its frames as stills, are processed by the inference of echo_segmentation: reading,
-finding the sector, segmentation (stills as nine copies), cleaning, measurement, writing label map and overlays. For
-comparison, MONAI's own parts process the stills, as bundles of the model zoo do: LoadImaged, Resized, SimpleInferer on
-a batch of one, Invertd, SaveImaged; no sector, cleaning, measurements or overlays. Network, weights and image size are
-the same. Each way runs twice; the faster run counts.
+A phantom clip of 256x256, and its frames as stills, are processed by the workflows of echo_segmentation. measure.yaml
+reads, finds the sector, segments (stills as nine copies), cleans, measures, and writes label map and overlays.
+inference.yaml reads, finds the sector, segments and writes the label map, with MONAI's transforms. Network, weights and
+image size are the same. Each way runs twice; the faster run counts.
 """
 
 from __future__ import annotations
@@ -20,20 +19,7 @@ from pathlib import Path
 import itk
 import numpy as np
 import torch
-from monai.bundle import ConfigParser
-from monai.data import DataLoader, Dataset
-from monai.engines import SupervisedEvaluator
-from monai.inferers import SimpleInferer
-from monai.transforms import (
-    AsDiscreted,
-    Compose,
-    EnsureTyped,
-    Invertd,
-    LoadImaged,
-    Resized,
-    SaveImaged,
-    ScaleIntensityRanged,
-)
+from monai.bundle import ConfigWorkflow
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -44,6 +30,7 @@ from tests.layouts.window import draw_window
 
 BUNDLE = Path("bundles/echo_segmentation")
 SIDE = 256
+REFERENCE = "inference.yaml, stills, --augmented never"
 
 
 def draw(frames: int) -> tuple[NDArray[np.uint8], tuple[float, float]]:
@@ -61,45 +48,15 @@ def write(path: Path, pixels: NDArray[np.uint8], spacing: tuple[float, float]) -
     itk.imwrite(image, str(path))
 
 
-def ours(source: Path, out: Path, **settings: object) -> Callable[[], None]:
-    """Return the inference of the bundle with some settings changed; it runs once."""
-    parser = ConfigParser()
-    parser.read_config(BUNDLE / "configs" / "inference.yaml")
-    parser.update({"input": str(source), "output": str(out), "device": "cpu", **settings})
-    evaluator = parser.get_parsed_content("evaluator")
-    return lambda: evaluator.run()
-
-
-def stock(stills: list[Path], out: Path) -> Callable[[], None]:
-    """Return inference of single frames with MONAI's parts; it runs once."""
-    parser = ConfigParser()
-    parser.read_config(BUNDLE / "configs" / "inference.yaml")
-    network = parser.get_parsed_content("network_def")
-    network.load_state_dict(torch.load(BUNDLE / "models" / "model.pt", weights_only=True))
-    size = parser.get_parsed_content("image_size")
-    preprocessing = Compose(
-        [
-            LoadImaged(keys="image", ensure_channel_first=True),
-            EnsureTyped(keys="image"),
-            Resized(keys="image", spatial_size=[size, size], mode="bilinear", anti_aliasing=True),
-            ScaleIntensityRanged(keys="image", a_min=0, a_max=255, b_min=0, b_max=1),
-        ]
-    )
-    postprocessing = Compose(
-        [
-            Invertd(keys="pred", transform=preprocessing, orig_keys="image", nearest_interp=False, to_tensor=True),
-            AsDiscreted(keys="pred", argmax=True),
-            SaveImaged(keys="pred", output_dir=str(out), separate_folder=False, resample=False, print_log=False),
-        ]
-    )
-    evaluator = SupervisedEvaluator(
-        device=torch.device("cpu"),
-        val_data_loader=DataLoader(Dataset([{"image": str(path)} for path in stills], preprocessing), batch_size=1),
-        network=network,
-        inferer=SimpleInferer(),
-        postprocessing=postprocessing,
-    )
-    return lambda: evaluator.run()
+def workflow(name: str, source: Path, out: Path, **settings: object) -> Callable[[], None]:
+    """Return a workflow of the bundle with some settings changed; it runs once."""
+    folders = ("input", "output") if name == "measure" else ("dataset_dir", "output_dir")
+    settings |= dict(zip(folders, (str(source), str(out)), strict=True))
+    path = str(BUNDLE / "configs" / f"{name}.yaml")
+    run = ConfigWorkflow(path, workflow_type="infer", logging_file=False, bundle_root=str(BUNDLE), **settings)
+    run.initialize()
+    run.parser.get_parsed_content("evaluator")  # building it is not counted
+    return lambda: run.run()
 
 
 def seconds(make: Callable[[Path], Callable[[], None]], folder: Path) -> float:
@@ -127,16 +84,20 @@ def main() -> None:
         stills = [folder / "stills" / f"{number:03}.nii.gz" for number in range(len(pixels))]
         for path, frame in zip(stills, pixels, strict=True):
             write(path, frame, spacing)
+        clip, images = folder / "clip_4CH.nii.gz", folder / "stills"
         ways = {
-            "clip": lambda out: ours(folder / "clip_4CH.nii.gz", out),
-            "clip, --pictures false": lambda out: ours(folder / "clip_4CH.nii.gz", out, pictures=False),
-            "stills": lambda out: ours(folder / "stills", out),
-            "stills, --augmented never": lambda out: ours(folder / "stills", out, augmented="never"),
-            "stills, both": lambda out: ours(folder / "stills", out, augmented="never", pictures=False),
-            "MONAI's parts, stills": lambda out: stock(stills, out),
+            "measure.yaml, clip": lambda out: workflow("measure", clip, out),
+            "measure.yaml, clip, --pictures false": lambda out: workflow("measure", clip, out, pictures=False),
+            "measure.yaml, stills": lambda out: workflow("measure", images, out),
+            "measure.yaml, stills, --augmented never": lambda out: workflow("measure", images, out, augmented="never"),
+            "measure.yaml, stills, both": lambda out: workflow(
+                "measure", images, out, augmented="never", pictures=False
+            ),
+            "inference.yaml, stills": lambda out: workflow("inference", images, out),
+            REFERENCE: lambda out: workflow("inference", images, out, augmented="never"),
         }
         times = {way: seconds(make, folder / f"out{number}") for number, (way, make) in enumerate(ways.items())}
-    slowest = times["MONAI's parts, stills"]
+    slowest = times[REFERENCE]
     table = Table(
         "", "ms per frame", "frames per second", "times as fast", title=f"{len(pixels)} frames of 256x256, one core"
     )

@@ -43,11 +43,11 @@ def small(command: str, echo_data: str | None) -> list[str] | None:
     if words[2] == "common.experiments":
         return [*words, "--scale", "smoke", *(["--workers", "1"] if words[3] == "run" else [])]
     assert words[2] == "monai.bundle", command
-    words = ["scans" if word == "FOLDER" else word for word in words]
+    words = ["scans" if word in ("FOLDER", "IMAGES") else word for word in words]
     if "register.yaml" in command:
         return [*words, "--pairs", "2"]
-    if "inference.yaml" in command:
-        return [*words, "--image_size", "32"]
+    if "inference.yaml" in command or "measure.yaml" in command:
+        return words
     return [*words, *TINY, *(["--epochs", "1"] if "train.yaml" in command else [])]
 
 

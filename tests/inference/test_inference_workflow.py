@@ -64,10 +64,12 @@ def test_a_picture_gives_the_label_map_that_covers_it(tmp_path: Path, mode: str)
     assert min(overlap(found)) > 0.97
 
 
-def test_a_nifti_image_gives_a_label_map_with_its_affine(tmp_path: Path):
+@pytest.mark.parametrize("slices", [(), (1,)], ids=["two axes", "one slice"])
+def test_a_nifti_image_gives_a_label_map_with_its_affine(tmp_path: Path, slices: tuple[int, ...]):
     (tmp_path / "in").mkdir()
     turn = np.array([[0.0, -0.4, 0.0, 7.0], [0.3, 0.0, 0.0, -5.0], [0.0, 0.0, 2.0, 1.0], [0.0, 0.0, 0.0, 1.0]])
-    nibabel.Nifti1Image((LABELS.T * STEP).astype(np.uint8), turn).to_filename(tmp_path / "in" / "a.nii.gz")
+    pixels = (LABELS.T * STEP).astype(np.uint8).reshape(*LABELS.T.shape, *slices)
+    nibabel.Nifti1Image(pixels, turn).to_filename(tmp_path / "in" / "a.nii.gz")
     segment(tmp_path / "in", tmp_path / "out")
     found = nibabel.load(tmp_path / "out" / "a_seg.nii.gz")
     np.testing.assert_allclose(found.affine, turn, atol=1e-6)
@@ -82,6 +84,13 @@ def test_a_dicom_image_gives_a_label_map_that_monai_reads_like_it(tmp_path: Path
     image, found = (LoadImage()(path) for path in (tmp_path / "in" / "a.dcm", tmp_path / "out" / "a_seg.nii.gz"))
     np.testing.assert_allclose(found.affine, image.affine, atol=1e-5)
     assert min(overlap(found.numpy().squeeze(), (image.numpy() / STEP).round().squeeze())) > 0.97
+
+
+def test_a_volume_is_refused(tmp_path: Path):
+    (tmp_path / "in").mkdir()
+    nibabel.Nifti1Image(np.zeros((20, 30, 5), np.uint8), np.eye(4)).to_filename(tmp_path / "in" / "a.nii.gz")
+    with pytest.raises(RuntimeError, match=r"applying transform .*Lambdad"):
+        segment(tmp_path / "in", tmp_path / "out")
 
 
 @pytest.mark.parametrize(

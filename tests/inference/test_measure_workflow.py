@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import forked
@@ -13,6 +16,8 @@ import yaml
 from measuring import write_dicom
 from monai.bundle import ConfigParser
 from PIL import Image
+
+from common.bundle.publish import publish
 
 ROOT = Path(__file__).parents[2]
 CLASSES = ["background", "kidney", "liver"]
@@ -103,3 +108,23 @@ def test_what_contradicts_the_weights_or_is_missing_stops_the_run(
     assert code != 0
     assert re.search(message, output), output
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_published_bundle_measures_from_another_folder(tmp_path: Path):
+    published = tmp_path / "bundles" / "echo_segmentation"
+    publish(ROOT / "bundles" / "echo_segmentation", published)
+    Image.fromarray(np.random.default_rng(0).integers(0, 9, (60, 45), np.uint8)).save(tmp_path / "a_ED.png")
+    words = ["--config_file", str(published / "configs" / "measure.json"), "--bundle_root", str(published)]
+    words += ["--input", "a_ED.png", "--output", "out"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    result = subprocess.run(
+        [sys.executable, "-m", "monai.bundle", "run", *words],
+        cwd=tmp_path, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "sector_segmentation has no weights: the ultrasound sector is found by geometry alone" in result.stdout + result.stderr
+    record = json.loads((tmp_path / "out" / "a_ED.json").read_text())
+    assert record["made"]["algorithm"].startswith("echo_segmentation ")
+    assert any("not found by geometry, and no network was asked" in note for note in record["notes"])
+    assert (tmp_path / "out" / "measurements.csv").read_text().startswith("study,method,beats,lv_ef (%)")
