@@ -123,7 +123,10 @@ def test_a_published_bundle_measures_from_another_folder(tmp_path: Path):
         cwd=tmp_path, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "sector_segmentation has no weights: the ultrasound sector is found by geometry alone" in result.stdout + result.stderr
+    assert (
+        "sector_segmentation has no weights: the ultrasound sector is found by geometry alone"
+        in result.stdout + result.stderr
+    )
     record = json.loads((tmp_path / "out" / "a_ED.json").read_text())
     assert record["made"]["algorithm"].startswith("echo_segmentation ")
     assert any("not found by geometry, and no network was asked" in note for note in record["notes"])
