@@ -40,7 +40,7 @@ def square(middle: int) -> np.ndarray:
 MEANING = {0: "background", LUMEN: "lv_cavity", IGNORED: "ignore"}
 
 
-def test_ignored_pixels_are_no_finding(tmp_path: Path):
+def test_ignored_pixels_give_no_findings(tmp_path: Path):
     for number, middle in enumerate((5, 32)):  # in the background and in the cavity
         report = checked(tmp_path / str(number), square(middle), IGNORED, MEANING)
         assert [finding.text for finding in report.findings] == []
