@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,7 +75,7 @@ def new_bundle(name: str, like: str, classes: Sequence[str], folder: Path = Path
     model, facts = known[like], _facts(bundle, like, classes)
     metadata = json.loads((model / "configs" / "metadata.json").read_text(encoding="utf-8"))
     texts = {
-        "configs/bundle.yaml": _settings(bundle, model, classes, facts["data"]),
+        "configs/bundle.yaml": _settings(model, classes, facts),
         "configs/metadata.json": json.dumps(_metadata(metadata, facts), indent=4, ensure_ascii=False),
         "docs/README.md": Template(README.read_text(encoding="utf-8")).substitute(facts),
         "docs/data_license.txt": TERMS,
@@ -96,32 +97,29 @@ def _heart() -> list[str]:
 
 def _facts(bundle: Path, like: str, classes: Sequence[str]) -> dict[str, str]:
     """Return what the files of a new bundle say about it."""
+    root = shlex.quote(bundle.as_posix())
     *others, last = (name.replace("_", " ") for name in classes)
     of_heart = set(classes) <= set(_heart())
     data = "data/phantom" if of_heart else f"data/{bundle.name}_phantom"
     words = "phantom data/phantom" if of_heart else f"organs {data} --classes {' '.join(classes)}"
-    sites = (
-        "hearts in several scanner domains"
-        if of_heart
-        else "organs at several sites, each of which annotates one of them"
-    )
+    drawn = "organs at several sites, each of which annotates one of them" if others else "one organ at one site"
     return {
         "name": bundle.name,
         "title": bundle.name.replace("_", " ").capitalize(),
         "named": f"{', '.join(others)} and {last}" if others else last,
         "values": ", ".join(f"{value} {name}" for value, name in enumerate(["background", *classes])),
         "count": str(len(classes) + 1),
-        "phantom": sites,
+        "phantom": "hearts in several scanner domains" if of_heart else drawn,
         "data": data,
         "draw": command(f"datasets {words}"),
-        "complete": command(f"bundle complete {bundle.as_posix()}"),
-        "root": bundle.as_posix(),
+        "complete": command(f"bundle complete {root}"),
+        "root": root,
         "package": PACKAGE,
         "like": like,
     }
 
 
-def _settings(bundle: Path, model: Path, classes: Sequence[str], data: str) -> str:
+def _settings(model: Path, classes: Sequence[str], facts: dict[str, str]) -> str:
     """Return bundle.yaml: classes, data, and what the model bundle sets of the shared settings."""
     shared = yaml.safe_load((WORKFLOWS / SETTINGS).read_text(encoding="utf-8"))
     taken = {*shared, "losses"} - {*OWN}
@@ -133,19 +131,17 @@ def _settings(bundle: Path, model: Path, classes: Sequence[str], data: str) -> s
                 replaced = [other for other in blocks if other == key or (not below and parts_of(other)[0] == first)]
                 blocks = {other: text for other, text in blocks.items() if other not in replaced}
                 blocks[key] = block.strip("\n") + "\n"
-    root = bundle.as_posix()
-    stated = f"classes: [{', '.join(['background', *classes])}]\n"
-    if others := [name for name in _heart() if name not in classes] if set(classes) <= set(_heart()) else []:
-        stated += (
-            f"renamed: {{{', '.join(f'{name}: background' for name in others)}}}  # drawn by the phantom, not studied\n"
-        )
-    return (
-        f"# Segment {', '.join(classes)}.\n"
-        f"#   python -m monai.bundle run --config_file {root}/configs/train.yaml --bundle_root {root}\n"
-        f"{stated}"
-        f"data: {data}  # a prepared folder, or a list of them: {command('datasets')}\n"
-        + "".join(f"\n{block}" for block in blocks.values())
-    )
+    run = f"python -m monai.bundle run --config_file {facts['root']}/configs/train.yaml --bundle_root {facts['root']}"
+    lines = [
+        f"# Segment {facts['named']}.",
+        f"#   {run}",
+        f"classes: [{', '.join(['background', *classes])}]",
+        f"data: {facts['data']}  # a prepared folder, or a list of them: {command('datasets')}",
+    ]
+    others = [f"{name}: background" for name in _heart() if name not in classes]
+    if set(classes) < set(_heart()):
+        lines.insert(3, f"renamed: {{{', '.join(others)}}}  # drawn by the phantom, not studied")
+    return "\n".join([*lines, *(f"\n{block}".rstrip("\n") for block in blocks.values())]) + "\n"
 
 
 def _metadata(model: dict[str, Any], facts: dict[str, str]) -> dict[str, Any]:

@@ -254,6 +254,26 @@ def test_a_variant_states_its_difference_from_a_base(bundle: Path):
     assert complete(bundle).keys() == {"train.yaml", "evaluate.yaml", "measure.yaml"}
 
 
+def test_the_folder_of_a_bundle_may_be_given_in_any_way(bundle: Path, monkeypatch: pytest.MonkeyPatch):
+    leaf = variant(bundle, "leaf", "base: bundle\n")
+    texts = complete(leaf)
+    for place, name in ((leaf, "."), (leaf / "configs", ".."), (bundle.parent, "leaf/")):
+        monkeypatch.chdir(place)
+        assert complete(Path(name)) == texts
+    write(bundle, "base: leaf\n")
+    with pytest.raises(ValueError, match=r"in a circle: leaf -> bundle -> leaf\."):
+        complete(Path("leaf"))
+
+
+def test_components_are_named_as_the_package_is_called(bundle: Path, monkeypatch: pytest.MonkeyPatch):
+    write(bundle, "optimizer: {_target_: common.losses.Mine}\nuncommon: not.common.losses\n")
+    (joining.WORKFLOWS / "evaluate.yaml").write_text("metric: $common.metrics.dice  # python -m common.datasets\n")
+    monkeypatch.setattr(joining, "PACKAGE", "partial_labels")
+    assert parsed(bundle)["optimizer"] == {"_target_": "partial_labels.losses.Mine"}
+    assert parsed(bundle)["uncommon"] == "not.common.losses"
+    assert "$partial_labels.metrics.dice  # python -m partial_labels.datasets\n" in complete(bundle)["evaluate.yaml"]
+
+
 def test_a_base_may_set_what_only_the_files_for_use_have(bundle: Path):
     (joining.WORKFLOWS / "measure.yaml").write_text("subject: {size: 1}\n")
     write(bundle, "subject::size: 2\n")

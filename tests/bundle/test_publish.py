@@ -44,6 +44,29 @@ def test_a_published_run_states_the_version_of_its_code(tmp_path: Path):
 
 
 @pytest.mark.slow
+def test_a_run_with_the_code_of_another_version_is_refused(tmp_path: Path):
+    first, second = (tmp_path / name for name in ("first", "second"))
+    for out in (first, second):
+        publish(ECHO, out)
+    code = first / "scripts" / "__init__.py"
+    code.write_text(code.read_text().replace(common.__version__, "0.0.1"))
+    program = f"""
+import sys
+sys.path.insert(0, {str(first)!r})
+import scripts.losses
+from monai.bundle import ConfigWorkflow
+bundle = ConfigWorkflow({str(second / "configs/train.json")!r}, workflow_type="train", logging_file=False)
+bundle.initialize()
+bundle.run()
+"""
+    result = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode != 0
+    versions = f"published with version {common.__version__} of its code, but version 0.0.1 is loaded"
+    assert versions in result.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
 def test_a_published_copy_publishes_the_same(tmp_path: Path):
     first, second, third = (tmp_path / name for name in ("first", "second", "third"))
     publish(ECHO, first)

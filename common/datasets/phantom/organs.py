@@ -18,14 +18,24 @@ from .dataset import FOLD_OF_TEN, LICENCE
 __all__ = ["check_classes", "draw_organs", "organs"]
 
 SIDE = 320.0  # mm, of the image
-RESERVED = ("background", "ignore")
+RESERVED = (
+    "background",
+    "ignore",
+    "yes",
+    "no",
+    "on",
+    "off",
+    "true",
+    "false",
+    "null",
+)  # YAML reads the last ones as values
 
 
 def check_classes(classes: Sequence[str]) -> None:
     """Check names of foreground classes.
 
     Raises:
-        ValueError: unless they are lower-case words joined by underscores, each once, without background and ignore.
+        ValueError: unless they are lower-case words joined by underscores, each once, without reserved words.
 
     Example:
         >>> check_classes(["liver", "left_kidney"])
@@ -34,7 +44,7 @@ def check_classes(classes: Sequence[str]) -> None:
     if wrong or not classes:
         raise ValueError(f"expected class names of lower-case words joined by underscores, got {wrong}.")
     if reserved := [name for name in classes if name in RESERVED]:
-        raise ValueError(f"{reserved} cannot be a class of its own; background is added by itself.")
+        raise ValueError(f"{reserved} cannot name a class; background is added by itself.")
     if repeated := [name for name, count in Counter(classes).items() if count > 1]:
         raise ValueError(f"expected each class once, got {repeated} repeatedly.")
 

@@ -75,8 +75,8 @@ def test_one_organ_is_annotated_everywhere():
         (["Liver"], r"expected class names of lower-case words joined by underscores, got \['Liver'\]"),
         (["left kidney"], r"got \['left kidney'\]"),
         (["liver", "_x", "2nd"], r"got \['_x', '2nd'\]"),
-        (["liver", "background"], r"\['background'\] cannot be a class of its own; background is added by itself"),
-        (["ignore"], r"\['ignore'\] cannot be a class of its own"),
+        (["liver", "background"], r"\['background'\] cannot name a class; background is added by itself"),
+        (["ignore", "no"], r"\['ignore', 'no'\] cannot name a class"),
         (["liver", "spleen", "liver"], r"expected each class once, got \['liver'\]"),
     ],
 )
