@@ -139,7 +139,7 @@ def test_every_component_of_a_configuration_exists(path: Path):
 @pytest.mark.slow
 def test_a_training_leaves_weights_history_pictures_and_a_run(trained: Path):
     assert {path.name for path in trained.iterdir()} >= {
-        "model.pt", "last.pt", "config.yaml", "history.json", "curves.png", "validation_examples.png"
+        "model.pt", "model.json", "last.pt", "config.yaml", "history.json", "curves.png", "validation_examples.png"
     }  # fmt: skip
     rows = json.loads((trained / "history.json").read_text())
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
@@ -323,6 +323,7 @@ def test_inference_sees_what_evaluation_sees(folder: Path):
         "augmented": "never",
         "smallest_piece": 0,
         "checkpoint": "random.pt",
+        "activation": "softmax",
     }
     run(folder, "inference.yaml", input=f"data/phantom/{item['image']}", output="out_png", **settings)
     (result,) = (folder / "out_png").glob("*_seg.png")
