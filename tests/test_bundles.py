@@ -166,7 +166,7 @@ def test_every_component_of_a_configuration_exists(path: Path):
 @pytest.mark.slow
 def test_a_training_leaves_weights_history_pictures_and_a_run(trained: Path):
     assert {path.name for path in trained.iterdir()} >= {
-        "model.pt", "last.pt", "config.yaml", "history.json", "curves.png", "validation_examples.png"
+        "model.pt", "model.json", "last.pt", "config.yaml", "history.json", "curves.png", "validation_examples.png"
     }  # fmt: skip
     rows = json.loads((trained / "history.json").read_text())
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4]

@@ -30,10 +30,11 @@ class SumLoss(nn.Module):
         super().__init__()
         if len(losses) != len(weights) or not losses:
             raise ValueError(f"expected one weight per loss, got {len(losses)} losses and {len(weights)} weights.")
-        activations = {type(loss).__name__: activation_of(loss) for loss in losses}
-        if len(set(activations.values())) > 1:
-            raise ValueError(f"expected losses that read the logits alike, got {activations}.")
-        (self.activation,) = set(activations.values())
+        activations = [activation_of(loss) for loss in losses]
+        if len(set(activations)) > 1:
+            got = ", ".join(f"{type(loss).__name__} ({word})" for loss, word in zip(losses, activations, strict=True))
+            raise ValueError(f"expected losses that read the logits alike, got {got}.")
+        self.activation = activations[0]
         self.losses = nn.ModuleList(losses)
         self.weights = weights
 

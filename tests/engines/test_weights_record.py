@@ -100,6 +100,9 @@ def test_a_loss_that_does_not_state_it_is_refused_with_the_remedy():
 
 
 def test_a_sum_refuses_losses_that_read_the_logits_differently():
-    message = r"read the logits alike, got \{'MarginalLoss': 'softmax', 'AdaptiveBCELoss': 'sigmoid'\}"
+    message = r"read the logits alike, got MarginalLoss \(softmax\), AdaptiveBCELoss \(sigmoid\)"
     with pytest.raises(ValueError, match=message):
         SumLoss([MarginalLoss(), AdaptiveBCELoss()], [1.0, 1.0])
+    nested = [SumLoss([MarginalLoss()], [1.0]), SumLoss([AdaptiveBCELoss()], [1.0])]
+    with pytest.raises(ValueError, match=r"got SumLoss \(softmax\), SumLoss \(sigmoid\)"):
+        SumLoss(nested, [1.0, 1.0])
