@@ -46,8 +46,7 @@ class ShiftedInferer(Inferer):
     """
 
     def __init__(self, inferer: Inferer, activation: str = "softmax") -> None:
-        if activation not in ("softmax", "sigmoid"):
-            raise ValueError(f"expected activation softmax or sigmoid, got {activation!r}.")
+        _check(activation)
         self.inferer = inferer
         self.activation = activation
         self.copies = list(product((0.0, 12.0, -12.0), (1.0, 1.15, 0.85)))  # degrees, enlargement
@@ -123,6 +122,10 @@ def inferer_for(activation: str) -> Inferer:
         >>> type(inferer_for("softmax")).__name__
         'SimpleInferer'
     """
+    _check(activation)
+    return BackgroundReferenceInferer() if activation == "sigmoid" else SimpleInferer()
+
+
+def _check(activation: str) -> None:
     if activation not in ACTIVATIONS:
         raise ValueError(f"expected activation to be one of {', '.join(ACTIVATIONS)}, got {activation!r}.")
-    return BackgroundReferenceInferer() if activation == "sigmoid" else SimpleInferer()

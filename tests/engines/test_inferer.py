@@ -139,5 +139,5 @@ def test_impossible_classes_stay_finite(activation: str):
 
 
 def test_other_readings_are_refused():
-    with pytest.raises(ValueError, match=r"expected activation softmax or sigmoid, got 'marginal'"):
+    with pytest.raises(ValueError, match=r"expected activation to be one of softmax, sigmoid, got 'marginal'"):
         FramesInferer(SimpleInferer(), 1, "always", "marginal")
