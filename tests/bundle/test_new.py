@@ -238,7 +238,7 @@ def test_a_loss_of_ones_own_is_one_line(folder: Path, abdomen: Path):
     assert (folder / "runs/doubled/doubled/model.pt").is_file()
 
 
-# to be a test when the bundle has measure.yaml
+# to be a slow test when the bundle has measure.yaml: add @pytest.mark.slow and "test_"
 def measuring_with_the_weights_of_a_new_bundle(folder: Path, abdomen: Path):
     run_readme(folder, abdomen, datasets=["--size", "32"], train=SIZES)
     scans = folder / "scans"
