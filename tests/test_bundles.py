@@ -69,19 +69,6 @@ def test_the_complete_configurations_are_up_to_date(bundle: Path):
     assert write_complete(bundle, check=True) == []
 
 
-def test_a_variant_is_short_and_has_no_files_for_use():
-    variants = [bundle for bundle in BUNDLES if "base" in yaml.safe_load((bundle / "configs/bundle.yaml").read_text())]
-    assert len(variants) >= 4
-    for bundle in variants:
-        assert not {path.name for path in bundle.glob("configs/*.yaml")} & {"inference.yaml", "measure.yaml"}
-        stated = yaml.safe_load((bundle / "configs/bundle.yaml").read_text())
-        assert len(stated) <= 8
-        base = yaml.safe_load((bundle.parent / stated["base"] / "configs/train.yaml").read_text())
-        own = yaml.safe_load((bundle / "configs/train.yaml").read_text())
-        named = {"bundle_root", "experiment", "runs_dir"}
-        assert {key for key in base if own[key] != base[key]} <= {*stated, *named}
-
-
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parents[1].name}/{path.name}")
 def test_no_bundle_states_what_labels_mean(path: Path):
     """The prepared folders do; a bundle names its classes, and what it withholds or renames."""

@@ -141,6 +141,8 @@ def _settings(model: Path, classes: Sequence[str], facts: dict[str, str]) -> str
     others = [f"{name}: background" for name in _heart() if name not in classes]
     if set(classes) < set(_heart()):
         lines.insert(3, f"renamed: {{{', '.join(others)}}}  # drawn by the phantom, not studied")
+    if "loss" not in blocks:  # with cross entropy alone, small structures take much longer to be learned
+        lines.append("loss: marginal_dice_ce  # learns small structures sooner than `marginal`")
     return "\n".join([*lines, *(f"\n{block}".rstrip("\n") for block in blocks.values())]) + "\n"
 
 
