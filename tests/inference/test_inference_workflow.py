@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+import yaml
 from drawn_heart import STEP, Seer, heart
 from measuring import write_dicom
 from monai.bundle import ConfigParser
@@ -18,6 +19,11 @@ from monai.transforms import Compose, LoadImage, LoadImaged, SaveImaged
 from PIL import Image
 
 from common.bundle.publish import publish
+from common.datasets.files.scan import Scan
+from common.datasets.sector.finder import SectorFinder
+from common.datasets.sector.framing import frame
+from common.datasets.sector.geometry import Sector
+from common.inference.segmentation import network_images
 
 ROOT = Path(__file__).parents[2]
 ECHO = ROOT / "bundles" / "echo_segmentation"
@@ -84,6 +90,31 @@ def test_a_dicom_image_gives_a_label_map_that_monai_reads_like_it(tmp_path: Path
     image, found = (LoadImage()(path) for path in (tmp_path / "in" / "a.dcm", tmp_path / "out" / "a_seg.nii.gz"))
     np.testing.assert_allclose(found.affine, image.affine, atol=1e-5)
     assert min(overlap(found.numpy().squeeze(), (image.numpy() / STEP).round().squeeze())) > 0.97
+
+
+class Watcher(Seer):
+    """Keep the image that the network sees."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        self.seen = image
+        return super().forward(image)
+
+
+def test_the_network_sees_what_it_sees_when_a_scan_is_measured(tmp_path: Path):
+    sector = Sector((30, 100), -40, 40, inner=0, outer=150, frame=(0, 0, 219, 199)).mask((220, 200))
+    rows, columns = np.indices(sector.shape)
+    grains = np.random.default_rng(0).integers(0, 60, sector.shape)
+    image = ((30 + 0.4 * rows + 0.3 * columns + grains) * sector).astype(np.uint8)
+    image[5:12, 10:60] = 255  # a name
+    (tmp_path / "in").mkdir()
+    Image.fromarray(image).save(tmp_path / "in" / "a.png")
+    network = Watcher()
+    masking = yaml.safe_load((ECHO / "configs" / "inference.yaml").read_text())["masking"]
+    segment(tmp_path / "in", tmp_path / "out", network, pattern="*.png", image_size=64, masking=masking)
+    framing = frame(Scan(image[None]), SectorFinder())
+    assert framing.sector
+    difference = np.abs(np.asarray(network.seen[0, 0]) - network_images(framing.cut(image[None]), 64)[0, 0].numpy())
+    assert difference.mean() < 0.01, "the borders are smoothed in another way"
 
 
 def test_a_volume_is_refused(tmp_path: Path):
