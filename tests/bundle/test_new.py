@@ -95,9 +95,7 @@ def test_settings_are_those_of_the_other_bundle_but_not_its_organ(tmp_path: Path
     assert (own["data"], own["experiment"], own["runs_dir"]) == ("data/abdomen_phantom", "abdomen", "runs/abdomen")
     for path in bundle.rglob("*"):
         if path.is_file() and path.name != "LICENSE":
-            words = re.findall(
-                r"heart|cardi|ventric|atri|\blv_|ejection|\bEF\b|\bviews?\b", path.read_text()
-            )
+            words = re.findall(r"heart|cardi|ventric|atri|\blv_|ejection|\bEF\b|\bviews?\b", path.read_text())
             assert words == [], path
 
 
