@@ -1,5 +1,5 @@
-# `make demo` and `make test` need nothing before them but Python 3.11 or 3.12.
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+# `make demo` and `make test` need nothing before them but Python 3.11, 3.12 or 3.13.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 BUNDLES := $(wildcard bundles/*)
@@ -52,7 +52,7 @@ clean:
 	rm -rf data/demo runs
 
 $(VENV)/installed: requirements.txt
-	$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12) and 'Python 3.11 or 3.12 is needed, this is ' + sys.version)"
+	$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and 'Python 3.11, 3.12 or 3.13 is needed, this is ' + sys.version)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
 	touch $@
