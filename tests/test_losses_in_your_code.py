@@ -11,7 +11,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "losses_in_your_code.md").read_text()
 LISTINGS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-TITLES = ["a_training_loop", "mixed_precision_and_torch_compile", "several_processes", "deep_supervision"]
+TITLES = [
+    "a_training_loop",
+    "one_hot_masks",
+    "mixed_precision_and_torch_compile",
+    "several_processes",
+    "deep_supervision",
+]
 
 
 def test_the_page_has_its_listings_and_they_are_short():

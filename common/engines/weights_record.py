@@ -46,7 +46,10 @@ def weights_record(checkpoint: str | Path, stated: Mapping[str, Any]) -> dict[st
             "or choose other weights with --checkpoint PATH."
         )
     path = weights.with_suffix(".json")
-    record: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:  # cut off, or edited by hand
+        raise ValueError(f"{path} is not readable JSON ({error}); copy it again with its weights.") from error
     given = {name: value for name, value in stated.items() if value is not None}
     if wrong := {name: value for name, value in given.items() if name in record and record[name] != value}:
         trained = ", ".join(f"{name} {record[name]}, not {value}" for name, value in wrong.items())

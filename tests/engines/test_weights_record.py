@@ -81,6 +81,13 @@ def test_shipped_weights_have_the_record_of_their_bundle(path: Path):
     assert {"activation", "classes", "image_size", "network", "loss"} <= set(record)
 
 
+def test_a_damaged_record_is_named(tmp_path: Path):
+    (tmp_path / "model.pt").touch()
+    (tmp_path / "model.json").write_text('{"activation": "soft')
+    with pytest.raises(ValueError, match=r"model\.json is not readable JSON .*; copy it again with its weights"):
+        weights_record(tmp_path / "model.pt", {})
+
+
 def test_the_loss_states_how_its_logits_are_read():
     assert activation_of(MarginalLoss()) == "softmax"
     assert activation_of(AdaptiveBCELoss()) == "sigmoid"
