@@ -37,7 +37,7 @@ def _arguments() -> argparse.Namespace:
 def _publish(bundle: Path, out: Path) -> None:
     publish(bundle, out)
     wanted = (out / "configs" / "inference.json").is_file() and not (out / "models" / "model.pt").is_file()
-    print(f"wrote {out}" + (f"; add {out / 'models' / 'model.pt'}" if wanted else ""))
+    print(f"wrote {out}" + (f"; add model.pt and model.json of a training to {out / 'models'}" if wanted else ""))
 
 
 def _complete(bundles: list[Path], check: bool) -> None:
