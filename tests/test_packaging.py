@@ -112,7 +112,7 @@ def test_the_wheel_holds_the_files_of_the_package_and_nothing_else(tmp_path: Pat
     tracked = subprocess.run(["git", "ls-files", "common"], cwd=ROOT, capture_output=True, text=True, check=True)
     expected = {re.sub("^common/", "partial_labels/", name) for name in tracked.stdout.splitlines()}
     assert held >= expected
-    assert {name.rpartition(".")[2] for name in held} == {"py", "yaml", "html"}, "no weights"
+    assert {name.rpartition(".")[2] for name in held} == {"py", "yaml", "html", "md"}, "no weights"
     assert "partial_labels/workflows/train.yaml" in held
     assert f"\nVersion: {common.__version__}\n" in metadata
     assert "\nRequires-Python: <3.14,>=3.11\n" in metadata
