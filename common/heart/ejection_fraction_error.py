@@ -25,10 +25,10 @@ class EjectionFractionError(Metric):
     """Ignite metric: mean absolute error of the monoplane ejection fraction, percentage points, over the datasets.
 
     Patients with both the ED and the ES frame of a view count; both fractions are measured by discs, on masks of the
-    network's size. `engine.state.metrics` receives, for each dataset, `ef_mae/<dataset>`, `ef_bias/<dataset>`
-    (predicted minus annotated), and `ef_unmeasured/<dataset>`, the fraction of patients whose annotation can be
-    measured but whose prediction cannot; these patients do not enter the means. Without anything to compare, a dataset
-    has no entry and the mean is NaN.
+    network's size, without ignored pixels. `engine.state.metrics` receives, for each dataset, `ef_mae/<dataset>`,
+    `ef_bias/<dataset>` (predicted minus annotated), and `ef_unmeasured/<dataset>`, the fraction of patients whose
+    annotation can be measured but whose prediction cannot; these patients do not enter the means. Without anything to
+    compare, a dataset has no entry and the mean is NaN.
 
     Args:
         classes: names, background first.
@@ -50,7 +50,8 @@ class EjectionFractionError(Metric):
         """Add a batch: `pred` logits (B, C, H, W), `label` label-set maps (B, 2, H, W), `dataset` and `index` (B,)."""
         if "lv_cavity" not in self.classes:
             return
-        predicted = output["pred"].argmax(dim=1).cpu().numpy()
+        ignored = (output["label"] == 0).all(dim=1)  # missing in the annotation, so in the prediction too
+        predicted = output["pred"].argmax(dim=1).masked_fill(ignored, 0).cpu().numpy()
         known = known_masks(output["label"], len(self.classes)).cpu().numpy()
         for position, index in enumerate(output["index"].tolist()):
             item = self.data[index]

@@ -52,6 +52,14 @@ def test_the_error_is_the_difference_of_the_fractions(image: str):
     assert metric.compute() == pytest.approx(EF - wrong, abs=1.0)
 
 
+def test_ignored_pixels_are_left_out_of_both_masks(image: str):
+    perfect = batch([heart(), heart(50, 16)])
+    perfect["label"][:, :, 90:130, :100] = 0  # cuts a part of the ventricle
+    metric = EjectionFractionError(NAMES, list(SETS), items(image))
+    metric.update(perfect)
+    assert metric.compute() == 0
+
+
 def test_an_annotation_of_the_cavity_alone_is_enough(image: str):
     metric = EjectionFractionError(NAMES, list(SETS), items(image, "cavity"))
     metric.update(batch([heart(), heart(50, 16)], "cavity"))
