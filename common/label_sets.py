@@ -12,7 +12,7 @@ import torch
 
 from .label_set_map import drop_classes, smallest_dtype
 
-__all__ = ["IGNORE", "LabelSets", "Meaning", "by_value", "describe"]
+__all__ = ["IGNORE", "LabelSets", "Meaning", "by_value", "describe", "hide_unmentioned"]
 
 IGNORE = "ignore"  # the meaning of values that mark ignored pixels; not a class
 BYTE = range(256)  # annotation values that may be named one by one
@@ -34,13 +34,25 @@ def by_value(meaning: Meaning) -> dict[int, list[str]]:
     return {value: [names] if isinstance(names, str) else list(names) for value, names in pairs}
 
 
+def hide_unmentioned(values: Mapping[int, Sequence[str]], classes: Sequence[str]) -> dict[int, list[str]]:
+    """Add the classes that a dataset never mentions, so does not annotate, to the values that may be background.
+
+    Example:
+        >>> hide_unmentioned({0: ["background"], 1: ["lv"]}, ["background", "lv", "la"])
+        {0: ['background', 'la'], 1: ['lv']}
+    """
+    unmentioned = [name for name in classes if not any(name in names for names in values.values())]
+    return {value: [*names, *(unmentioned if "background" in names else ())] for value, names in values.items()}
+
+
 class LabelSets:
     """The meaning of each dataset's annotation values, and the encoder from annotations to label-set maps.
 
     Class `c` is annotated at a pixel if its dataset outlines `c` (some value stands for `c` alone) and the pixel's own
     value decides it: the pixel is known to be `c`, or known not to be. A value that stands for several structures marks
     a super-class, a value for every class an unlabelled pixel. The value of an ignored pixel stands for "ignore":
-    nothing is learnt or measured there, and pseudo-labels leave it ignored.
+    nothing is learnt or measured there, and pseudo-labels leave it ignored. A class that a dataset never mentions is
+    not annotated by it: it may be wherever a value stands for background.
 
     Args:
         classes: names of the classes; class 0 is "background".
@@ -59,6 +71,9 @@ class LabelSets:
         >>> label_sets = LabelSets(["background", "lv", "la"], sets)
         >>> label_sets.encode(torch.tensor([[0, 1]]), "lv_only").tolist()  # background or la: 1 + 4; lv: 2
         [[5, 2], [2, 2]]
+        >>> same = LabelSets(["background", "lv", "la"], {"lv_only": {0: "background", 1: "lv"}})  # la: never mentioned
+        >>> same.encode(torch.tensor([[0, 1]]), "lv_only").tolist()
+        [[5, 2], [2, 2]]
     """
 
     def __init__(
@@ -71,7 +86,9 @@ class LabelSets:
         self.classes = classes
         self.label_sets = label_sets
         self.partly = partly or {}
-        self._values = {dataset: by_value(meaning) for dataset, meaning in label_sets.items()}
+        self._values = {
+            dataset: hide_unmentioned(by_value(meaning), classes) for dataset, meaning in label_sets.items()
+        }
         self._tables = {torch.device("cpu"): self._tabulate()}
 
     def encode(self, label: torch.Tensor, dataset: str) -> torch.Tensor:

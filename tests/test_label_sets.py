@@ -378,3 +378,14 @@ def test_each_sample_loses_its_own_classes_only():
     dropped = drop_classes(encoded, drop)
     assert dropped[:, 0].tolist() == [[1, 2, 4, 8], [3, 3, 4, 8], [9, 2, 4, 9]]
     assert dropped[:, 1].tolist() == [[15] * 4, [12] * 4, [6] * 4]
+
+
+@pytest.mark.parametrize("meaning", [{0: "background", 1: "lv"}, [["background"], ["lv"]]], ids=["mapping", "list"])
+def test_a_class_that_a_dataset_never_mentions_is_hidden_in_its_background(meaning):
+    classes = ["background", "lv", "la"]
+    silent, spelt = (LabelSets(classes, {"a": one}) for one in (meaning, [["background", "la"], ["lv"]]))
+    label = torch.tensor([[0, 1]])
+    assert torch.equal(silent.encode(label, "a"), spelt.encode(label, "a"))
+    assert silent.coverage() == spelt.coverage() == {"a": {"background": False, "lv": True, "la": False}}
+    mentioned = LabelSets(classes, {"a": {0: "background", 1: "lv", 2: "la"}})  # absent where no pixel has value 2
+    assert mentioned.encode(label, "a").tolist() == [[1, 2], [7, 7]]

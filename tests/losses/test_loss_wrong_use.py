@@ -19,6 +19,10 @@ TARGET = torch.ones(2, 2, 4, 5, dtype=torch.uint8)
         (LOGITS, TARGET.bfloat16(), TypeError, r"expected a label-set map of dtype .*, got torch.bfloat16"),
         (LOGITS, TARGET + 0.5, RuntimeError, r"not a label-set map: it holds numbers that are not integers"),
         (LOGITS, TARGET * torch.nan, RuntimeError, r"not a label-set map: it holds numbers that are not integers"),
+        (LOGITS, TARGET * 8, RuntimeError, r"the label-set map has classes beyond the 3 of the logits"),
+        (LOGITS, TARGET.short() * 8, RuntimeError, r"the label-set map has classes beyond the 3 of the logits"),
+        (LOGITS, -TARGET.long(), RuntimeError, r"the label-set map has classes beyond the 3 of the logits"),
+        (LOGITS, TARGET * torch.inf, RuntimeError, r"the label-set map has classes beyond the 3 of the logits"),
         (LOGITS, TARGET.bool(), TypeError, r"expected a label-set map of dtype .* as target, got torch.bool"),
         (LOGITS[:, :, 0, 0], TARGET, ValueError, r"expected logits \(B, C, \*spatial\) as input, got \(2, 3\)"),
         (

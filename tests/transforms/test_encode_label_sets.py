@@ -56,7 +56,7 @@ def test_values_with_gaps_and_ignored_pixels_are_encoded():
     sets = {"clinic": {0: "background", 128: "lv", 255: "ignore"}}
     labels = LabelSets(CLASSES, sets)
     data = {"label": torch.tensor([[[[0, 128, 255]]]], dtype=torch.uint8), "dataset": torch.tensor([0])}
-    assert EncodeLabelSetsd(labels)(data)["label"].tolist() == [[[[1, 2, 0]], [[3, 3, 0]]]]
+    assert EncodeLabelSetsd(labels)(data)["label"].tolist() == [[[[13, 2, 0]], [[2, 2, 0]]]]
     unlabelled = torch.tensor([[False, True, False, False]])
     encoded = EncodeLabelSetsd(labels)({**data, "unlabelled": unlabelled})["label"]
     assert encoded[..., 2].tolist() == [[[0], [0]]], "an ignored pixel stays ignored"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...label_sets import IGNORE, LabelSets, Meaning, describe
+from ...label_sets import IGNORE, LabelSets, Meaning, describe, hide_unmentioned
 from ...spelling import did_you_mean
 from .layout import folder_paths, read_label_sets
 
@@ -19,8 +19,7 @@ def stated_label_sets(
 ) -> dict[str, dict[int, list[str]]]:
     """Read what prepared folders state about their annotation values, in the classes of a bundle.
 
-    A class of the bundle that a dataset never mentions is not annotated by it: it may be wherever the dataset says
-    background.
+    A class of the bundle that a dataset never mentions is not annotated by it (`hide_unmentioned`).
 
     Args:
         folders: one prepared folder or several.
@@ -53,12 +52,7 @@ def stated_label_sets(
                 )
             stated[dataset] = stated.get(dataset, {}) | own
             places.setdefault(dataset, folder)
-    for values in stated.values():
-        unmentioned = [name for name in classes if not any(name in names for names in values.values())]
-        for names in values.values():
-            if "background" in names:
-                names.extend(unmentioned)
-    return stated
+    return {dataset: hide_unmentioned(values, classes) for dataset, values in stated.items()}
 
 
 def _renamed(names: Sequence[str], classes: Sequence[str], renamed: Mapping[str, str], dataset: str) -> list[str]:

@@ -90,7 +90,7 @@ def test_a_completely_annotated_dataset_is_written(clinic: Path, tmp_path: Path)
 
 def test_ignored_pixels_stay_ignored(clinic: Path, tmp_path: Path):
     torch.save(Bright().state_dict(), tmp_path / "model.pt")
-    sets = {"clinic": {0: ["background", "lv_cavity"], 2: "ignore"}}
+    sets = {"clinic": {0: ["background", "lv_cavity"], 2: "ignore", 9: "lv_myocardium"}}
     dataset = ResidentDataset(read_datalist(clinic), LabelSets(CLASSES, sets), image_size=32)
     write_pseudo_labels(dataset, Bright(), SimpleInferer(), tmp_path / "model.pt", clinic, tmp_path / "out")
     before = {item["patient"]: np.asarray(Image.open(item["label"])) for item in read_datalist(clinic)}
