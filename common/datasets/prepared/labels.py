@@ -102,7 +102,7 @@ def labels_of(
             f"the data have {unknown}, whose folder states no label sets (it states {list(label_sets)}); "
             "prepare the dataset again."
         )
-    missing = Counter((item["dataset"], name) for item in data for name in item.get("unlabelled", ()))
+    missing = Counter((item["dataset"], name) for item in data for name in set(item.get("unlabelled", ())))
     partly, never = ({name: list[str]() for name in images} for _ in range(2))
     for (dataset, name), count in missing.items():
         if name in classes:

@@ -76,7 +76,7 @@ def select(
         losing = set(patients[: round(share * len(patients))])
         for item in chosen:
             if _order(item)[:2] in losing and not item.get("completed"):
-                item["unlabelled"] = [*item.get("unlabelled", ()), *hidden]
+                item["unlabelled"] = list(dict.fromkeys([*item.get("unlabelled", ()), *hidden]))
     if complete_only:
         kept = {name: [names for names in own.values() if names != [IGNORE]] for name, own in values.items()}
         single = {name for name, own in kept.items() if all(len(names) == 1 for names in own)}

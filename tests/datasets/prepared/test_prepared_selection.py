@@ -85,6 +85,23 @@ def test_classes_that_an_image_already_lacks_are_kept():
     assert item["unlabelled"] == ["lv"]
 
 
+@pytest.mark.parametrize("hidden", [["la"], ["la", "la"]])
+def test_images_count_once_if_what_is_withheld_was_unlabelled_already(hidden: list[str]):
+    losing = {
+        item["image"] for item in select(data(north=4), SETS, withheld={"north": ["la"]}, share=0.5) if len(item) > 3
+    }
+    items = [item | ({"unlabelled": hidden} if item["image"] in losing else {}) for item in data(north=4)]
+    assert len(losing) == 4
+    chosen = select(items, SETS, withheld={"north": hidden}, share=0.5)
+    assert [item.get("unlabelled") for item in chosen].count(["la"]) == 4
+    for own in (items, chosen):
+        labels = labels_of(CLASSES, SETS, own)
+        assert labels.annotated("north") == CLASSES
+        assert list(labels.partially_labelled()) == ["la"]
+    with pytest.raises(ValueError, match=r"no dataset annotates \['la'\]"):
+        labels_of(CLASSES, SETS, select(items, SETS, withheld={"north": hidden}))
+
+
 def test_only_images_that_annotate_every_class_are_kept_on_request():
     sets = {**SETS, "lv_only": [["background", "la"], ["lv"]]}
     items = select(data(north=10, lv_only=3), sets, withheld={"north": ["la"]}, share=0.5, complete_only=True)
