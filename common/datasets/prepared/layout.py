@@ -148,8 +148,28 @@ def read_pixels(path: str | Path, size: int | None = None) -> NDArray[np.uint8]:
 
 
 def folder_paths(folders: str | Path | Iterable[str | Path]) -> list[Path]:
-    """Return the paths of one or more folders as a list."""
-    return [Path(folders)] if isinstance(folders, str | Path) else list(map(Path, folders))
+    """Return the paths of one or more prepared folders, in the order of their datasets and content.
+
+    Weights and results depend on the order of the images, but must not depend on the order in which folders are given.
+
+    Raises:
+        ValueError: if two of them are one folder, or hold the same images: these would count twice.
+    """
+    paths = [Path(folders)] if isinstance(folders, str | Path) else list(map(Path, folders))
+    if len(paths) < 2:
+        return paths
+    stated = {path: read_provenance(path) for path in paths}
+    known: dict[str, Path] = {}
+    for path in paths:
+        content = str(stated[path].get("checksum", path.resolve()))
+        if content in known:
+            raise ValueError(
+                f"{known[content]} and {path} hold the same images, which would count twice; leave one of them out."
+            )
+        known[content] = path
+    return sorted(
+        paths, key=lambda path: (sorted(stated[path].get("label_sets", ())), stated[path].get("checksum", ""))
+    )
 
 
 def _read_json(folder: Path, name: str) -> Any:

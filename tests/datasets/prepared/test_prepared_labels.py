@@ -48,7 +48,7 @@ def test_the_checksum_of_several_folders_ignores_their_order_and_place(tmp_path:
     a, b, moved = folders
     assert checksum(a) == checksum([str(a)]) == "1" * 64
     assert checksum([a, b]) == checksum([b, moved])
-    assert len({checksum(a), checksum(b), checksum([a, b]), checksum([a, a])}) == 4
+    assert len({checksum(a), checksum(b), checksum([a, b])}) == 3
 
 
 def images(*unlabelled: list[str]) -> list[dict[str, object]]:
