@@ -158,18 +158,18 @@ def folder_paths(folders: str | Path | Iterable[str | Path]) -> list[Path]:
     paths = [Path(folders)] if isinstance(folders, str | Path) else list(map(Path, folders))
     if len(paths) < 2:
         return paths
-    stated = {path: read_provenance(path) for path in paths}
     known: dict[str, Path] = {}
+    order: dict[Path, tuple[list[str], str]] = {}
     for path in paths:
-        content = str(stated[path].get("checksum", path.resolve()))
+        stated = read_provenance(path)
+        content = str(stated.get("checksum", path.resolve()))
         if content in known:
             raise ValueError(
                 f"{known[content]} and {path} hold the same images, which would count twice; leave one of them out."
             )
         known[content] = path
-    return sorted(
-        paths, key=lambda path: (sorted(stated[path].get("label_sets", ())), stated[path].get("checksum", ""))
-    )
+        order[path] = sorted(map(str, stated.get("label_sets", ()))), content
+    return sorted(paths, key=order.__getitem__)
 
 
 def _read_json(folder: Path, name: str) -> Any:

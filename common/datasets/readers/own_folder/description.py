@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ....label_sets import IGNORE
 from ....spelling import did_you_mean
+from ....strict_yaml import read_yaml
 from ...prepared.source import spacing_of
 from ..tables import check_size
 
@@ -53,10 +52,9 @@ class Description:
 def read_description(path: Path) -> Description:
     """Read and check a description; a wrong entry raises a ValueError that names its key."""
     check_size(path, MAX_BYTES)
+    content = read_yaml(path)
     try:
-        return _parse(yaml.safe_load(path.read_bytes()))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"{path} is not readable YAML: {error}") from error
+        return _parse(content)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
