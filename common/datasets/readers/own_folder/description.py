@@ -11,7 +11,7 @@ from typing import Any
 from ....label_sets import IGNORE
 from ....spelling import did_you_mean
 from ....strict_yaml import read_yaml
-from ...prepared.source import spacing_of
+from ...prepared.source import check_case, spacing_of
 from ..tables import check_size
 
 __all__ = ["Description", "read_description"]
@@ -118,6 +118,7 @@ def _values(content: Any) -> dict[int, list[str]]:
             raise ValueError(f"value {value} needs a class or a list of classes that it may stand for.")
         if not all(isinstance(name, str) and NAME.fullmatch(name) for name in names):
             raise ValueError(f"value {value} is {names}, expected names of letters, digits, '_' and '-'.")
+        check_case(names, f"value {value}")
         if IGNORE in names and len(names) > 1:
             raise ValueError(f"value {value} is {names}; '{IGNORE}' stands alone.")
         if value == 0 and not {"background", IGNORE} & set(names):

@@ -32,6 +32,11 @@ def clinic(tmp_path: Path) -> Path:
         ({"values": {0: []}}, "value 0 needs a class or a list"),
         ({"values": {0: "lv_cavity"}}, r"value 0 is \['lv_cavity'\]: it also fills what is beyond the border"),
         ({"values": {0: "background", 1: ["ignore", "a"]}}, r"value 1 is \['ignore', 'a'\]; 'ignore' stands alone"),
+        ({"values": {0: "Background"}}, "value 0 is 'Background', which would be a structure; write 'background'"),
+        (
+            {"values": {0: "background", 255: "Ignore"}},
+            "value 255 is 'Ignore', .* write 'ignore'",
+        ),
         ({"modality": "USA"}, r"modality is 'USA', expected one of \['US', 'CT', .*\]\. Did you mean 'US'\?"),
         ({"values": {0: ["left atrium"]}}, r"value 0 is \['left atrium'\], expected names of letters"),
         ({"table": "cases.csv"}, "either 'files', naming patterns, or 'table', a CSV"),
