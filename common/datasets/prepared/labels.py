@@ -134,12 +134,7 @@ def labels_of(
             f"the data have {unknown}, whose folder states no label sets (it states {list(label_sets)}); "
             "prepare the dataset again."
         )
-    missing = Counter((item["dataset"], name) for item in data for name in set(item.get("unlabelled", ())))
-    partly, never = ({name: list[str]() for name in images} for _ in range(2))
-    for (dataset, name), count in missing.items():
-        if name in classes:
-            (never if count == images[dataset] else partly)[dataset].append(name)
-    labels = LabelSets(classes, {name: label_sets[name] for name in images}, partly).withhold(never)
+    labels = _without_unlabelled(classes, {name: label_sets[name] for name in images}, data)
     learnt = {name for dataset in images for name in labels.annotated(dataset)}
     if weights is None and (unlearnt := [name for name in classes[1:] if name not in learnt]):
         raise ValueError(
@@ -151,18 +146,31 @@ def labels_of(
     return labels
 
 
+def _without_unlabelled(
+    classes: Sequence[str], label_sets: Mapping[str, Meaning], data: Sequence[Mapping[str, Any]]
+) -> LabelSets:
+    images = Counter(item["dataset"] for item in data)
+    missing = Counter((item["dataset"], name) for item in data for name in set(item.get("unlabelled", ())))
+    partly, never = ({name: list[str]() for name in images} for _ in range(2))
+    for (dataset, name), count in missing.items():
+        if name in classes:
+            (never if count == images[dataset] else partly)[dataset].append(name)
+    return LabelSets(classes, label_sets, partly).withhold(never)
+
+
 def coverage_table(
     label_sets: LabelSets, data: Sequence[Mapping[str, Any]], stated: Mapping[str, Meaning] | None = None
 ) -> str:
     """Return a table of datasets by classes with the number of images, to print.
 
     Args:
-        label_sets: of the datasets in `data`.
+        label_sets: of the datasets in `data`; others have 0 images.
         data: items of a datalist.
         stated: label sets of every dataset in the prepared folders; datasets that `data` lack are named below the
             table.
     """
-    lines = [describe(label_sets, Counter(item["dataset"] for item in data))]
+    labels = _without_unlabelled(label_sets.classes, label_sets.label_sets, data)
+    lines = [describe(labels, Counter(item["dataset"] for item in data))]
     if left_out := [name for name in stated or () if name not in label_sets.label_sets]:
         lines.append(f"not trained on: {', '.join(left_out)}")
     if completed := dict.fromkeys(item["dataset"] for item in data if item.get("completed")):

@@ -10,6 +10,7 @@ from common.datasets import checksum, coverage_table, labels_of, read_datalist, 
 from common.datasets.catalogue import HEART_LABELS, dataset_names
 from common.datasets.phantom.study import DOMAINS
 from common.datasets.prepared.layout import read_label_sets
+from common.label_sets import LabelSets
 
 CLASSES = ["background", "lv", "la"]
 FULL = [["background"], ["lv"], ["la"]]
@@ -39,6 +40,16 @@ def test_the_coverage_table_counts_images():
     assert header.split() == ["dataset", *CLASSES, "images"]
     assert north.split() == ["north", "✓", "✓", "✓", "1"]
     assert lv_only.split() == ["lv_only", "-", "✓", "-", "2"]
+
+
+def test_the_coverage_of_a_fold_names_datasets_without_images_and_classes_that_no_image_annotates():
+    items = [*images(["la"], ["la", "lv"]), *data("lv_only")]
+    rows = [line.split() for line in coverage_table(LabelSets(CLASSES, KNOWN), items).splitlines()[1:]]
+    assert rows == [
+        ["north", "-", "some", "-", "2"],
+        ["south", "✓", "✓", "✓", "0"],
+        ["lv_only", "-", "✓", "-", "1"],
+    ]
 
 
 def test_the_checksum_of_several_folders_ignores_their_order_and_place(tmp_path: Path):
