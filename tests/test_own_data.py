@@ -48,7 +48,12 @@ def test_three_sites_that_outline_one_structure_each_train_one_network(trained: 
 
 @pytest.mark.usefixtures("trained")
 def test_each_site_is_evaluated_on_what_it_outlines(folder: Path, sites: list[str]):
-    run(folder, "evaluate", image_size=32, data=sites, output_dir="runs/own")
+    output = run(folder, "evaluate", image_size=32, data=sites[::-1], output_dir="runs/own")
+    assert table(output) == {
+        "site_a": ["-", "✓", "-", "-", "2"],
+        "site_b": ["-", "-", "✓", "-", "2"],
+        "site_c": ["-", "-", "-", "✓", "2"],
+    }
     with (folder / "runs/own/test_dice.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 6
@@ -90,12 +95,22 @@ def test_pseudo_labels_complete_what_is_withheld_and_a_training_sees_them(folder
         ({"withheld": "{'unity': ['left_atrium']}"}, "withheld names 'unity', which is not in the data: ["),
         ({"withheld": "{'site_a': ['left_artium']}"}, "withheld of 'site_a' is ['left_artium'], expected a list of"),
         ({"classes": "['background', 'lv_cavity']"}, "'site_b' annotates 'lv_myocardium', which is not among"),
+        (
+            {"classes": "[lv_cavity]"},
+            'expected a list that begins with background: --classes "[background, lv_cavity]"',
+        ),
+        ({"classes": "lv_cavity"}, 'expected a list that begins with background: --classes "[background, lv_cavity]"'),
+        ({"images": "{site_a: -1}"}, "images is {'site_a': -1}, expected whole numbers from 0"),
+        ({"withheld": "site_a"}, "withheld is 'site_a', expected lists of classes by dataset"),
+        ({"renamed": "background"}, "renamed is 'background', expected structures and the class that each counts as"),
+        ({"renamed": "{lv_cavty: background}"}, "renamed names 'lv_cavty', which is not in the data: "),
+        ({"data": "['data/site_a', './data/site_a']"}, "data/site_a and data/site_a hold the same images"),
     ],
 )
 def test_a_name_that_would_do_nothing_stops_the_run(
     folder: Path, sites: list[str], settings: dict[str, object], message: str
 ):
-    output = run(folder, "train", ok=False, **TINY, data=sites, output_dir="runs/wrong", **settings)
+    output = run(folder, "train", ok=False, **TINY, **{"data": sites, "output_dir": "runs/wrong", **settings})
     assert message in output
     assert "Traceback" not in output
 

@@ -11,6 +11,7 @@ import yaml
 from ..atomic import write_text
 from ..command import PACKAGE
 from ..spelling import did_you_mean
+from ..strict_yaml import parse_yaml
 from .blocks import parts_of, put, split
 from .metadata import with_facts
 from .self_contained import self_contained
@@ -57,12 +58,10 @@ def chain(bundle: Path) -> list[Path]:
 def _read(source: Path) -> dict[str, Any]:
     text = _text(source)
     try:
-        content = yaml.safe_load(text) or {}
+        content = parse_yaml(text) or {}
     except yaml.YAMLError as error:
         raise ValueError(f"{source} is not YAML: {error}") from error
     keys = [key for key, _ in split(text) if key]
-    if repeated := sorted({key for key in keys if keys.count(key) > 1}):
-        raise ValueError(f"{source} repeats {repeated}; YAML would silently keep the last.")
     if not isinstance(content, dict) or set(content) != set(keys):
         raise ValueError(f"{source}: expected lines 'name: value' or 'a::b: value' at the top level.")
     return content

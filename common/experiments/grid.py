@@ -21,9 +21,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..spelling import did_you_mean
+from ..strict_yaml import read_yaml
 
 __all__ = ["Grid", "Run", "read_grid"]
 
@@ -91,7 +90,7 @@ def read_grid(bundle: Path, scale: str, given: Mapping[str, Any] | None = None) 
     path = bundle / "configs" / "experiments.yaml"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; it states the grid of the bundle.")
-    content = yaml.safe_load(path.read_text())
+    content = read_yaml(path)
     scales, axes = content["scales"], content.get("axes", {})
     if scale not in scales:
         raise ValueError(f"{path}: expected a scale of {list(scales)}, got {scale!r}.")

@@ -101,9 +101,17 @@ def test_a_name_within_a_block_replaces_nothing(bundle: Path):
     assert yaml.safe_load(complete(bundle)["train.yaml"])["epochs"] == 50
 
 
-def test_a_setting_written_twice_is_refused(bundle: Path):
-    write(bundle, "epochs: 1\nloss: marginal\nepochs: 2\n")
-    with pytest.raises(ValueError, match=r"bundle\.yaml repeats \['epochs'\]"):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epochs: 1\nloss: marginal\nepochs: 2\n", "line 3 repeats 'epochs'"),
+        ("optimizer:\n  lr: 1\n  lr: 2\n", "line 3 repeats 'lr'"),
+        ("withheld: {a: [lv], a: [la]}\n", "line 1 repeats 'a'"),
+    ],
+)
+def test_a_setting_written_twice_is_refused(bundle: Path, text: str, message: str):
+    write(bundle, text)
+    with pytest.raises(ValueError, match=rf"bundle\.yaml is not YAML: {message}"):
         complete(bundle)
 
 

@@ -27,6 +27,8 @@ data: data/phantom
 note: null
 classes: [background, lv]
 withheld: {}
+images: {}
+renamed: {}
 loss: marginal
 doubled: "$@epochs * 2"
 losses:
@@ -200,6 +202,18 @@ def test_datasets_named_on_the_command_line_must_be_in_the_data(config: Path, tm
         check(config, "--data", data)
         with pytest.raises(SystemExit, match=r"withheld names 'norht', .* \['north'\]\. Did you mean 'north'\?"):
             check(config, "--data", data, "--withheld", "{norht: [lv]}")
+        check(config, "--data", data, "--renamed", "{lv: background}", "--images", "{north: 0}")
+        for words, message in (
+            (["--renamed", "{lv_: background}"], r"renamed names 'lv_', .* \['background', 'lv'\]\. .* mean 'lv'\?"),
+            (["--renamed", "background"], r"^renamed is 'background', expected .*--renamed \"\{papillary_muscle: ba"),
+            (["--renamed", "[lv]"], r"^renamed is \['lv'\], expected structures and the class that each counts as"),
+            (["--images", "{north: few}"], r"^images is \{'north': 'few'\}, .*--images \"\{camus: 200\}\""),
+            (["--images", "{north: -1}"], r"^images is \{'north': -1\}, expected whole numbers from 0"),
+            (["--withheld", "north"], r"^withheld is 'north', expected .*--withheld \"\{camus: \[left_atrium\]\}\""),
+            (["--withheld", "[north]"], r"^withheld is \['north'\], expected lists of classes by dataset"),
+        ):
+            with pytest.raises(SystemExit, match=message):
+                check(config, "--data", data, *words)
     with pytest.raises(SystemExit, match="nowhere is not a prepared dataset"):
         check(config, "--data", "nowhere", "--withheld", "{north: [lv]}")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ...label_sets import IGNORE, LabelSets, Meaning, describe, hide_unmentioned
-from ...spelling import did_you_mean
-from .layout import folder_paths, read_label_sets
+from ...spelling import did_you_mean, nearest
+from .layout import checked_renamed, folder_paths, read_label_sets
 
 __all__ = ["coverage_table", "labels_of", "stated_label_sets"]
 
@@ -24,27 +24,32 @@ def stated_label_sets(
     Args:
         folders: one prepared folder or several.
         classes: of the bundle, background first.
-        renamed: name of a structure in the folders -> the class that it counts as, or "background".
+        renamed: name of a structure in the folders -> the class that it counts as, "background" or "ignore".
 
     Returns:
         dataset -> annotation value -> classes that it may stand for, or "ignore".
 
     Raises:
-        ValueError: if a name is neither a class nor renamed, `renamed` is wrong, or two folders state different label
-            sets of one dataset.
+        ValueError: if a name is neither a class nor renamed, `classes` or `renamed` is wrong, or two folders state
+            different label sets of one dataset.
     """
-    renamed = renamed or {}
+    _check_classes(classes)
+    renamed = checked_renamed(renamed)
     for name, target in renamed.items():
         if name in (*classes, IGNORE):
             raise ValueError(f"renamed has {name!r}, which is a class of this bundle, or ignored; leave it out.")
-        if target not in classes:
-            hint = did_you_mean(target, classes)
-            raise ValueError(f"renamed makes {name!r} {target!r}, expected one of the classes {list(classes)}.{hint}")
+        if target not in (*classes, IGNORE):
+            hint = did_you_mean(target, (*classes, IGNORE))
+            raise ValueError(
+                f"renamed makes {name!r} {target!r}, expected one of the classes {list(classes)}, or 'ignore'.{hint}"
+            )
     stated: dict[str, dict[int, list[str]]] = {}
     places: dict[str, Path] = {}
-    for folder in folder_paths(folders):
-        for dataset, values in read_label_sets(folder).items():
-            own = {value: _renamed(names, classes, renamed, dataset) for value, names in values.items()}
+    read = {folder: read_label_sets(folder) for folder in folder_paths(folders)}
+    _check_mentioned(read.values(), classes, renamed)
+    for folder, datasets in read.items():
+        for dataset, values in datasets.items():
+            own = {value: _renamed(names, renamed, dataset) for value, names in values.items()}
             if _decided(stated.get(dataset, own)) != _decided(own):
                 raise ValueError(
                     f"{places[dataset]} and {folder} state different label sets of '{dataset}': "
@@ -55,15 +60,42 @@ def stated_label_sets(
     return {dataset: hide_unmentioned(values, classes) for dataset, values in stated.items()}
 
 
-def _renamed(names: Sequence[str], classes: Sequence[str], renamed: Mapping[str, str], dataset: str) -> list[str]:
-    for name in names:
+def _check_classes(classes: Any) -> None:
+    names = [classes] if isinstance(classes, str) else list(classes) if isinstance(classes, Sequence) else []
+    if isinstance(classes, str) or not names or names[0] != "background":
+        right = ", ".join(str(name) for name in names if name != "background") or "lv_cavity"
+        raise ValueError(
+            f'classes are {classes!r}, expected a list that begins with background: --classes "[background, {right}]".'
+        )
+
+
+def _check_mentioned(
+    folders: Iterable[Mapping[str, Mapping[int, Sequence[str]]]], classes: Sequence[str], renamed: Mapping[str, str]
+) -> None:
+    """Refuse structures that are neither classes nor renamed, with a setting to copy that renames the first of them."""
+    mentions = [
+        (name, dataset) for sets in folders for dataset, own in sets.items() for names in own.values() for name in names
+    ]
+    for name, dataset in mentions:
         if name not in (*classes, *renamed, IGNORE):
-            hint = did_you_mean(name, classes)
+            close = nearest(name, (*classes, IGNORE))
+            hint = f" Did you mean {close!r}?" if close else ""
+            others = {other: target for other, target in renamed.items() if other in dict(mentions)}
+            remedy = ", ".join(f"{one}: {target}" for one, target in {**others, name: close or "background"}.items())
             raise ValueError(
                 f"'{dataset}' annotates {name!r}, which is not among the classes {list(classes)}.{hint} "
-                f'Add it to `classes`, or count it as another: --renamed "{{{name}: background}}".'
+                f'Add it to `classes`, or count it as another: --renamed "{{{remedy}}}".'
             )
-    return list(dict.fromkeys(renamed.get(name, name) for name in names))
+
+
+def _renamed(names: Sequence[str], renamed: Mapping[str, str], dataset: str) -> list[str]:
+    own = list(dict.fromkeys(renamed.get(name, name) for name in names))
+    if IGNORE in own and len(own) > 1:
+        raise ValueError(
+            f"renamed makes {list(names)}, which one value of '{dataset}' may stand for, {own}; "
+            f"'{IGNORE}' stands alone: rename all of them to it, or none."
+        )
+    return own
 
 
 def _decided(values: Mapping[int, Sequence[str]]) -> dict[int, set[str]]:
@@ -96,12 +128,7 @@ def labels_of(
             f"the data have {unknown}, whose folder states no label sets (it states {list(label_sets)}); "
             "prepare the dataset again."
         )
-    missing = Counter((item["dataset"], name) for item in data for name in item.get("unlabelled", ()))
-    partly, never = ({name: list[str]() for name in images} for _ in range(2))
-    for (dataset, name), count in missing.items():
-        if name in classes:
-            (never if count == images[dataset] else partly)[dataset].append(name)
-    labels = LabelSets(classes, {name: label_sets[name] for name in images}, partly).withhold(never)
+    labels = _without_unlabelled(classes, {name: label_sets[name] for name in images}, data)
     learnt = {name for dataset in images for name in labels.annotated(dataset)}
     if weights is None and (unlearnt := [name for name in classes[1:] if name not in learnt]):
         raise ValueError(
@@ -113,18 +140,31 @@ def labels_of(
     return labels
 
 
+def _without_unlabelled(
+    classes: Sequence[str], label_sets: Mapping[str, Meaning], data: Sequence[Mapping[str, Any]]
+) -> LabelSets:
+    images = Counter(item["dataset"] for item in data)
+    missing = Counter((item["dataset"], name) for item in data for name in set(item.get("unlabelled", ())))
+    partly, never = ({name: list[str]() for name in images} for _ in range(2))
+    for (dataset, name), count in missing.items():
+        if name in classes:
+            (never if count == images[dataset] else partly)[dataset].append(name)
+    return LabelSets(classes, label_sets, partly).withhold(never)
+
+
 def coverage_table(
     label_sets: LabelSets, data: Sequence[Mapping[str, Any]], stated: Mapping[str, Meaning] | None = None
 ) -> str:
     """Return a table of datasets by classes with the number of images, to print.
 
     Args:
-        label_sets: of the datasets in `data`.
+        label_sets: of the datasets in `data`; others have 0 images.
         data: items of a datalist.
         stated: label sets of every dataset in the prepared folders; datasets that `data` lack are named below the
             table.
     """
-    lines = [describe(label_sets, Counter(item["dataset"] for item in data))]
+    labels = _without_unlabelled(label_sets.classes, label_sets.label_sets, data)
+    lines = [describe(labels, Counter(item["dataset"] for item in data))]
     if left_out := [name for name in stated or () if name not in label_sets.label_sets]:
         lines.append(f"not trained on: {', '.join(left_out)}")
     if completed := dict.fromkeys(item["dataset"] for item in data if item.get("completed")):

@@ -24,13 +24,14 @@ from PIL import Image
 
 from ...command import command
 from ...identity import digest, hashed
-from ...label_sets import by_value
+from ...label_sets import IGNORE, by_value
 
 __all__ = [
     "DATALIST",
     "FOLDS",
     "PROVENANCE",
     "RESULTS",
+    "checked_renamed",
     "checksum",
     "fold_of",
     "folder_paths",
@@ -103,14 +104,14 @@ def read_datalist(
     Args:
         folders: one prepared folder or several.
         fold: "training", "validation" or "test"; None keeps all.
-        renamed: name of a structure -> class or background (`stated_label_sets`), applied to `unlabelled`.
+        renamed: name of a structure -> class, background or ignore (`stated_label_sets`), applied to `unlabelled`.
 
     Raises:
         ValueError: if `fold` is unknown or no item is left.
     """
     if fold is not None and fold not in FOLDS:
         raise ValueError(f"fold is {fold!r}, expected one of {list(FOLDS)}.")
-    folders = folder_paths(folders)
+    folders, renamed = folder_paths(folders), checked_renamed(renamed)
     items = [
         {**item, **{key: str((folder / item[key]).resolve()) for key in ("image", "label")}}
         for folder in folders
@@ -123,8 +124,23 @@ def read_datalist(
         for item in items:
             if "unlabelled" in item:
                 names = dict.fromkeys(renamed.get(name, name) for name in item["unlabelled"])
-                item["unlabelled"] = [name for name in names if name != "background"]
+                item["unlabelled"] = [name for name in names if name not in ("background", IGNORE)]
     return items
+
+
+def checked_renamed(renamed: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the setting `renamed` as a dictionary, empty for None.
+
+    Raises:
+        ValueError: if it is something else than names and what they count as.
+    """
+    renamed = {} if renamed is None else renamed
+    if not isinstance(renamed, Mapping) or not all(isinstance(name, str) for pair in renamed.items() for name in pair):
+        raise ValueError(
+            f"renamed is {renamed!r}, expected structures and the class that each counts as: "
+            '--renamed "{papillary_muscle: background}".'
+        )
+    return dict(renamed)
 
 
 def read_pixels(path: str | Path, size: int | None = None) -> NDArray[np.uint8]:
@@ -148,8 +164,28 @@ def read_pixels(path: str | Path, size: int | None = None) -> NDArray[np.uint8]:
 
 
 def folder_paths(folders: str | Path | Iterable[str | Path]) -> list[Path]:
-    """Return the paths of one or more folders as a list."""
-    return [Path(folders)] if isinstance(folders, str | Path) else list(map(Path, folders))
+    """Return the paths of one or more prepared folders, in the order of their datasets and content.
+
+    Weights and results depend on the order of the images, but must not depend on the order in which folders are given.
+
+    Raises:
+        ValueError: if two of them are one folder, or hold the same images: these would count twice.
+    """
+    paths = [Path(folders)] if isinstance(folders, str | Path) else list(map(Path, folders))
+    if len(paths) < 2:
+        return paths
+    known: dict[str, Path] = {}
+    order: dict[Path, tuple[list[str], str]] = {}
+    for path in paths:
+        stated = read_provenance(path)
+        content = str(stated.get("checksum", path.resolve()))
+        if content in known:
+            raise ValueError(
+                f"{known[content]} and {path} hold the same images, which would count twice; leave one of them out."
+            )
+        known[content] = path
+        order[path] = sorted(map(str, stated.get("label_sets", ()))), content
+    return sorted(paths, key=order.__getitem__)
 
 
 def _read_json(folder: Path, name: str) -> Any:

@@ -35,7 +35,7 @@ from ...atomic import write_text
 from ...identity import digest
 from ...label_sets import IGNORE, by_value
 from .layout import DATALIST, PROVENANCE, image_digest
-from .source import Frame, Job, Source
+from .source import Frame, Job, Source, check_case
 
 if TYPE_CHECKING:
     from ..sector.finder import FoundSector
@@ -110,6 +110,9 @@ def _check(source: Source, out: Path, size: int) -> None:
     if not source.jobs:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in islice(source.skipped.items(), 3)) or "nothing"
         raise ValueError(f"{source.name}: no image to prepare; left out ({len(source.skipped)}): {reasons}.")
+    for dataset, meaning in source.label_sets.items():
+        for value, names in by_value(meaning).items():
+            check_case(names, f"value {value} of '{dataset}'")
     seen: set[str] = set()
     for job in source.jobs:
         if not SAFE_NAME.fullmatch(job.id) or job.id.lower() in seen:

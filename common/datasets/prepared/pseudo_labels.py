@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ...label_set_map import admitted, drop_classes
 from ...label_sets import IGNORE
-from .layout import RESULTS, read_pixels, read_provenance
+from .layout import RESULTS, folder_paths, read_pixels, read_provenance
 from .preparation import prepare
 from .resident import ResidentDataset
 from .source import Frame, Job, Source
@@ -81,8 +81,7 @@ def write_pseudo_labels(
             known = {key: value for key, value in item.items() if key not in (*RESULTS, "unlabelled")}
             known["completed"] = True
             jobs.append(Job(f"{item['dataset']}_{Path(item['image']).stem}", known, partial(_frame, item, label)))
-    folders = [folders] if isinstance(folders, str | Path) else list(folders)
-    origin = [read_provenance(Path(folder)) for folder in folders]
+    origin = [read_provenance(folder) for folder in folder_paths(folders)]
     source = Source(
         name="pseudo-labels",
         jobs=jobs,

@@ -10,11 +10,16 @@ from ...identity import hashed
 from ...label_sets import IGNORE, Meaning, by_value
 from ...spelling import did_you_mean
 from ..catalogue import dataset_names
-from .layout import folder_paths, read_label_sets
+from .layout import checked_renamed, folder_paths, read_label_sets
 
 __all__ = ["NAMING", "check_names", "select"]
 
-NAMING = ("train_on", "images", "withheld")  # settings that name datasets
+NAMING = ("train_on", "images", "withheld", "renamed")  # settings that name datasets, or their structures
+FORMS = {
+    "train_on": 'a dataset or a list of datasets: --train_on camus, or --train_on "[camus, unity]"',
+    "images": 'whole numbers from 0 by dataset: --images "{camus: 200}"',
+    "withheld": 'lists of classes by dataset: --withheld "{camus: [left_atrium]}"',
+}
 
 
 def select(
@@ -46,8 +51,8 @@ def select(
         Copies of the chosen items, in the order of `data`.
 
     Raises:
-        ValueError: if a name is neither in `label_sets` nor a dataset of this project, `share` is outside 0 to 1, or
-            nothing is left.
+        ValueError: if a setting is of another form, a name is neither in `label_sets` nor a dataset of this project,
+            `share` is outside 0 to 1, or nothing is left.
 
     Example:
         >>> data = [{"dataset": "a", "patient": name, "image": name} for name in "pqrs"]
@@ -55,15 +60,13 @@ def select(
         >>> [item.get("unlabelled") for item in select(data, sets, withheld={"a": ["lv"]}, share=0.5)].count(["lv"])
         2
     """
-    datasets = [datasets] if isinstance(datasets, str) else datasets
-    images, withheld = dict(images or {}), dict(withheld or {})
+    images = {} if images is None else images
+    withheld = {} if withheld is None else withheld
     _check_known({"train_on": datasets, "images": images, "withheld": withheld}, label_sets, dataset_names())
     values = {name: by_value(meaning) for name, meaning in label_sets.items()}
     every = {label for own in values.values() for names in own.values() for label in names} - {IGNORE}
-    for name, hidden in withheld.items():
-        known = sorted(every - {"background"})
-        if isinstance(hidden, str) or (name in values and set(hidden) - set(known)):
-            raise ValueError(f"withheld of '{name}' is {hidden!r}, expected a list of names among {known}.")
+    datasets = [datasets] if isinstance(datasets, str) else datasets
+    _check_withheld({name: hidden for name, hidden in withheld.items() if name in values}, every - {"background"})
     if not 0 <= share <= 1:
         raise ValueError(f"withheld_share is {share}, expected a fraction of the patients, 0 to 1.")
     chosen = [dict(item) for item in data if not datasets or item["dataset"] in datasets]
@@ -76,7 +79,7 @@ def select(
         losing = set(patients[: round(share * len(patients))])
         for item in chosen:
             if _order(item)[:2] in losing and not item.get("completed"):
-                item["unlabelled"] = [*item.get("unlabelled", ()), *hidden]
+                item["unlabelled"] = list(dict.fromkeys([*item.get("unlabelled", ()), *hidden]))
     if complete_only:
         kept = {name: [names for names in own.values() if names != [IGNORE]] for name, own in values.items()}
         single = {name for name, own in kept.items() if all(len(names) == 1 for names in own)}
@@ -84,28 +87,66 @@ def select(
         chosen = [item for item in chosen if item["dataset"] in whole and not item.get("unlabelled")]
     if not chosen:
         present = sorted({item["dataset"] for item in data})
-        settings = f"train_on {list(datasets)}, images {images} and complete_only {complete_only}"
+        settings = f"train_on {list(datasets)}, images {dict(images)} and complete_only {complete_only}"
         remedy = "" if not datasets or set(datasets) & set(present) else f" Train on them: --train_on {present[0]}."
         raise ValueError(f"{settings} leave no image of {present}.{remedy}")
     return chosen
 
 
-def check_names(folders: str | Path | Iterable[str | Path], settings: Mapping[str, Iterable[str]]) -> None:
-    """Refuse settings given for this run that name datasets which are not in its data: they would do nothing.
+def check_names(folders: str | Path | Iterable[str | Path], settings: Mapping[str, Any]) -> None:
+    """Refuse settings given for this run that name what is not in its data: they would do nothing.
 
     Args:
         folders: prepared folders.
-        settings: setting -> names of datasets.
+        settings: one of `NAMING` -> its value.
+
+    Raises:
+        ValueError: if a name is not in the data, or a setting is of another form.
     """
-    _check_known(settings, [name for folder in folder_paths(folders) for name in read_label_sets(folder)])
+    stated = {name: own for folder in folder_paths(folders) for name, own in read_label_sets(folder).items()}
+    others = {setting: given for setting, given in settings.items() if setting != "renamed" and given is not None}
+    _check_known(others, list(stated))
+    structures = sorted({label for own in stated.values() for names in own.values() for label in names})
+    _check_in_data("renamed", checked_renamed(settings.get("renamed")), structures)
 
 
-def _check_known(settings: Mapping[str, Iterable[str]], data: Collection[str], others: Collection[str] = ()) -> None:
-    for setting, names in settings.items():
-        for name in [names] if isinstance(names, str) else names:
-            if name not in (*data, *others):
-                hint = did_you_mean(name, [*data, *others])
-                raise ValueError(f"{setting} names {name!r}, which is not in the data: {list(data)}.{hint}")
+def _check_known(settings: Mapping[str, Any], data: Collection[str], others: Collection[str] = ()) -> None:
+    for setting, given in settings.items():
+        if not _has_form(setting, given):
+            raise ValueError(f"{setting} is {given!r}, expected {FORMS[setting]}.")
+        _check_in_data(setting, [given] if isinstance(given, str) else given, data, others)
+
+
+def _has_form(setting: str, given: Any) -> bool:
+    if setting == "train_on":
+        return isinstance(given, str) or _are_names(given)
+    if not isinstance(given, Mapping):
+        return False
+    if setting == "images":
+        return all(type(count) is int and count >= 0 for count in given.values())
+    return all(map(_are_names, given.values()))
+
+
+def _are_names(given: Any) -> bool:
+    return isinstance(given, Sequence) and not isinstance(given, str) and all(isinstance(name, str) for name in given)
+
+
+def _check_in_data(setting: str, names: Iterable[str], data: Collection[str], others: Collection[str] = ()) -> None:
+    for name in names:
+        if name not in (*data, *others):
+            hint = did_you_mean(name, [*data, *others])
+            raise ValueError(f"{setting} names {name!r}, which is not in the data: {list(data)}.{hint}")
+
+
+def _check_withheld(withheld: Mapping[str, Sequence[str]], known: Collection[str]) -> None:
+    rest = {dataset: own for dataset, names in withheld.items() if (own := [one for one in names if one in known])}
+    for dataset, names in withheld.items():
+        if unknown := [name for name in names if name not in known]:
+            remedy = ", ".join(f"{name}: [{', '.join(own)}]" for name, own in rest.items())
+            hint = did_you_mean(unknown[0], known) or f' To withhold the others: --withheld "{{{remedy}}}".'
+            raise ValueError(
+                f"withheld of '{dataset}' is {list(names)}, expected a list of names among {sorted(known)}.{hint}"
+            )
 
 
 def _order(item: Mapping[str, Any]) -> tuple[int, str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...label_sets import Meaning
+from ...label_sets import IGNORE, Meaning
 
-__all__ = ["Frame", "Job", "Source", "spacing_of"]
+__all__ = ["Frame", "Job", "Source", "check_case", "spacing_of"]
+
+
+def check_case(names: Iterable[str], culprit: str) -> None:
+    """Refuse names that are "background" or "ignore" but for their case: they would be structures.
+
+    Example:
+        >>> check_case(["Ignore"], "value 255")
+        Traceback (most recent call last):
+        ...
+        ValueError: value 255 is 'Ignore', which would be a structure; write 'ignore'.
+    """
+    for name in names:
+        if name.lower() in ("background", IGNORE) and name != name.lower():
+            raise ValueError(f"{culprit} is {name!r}, which would be a structure; write {name.lower()!r}.")
 
 
 def spacing_of(lengths: Any) -> tuple[float, float]:

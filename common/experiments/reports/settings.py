@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from ...spelling import did_you_mean
+from ...strict_yaml import read_yaml
 from .claims.verdicts import EXPECTATIONS
 from .selection import Order, Where
 
@@ -124,8 +123,8 @@ def read_settings(bundle: Path) -> ReportSettings:
         ValueError: for a setting that is unknown, missing or wrong.
     """
     path = bundle / "configs" / "report.yaml"
-    facts = yaml.safe_load((bundle / "configs" / "train.yaml").read_text())
-    given = yaml.safe_load(path.read_text())
+    facts = read_yaml(bundle / "configs" / "train.yaml")
+    given = read_yaml(path)
     margin = given.pop("margin", MARGIN)
     figures = [_make(FigureSettings, one, f"a figure of {path}") for one in given.pop("figures", [])]
     for figure in figures:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -72,6 +73,13 @@ def test_strict_stops_at_an_unreadable_image_and_keeps_finished_ones(tmp_path: P
     prepare(source(job(1, read=broken), job(3)), tmp_path / "clinic", size=32, workers=1)
     assert [path.name for path in tmp_path.iterdir()] == ["clinic"], "the finished image was not read again"
     assert len(read_provenance(tmp_path / "clinic")["skipped"]) == 0
+
+
+def test_a_misspelt_background_or_ignore_is_refused_before_anything_is_read(tmp_path: Path):
+    wrong = replace(source(job(1)), label_sets={"clinic": {0: "background", 2: "lv_cavity", 255: "IGNORE"}})
+    with pytest.raises(ValueError, match=r"value 255 of 'clinic' is 'IGNORE', which .* write 'ignore'\."):
+        prepare(wrong, tmp_path / "out", size=32, workers=1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_source_without_a_readable_image_leaves_nothing_behind(tmp_path: Path):

@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from common.datasets import checksum, coverage_table, labels_of, read_datalist, stated_label_sets
 from common.datasets.catalogue import HEART_LABELS, dataset_names
 from common.datasets.phantom.study import DOMAINS
 from common.datasets.prepared.layout import read_label_sets
+from common.label_sets import LabelSets
 
 CLASSES = ["background", "lv", "la"]
 FULL = [["background"], ["lv"], ["la"]]
@@ -40,6 +42,16 @@ def test_the_coverage_table_counts_images():
     assert lv_only.split() == ["lv_only", "-", "✓", "-", "2"]
 
 
+def test_the_coverage_of_a_fold_names_datasets_without_images_and_classes_that_no_image_annotates():
+    items = [*images(["la"], ["la", "lv"]), *data("lv_only")]
+    rows = [line.split() for line in coverage_table(LabelSets(CLASSES, KNOWN), items).splitlines()[1:]]
+    assert rows == [
+        ["north", "-", "some", "-", "2"],
+        ["south", "✓", "✓", "✓", "0"],
+        ["lv_only", "-", "✓", "-", "1"],
+    ]
+
+
 def test_the_checksum_of_several_folders_ignores_their_order_and_place(tmp_path: Path):
     folders = [tmp_path / name for name in ("a", "b", "moved")]
     for folder, number in zip(folders, ("1" * 64, "2" * 64, "1" * 64), strict=True):
@@ -48,7 +60,7 @@ def test_the_checksum_of_several_folders_ignores_their_order_and_place(tmp_path:
     a, b, moved = folders
     assert checksum(a) == checksum([str(a)]) == "1" * 64
     assert checksum([a, b]) == checksum([b, moved])
-    assert len({checksum(a), checksum(b), checksum([a, b]), checksum([a, a])}) == 4
+    assert len({checksum(a), checksum(b), checksum([a, b])}) == 3
 
 
 def images(*unlabelled: list[str]) -> list[dict[str, object]]:
@@ -167,6 +179,13 @@ def test_renamed_structures_are_renamed_in_the_items_too(tmp_path: Path):
             r'Add it to `classes`, or count it as another: --renamed "\{lw: background\}"',
         ),
         ({"lw": "backgroud"}, r"renamed makes 'lw' 'backgroud', expected one .* Did you mean 'background'\?"),
+        ({"lw": "Ignore"}, r"renamed makes 'lw' 'Ignore', expected one .*, or 'ignore'\. Did you mean 'ignore'\?"),
+        (
+            "background",
+            r"renamed is 'background', expected .*: --renamed \"\{papillary_muscle: background\}\"",
+        ),
+        (["lw"], r"renamed is \['lw'\], expected structures and the class that each counts as"),
+        ({"lw": None}, r"renamed is \{'lw': None\}, expected structures and the class that each counts as"),
         ({"lv": "la"}, r"renamed has 'lv', which is a class of this bundle"),
         ({"ignore": "lv"}, r"renamed has 'ignore', which is a class of this bundle, or ignored"),
     ],
@@ -175,6 +194,46 @@ def test_names_that_a_bundle_does_not_know_are_refused(tmp_path: Path, renamed: 
     folder = stating(tmp_path / "a", a=[["background"], ["lw"]])
     with pytest.raises(ValueError, match=message):
         stated_label_sets(folder, CLASSES, renamed)
+
+
+@pytest.mark.parametrize(
+    ("classes", "right"),
+    [
+        (["lv", "la"], r"\[background, lv, la\]"),
+        (["lv", "background"], r"\[background, lv\]"),
+        ("lv", r"\[background, lv\]"),
+        ("background", r"\[background, lv_cavity\]"),
+        ([], r"\[background, lv_cavity\]"),
+        (None, r"\[background, lv_cavity\]"),
+    ],
+)
+def test_classes_begin_with_background(tmp_path: Path, classes: object, right: str):
+    folder = stating(tmp_path / "a", a=[["background"], ["lv"]])
+    with pytest.raises(ValueError, match=rf'expected a list that begins with background: --classes "{right}"'):
+        stated_label_sets(folder, classes)
+
+
+def test_a_value_may_be_renamed_to_ignore(tmp_path: Path):
+    folder = stating(tmp_path / "a", a={"0": ["background"], "1": ["lv"], "2": ["la"], "255": ["Ignore"]})
+    item = {"image": "i.png", "label": "l.png", "dataset": "a", "fold": "test", "unlabelled": ["Ignore", "la"]}
+    (folder / "datalist.json").write_text(json.dumps([item]))
+    with pytest.raises(ValueError, match=r"'a' annotates 'Ignore', .* another: --renamed \"\{Ignore: ignore\}\"\."):
+        stated_label_sets(folder, CLASSES)
+    assert stated_label_sets(folder, CLASSES, {"Ignore": "ignore"})["a"][255] == ["ignore"]
+    assert read_datalist(folder, "test", {"Ignore": "ignore"})[0]["unlabelled"] == ["la"]
+    mixed = stating(tmp_path / "mixed", a=[["background"], ["lv", "fat"]])
+    with pytest.raises(ValueError, match=r"makes \['lv', 'fat'\], .* \['lv', 'ignore'\]; 'ignore' stands alone"):
+        stated_label_sets(mixed, CLASSES, {"fat": "ignore"})
+
+
+def test_the_remedy_keeps_what_is_renamed_already_and_is_enough(tmp_path: Path):
+    folder = stating(tmp_path / "a", a=[["background"], ["fat"], ["lv_cavty"]])
+    classes = ["background", "lv_cavity"]
+    with pytest.raises(ValueError, match="annotates 'lv_cavty'") as refused:
+        stated_label_sets(folder, classes, {"fat": "background", "elsewhere": "background"})
+    remedy = str(refused.value).split('--renamed "')[1].split('"')[0]
+    assert remedy == "{fat: background, lv_cavty: lv_cavity}"
+    assert stated_label_sets(folder, classes, yaml.safe_load(remedy))["a"][2] == ["lv_cavity"]
 
 
 def test_a_misspelt_class_is_never_silently_background(tmp_path: Path):

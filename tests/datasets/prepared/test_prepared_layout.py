@@ -1,16 +1,21 @@
 """Reading prepared folders, and folds by a hash of the patient's name."""
 
 import io
+import json
+import shutil
 import struct
 import zlib
 from collections import Counter
+from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import pytest
 from clinic import job, source
 from PIL import Image
 
-from common.datasets.prepared.layout import fold_of, read_datalist, read_pixels, read_provenance
+from common.datasets.prepared.labels import stated_label_sets
+from common.datasets.prepared.layout import checksum, fold_of, read_datalist, read_pixels, read_provenance
 from common.datasets.prepared.preparation import prepare
 
 
@@ -28,6 +33,31 @@ def test_a_datalist_is_read_by_fold_with_absolute_paths(tmp_path: Path, monkeypa
         read_datalist(tmp_path / "b", "test")
     with pytest.raises(ValueError, match=r"fold is 'train', expected one of \['training', 'validation', 'test'\]"):
         read_datalist(tmp_path / "b", "train")
+
+
+def test_the_order_of_images_and_datasets_does_not_depend_on_the_order_of_the_folders(tmp_path: Path):
+    prepare(source(job(1), job(2)), tmp_path / "a", size=32, workers=1)
+    prepare(source(job(4), job(5)), tmp_path / "b", size=32, workers=1)
+    other = replace(job(6), item={**job(6).item, "dataset": "airport"})
+    prepare(replace(source(other), label_sets={"airport": [["background"], ["lv"], ["la"]]}), tmp_path / "c", 32, 1)
+    folders = [tmp_path / name for name in "abc"]
+    several = {json.dumps(read_datalist(order)) for order in permutations(folders)}
+    assert len(several) == 1
+    assert read_datalist(folders)[0]["dataset"] == "airport"
+    classes = ["background", "lv", "la", "lv_cavity", "lv_myocardium"]
+    assert len({json.dumps(stated_label_sets(order, classes)) for order in permutations(folders)}) == 1
+    assert [item["patient"] for item in read_datalist([tmp_path / "b"])] == ["patient4", "patient5"]
+
+
+def test_one_folder_that_is_given_twice_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    prepare(source(job(1), job(2)), tmp_path / "a", size=32, workers=1)
+    shutil.copytree(tmp_path / "a", tmp_path / "copy")
+    (tmp_path / "link").symlink_to("a")
+    monkeypatch.chdir(tmp_path)
+    for second in ("a", "./a", str(tmp_path / "a"), "link", "copy"):
+        for read in (read_datalist, checksum):
+            with pytest.raises(ValueError, match=r"a and .* hold the same images, .* leave one of them out"):
+                read(["a", second])
 
 
 def test_a_folder_that_is_not_prepared_says_how_to_prepare_one(tmp_path: Path):

@@ -85,6 +85,22 @@ def test_classes_that_an_image_already_lacks_are_kept():
     assert item["unlabelled"] == ["lv"]
 
 
+@pytest.mark.parametrize("hidden", [["la"], ["la", "la"]])
+def test_images_count_once_if_what_is_withheld_was_unlabelled_already(hidden: list[str]):
+    half = select(data(north=4), SETS, withheld={"north": ["la"]}, share=0.5)
+    losing = {item["image"] for item in half if "unlabelled" in item}
+    items = [item | ({"unlabelled": hidden} if item["image"] in losing else {}) for item in data(north=4)]
+    assert len(losing) == 4
+    chosen = select(items, SETS, withheld={"north": hidden}, share=0.5)
+    assert [item.get("unlabelled") for item in chosen].count(["la"]) == 4
+    for own in (items, chosen):
+        labels = labels_of(CLASSES, SETS, own)
+        assert labels.annotated("north") == CLASSES
+        assert list(labels.partially_labelled()) == ["la"]
+    with pytest.raises(ValueError, match=r"no dataset annotates \['la'\]"):
+        labels_of(CLASSES, SETS, select(items, SETS, withheld={"north": hidden}))
+
+
 def test_only_images_that_annotate_every_class_are_kept_on_request():
     sets = {**SETS, "lv_only": [["background", "la"], ["lv"]]}
     items = select(data(north=10, lv_only=3), sets, withheld={"north": ["la"]}, share=0.5, complete_only=True)
@@ -110,7 +126,25 @@ def test_settings_of_datasets_without_data_have_no_effect():
             {"withheld": {"north": ["lq"]}},
             r"withheld of 'north' is \['lq'\], expected a list of names among \['la', 'lv'\]",
         ),
-        ({"withheld": {"north": "la"}}, r"withheld of 'north' is 'la', expected a list"),
+        (
+            {"withheld": {"north": "la"}},
+            r"withheld is \{'north': 'la'\}, .* --withheld \"\{camus: \[left_atrium\]\}\"",
+        ),
+        ({"withheld": {"north": None}}, r"withheld is \{'north': None\}, expected lists of classes by dataset"),
+        ({"withheld": ["north"]}, r"withheld is \['north'\], expected lists of classes by dataset"),
+        ({"withheld": "north"}, r"withheld is 'north', expected lists of classes by dataset"),
+        ({"images": {"north": -1}}, r"images is \{'north': -1\}, expected whole numbers from 0 .*\"\{camus: 200\}\""),
+        ({"images": {"north": "few"}}, r"images is \{'north': 'few'\}, expected whole numbers from 0 by dataset"),
+        ({"images": {"north": 1.0}}, r"images is \{'north': 1.0\}, expected whole numbers from 0 by dataset"),
+        ({"images": {"north": True}}, r"images is \{'north': True\}, expected whole numbers from 0 by dataset"),
+        ({"images": 0}, "images is 0, expected whole numbers from 0 by dataset"),
+        ({"datasets": {"north": 1}}, r"train_on is \{'north': 1\}, expected a dataset or a list of datasets"),
+        ({"datasets": 3}, r"train_on is 3, expected a dataset or a list of datasets: --train_on camus, or"),
+        (
+            {"withheld": {"north": ["wall", "la"], "south": ["wall"], "unity": ["wall"]}},
+            r"withheld of 'north' is .*\['la', 'lv'\]\. To withhold the others: --withheld \"\{north: \[la\]\}\"\.",
+        ),
+        ({"withheld": {"south": ["wall"]}}, r"To withhold the others: --withheld \"\{\}\"\."),
         ({"withheld": {"north": ["la"]}, "share": 1.5}, r"withheld_share is 1\.5, expected a fraction of the patients"),
         (
             {"datasets": ["east"]},
@@ -143,7 +177,14 @@ def test_a_dataset_without_a_value_for_background_is_complete_only_if_it_annotat
 
 def test_names_given_for_one_run_must_be_in_its_data(tmp_path: Path):
     (tmp_path / "provenance.json").write_text(json.dumps({"label_sets": {"north": FULL}}))
-    check_names(tmp_path, {"train_on": "north", "images": {"north": 3}, "withheld": {}})
+    check_names(tmp_path, {"train_on": "north", "images": {"north": 3}, "withheld": {}, "renamed": {"lv": "la"}})
+    check_names(tmp_path, {"images": None, "withheld": None, "renamed": None})
     for settings in ({"train_on": "unity"}, {"train_on": ["north", "unity"]}, {"withheld": {"unity": ["la"]}}):
         with pytest.raises(ValueError, match=r"names 'unity', which is not in the data: \['north'\]"):
             check_names([tmp_path], settings)
+    with pytest.raises(ValueError, match=r"renamed names 'la2', which is not in the data: .*'la', 'lv'.* mean 'la'\?"):
+        check_names(tmp_path, {"renamed": {"la2": "background"}})
+    with pytest.raises(ValueError, match=r"images is 5, expected whole numbers"):
+        check_names(tmp_path, {"images": 5})
+    with pytest.raises(ValueError, match=r"renamed is 'background', expected structures and the class"):
+        check_names(tmp_path, {"renamed": "background"})

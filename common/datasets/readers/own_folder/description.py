@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ....label_sets import IGNORE
 from ....spelling import did_you_mean
-from ...prepared.source import spacing_of
+from ....strict_yaml import read_yaml
+from ...prepared.source import check_case, spacing_of
 from ..tables import check_size
 
 __all__ = ["Description", "read_description"]
@@ -53,10 +52,9 @@ class Description:
 def read_description(path: Path) -> Description:
     """Read and check a description; a wrong entry raises a ValueError that names its key."""
     check_size(path, MAX_BYTES)
+    content = read_yaml(path)
     try:
-        return _parse(yaml.safe_load(path.read_bytes()))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"{path} is not readable YAML: {error}") from error
+        return _parse(content)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -120,6 +118,7 @@ def _values(content: Any) -> dict[int, list[str]]:
             raise ValueError(f"value {value} needs a class or a list of classes that it may stand for.")
         if not all(isinstance(name, str) and NAME.fullmatch(name) for name in names):
             raise ValueError(f"value {value} is {names}, expected names of letters, digits, '_' and '-'.")
+        check_case(names, f"value {value}")
         if IGNORE in names and len(names) > 1:
             raise ValueError(f"value {value} is {names}; '{IGNORE}' stands alone.")
         if value == 0 and not {"background", IGNORE} & set(names):
