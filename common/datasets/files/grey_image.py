@@ -58,7 +58,7 @@ class GreyImaged(MapTransform, InvertibleTransform):
                 raise ValueError(f"{meta.get('filename_or_obj', key)}: {error}") from None
             # SaveImage reads both: with three sizes, it would take the channel for an axis in space
             meta |= {"spatial_shape": np.array(grey.T.shape), "original_channel_dim": math.nan}
-            shown = MetaTensor(torch.tensor(grey)[None].float(), image.affine, meta, image.applied_operations)
+            shown = MetaTensor(torch.tensor(grey)[None].float(), meta=meta, applied_operations=image.applied_operations)
             self.push_transform(shown, extra_info={"affine": image.affine})
             found[key] = shown
         return found
