@@ -17,7 +17,8 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from ..command import PACKAGE
+from ..command import PACKAGE, command
+from ..engines.weights_record import weights_record
 from .complete import SHARED_NAME
 
 __all__ = ["LEFT_OUT", "publish"]
@@ -28,6 +29,10 @@ LEFT_OUT = ("bundle.yaml", "experiments.yaml", "report.yaml", "pseudo_label.yaml
 NAMES = f"(?:{SHARED_NAME}|{PACKAGE})"  # of this package in configurations
 PREFIX = re.compile(rf"(?<![\w.]){NAMES}(?=\.\w)")
 LOGGER = re.compile(rf"^qualname={NAMES}$", re.MULTILINE)
+STATED = {  # settings that the record of the weights must not contradict, by workflow
+    "inference": ("activation", "classes", "image_size"),
+    "measure": ("activation", "classes", "image_size", "network"),
+}
 CHECK = f"{SCRIPTS}.bundle.settings.check_settings"
 
 
@@ -43,6 +48,26 @@ def _renamed(node: Any, key: str = "") -> Any:
     return PREFIX.sub(SCRIPTS, node) if is_code else node
 
 
+def _check_weights(bundle: Path) -> None:
+    """Refuse weights that the configurations would read in another way than they were trained."""
+    weights = bundle / "models" / "model.pt"
+    if not weights.is_file():
+        return
+    if not weights.with_suffix(".json").is_file():
+        raise FileNotFoundError(f"{weights} has no record; copy model.json of the training too.")
+    record = weights_record(weights, {})
+    for source in (path for path in sorted(bundle.glob("configs/*")) if path.stem in STATED):
+        config = ConfigParser.load_config_file(source)
+        given = {name: config[name] for name in STATED[source.stem] if config.get(name) is not None}
+        if wrong := {name: value for name, value in given.items() if record.get(name, value) != value}:
+            stated, trained = (", ".join(f"{name}: {values[name]}" for name in wrong) for values in (wrong, record))
+            raise ValueError(
+                f"{source} says {stated}, but {weights.with_suffix('.json')} says {trained}. "
+                f"State in configs/bundle.yaml what the weights were trained with and run "
+                f"'{command('bundle complete')} {bundle}', or copy model.pt and model.json of another training."
+            )
+
+
 def publish(bundle: Path, out: Path) -> None:
     """Write the published form of a bundle.
 
@@ -52,12 +77,14 @@ def publish(bundle: Path, out: Path) -> None:
 
     Raises:
         FileExistsError: if `out` exists.
-        FileNotFoundError: if `bundle` is not the folder of a bundle.
+        FileNotFoundError: if `bundle` is not the folder of a bundle, or has weights without their record.
+        ValueError: if the record of the weights contradicts the configurations.
     """
     if out.exists():
         raise FileExistsError(f"{out} exists; remove it, or publish into another folder.")
     if missing := [name for name in COPIED if not (bundle / name).exists()]:
         raise FileNotFoundError(f"{bundle} is not a bundle: it has no {', '.join(missing)}.")
+    _check_weights(bundle)
     configs = out / "configs"
     configs.mkdir(parents=True)
     hidden = shutil.ignore_patterns(".*", "__pycache__")

@@ -43,7 +43,7 @@ def weights_record(checkpoint: str | Path, stated: Mapping[str, Any]) -> dict[st
     if not weights.is_file():
         raise FileNotFoundError(
             f"{weights} is missing. Train first with the same --loss, --network, --label_dropout and --seed, "
-            "or choose other weights with --checkpoint PATH."
+            "or choose other weights with --checkpoint PATH; those of a bundle are found by --bundle_root FOLDER."
         )
     path = weights.with_suffix(".json")
     try:

@@ -41,7 +41,7 @@ class Scans(Dataset[dict[str, Any]]):
         image_size: pixels per side of the network's images.
         spacing: mm per pixel, one number or (row, column), for files without; overrides that of the files.
         frame_rate: frames per second; likewise.
-        sector_finder: crops to the ultrasound sector; None shows the network the whole image.
+        sector_finder: crops to the ultrasound sector; None shows the network the whole image, of any modality.
 
     Item:
         image: float32, (frames, 1, image_size, image_size), in [0, 1]; without frames if there is no scan;
@@ -71,7 +71,7 @@ class Scans(Dataset[dict[str, Any]]):
         nothing = torch.zeros(0, 1, self.image_size, self.image_size)
         item = {"image": nothing, "path": path, "scan": None, "framing": None, "error": ""}
         try:
-            scan = read_scan(path, self.spacing, self.frame_rate)
+            scan = read_scan(path, self.spacing, self.frame_rate, ultrasound=self.sector_finder is not None)
         except (ValueError, OSError, MemoryError) as error:  # the other files can still be read
             return {**item, "error": str(error) or f"{path}: {type(error).__name__}"}
         framing = frame(scan, self.sector_finder)

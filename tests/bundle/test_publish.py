@@ -210,3 +210,40 @@ def test_what_is_not_a_bundle_is_refused_before_anything_is_written(tmp_path: Pa
     with pytest.raises(FileNotFoundError, match=r"nowhere is not a bundle: it has no LICENSE, docs"):
         publish(tmp_path / "nowhere", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def with_weights(folder: Path, **record) -> Path:
+    """Copy a bundle, with weights of a training that differs as the record says."""
+    shutil.copytree(ECHO, folder)
+    path = folder / "models" / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **record}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (
+            {"activation": "sigmoid", "image_size": 32},
+            r"configs/inference\.yaml says activation: softmax, image_size: 160, "
+            r"but .*models/model\.json says activation: sigmoid, image_size: 32\. State .*bundle\.yaml",
+        ),
+        ({"classes": ["background", "kidney"]}, r"says classes: \['background', 'lv_cavity'.* says classes: .*kidney"),
+        ({"network": "swin_unet"}, r"measure\.yaml says network: unet, but .* says network: swin_unet"),
+    ],
+)
+def test_weights_that_were_trained_in_another_way_are_refused(tmp_path: Path, record: dict, message: str):
+    bundle = with_weights(tmp_path / "bundle", **record)
+    with pytest.raises(ValueError, match=message):
+        publish(bundle, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_without_their_record_are_refused(tmp_path: Path):
+    bundle = with_weights(tmp_path / "bundle")
+    (bundle / "models" / "model.json").unlink()
+    with pytest.raises(
+        FileNotFoundError, match=r"models/model\.pt has no record; copy model\.json of the training too"
+    ):
+        publish(bundle, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 import torch
 import yaml
@@ -20,13 +22,17 @@ from PIL import Image
 
 from common.bundle.publish import publish
 from common.datasets.files.scan import Scan
+from common.datasets.files.scan_reader import read_scan
 from common.datasets.sector.finder import SectorFinder
 from common.datasets.sector.framing import frame
 from common.datasets.sector.geometry import Sector
+from common.inference.label_map import write_label_map
 from common.inference.segmentation import network_images
 
 ROOT = Path(__file__).parents[2]
 ECHO = ROOT / "bundles" / "echo_segmentation"
+GREY = {"_target_": "common.datasets.files.grey_image.GreyImaged", "keys": "image"}
+MASK_SECTOR = {"_target_": "common.datasets.sector.mask.MaskSectord", "keys": "image"}
 LABELS = heart()[:, 20:220]  # rows, columns: neither square nor symmetric
 
 
@@ -45,7 +51,7 @@ def segment(source: Path, out: Path, network: torch.nn.Module | None = None, **s
     """Run the workflow with a network that reads the class from the grey value, at the size of the drawn images."""
     parser = ConfigParser()
     parser.read_config(ECHO / "configs" / "inference.yaml")
-    parser.update({"masking": {"_target_": "Identityd", "keys": "image"}, "augmented": "never", "device": "cpu"})
+    parser.update({"masking": GREY, "augmented": "never", "device": "cpu"})
     parser.update({"dataset_dir": str(source), "output_dir": str(out), "image_size": 256, "load_pretrain": False})
     parser.update(settings)
     evaluator = parser.get_parsed_content("evaluator")
@@ -70,17 +76,35 @@ def test_a_picture_gives_the_label_map_that_covers_it(tmp_path: Path, mode: str)
     assert min(overlap(found)) > 0.97
 
 
+@pytest.mark.parametrize("find_sector", [False, True])
 @pytest.mark.parametrize("slices", [(), (1,)], ids=["two axes", "one slice"])
-def test_a_nifti_image_gives_a_label_map_with_its_affine(tmp_path: Path, slices: tuple[int, ...]):
+@pytest.mark.parametrize(
+    "affine",
+    [
+        np.diag([-0.5, -0.3, 1.0, 1.0]),
+        np.array([[0.0, -0.4, 0.0, 7.0], [0.3, 0.0, 0.0, -5.0], [0.0, 0.0, 2.0, 1.0], [0.0, 0.0, 0.0, 1.0]]),
+        np.array([[0.24, 0.4, 0.0, 3.0], [-0.32, 0.3, 0.0, 9.0], [0.0, 0.0, -2.0, 1.0], [0.0, 0.0, 0.0, 1.0]]),
+    ],
+    ids=["as CAMUS", "rotated", "oblique, flipped"],
+)
+def test_a_nifti_image_gives_a_label_map_that_lies_on_it(
+    tmp_path: Path, affine: np.ndarray, slices: tuple[int, ...], find_sector: bool
+):
     (tmp_path / "in").mkdir()
-    turn = np.array([[0.0, -0.4, 0.0, 7.0], [0.3, 0.0, 0.0, -5.0], [0.0, 0.0, 2.0, 1.0], [0.0, 0.0, 0.0, 1.0]])
     pixels = (LABELS.T * STEP).astype(np.uint8).reshape(*LABELS.T.shape, *slices)
-    nibabel.Nifti1Image(pixels, turn).to_filename(tmp_path / "in" / "a.nii.gz")
-    segment(tmp_path / "in", tmp_path / "out")
-    found = nibabel.load(tmp_path / "out" / "a_seg.nii.gz")
-    np.testing.assert_allclose(found.affine, turn, atol=1e-6)
+    source = tmp_path / "in" / "a.nii.gz"
+    nibabel.Nifti1Image(pixels, affine).to_filename(source)
+    masking = {"masking": MASK_SECTOR} if find_sector else {}
+    segment(tmp_path / "in", tmp_path / "out", **masking)
+    measured = write_label_map(LABELS[None].astype(np.uint8), source, tmp_path / "measured", None, None)
+    image, found, expected = map(nibabel.load, (source, tmp_path / "out" / "a_seg.nii.gz", measured))
+    assert found.shape == image.shape[:2]
     assert found.get_data_dtype() == np.uint8
-    assert min(overlap(np.asarray(found.dataobj).squeeze().T)) > 0.97
+    np.testing.assert_allclose(found.affine, image.affine, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found.affine, expected.affine, rtol=0, atol=1e-6)
+    labels = np.asarray(expected.dataobj).reshape(found.shape)
+    if not find_sector:
+        assert min(overlap(np.asarray(found.dataobj), labels)) > 0.97
 
 
 def test_a_dicom_image_gives_a_label_map_that_monai_reads_like_it(tmp_path: Path):
@@ -88,8 +112,28 @@ def test_a_dicom_image_gives_a_label_map_that_monai_reads_like_it(tmp_path: Path
     write_dicom(tmp_path / "in" / "a.dcm", LABELS)
     segment(tmp_path / "in", tmp_path / "out", pattern="*.dcm")
     image, found = (LoadImage()(path) for path in (tmp_path / "in" / "a.dcm", tmp_path / "out" / "a_seg.nii.gz"))
-    np.testing.assert_allclose(found.affine, image.affine, atol=1e-5)
-    assert min(overlap(found.numpy().squeeze(), (image.numpy() / STEP).round().squeeze())) > 0.97
+    np.testing.assert_allclose(found.affine, image.affine, rtol=0, atol=1e-6)
+    assert found.shape == image.shape[:2] == LABELS.T.shape
+    assert min(overlap(found.numpy(), (image.numpy()[..., 0] / STEP).round())) > 0.97
+
+
+def test_a_picture_can_give_nifti_in_its_pixels(tmp_path: Path):
+    (tmp_path / "in").mkdir()
+    Image.fromarray((LABELS * STEP).astype(np.uint8)).save(tmp_path / "in" / "a.png")
+    segment(tmp_path / "in", tmp_path / "out", pattern="*.png")
+    found = nibabel.load(tmp_path / "out" / "a_seg.nii.gz")
+    np.testing.assert_array_equal(found.affine, np.eye(4))
+    assert min(overlap(np.asarray(found.dataobj), LABELS.T)) > 0.97
+
+
+def test_every_image_of_a_folder_has_its_own_geometry(tmp_path: Path):
+    (tmp_path / "in").mkdir()
+    for name, shape in {"a": (96, 64, 1), "b": (64, 96), "c": (50, 60, 1)}.items():
+        image = nibabel.Nifti1Image(np.zeros(shape, np.uint8), np.diag([*map(float, range(1, 4)), 1.0]))
+        image.to_filename(tmp_path / "in" / f"{name}.nii.gz")
+    segment(tmp_path / "in", tmp_path / "out")
+    shapes = [nibabel.load(path).shape for path in sorted((tmp_path / "out").iterdir())]
+    assert shapes == [(96, 64), (64, 96), (50, 60)]
 
 
 class Watcher(Seer):
@@ -109,19 +153,85 @@ def test_the_network_sees_what_it_sees_when_a_scan_is_measured(tmp_path: Path):
     (tmp_path / "in").mkdir()
     Image.fromarray(image).save(tmp_path / "in" / "a.png")
     network = Watcher()
-    masking = yaml.safe_load((ECHO / "configs" / "inference.yaml").read_text())["masking"]
-    segment(tmp_path / "in", tmp_path / "out", network, pattern="*.png", image_size=64, masking=masking)
+    assert yaml.safe_load((ECHO / "configs" / "inference.yaml").read_text())["masking"] == MASK_SECTOR
+    segment(tmp_path / "in", tmp_path / "out", network, pattern="*.png", image_size=64, masking=MASK_SECTOR)
     framing = frame(Scan(image[None]), SectorFinder())
     assert framing.sector
     difference = np.abs(np.asarray(network.seen[0, 0]) - network_images(framing.cut(image[None]), 64)[0, 0].numpy())
     assert difference.mean() < 0.01, "the borders are smoothed in another way"
 
 
-def test_a_volume_is_refused(tmp_path: Path):
+REFUSED = r"outside the integers 0 to 255 \(.*\)\. Convert it to 8 bit"
+
+
+def refusal(folder: Path, **settings) -> str:
+    """Return why the workflow stopped: the first of the errors that MONAI chains."""
+    with pytest.raises(RuntimeError) as caught:
+        segment(folder / "in", folder / "out", **settings)
+    error: BaseException = caught.value
+    while error.__cause__ is not None:
+        error = error.__cause__
+    assert isinstance(error, ValueError)
+    return str(error)
+
+
+@pytest.mark.parametrize("masking", [GREY, MASK_SECTOR], ids=["grey", "sector"])
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (LABELS.T * 1020.0, REFUSED),
+        (LABELS.T * 680.0 - 1024, REFUSED),
+        (LABELS.T / 3, REFUSED),
+        (np.where(LABELS.T == 2, np.nan, LABELS.T), REFUSED),
+        (np.zeros((20, 30, 5)), r"20 x 30 x 5 pixels .* \(two-dimensional images only; measure\.yaml reads clips"),
+        (np.zeros((20, 30, 1, 3)), r"20 x 30 x 1 pixels with 3 channels or frames \(two-dimensional images only"),
+    ],
+    ids=["0 to 3060", "-1024 to 1016", "0 to 1", "NaN", "volume", "clip of three frames"],
+)
+def test_nifti_that_measure_refuses_or_reads_as_a_clip_is_refused(
+    tmp_path: Path, pixels: np.ndarray, message: str, masking: dict[str, str]
+):
     (tmp_path / "in").mkdir()
-    nibabel.Nifti1Image(np.zeros((20, 30, 5), np.uint8), np.eye(4)).to_filename(tmp_path / "in" / "a.nii.gz")
-    with pytest.raises(RuntimeError, match=r"applying transform .*Lambdad"):
-        segment(tmp_path / "in", tmp_path / "out")
+    nibabel.Nifti1Image(pixels.astype(np.float32), np.eye(4)).to_filename(tmp_path / "in" / "a.nii.gz")
+    assert re.search(rf"a\.nii\.gz: .*{message}", refusal(tmp_path, masking=masking))
+
+
+@pytest.mark.parametrize(
+    ("picture", "message"),
+    [
+        (Image.fromarray((LABELS * 300.0).astype(np.uint16)), REFUSED),
+        (Image.fromarray(LABELS.astype(np.uint8)).convert("P"), r"stored as 'P', not as grey values or RGB"),
+        (Image.fromarray(LABELS > 0), r"stored as '1', not as grey values or RGB"),
+    ],
+    ids=["16 bit", "palette", "bilevel"],
+)
+def test_pictures_whose_numbers_are_not_grey_values_are_refused(tmp_path: Path, picture: Image.Image, message: str):
+    (tmp_path / "in").mkdir()
+    picture.save(tmp_path / "in" / "a.png")
+    assert re.search(rf"a\.png: .*{message}", refusal(tmp_path, pattern="*.png"))
+
+
+def test_dicom_of_twelve_bits_is_refused(tmp_path: Path):
+    (tmp_path / "in").mkdir()
+    path = tmp_path / "in" / "a.dcm"
+    write_dicom(path, LABELS)
+    file = pydicom.dcmread(path)
+    file.BitsAllocated, file.BitsStored, file.HighBit = 16, 12, 11
+    file.PixelData = (LABELS * 1000.0).astype(np.uint16).tobytes()
+    file["PixelData"].VR = "OW"
+    file.save_as(path)
+    assert re.search(REFUSED, refusal(tmp_path, pattern="*.dcm"))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "L"])
+def test_colours_become_the_same_grey_as_when_a_scan_is_measured(tmp_path: Path, mode: str):
+    (tmp_path / "in").mkdir()
+    colours = np.random.default_rng(0).integers(0, 256, (40, 64, 3)).astype(np.uint8)
+    Image.fromarray(colours).convert(mode).save(tmp_path / "in" / "a.png")
+    network = Watcher()
+    segment(tmp_path / "in", tmp_path / "out", network, pattern="*.png", image_size=64)
+    seen = network_images(read_scan(tmp_path / "in" / "a.png").frames, 64)
+    torch.testing.assert_close(network.seen.as_tensor(), seen, rtol=0, atol=1 / 255)  # rounded there
 
 
 @pytest.mark.parametrize(
@@ -162,7 +272,8 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray
     parser.read_config(ECHO / "configs" / "inference.yaml")
     parser.update({"dataset_dir": str(folder / "in"), "output_dir": str(folder / "out"), "bundle_root": str(ECHO)})
     parser.get_parsed_content("evaluator").run()
-    found = np.asarray(nibabel.load(folder / "out" / "a_seg.nii.gz").dataobj).squeeze()
+    found = np.asarray(nibabel.load(folder / "out" / "a_seg.nii.gz").dataobj)
+    assert found.shape == LABELS.T.shape
     assert set(np.unique(found)) >= {0, 1}, "there is something to compare"
     return folder / "in" / "a.nii.gz", found
 
@@ -211,7 +322,8 @@ def test_monai_deploy_finds_what_it_reads(published: Path, expected: tuple[Path,
     with torch.no_grad():
         logits = parser.get_parsed_content("inferer")(inputs=data["image"][None], network=network.eval())
     found = after({"pred": logits[0], **data})["pred"]
-    np.testing.assert_array_equal(found.numpy().squeeze(), expected[1])
+    assert found.shape == (1, *expected[1].shape)
+    np.testing.assert_array_equal(found[0].numpy(), expected[1])
 
 
 PROGRAM = """

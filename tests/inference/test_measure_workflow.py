@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from dicom_files import bundled
 from measuring import write_dicom
 from monai.bundle import ConfigParser
 from PIL import Image
@@ -68,6 +70,7 @@ def test_another_organ_is_segmented_and_measured(abdomen: Path, tmp_path: Path):
     source.mkdir()
     Image.fromarray(picture()).save(source / "a.png")
     write_dicom(source / "b.dcm", np.zeros((256, 256), np.uint8))
+    shutil.copy(bundled("CT_small.dcm"), source / "c.dcm")
     code, output = run(abdomen, tmp_path, input="in", output="out")
     assert code == 0, output
     labels = np.asarray(Image.open(tmp_path / "out" / "a_seg.png"))
@@ -78,15 +81,16 @@ def test_another_organ_is_segmented_and_measured(abdomen: Path, tmp_path: Path):
     for value, name in ((1, "kidney"), (2, "liver")):
         assert float(rows["a.png"][f"{name}_pixels (pixels)"]) == (labels == value).sum()
         assert rows["b.dcm"][f"{name}_area (mm²)"] != ""
+        assert rows["c.dcm"][f"{name}_area (mm²)"] != ""
     assert json.loads((tmp_path / "out" / "measurements.json").read_text())["made_by"]["algorithm"] == (
         "abdomen_segmentation 3.1.4"
     )
     written = [path for path in (tmp_path / "out").rglob("*") if path.suffix in (".json", ".csv", ".dcm")]
-    assert len(written) == 5
+    assert len(written) == 6
     for path in written:
         assert not HEART.search(path.read_text(errors="ignore")), path
     printed = output[output.index("Measurements") :]
-    assert "2 scans: " in printed
+    assert "3 scans: " in printed
     assert not HEART.search(printed)
 
 

@@ -9,12 +9,15 @@ import numpy as np
 import pydicom
 import pytest
 import torch
+from dicom_files import bundled
 from drawn_heart import SIDE, STEP
 from measuring import rows, run, write_dicom, write_nifti
 from PIL import Image
 
+from common.datasets.files.images import read_grey
 from common.datasets.sector.finder import SectorFinder
 from common.inference import Areas, Plan, Scans
+from common.inference.segmentation import network_images
 
 CLASSES = ["background", "kidney", "liver"]
 
@@ -183,6 +186,15 @@ def test_an_invalid_spacing_is_refused(spacing: object):
         return
     with pytest.raises(ValueError, match=r"expected spacing in mm per pixel, .* got "):
         Scans([], 16, spacing=spacing)
+
+
+def test_only_bundles_that_look_for_a_sector_insist_on_ultrasound():
+    path = bundled("CT_small.dcm")
+    item = Scans([path], 64)[0]
+    assert item["error"] == ""
+    torch.testing.assert_close(item["image"], network_images(read_grey(path)[0][None], 64), rtol=0, atol=0)
+    refused = Scans([path], 64, sector_finder=SectorFinder())[0]
+    assert "its Modality is CT; ultrasound (US) is expected" in refused["error"]
 
 
 def test_a_run_that_finds_everything_finished_reads_nothing(tmp_path: Path):

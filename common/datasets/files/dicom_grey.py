@@ -13,6 +13,7 @@ from PIL import Image
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
 
 from .dicom_frames import frame_count, read_header, stored_frames
+from .grey import luma
 from .motion import sampled
 from .scan import collect
 from .ultrasound_regions import find_tissue
@@ -85,7 +86,7 @@ def _values(stored: NDArray[Any], header: pydicom.Dataset, annotation: bool) -> 
     if stored.ndim == 3:
         if stored.dtype != np.uint8:
             raise Unreadable(f"colours of {stored.dtype}; expected 8 bits per channel.")
-        return np.asarray(Image.fromarray(stored).convert("L"))
+        return luma(Image.fromarray(stored))
     bits = int(header.BitsStored)
     if not 1 <= bits <= 16:
         raise Unreadable(f"{bits} bits per pixel; allowed are 1 to 16.")

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .dicom_grey import read_dicom
+from .grey import as_bytes, luma
 from .unreadable import Unreadable, reading
 
 __all__ = ["MAX_PIXELS", "PICTURES", "read_annotation", "read_clip", "read_grey"]
@@ -115,7 +116,7 @@ def _frames(path: Path, which: Which, annotation: bool) -> Read:
         pixels, spacing = _metaimage(path, which) if kind == "MetaImage" else _nifti(path, which)
         if not all(0 < length < math.inf for length in spacing):
             raise Unreadable(f"spacing {spacing} mm is not positive. Correct it in the header.")
-        return _as_bytes(pixels), spacing
+        return as_bytes(pixels), spacing
 
 
 def _nifti(path: Path, which: Which) -> tuple[NDArray[Any], Spacing]:
@@ -225,13 +226,13 @@ def _page(picture: Image.Image, annotation: bool) -> NDArray[np.uint8]:
     if picture.mode in ("1", "P") and annotation:
         return np.asarray(picture).astype(np.uint8)
     if picture.mode in ("L", "I", "F") or picture.mode.startswith("I;16"):
-        return _as_bytes(np.asarray(picture))
+        return as_bytes(np.asarray(picture))
     if annotation:
         channels = np.asarray(picture.convert("RGB"))
         if (channels != channels[..., :1]).any():
             raise Unreadable("colours are not annotation values. Export it as grey values or as a palette.")
         return channels[..., 0]
-    return np.asarray(picture.convert("L"))
+    return luma(picture)
 
 
 def _check_pixels(sizes: Sequence[int]) -> int:
@@ -248,12 +249,3 @@ def _chosen(which: Which, count: int) -> range:
     if not 0 <= (which or 0) < count:
         raise Unreadable(f"it has the frames 0 to {count - 1}, not {which}.")
     return range(which or 0, (which or 0) + 1)
-
-
-def _as_bytes(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    low, high = pixels.min(), pixels.max()  # NaN where there is one
-    if low >= 0 and high <= 255:
-        values = pixels.astype(np.uint8)
-        if (values == pixels).all():
-            return values
-    raise Unreadable(f"it holds values outside the integers 0 to 255 ({low} to {high}). Convert it to 8 bit.")

@@ -19,13 +19,19 @@ SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, ".dcm", ".dicom")
 FINEST, COARSEST = 0.02, 5.0  # mm per pixel; echocardiograms have 0.1 to 1.5
 
 
-def read_scan(path: Path, spacing: tuple[float, float] | None = None, frame_rate: float | None = None) -> Scan:
+def read_scan(
+    path: Path,
+    spacing: tuple[float, float] | None = None,
+    frame_rate: float | None = None,
+    ultrasound: bool = True,
+) -> Scan:
     """Read every frame of a still or clip as upright grey values, with its spacing, frame rate and view.
 
     Args:
         path: .nii, .nii.gz, .mhd, .mha, a picture or a video; any other name must be DICOM.
         spacing: mm per pixel, (row, column), in place of that of the file.
         frame_rate: frames per second, in place of that of the file.
+        ultrasound: refuse DICOM files of other modalities.
 
     Raises:
         ValueError: if the file cannot be read, or a given spacing or frame rate is impossible.
@@ -40,7 +46,7 @@ def read_scan(path: Path, spacing: tuple[float, float] | None = None, frame_rate
         raise ValueError(f"spacing is {spacing} mm per pixel; allowed are two numbers from {FINEST} to {COARSEST}.")
     if frame_rate is not None and plausible_rate(frame_rate) is None:
         raise ValueError(f"frame_rate is {frame_rate} frames per second; allowed are numbers above 0 to 1000.")
-    scan = _read(path)
+    scan = _read(path, ultrasound)
     if spacing is not None:
         scan = replace(scan, spacing=spacing, spacing_source="given")
     elif scan.spacing is not None and not _plausible(scan.spacing):
@@ -75,7 +81,7 @@ def scan_files(path: Path, leave_out: Path | None = None) -> list[Path]:
     return sorted(found)
 
 
-def _read(path: Path) -> Scan:
+def _read(path: Path, ultrasound: bool) -> Scan:
     name = path.name.lower()
     if name.endswith(VIDEO_SUFFIXES):
         with reading(path, "a video"):
@@ -83,7 +89,7 @@ def _read(path: Path) -> Scan:
     if name.endswith(IMAGE_SUFFIXES):
         frames, spacing = read_clip(path)
         return Scan(frames, spacing, "file header" if spacing else "")
-    return read_dicom_scan(path)
+    return read_dicom_scan(path, ultrasound)
 
 
 def _plausible(spacing: tuple[float, float]) -> bool:

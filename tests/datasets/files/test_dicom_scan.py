@@ -29,6 +29,7 @@ from pydicom.uid import (
 
 from common.datasets.files import jpeg_lossless
 from common.datasets.files.dicom_scan import read_dicom_scan
+from common.datasets.files.images import read_grey
 
 CLIP = np.stack([scan(), scan() + 1, scan() + 2])
 BOX = {"RegionLocationMinX0": 2, "RegionLocationMinY0": 3, "RegionLocationMaxX1": 21, "RegionLocationMaxY1": 17}
@@ -284,6 +285,24 @@ def test_a_region_elsewhere_leaves_the_pixel_size_unknown(tmp_path: Path):
     read = read_dicom_scan(write_us(tmp_path / "clip.dcm", SequenceOfUltrasoundRegions=[beyond]))
     assert (read.spacing, read.spacing_source, read.box) == (None, "", None)
     assert "give the spacing for ml" in read.notes[0]
+
+
+@pytest.mark.parametrize("name", ["MR_small.dcm", "CT_small.dcm"])
+def test_images_of_other_modalities_are_read_as_training_images_are_prepared(name: str):
+    read = read_dicom_scan(bundled(name), ultrasound=False)
+    grey, spacing = read_grey(bundled(name))
+    np.testing.assert_array_equal(read.frames, grey[None])
+    assert len(np.unique(grey)) > 5
+    assert (read.spacing, read.spacing_source, read.notes) == (spacing, "PixelSpacing", ())
+
+
+def test_of_other_modalities_only_single_images_are_read(tmp_path: Path):
+    path = write_us(tmp_path / "clip.dcm", Modality="XA")
+    with pytest.raises(ValueError, match=r"clip\.dcm .*: it has 3 frames and is not ultrasound; export each"):
+        read_dicom_scan(path, ultrasound=False)
+    with pytest.raises(ValueError, match=r"its Modality is SEG; an image is expected"):
+        read_dicom_scan(bundled("liver_1frame.dcm"), ultrasound=False)
+    assert len(read_dicom_scan(write_us(tmp_path / "us.dcm"), ultrasound=False).frames) == 3
 
 
 def test_other_objects_are_refused_in_words(tmp_path: Path):

@@ -22,7 +22,7 @@ def screen() -> np.ndarray:
 
 
 def as_tensor(image: np.ndarray) -> MetaTensor:
-    return MetaTensor(torch.from_numpy(image)[None].float())
+    return MetaTensor(torch.from_numpy(image.T.copy())[None].float())  # MONAI reads (columns, rows)
 
 
 def test_the_network_sees_what_it_sees_when_a_scan_is_measured():
@@ -43,7 +43,7 @@ def test_predictions_return_to_the_place_they_came_from():
     top, left, bottom, right = frame(Scan(image[None]), SectorFinder()).box
     expected = np.zeros(image.shape)
     expected[top:bottom, left:right] = 1
-    np.testing.assert_allclose(whole[0].numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(whole[0].numpy(), expected.T, atol=1e-6)
 
 
 def test_an_image_without_a_sector_stays_as_it_is():
@@ -54,9 +54,9 @@ def test_an_image_without_a_sector_stays_as_it_is():
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (torch.rand(1, 30, 40), r"expected grey values 0 to 255, .* mask the sector before values are scaled"),
-        (torch.full((1, 30, 40), 300.0), r"got 300 to 300"),
-        (torch.full((3, 30, 40), 100.0), r"\(1, rows, columns\), got .* \(3, 30, 40\)"),
+        (torch.rand(1, 30, 40), r"image: it holds values outside the integers 0 to 255 .*Convert it to 8 bit"),
+        (torch.full((1, 30, 40), 300.0), r"\(300\.0 to 300\.0\)"),
+        (torch.full((5, 30, 40), 100.0), r"expected one image, got 30 x 40 pixels with 5 channels"),
     ],
 )
 def test_other_images_are_refused(image: torch.Tensor, message: str):
