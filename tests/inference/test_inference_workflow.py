@@ -31,7 +31,7 @@ from common.inference.segmentation import network_images
 
 ROOT = Path(__file__).parents[2]
 ECHO = ROOT / "bundles" / "echo_segmentation"
-GREY = {"_target_": "common.datasets.files.grey_image.GreyImaged", "keys": "image"}
+GREY = {"_target_": "common.datasets.sector.grey_image.GreyImaged", "keys": "image"}
 MASK_SECTOR = {"_target_": "common.datasets.sector.mask.MaskSectord", "keys": "image"}
 LABELS = heart()[:, 20:220]  # rows, columns: neither square nor symmetric
 
