@@ -3,7 +3,7 @@
 Each workflow becomes one JSON file, and this package is copied unchanged into the bundle as `scripts`. Every published
 bundle contains the whole package: bundles loaded into one process share `sys.modules["scripts"]`, so the copy of the
 first has to serve them all; a run of another version is refused. Only the configurations change: they refer to
-`scripts` and state its version.
+`scripts`, make it importable and state its version.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ STATED = {  # settings that the record of the weights must not contradict, by wo
     "inference": ("activation", "classes", "image_size"),
     "measure": ("activation", "classes", "image_size", "network"),
 }
+# MONAI adds the folder of the bundle itself, but only when a workflow runs, not when its parts are asked for
+FIND_SCRIPTS = {"imports": "$import sys", "initialize": "$sys.path.insert(1, str(@bundle_root))"}
 CHECK = f"{SCRIPTS}.bundle.settings.check_settings"
 
 
@@ -97,6 +99,8 @@ def publish(bundle: Path, out: Path) -> None:
     for path in (bundle / "configs").iterdir():
         if path.suffix in (".yaml", ".json") and path.name not in (*LEFT_OUT, "metadata.json"):
             workflow = {**_renamed(ConfigParser.load_config_file(path)), "bundle_root": "."}
+            for key, line in FIND_SCRIPTS.items():
+                workflow[key] = [line, *(own for own in workflow.get(key, []) if own != line)]
             text = json.dumps(workflow, indent=4, ensure_ascii=False)
             (configs / f"{path.stem}.json").write_text(text + "\n", encoding="utf-8")
     logging = (bundle / "configs" / "logging.conf").read_text(encoding="utf-8")

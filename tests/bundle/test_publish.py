@@ -107,16 +107,18 @@ def test_only_targets_and_expressions_are_rewritten(tmp_path: Path):
         "common.losses": "@common.losses",
         "epochs": 3,
         "none": None,
+        "initialize": ["$print('own')"],
     }
     (bundle / "configs" / "train.yaml").write_text(yaml.safe_dump({**code, **plain}))
     publish(bundle, tmp_path / "out")
     published = json.loads((tmp_path / "out" / "configs" / "train.json").read_text())
     assert published == {
-        "imports": ["$import scripts.losses as losses", "$import torch"],
+        "imports": ["$import sys", "$import scripts.losses as losses", "$import torch"],
         "loss": {"_target_": "scripts.losses.MarginalLoss", "weight": "$scripts.metrics.mean(scripts.losses.x)"},
         "others": code["others"],
         **plain,
         "bundle_root": ".",
+        "initialize": ["$sys.path.insert(1, str(@bundle_root))", "$print('own')"],
     }
 
 
@@ -202,7 +204,7 @@ def test_published_workflows_keep_the_entries_of_the_complete_ones(tmp_path: Pat
         if path.name not in LEFT_OUT:
             complete = yaml.safe_load(path.read_text())
             published = json.loads((out / "configs" / f"{path.stem}.json").read_text())
-            assert list(published) == list(complete)
+            assert list(published) == [*complete, "initialize"]
             assert published["classes"] == complete["classes"]
 
 

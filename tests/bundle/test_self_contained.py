@@ -65,5 +65,5 @@ def test_inference_holds_what_it_needs_and_no_more(name: str):
         assert config[setting] == record[setting], "what other programs read is what the weights need"
     own = [transform for transform in config["preprocessing"]["transforms"] if "common." in json.dumps(transform)]
     assert own == []
-    ours = {"echo_segmentation": "sector.mask.MaskSectord", "sector_segmentation": "files.grey_image.GreyImaged"}
+    ours = {"echo_segmentation": "sector.mask.MaskSectord", "sector_segmentation": "sector.grey_image.GreyImaged"}
     assert config["masking"] == {"_target_": f"common.datasets.{ours[name]}", "keys": "image"}

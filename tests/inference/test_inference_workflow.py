@@ -31,7 +31,7 @@ from common.inference.segmentation import network_images
 
 ROOT = Path(__file__).parents[2]
 ECHO = ROOT / "bundles" / "echo_segmentation"
-GREY = {"_target_": "common.datasets.files.grey_image.GreyImaged", "keys": "image"}
+GREY = {"_target_": "common.datasets.sector.grey_image.GreyImaged", "keys": "image"}
 MASK_SECTOR = {"_target_": "common.datasets.sector.mask.MaskSectord", "keys": "image"}
 LABELS = heart()[:, 20:220]  # rows, columns: neither square nor symmetric
 
@@ -334,8 +334,8 @@ root, out = sys.argv[1:]
 files = {"meta_file": f"{root}/configs/metadata.json", "config_file": f"{root}/configs/inference.json"}
 network = load("echo_segmentation", bundle_dir=f"{root}/..", workflow_type="inference")
 print("loaded", type(network).__name__)
-sys.path.insert(0, root)
 workflow = create_workflow("ConfigWorkflow", workflow_type="infer", bundle_root=root, logging_file=False, **files)
+print("inferer", type(workflow.inferer).__module__)
 print("missing", workflow.check_properties(), [name for name in workflow.properties if getattr(workflow, name) is None])
 verify_net_in_out("network_def", device="cpu", p=1, n=2, any=32, bundle_root=root, **files)
 ckpt_export("network_def", filepath=out, ckpt_file=f"{root}/models/model.pt", bundle_root=root, **files)
@@ -352,5 +352,5 @@ def test_monais_own_commands_accept_the_published_bundle_from_another_folder(pub
     words = [sys.executable, "-c", PROGRAM, str(published), str(tmp_path / "model.ts")]
     result = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
-    for line in ("loaded UNet", "missing [] []", "exported"):
+    for line in ("loaded UNet", "inferer scripts.engines.inferer", "missing [] []", "exported"):
         assert line in result.stdout.splitlines(), result.stdout

@@ -9,10 +9,10 @@ import numpy as np
 from monai.config import KeysCollection
 from monai.transforms import Crop, InvertibleTransform, MapTransform
 
-from ..files.grey_image import GreyImaged
 from ..files.scan import Scan
 from .finder import SectorFinder
 from .framing import frame
+from .grey_image import GreyImaged
 
 __all__ = ["MaskSectord"]
 

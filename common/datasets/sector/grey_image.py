@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from .grey import as_bytes, luma
-from .unreadable import Unreadable
+from ..files.grey import as_bytes, luma
+from ..files.unreadable import Unreadable
 
 __all__ = ["GreyImaged"]
 
