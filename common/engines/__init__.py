@@ -4,6 +4,7 @@ from ..losses.contract import activation_of
 from .checkpoint import BestAndLast, Resume
 from .history import History
 from .inferer import BackgroundReferenceInferer, FramesInferer, ShiftedInferer, inferer_for
+from .initial_weights import check_initial_weights
 from .run_folder import run_folder
 from .seeding import SeedEachEpoch
 from .weights_record import weights_record
@@ -17,6 +18,7 @@ __all__ = [
     "SeedEachEpoch",
     "ShiftedInferer",
     "activation_of",
+    "check_initial_weights",
     "inferer_for",
     "run_folder",
     "weights_record",

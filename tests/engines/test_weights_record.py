@@ -88,6 +88,28 @@ def test_a_damaged_record_is_named(tmp_path: Path):
         weights_record(tmp_path / "model.pt", {})
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([], r"model\.json is not a record of weights: expected names with values, got \[\]; copy it again"),
+        ("x", r"expected names with values, got 'x'"),
+        (None, r"expected names with values, got None"),
+        ({**RECORD, "image_size": "64"}, r"model\.json is damaged: expected image_size to be int, got '64'"),
+        ({**RECORD, "image_size": True}, r"expected image_size to be int, got True"),
+        ({**RECORD, "classes": "lv"}, r"expected classes to be list, got 'lv'; copy it again"),
+        (
+            {**RECORD, "activation": ["softmax"]},
+            r"expected activation to be str, got \['softmax'\]",
+        ),
+        ({**RECORD, "network": None}, r"expected network to be str, got None"),
+    ],
+)
+def test_a_record_of_the_wrong_kind_is_named(weights: Path, content: object, message: str):
+    weights.with_name("model.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message):
+        weights_record(weights, {**NOTHING, "image_size": 64})
+
+
 def test_the_loss_states_how_its_logits_are_read():
     assert activation_of(MarginalLoss()) == "softmax"
     assert activation_of(AdaptiveBCELoss()) == "sigmoid"
