@@ -366,23 +366,6 @@ def test_a_training_can_start_from_the_weights_of_another(folder: Path):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("trained")
-def test_a_training_from_weights_of_other_classes_stops_before_it_moves_the_earlier_one(folder: Path):
-    run(folder, "train.yaml", **{**TINY, "epochs": 1}, output_dir="runs/kept")
-    before = {path.name: path.stat().st_mtime_ns for path in (folder / "runs/kept").iterdir()}
-    other = {"initial_weights": "runs/whole/model.pt", "output_dir": "runs/kept"}
-    swapped = "['background', 'lv_myocardium', 'lv_cavity', 'left_atrium']"
-    output = run(folder, "train.yaml", ok=False, **TINY, **other, classes=swapped)
-    assert "runs/whole/model.pt were trained with classes ['background', 'lv_cavity'" in output
-    assert f"not {swapped}; use other --initial_weights, or set --classes." in output
-    output = run(folder, "train.yaml", ok=False, **TINY, **other, network="attention_unet")
-    assert "trained with network unet, not attention_unet; " in output
-    assert "Traceback" not in output
-    assert {path.name: path.stat().st_mtime_ns for path in (folder / "runs/kept").iterdir()} == before
-    assert not list((folder / "runs").glob("kept.previous*"))
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("trained")
 @pytest.mark.parametrize(
     ("workflow", "kind"),
     [("train.yaml", "train"), ("evaluate.yaml", "infer"), ("inference.yaml", "infer"), ("measure.yaml", "infer")],

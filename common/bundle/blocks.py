@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["parts_of", "put", "split"]
+__all__ = ["item", "parts_of", "put", "split"]
 
 # a key at the top level and what is indented below it; comments and blank lines in between belong to it
 BLOCK = re.compile(r"^(?P<key>[A-Za-z_]\w*(?:(?:::|#)\w+)*):(?=\s).*\n(?:(?:(?:#.*)?\n)*[ -].*\n)*", re.MULTILINE)
@@ -82,11 +82,11 @@ def _put_below(key: str, block: str, parts: Sequence[str], entry: str) -> str | 
     value = yaml.safe_load(block)[key]  # written in flow style, or a list: written anew
     node, (*parents, name) = value, parts
     for part in parents:
-        node = _item(node, part)
+        node = item(node, part)
     new = next(iter(yaml.safe_load(entry).values()))
     if isinstance(node, dict):
         node[name] = new
-    elif isinstance(node, list) and _item(node, name) is not None:
+    elif isinstance(node, list) and item(node, name) is not None:
         node[int(name)] = new
     else:
         return None
@@ -94,7 +94,8 @@ def _put_below(key: str, block: str, parts: Sequence[str], entry: str) -> str | 
     return above + str(written)
 
 
-def _item(node: Any, part: str) -> Any:
+def item(node: Any, part: str) -> Any:
+    """Return an item of a list by its position, or an entry of a mapping by its name; None if there is none."""
     if isinstance(node, list):
         return node[int(part)] if part.isdigit() and int(part) < len(node) else None
     return node.get(part) if isinstance(node, dict) else None

@@ -10,8 +10,9 @@ import yaml
 
 from ..atomic import write_text
 from ..command import PACKAGE
+from ..configuration import check_overrides
 from ..spelling import did_you_mean
-from .blocks import parts_of, put, split
+from .blocks import item, parts_of, put, split
 from .metadata import with_facts
 from .self_contained import self_contained
 
@@ -26,6 +27,9 @@ HEADER = re.compile(r"(?:#.*\n)+")  # comments at the start of a file describe t
 SHARED_NAME = "common"  # of this package in the YAML files of this repository, whatever it is called here
 PREFIX = re.compile(rf"(?<![\w.]){SHARED_NAME}(?=\.\w)")
 NAME = "BUNDLE"  # stands for the name of the folder in settings.yaml
+BUNDLES = Path("bundles")  # where a base is looked for that is not beside its variant
+REFERENCE = re.compile(r"[@%](\w+)")
+COMMENT = re.compile(r"(^|\s)#.*")
 
 
 def chain(bundle: Path) -> list[Path]:
@@ -44,14 +48,19 @@ def chain(bundle: Path) -> list[Path]:
         if not source.is_file():
             if not files:
                 raise FileNotFoundError(f"{source} is missing; it states the facts of the bundle.")
-            known = [path.parents[1].name for path in bundle.parent.glob("*/configs/bundle.yaml")]
+            roots = (bundle.parent, BUNDLES)
+            known = [path.parents[1].name for root in roots for path in root.glob("*/configs/bundle.yaml")]
             hint = did_you_mean(bundle.name, known)
             raise FileNotFoundError(f"{files[-1]} has base: {bundle.name}, but {source} is missing.{hint}")
         files.append(source)
         content = _read(source)
         if "base" not in content:
             return files
-        bundle = source.resolve().parents[2] / str(content["base"])
+        base = content["base"]
+        if not isinstance(base, str) or not re.fullmatch(r"[\w-]+", base):
+            raise ValueError(f"{source} has base: {base!r}; expected the name of a bundle beside it or in {BUNDLES}/.")
+        beside = source.resolve().parents[2] / base
+        bundle = BUNDLES / base if not beside.exists() and (BUNDLES / base).exists() else beside
 
 
 def _read(source: Path) -> dict[str, Any]:
@@ -61,15 +70,19 @@ def _read(source: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise ValueError(f"{source} is not YAML: {error}") from error
     keys = [key for key, _ in split(text) if key]
-    if repeated := sorted({key for key in keys if keys.count(key) > 1}):
+    names = ["::".join(parts_of(key)) for key in keys]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"{source} repeats {repeated}; YAML would silently keep the last.")
     if not isinstance(content, dict) or set(content) != set(keys):
         raise ValueError(f"{source}: expected lines 'name: value' or 'a::b: value' at the top level.")
+    for part in (part for key in keys for part in parts_of(key)[1:] if not part.isdigit()):
+        if (read := yaml.safe_load(part)) != part:
+            raise ValueError(f"{source}: YAML reads the name {part!r} as {read}; choose another name.")
     return content
 
 
 def _text(source: Path) -> str:
-    return source.read_text(encoding="utf-8").rstrip("\n") + "\n"
+    return source.read_text(encoding="utf-8-sig").rstrip("\n") + "\n"
 
 
 def header_and_body(source: Path) -> tuple[str, str]:
@@ -93,7 +106,8 @@ def complete(bundle: Path) -> dict[str, str]:
 
     Raises:
         FileNotFoundError: as for `chain`.
-        ValueError: as for `chain`; or no workflow has the parents of a nested key, or the joined text is not YAML.
+        ValueError: as for `chain`; or no workflow knows a key, or has the parents of a nested key; a component does not
+            take an argument; or the joined text is not YAML.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -108,11 +122,14 @@ def complete(bundle: Path) -> dict[str, str]:
     files = chain(bundle)
     joined: dict[str, str] = {}
     placed: set[str] = set()
+    known: set[str] = {"base"}  # keys of the shared files, and what any value refers to
     for workflow in sorted(WORKFLOWS.glob("*.yaml")):
+        known |= {key for key, _ in split(_text(workflow))}
         if workflow.name == SETTINGS:
             continue
         layers, found = _join(files, workflow)
         placed |= found
+        known |= {name for layer in layers for line in layer.splitlines() for name in _references(line)}
         if len(files) > 1 and workflow.name in NOT_OF_VARIANTS:
             continue
         text = MARK.format(name=workflow.name) + "\n".join(layers)
@@ -123,8 +140,12 @@ def complete(bundle: Path) -> dict[str, str]:
         joined[workflow.name] = self_contained(split(text)) if workflow.name == "inference.yaml" else text
     for source in files:
         for key in _read(source):
-            if "::" in key.replace("#", "::") and key not in placed:
-                raise ValueError(f"{source} sets {key}, but no workflow has {'::'.join(parts_of(key)[:-1])}.")
+            name, *below = parts_of(key)
+            if below and key not in placed:
+                raise ValueError(f"{source} sets {key}, but no workflow has {'::'.join([name, *below[:-1]])}.")
+            if not below and name not in known:
+                own = f"Refer to a setting of your own as @{name}."
+                raise ValueError(f"{source} sets {name}, which no workflow uses.{did_you_mean(name, known)} {own}")
     return joined
 
 
@@ -145,6 +166,7 @@ def _join(files: list[Path], workflow: Path) -> tuple[list[str], set[str]]:
                 bodies[0] += "" if key == "base" else block
                 continue
             entry = re.sub(rf"^{key}:", f"{below[-1]}:", block.lstrip("\n"), flags=re.MULTILINE)
+            _check_entry(sources[len(sources) - len(bodies)], key, entry, yaml.safe_load("\n".join(bodies)) or {})
             for position, body in enumerate(bodies):
                 changed = put(body, [first, *below], entry)
                 if changed is not None:
@@ -156,6 +178,25 @@ def _join(files: list[Path], workflow: Path) -> tuple[list[str], set[str]]:
         header + body.strip("\n") + "\n" for header, body in zip(headers, bodies, strict=True) if body.strip()
     ]
     return contributed, placed
+
+
+def _references(line: str) -> list[str]:
+    return REFERENCE.findall(COMMENT.sub("", line))
+
+
+def _check_entry(source: Path, key: str, entry: str, config: dict[str, Any]) -> None:
+    """Refuse a nested entry whose parent has no entries, or is a component without this argument."""
+    *parents, name = parts_of(key)
+    node: Any = config
+    for part in parents:
+        node = item(node, part)
+    if isinstance(node, list) and item(node, name) is None:
+        raise ValueError(f"{source} sets {key}, but {'::'.join(parents)} has the entries 0 to {len(node) - 1}.")
+    if isinstance(node, dict) and "_target_" in node:
+        try:
+            check_overrides(config, {key: next(iter(yaml.safe_load(entry).values()))}, {})
+        except ValueError as error:
+            raise ValueError(f"{source}: {str(error).replace('--', '')}") from None
 
 
 def _without(text: str, key: str) -> str:

@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 import torch
 import yaml
@@ -104,3 +105,23 @@ def test_a_training_checks_its_initial_weights_before_it_moves_or_writes_anythin
     for path in ROOT.glob("bundles/*/configs/train.yaml"):
         steps = [step["_target_"] for step in yaml.safe_load(path.read_text())["run"] if isinstance(step, dict)]
         assert steps.index("common.engines.check_initial_weights") < steps.index("common.engines.run_folder")
+
+
+@pytest.mark.slow
+def test_weights_of_other_classes_stop_a_training_before_it_moves_an_earlier_one(folder: Path):
+    bundle = "bundles/echo_segmentation"
+    sizes = ["--image_size", "32", "--batch_size", "8", "--epochs", "1", "--output_dir", "runs/first"]
+    words = ["monai.bundle", "run", "--config_file", f"{bundle}/configs/train.yaml", "--bundle_root", bundle, *sizes]
+    assert forked.run(words, cwd=folder).returncode == 0
+    before = {path.name: path.stat().st_mtime_ns for path in (folder / "runs/first").iterdir()}
+    swapped = "['background', 'lv_myocardium', 'lv_cavity', 'left_atrium']"
+    for own, message in (
+        (["--classes", swapped], f"not {swapped}; use other --initial_weights, or set --classes."),
+        (["--network", "attention_unet"], "were trained with network unet, not attention_unet; "),
+    ):
+        result = forked.run([*words, "--initial_weights", "runs/first/model.pt", *own], cwd=folder)
+        assert result.returncode != 0
+        assert message in result.stderr
+        assert "Traceback" not in result.stderr
+    assert {path.name: path.stat().st_mtime_ns for path in (folder / "runs/first").iterdir()} == before
+    assert [path.name for path in (folder / "runs").iterdir() if path.is_dir()] == ["first"]
