@@ -167,6 +167,8 @@ def _join(files: list[Path], workflow: Path) -> tuple[list[str], set[str]]:
                 continue
             entry = re.sub(rf"^{key}:", f"{below[-1]}:", block.lstrip("\n"), flags=re.MULTILINE)
             _check_entry(sources[len(sources) - len(bodies)], key, entry, yaml.safe_load("\n".join(bodies)) or {})
+            if [first, *below[:-1]] == ["losses"]:
+                entry = _built_if_chosen(below[-1], entry)
             for position, body in enumerate(bodies):
                 changed = put(body, [first, *below], entry)
                 if changed is not None:
@@ -197,6 +199,17 @@ def _check_entry(source: Path, key: str, entry: str, config: dict[str, Any]) -> 
             check_overrides(config, {key: next(iter(yaml.safe_load(entry).values()))}, {})
         except ValueError as error:
             raise ValueError(f"{source}: {str(error).replace('--', '')}") from None
+
+
+def _built_if_chosen(name: str, entry: str) -> str:
+    """Disable a loss from elsewhere unless it is chosen: MONAI builds all, and its code may be missing."""
+    loss = next(iter(yaml.safe_load(entry).values()))
+    target = loss.get("_target_") if isinstance(loss, dict) else None
+    if not isinstance(target, str) or target.startswith(f"{PACKAGE}.") or "_disabled_" in loss:
+        return entry
+    condition = f"_disabled_: \"$@loss != '{name}'\""
+    flow, found = re.subn(rf"^({name}:\s*\{{)", rf"\1{condition}, ", entry, count=1, flags=re.MULTILINE)
+    return flow if found else str(put(entry, [name, "_disabled_"], f"{condition}\n"))
 
 
 def _without(text: str, key: str) -> str:

@@ -31,6 +31,7 @@ OWN = (
     "renamed",
     "withheld",
 )  # shared settings that depend on the bundle
+OF_HEART = ("patient", "subject", "find_sector", "masking", "other_metrics")  # taken for classes of the heart
 KEPT = ("schema", "supported_apps", "network_data_format", "monai_version", "pytorch_version", "numpy_version")
 TO_WRITE = "TO WRITE"  # marks what only a person can state
 TERMS = f"""Third Party Licenses
@@ -70,6 +71,8 @@ def new_bundle(name: str, like: str, classes: Sequence[str], folder: Path = Path
         for root in (Path("bundles"), folder)
         for path in root.glob("*/configs/bundle.yaml")
     }
+    if not known:
+        raise ValueError(f"--like {like}: there is no bundle in bundles/ or {folder}; run this in a clone.")
     if like not in known:
         raise ValueError(f"--like {like}: expected one of {', '.join(sorted(known))}.{did_you_mean(like, known)}")
     model, facts = known[like], _facts(bundle, like, classes)
@@ -122,7 +125,7 @@ def _facts(bundle: Path, like: str, classes: Sequence[str]) -> dict[str, str]:
 def _settings(model: Path, classes: Sequence[str], facts: dict[str, str]) -> str:
     """Return bundle.yaml: classes, data, and what the model bundle sets of the shared settings."""
     shared = yaml.safe_load((WORKFLOWS / SETTINGS).read_text(encoding="utf-8"))
-    taken = {*shared, "losses"} - {*OWN}
+    taken = {*shared, "losses"} - {*OWN} | ({*OF_HEART} if set(classes) <= set(_heart()) else set())
     blocks: dict[str, str] = {}
     for source in reversed(chain(model)):
         for key, block in split(header_and_body(source)[1]):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from monai.bundle import ConfigParser
 from small_bundle import SETTINGS, WORKFLOW, parsed, variant, write
 
 from common.bundle import __main__ as command
@@ -138,8 +139,8 @@ def test_a_nested_entry_is_set_whatever_the_style_of_its_parents(bundle: Path, t
 
 def test_the_comment_of_an_empty_block_stays(bundle: Path):
     (joining.WORKFLOWS / "train.yaml").write_text("losses: {}  # by name\n")
-    write(bundle, "losses::mine: {_target_: mine.Focal}  # one line\n")
-    assert "losses:  # by name\n  mine: {_target_: mine.Focal}  # one line\n" in complete(bundle)["train.yaml"]
+    write(bundle, "losses::mine: {_target_: common.losses.Focal}  # one line\n")
+    assert "losses:  # by name\n  mine: {_target_: common.losses.Focal}  # one line\n" in complete(bundle)["train.yaml"]
 
 
 def test_a_byte_order_mark_is_left_out(bundle: Path):
@@ -293,3 +294,22 @@ def test_publishing_into_an_existing_folder_ends_in_one_line(bundle: Path, monke
 def test_a_folder_that_is_not_a_bundle_ends_in_one_line(bundle: Path, monkeypatch: pytest.MonkeyPatch, name: str):
     with pytest.raises(SystemExit, match=r"configs/bundle\.yaml is missing"):
         run(monkeypatch, name, bundle.parent / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "own", ["{_target_: nowhere.Loss}  # flow", "  # block\n  # why\n  _target_: nowhere.Loss\n  weight: {a: 1.0}"]
+)
+def test_a_loss_whose_code_is_missing_stops_only_the_trainings_that_choose_it(tmp_path: Path, own: str):
+    bundle = tmp_path / "bundle"
+    (bundle / "configs").mkdir(parents=True)
+    write(bundle, f"losses::missing: {own}\n")
+    text = complete(bundle)["train.yaml"]
+    assert all(comment in text for comment in re.findall("#.*", own))
+    for loss, name in (("marginal", "MarginalLoss"), ("leaf_dice_marginal", "SumLoss")):
+        parser = ConfigParser(yaml.safe_load(text))
+        parser.update({"loss": loss})
+        assert type(parser.get_parsed_content("loss_function")).__name__ == name
+    parser = ConfigParser(yaml.safe_load(text))
+    parser.update({"loss": "missing"})
+    with pytest.raises(ModuleNotFoundError, match=r"nowhere\.Loss"):
+        parser.get_parsed_content("loss_function")

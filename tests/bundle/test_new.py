@@ -110,7 +110,7 @@ def test_a_loss_and_a_network_of_the_other_bundle_come_along(tmp_path: Path):
     )
     path.write_text(re.sub("^loss: .*\n", "", path.read_text(), flags=re.MULTILINE) + extra)
     second = yaml.safe_load(complete(new(tmp_path, "second", like="first"))["train.yaml"])
-    assert (second["loss"], second["losses"]["mine"]) == ("mine", {"_target_": "mine.Focal"})
+    assert (second["loss"], second["losses"]["mine"]["_target_"]) == ("mine", "mine.Focal")
     assert (second["network"], second["networks"]["small"]) == ("small", {"_target_": "UNet", "spatial_dims": 2})
     assert "area" not in (tmp_path / "second/configs/bundle.yaml").read_text()
 
@@ -150,6 +150,31 @@ def test_what_cannot_become_a_bundle_is_refused_before_anything_is_written(tmp_p
     with pytest.raises(ValueError, match=message):
         new(tmp_path, **given)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("at_root")
+@pytest.mark.parametrize("like", ["echo_segmentation", "echo_inter_domain"])
+def test_classes_of_the_heart_are_measured_as_the_heart(tmp_path: Path, like: str):
+    own = complete(new(tmp_path, like=like, classes=["left_atrium", "lv_cavity"]))
+    heart = complete(ROOT / "bundles/echo_segmentation")
+    for workflow, keys in (
+        ("measure.yaml", ["subject", "patient", "find_sector"]),
+        ("inference.yaml", ["masking"]),
+        ("evaluate.yaml", ["other_metrics"]),
+    ):
+        stated, expected = (yaml.safe_load(texts[workflow]) for texts in (own, heart))
+        assert [stated[key] for key in keys] == [expected[key] for key in keys]
+    organ = yaml.safe_load(complete(new(tmp_path, "organ", like=like))["measure.yaml"])
+    assert organ["find_sector"] is False
+    assert organ["subject"]["_target_"] == "common.inference.Areas"
+
+
+def test_without_a_bundle_to_begin_from_the_message_says_where_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        ValueError, match=r"--like echo_segmentation: there is no bundle in bundles/ or .*; run this in"
+    ):
+        new(tmp_path)
 
 
 @pytest.mark.usefixtures("at_root")
