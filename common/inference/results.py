@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from ..atomic import write_text
 from ..contours import bounding_box
+from ..wide_table import fit
 from .algorithm import Algorithm
 from .dicom_seg import write_dicom_seg
 from .label_map import write_label_map
@@ -176,7 +177,7 @@ class Results(Generic[M]):
         path = self.plan.folder / "measurements.csv"
         write_text(path, table.as_csv())
         console = Console()
-        console.print(table.for_terminal(f"Measurements ({NOTE})"))
+        console.print(fit(table.for_terminal(f"Measurements ({NOTE})"), console))
         rows = "" if table.rows == "scans" else f", {len(table.values)} {table.rows}"
         console.print(f"{len(scans)} scans{rows}: {path}", soft_wrap=True)
         if failed:

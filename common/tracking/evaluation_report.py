@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..atomic import whole_file, write_text
+from ..wide_table import fit
 from .mlflow_run import log_to_run
 from .pictures import Examples
 
@@ -94,7 +95,7 @@ class EvaluationReport:
         self.examples.draw(pictures)
         self.examples.save(predictions, self.data)
         console = Console()
-        console.print(dice_table(metrics, f"Dice, {self.fold} fold", self.classes))
+        console.print(fit(dice_table(metrics, f"Dice, {self.fold} fold", self.classes), console))
         files = [rows, summary, pictures, predictions]
         logged = log_to_run(self.folder, {f"{self.fold}/{name}": value for name, value in metrics.items()}, files)
         console.print(f"{rows}, {pictures}" + ("; logged in MLflow" if logged else ""), soft_wrap=True)
