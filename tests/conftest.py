@@ -9,6 +9,9 @@ import pytest
 import torch
 from hypothesis import settings
 from numpy.typing import NDArray
+from small_bundle import SETTINGS, WORKFLOW, write
+
+from common.bundle import complete as joining
 
 ROOT = Path(__file__).parents[1]
 
@@ -55,3 +58,19 @@ def bullet() -> NDArray[np.int64]:
     labels[((y / 60) ** 2 + (x / 20) ** 2 <= 1) & (y <= 0)] = 1
     labels[(((y - 20) / 20) ** 2 + (x / 18) ** 2 <= 1) & (y > 0)] = 3
     return labels
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A bundle that states its classes alone, with small workflows."""
+    workflows = tmp_path / "workflows"
+    workflows.mkdir()
+    (workflows / "train.yaml").write_text(WORKFLOW)
+    (workflows / "evaluate.yaml").write_text("fold: test\n")
+    (workflows / "measure.yaml").write_text("input: scans\n")
+    (workflows / "settings.yaml").write_text(SETTINGS)
+    monkeypatch.setattr(joining, "WORKFLOWS", workflows)
+    bundle = tmp_path / "bundle"
+    (bundle / "configs").mkdir(parents=True)
+    write(bundle, "classes: [background, lv]  # names\n")
+    return bundle
