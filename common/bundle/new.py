@@ -72,7 +72,7 @@ def new_bundle(name: str, like: str, classes: Sequence[str], folder: Path = Path
         for path in root.glob("*/configs/bundle.yaml")
     }
     if not known:
-        raise ValueError(f"--like {like}: there is no bundle in bundles/ or {folder}; run this in a clone.")
+        raise ValueError(f"--like {like}: expected a bundle in bundles/ or {folder}, found none; run this in a clone.")
     if like not in known:
         raise ValueError(f"--like {like}: expected one of {', '.join(sorted(known))}.{did_you_mean(like, known)}")
     model, facts = known[like], _facts(bundle, like, classes)

@@ -96,7 +96,7 @@ def require_files(files: Sequence[str], folder: str | Path, pattern: str) -> Non
     """Refuse to run over nothing.
 
     Raises:
-        FileNotFoundError: if there are no files.
+        FileNotFoundError: if `files` is empty.
     """
     if not files:
         raise FileNotFoundError(

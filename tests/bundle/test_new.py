@@ -172,7 +172,7 @@ def test_classes_of_the_heart_are_measured_as_the_heart(tmp_path: Path, like: st
 def test_without_a_bundle_to_begin_from_the_message_says_where_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        ValueError, match=r"--like echo_segmentation: there is no bundle in bundles/ or .*; run this in"
+        ValueError, match=r"--like echo_segmentation: expected a bundle in bundles/ or .*, found none; run this in"
     ):
         new(tmp_path)
 

@@ -120,7 +120,7 @@ def labels_of(
         weights: of a network that knows all classes already; None needs an annotation of each.
 
     Raises:
-        ValueError: if a dataset in `data` has no label sets, or no dataset annotates a class and there are no weights.
+        ValueError: if a dataset in `data` has no label sets, or no dataset annotates a class and `weights` is None.
     """
     images = Counter(item["dataset"] for item in data)
     if unknown := [name for name in images if name not in label_sets]:

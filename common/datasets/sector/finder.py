@@ -85,7 +85,7 @@ class SectorFinder:
 
 
 def sector_finder(find_sector: bool, sector_bundle: str | Path | None, bundle_root: str | Path) -> SectorFinder | None:
-    """Return what finds the sector for a bundle; None if its images are no ultrasound.
+    """Return what finds the sector for a bundle; None if its images are not ultrasound.
 
     Args:
         find_sector: whether to look for a sector.
