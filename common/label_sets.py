@@ -255,16 +255,16 @@ def describe(label_sets: LabelSets, counts: Mapping[str, int] | None = None) -> 
     Example:
         >>> sets = {"a": [["background"], ["lv"]], "none": [["background", "lv"]]}
         >>> print(describe(LabelSets(["background", "lv"], sets), {"a": 9, "none": 12}))
-        dataset  background  lv  images
-        a        ✓           ✓        9
-        none     -           -       12
+        dataset  background  lv   images
+        a        yes         yes       9
+        none     -           -        12
     """
     rows = [["dataset", *label_sets.classes]]
     rows += [
         [
             dataset,
             *(
-                "-" if not annotates else "some" if name in label_sets.partly.get(dataset, ()) else "✓"
+                "-" if not annotates else "some" if name in label_sets.partly.get(dataset, ()) else "yes"
                 for name, annotates in row.items()
             ),
         ]

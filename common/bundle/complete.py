@@ -26,7 +26,7 @@ MARK = GENERATED + " from bundle.yaml, common/workflows/settings.yaml and {name}
 NOT_OF_VARIANTS = ("inference.yaml", "measure.yaml")  # the weights of a variant are used with the files of its base
 HEADER = re.compile(r"(?:#.*\n)+")  # comments at the start of a file describe the file
 SHARED_NAME = "common"  # of this package in the YAML files of this repository, whatever it is called here
-PREFIX = re.compile(rf"(?<![\w.]){SHARED_NAME}(?=\.\w)")
+PREFIX = re.compile(rf"(?<![\w.]){SHARED_NAME}(?=[./]\w)")
 NAME = "BUNDLE"  # stands for the name of the folder in settings.yaml
 BUNDLES = Path("bundles")  # where a base is looked for that is not beside its variant
 REFERENCE = re.compile(r"[@%](\w+)")

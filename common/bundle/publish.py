@@ -27,7 +27,7 @@ SCRIPTS = "scripts"
 COPIED = ("LICENSE", "docs", "models", "configs/metadata.json")
 LEFT_OUT = ("bundle.yaml", "experiments.yaml", "report.yaml", "pseudo_label.yaml")  # useful in this project only
 NAMES = f"(?:{SHARED_NAME}|{PACKAGE})"  # of this package in configurations
-PREFIX = re.compile(rf"(?<![\w.]){NAMES}(?=\.\w)")
+PREFIX = re.compile(rf"(?<![\w.]){NAMES}(?=[./]\w)")
 LOGGER = re.compile(rf"^qualname={NAMES}$", re.MULTILINE)
 STATED = {  # settings that the record of the weights must not contradict, by workflow
     "inference": ("activation", "classes", "image_size"),

@@ -5,8 +5,9 @@ from .checkpoint import BestAndLast, Resume
 from .history import History
 from .inferer import BackgroundReferenceInferer, FramesInferer, ShiftedInferer, inferer_for
 from .initial_weights import check_initial_weights
-from .run_folder import run_folder
+from .run_folder import RunFolder, run_folder, save_configuration
 from .seeding import SeedEachEpoch
+from .training import check_image_size, train
 from .weights_record import weights_record
 
 __all__ = [
@@ -15,11 +16,15 @@ __all__ = [
     "FramesInferer",
     "History",
     "Resume",
+    "RunFolder",
     "SeedEachEpoch",
     "ShiftedInferer",
     "activation_of",
+    "check_image_size",
     "check_initial_weights",
     "inferer_for",
     "run_folder",
+    "save_configuration",
+    "train",
     "weights_record",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import sys
 import time
@@ -14,9 +15,11 @@ from monai.engines import Evaluator
 from torch.optim import Optimizer
 from tqdm import tqdm
 
-from ..atomic import whole_file
+from ..atomic import write_text
 
 __all__ = ["History"]
+
+LOGGER = logging.getLogger(__name__)
 
 
 class History:
@@ -48,7 +51,7 @@ class History:
 
     def _start(self, engine: Engine) -> None:
         if engine.state.epoch and self.path.is_file():  # resumed: keep the rows of completed epochs
-            self.rows = [row for row in json.loads(self.path.read_text()) if row["epoch"] <= engine.state.epoch]
+            self.rows = [row for row in self._earlier() if row["epoch"] <= engine.state.epoch]
         if not engine.state.epoch_length:
             raise ValueError("the training fold has fewer images than one batch; lower --batch_size.")
         engine.state.history = self.rows
@@ -60,6 +63,14 @@ class History:
             mininterval=0.5 if sys.stdout.isatty() else 15,  # fewer lines in a log file
             dynamic_ncols=True,
         )
+
+    def _earlier(self) -> list[dict[str, float]]:
+        try:
+            rows = [{"epoch": row["epoch"], **row} for row in json.loads(self.path.read_text(encoding="utf-8"))]
+        except (ValueError, TypeError, KeyError) as error:
+            LOGGER.warning("%s is damaged (%s); its epochs are lost, the training goes on", self.path, error)
+            return []
+        return rows
 
     def _start_epoch(self, engine: Engine) -> None:
         self._bar.set_description(f"epoch {engine.state.epoch}/{engine.state.max_epochs}")
@@ -89,8 +100,7 @@ class History:
             **{name: float(value) for name, value in metrics.items()},
         }
         self.rows.append(row)
-        with whole_file(self.path) as partial:
-            partial.write_text(json.dumps(self.rows, indent=1) + "\n")
+        write_text(self.path, json.dumps(self.rows, indent=1) + "\n")
         key = state.key_metric_name
         self._bar.set_postfix_str(f"loss {loss:.4f}" + (f", {key} {row[key]:.4f}" if key in row else ""))
 
