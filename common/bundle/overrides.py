@@ -42,8 +42,7 @@ def given_overrides() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _joined(files: Any) -> dict[str, Any]:
-    names = [part.strip() for part in files.split(",")] if isinstance(files, str) else files
-    return dict(ConfigParser.load_config_files(names))
+    return dict(ConfigParser.load_config_files(files))
 
 
 def _compared(workflow: ConfigWorkflow) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -60,8 +59,10 @@ def _compared(workflow: ConfigWorkflow) -> tuple[dict[str, Any], dict[str, Any]]
     given: dict[str, Any] = {}
     for name, value in _changed(config, files):
         knows = [file for file in files if _knows(file, name)]
-        if knows or (name in used or _is_entry(config, name, value)):
+        if knows:
             given |= {name: value} if base in knows else {}
+        elif name in used or _is_entry(config, name, value):  # of a further file, in another folder
+            ConfigParser(base).set(value, name)
         else:
             check_overrides(base, {name: value}, {})
     return base, given

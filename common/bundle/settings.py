@@ -86,6 +86,8 @@ def check_given(
     named = [name for name in NAMING if name in overrides and name in config]
     check_overrides(config, {name: value for name, value in overrides.items() if name not in named}, choices)
     for name, word in words.items():
+        if name.startswith("+"):  # MONAI merges in files only; here it would replace the setting
+            check_overrides(config, {name: word}, {})
         if word == "None" and config.get(name) is not None:
             raise ValueError(f"--{name}: None would be ignored by MONAI; leave --{name} out, or give a value.")
     for name, value in overrides.items():
