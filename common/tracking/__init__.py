@@ -2,7 +2,7 @@
 
 from .client import connect, experiment_id, is_off, tracking_uri
 from .evaluation_report import EvaluationReport, dice_table
-from .finished_run import log_finished_run, log_to_run
+from .finished_run import log_finished_run, log_to_run, tag_run
 from .mlflow_run import MLflowRun
 from .pictures import Examples, Pictures, draw_curves, draw_examples, draw_overlay
 
@@ -20,5 +20,6 @@ __all__ = [
     "is_off",
     "log_finished_run",
     "log_to_run",
+    "tag_run",
     "tracking_uri",
 ]

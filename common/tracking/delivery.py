@@ -20,7 +20,7 @@ from .names import mlflow_name, shortened, without_password
 from .note import note
 from .outbox import OUTBOX, RUN_FILE, Outbox, read_outbox, read_rows, read_run, write_outbox, write_run
 
-__all__ = ["artifacts", "backlog", "cause", "deliver", "folder_lock", "pending"]
+__all__ = ["artifacts", "backlog", "cause", "deliver", "described", "folder_lock", "pending"]
 
 LOGGER = logging.getLogger(__name__)
 ARTIFACTS = ("*.json", "*.yaml", "*.png", "*.csv", "*.npz", "model.pt")  # glob patterns within the folder of a run
@@ -44,8 +44,13 @@ def artifacts(folder: Path) -> list[Path]:
 def pending(folder: Path, outbox: Outbox) -> bool:
     """Return whether MLflow lacks something of a run that has ended."""
     run = read_run(folder) or {}
-    ended = _is_of(run, outbox) and run.get("status") == outbox.status != "RUNNING"
-    return not (ended and run.get("files") and run.get("described") == _described(folder, outbox).description())
+    ended = run.get("status") == outbox.status != "RUNNING" and run.get("files")
+    return not (ended and described(folder, outbox, run))
+
+
+def described(folder: Path, outbox: Outbox, run: Mapping[str, Any]) -> bool:
+    """Return whether MLflow has everything about a run but its epochs, its end and its files."""
+    return _is_of(run, outbox) and run.get("described") == _described(folder, outbox).description()
 
 
 def deliver(folder: Path, uri: str, until: float = math.inf, alive: bool = False) -> Iterator[None]:
@@ -70,7 +75,7 @@ def deliver(folder: Path, uri: str, until: float = math.inf, alive: bool = False
     known = run is not None and _is_of(run, outbox)
     if run is None or not known:
         if run is not None:
-            _close(run, uri)
+            _close(run, uri, outbox)
         run_id = _find_or_create(client, _address(uri, outbox.tracking_uri), outbox)
         run = {"run_id": run_id, "tracking_uri": outbox.tracking_uri, "token": outbox.token}
         write_run(folder, run)
@@ -134,13 +139,16 @@ def _address(uri: str, stated: str) -> str:
     return uri if without_password(uri) == stated else stated
 
 
-def _close(run: Mapping[str, Any], uri: str) -> None:
+def _close(run: Mapping[str, Any], uri: str, outbox: Outbox) -> None:
     """End the run of a training that went on at another server, or was replaced by one with other settings."""
-    if run.get("status", "RUNNING") == "RUNNING":
-        try:
-            connect(_address(uri, run["tracking_uri"])).set_terminated(run["run_id"], "KILLED")
-        except Exception as error:  # MLflow raises any type
-            LOGGER.warning("MLflow run %s at %s stays open (%s).", run["run_id"], run.get("tracking_uri"), cause(error))
+    if run.get("status", "RUNNING") != "RUNNING":
+        return
+    try:
+        connect(_address(uri, run["tracking_uri"])).set_terminated(run["run_id"], "KILLED")
+    except Exception as error:  # MLflow raises any type
+        if run["tracking_uri"] == outbox.tracking_uri:
+            raise
+        LOGGER.warning("MLflow run %s at %s stays open (%s).", run["run_id"], run["tracking_uri"], cause(error))
 
 
 def _find_or_create(client: MlflowClient, uri: str, outbox: Outbox) -> str:

@@ -7,19 +7,21 @@ import math
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Metric
 
-from .client import connect, is_off
+from .client import connect, is_off, tracking_uri
 from .courier import Courier
-from .delivery import PARENT, cause
+from .delivery import PARENT, cause, described
+from .inputs import dataset_inputs
 from .names import mlflow_name, shortened, without_password
-from .note import dataset_inputs, origin_tags
+from .origin import origin_tags
 from .outbox import Outbox, read_outbox, read_run, write_outbox
 
-__all__ = ["log_finished_run", "log_to_run"]
+__all__ = ["log_finished_run", "log_to_run", "tag_run"]
 
 LOGGER = logging.getLogger(__name__)
 
@@ -57,16 +59,16 @@ def log_finished_run(
     if is_off(uri):
         return None
     folder, now = Path(folder), int(time.time() * 1000)
-    earlier = read_outbox(folder)
+    earlier, text = read_outbox(folder), {key: shortened(value) for key, value in parameters.items()}
     outbox = Outbox(
-        token=earlier.token if earlier else uuid.uuid4().hex,
+        token=earlier.token if earlier and earlier.parameters == text else uuid.uuid4().hex,
         tracking_uri=without_password(uri),
         experiment=str(experiment),
         name=str(name)[:250],
         started=now,
         status="FINISHED",
         ended=now,
-        parameters={key: shortened(value) for key, value in parameters.items()},
+        parameters=text,
         tags={**origin_tags(folder), **(tags or {}), **({PARENT: parent} if parent else {})},
         inputs=dataset_inputs(inputs or {}),
         metrics={key: float(value) for key, value in metrics.items()},
@@ -92,6 +94,15 @@ def log_to_run(folder: str | Path, metrics: Mapping[str, float], artifacts: Sequ
     return True
 
 
+def tag_run(folder: str | Path, tags: Mapping[str, str]) -> str | None:
+    """Add tags to the run of a folder; return its id, None if MLflow does not have them yet."""
+    outbox = read_outbox(Path(folder))
+    if outbox is None:
+        return None
+    uri = tracking_uri(outbox.tracking_uri)  # which may hold the password
+    return _hand_in(Path(folder), uri, replace(outbox, tags={**outbox.tags, **tags}))
+
+
 def _hand_in(folder: Path, uri: str, outbox: Outbox) -> str | None:
     courier = Courier(folder, uri)
     courier.open()
@@ -99,8 +110,7 @@ def _hand_in(folder: Path, uri: str, outbox: Outbox) -> str | None:
         write_outbox(folder, outbox)
     except OSError as error:
         courier.warn(error)
-    courier.send(0)
+    courier.send(math.inf)
     courier.close()
     run = read_run(folder)
-    handed_in = run is not None and run.get("described") and run.get("tracking_uri") == outbox.tracking_uri
-    return str(run["run_id"]) if run is not None and handed_in else None
+    return str(run["run_id"]) if run is not None and described(folder, outbox, run) else None

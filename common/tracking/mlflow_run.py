@@ -22,8 +22,9 @@ from ignite.engine import Engine, Events
 
 from .client import is_off
 from .courier import Courier
+from .inputs import dataset_inputs
 from .names import shortened, without_password
-from .note import dataset_inputs, git_commit, origin_tags
+from .origin import git_commit, origin_tags
 from .outbox import Outbox, read_outbox, read_run, write_outbox
 
 __all__ = ["MLflowRun"]

@@ -77,7 +77,7 @@ def write_run(folder: Path, run: Mapping[str, Any]) -> None:
 
 def read_run(folder: Path) -> dict[str, Any] | None:
     """Read what MLflow knows about a run; None if there is nothing that can be read."""
-    return _read(folder / RUN_FILE, "run_id")
+    return _read(folder / RUN_FILE, "run_id", "tracking_uri")
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:
@@ -88,13 +88,13 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
         return []
 
 
-def _read(path: Path, key: str) -> dict[str, Any] | None:
+def _read(path: Path, *keys: str) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict) or key not in content:
-            raise ValueError(f"it does not name {key}")
+        if not isinstance(content, dict) or not content.keys() >= set(keys):
+            raise ValueError(f"it does not name {', '.join(keys)}")
     except (OSError, ValueError) as error:
         LOGGER.warning("%s is not readable (%s); it is written again.", path, error)
         return None
