@@ -282,6 +282,12 @@ def describe(label_sets: LabelSets, counts: Mapping[str, int] | None = None) -> 
 def _check(classes: Sequence[str], label_sets: Mapping[str, Meaning]) -> None:
     if len(classes) < 2 or classes[0] != "background":
         raise ValueError(f"expected 'background' followed by at least one structure as classes, got {list(classes)}.")
+    for name in (*classes, *label_sets):
+        if not isinstance(name, str) or not name.strip() or "/" in name:
+            raise ValueError(
+                f"{name!r} cannot name a class or dataset: expected text without '/', which separates both in results "
+                "(dice/<dataset>/<class>); rename it."
+            )
     smallest_dtype(len(classes))
     repeated = sorted({name for name in classes if list(classes).count(name) > 1})
     if repeated:

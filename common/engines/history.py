@@ -25,9 +25,9 @@ LOGGER = logging.getLogger(__name__)
 class History:
     """Add one row per epoch to `engine.state.history` and `history.json`, and show progress.
 
-    Register it after the validation handler and before the handlers that read the rows. A row contains epoch, loss
-    (mean over iterations), learning_rate, images_per_second (training only), seconds, and every metric of the evaluator
-    if it ran in this epoch.
+    Register it after the validation handler and before the handlers that read the rows. A row contains epoch,
+    train_loss (mean over iterations), learning_rate, images_per_second (training only), seconds, and every metric of
+    the evaluator if it ran in this epoch.
 
     Args:
         folder: where to write `history.json`.
@@ -93,7 +93,7 @@ class History:
         metrics = state.metrics if state.epoch == engine.state.epoch else {}  # val_interval may skip epochs
         row = {
             "epoch": engine.state.epoch,
-            "loss": loss,
+            "train_loss": loss,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "images_per_second": self._images / (self._until - self._since),
             "seconds": time.perf_counter() - self._since,

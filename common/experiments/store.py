@@ -10,7 +10,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from ..tracking import connect, experiment_id
+from ..tracking import connect, experiment_id, tag_run
 
 __all__ = ["Store", "mark_evaluated", "search_runs"]
 
@@ -66,8 +66,10 @@ class Store:
         self.client.set_tag(self.parent, "planned", str(len(cells)))
 
     def tags(self, cell: Mapping[str, Any], role: str, run_hash: str) -> dict[str, str]:
-        """Return the tags of a child."""
-        return {"mlflow.parentRunId": self.parent, "cell": json.dumps(cell), "role": role, "run_hash": run_hash}
+        """Return the tags of a child: what identifies it, and one for each axis of the grid."""
+        axes = {name: value if isinstance(value, str) else json.dumps(value) for name, value in cell.items()}
+        known = {"mlflow.parentRunId": self.parent, "cell": json.dumps(cell), "role": role, "run_hash": run_hash}
+        return {**axes, **known}
 
     def close(self, complete: bool) -> None:
         """End the parent run."""
@@ -75,7 +77,12 @@ class Store:
 
 
 def mark_evaluated(folder: Path) -> str:
-    """Mark the training in `folder` as evaluated; return the id of its run."""
-    run = json.loads((folder / "mlflow_run.json").read_text())
-    connect(run["tracking_uri"]).set_tag(run["run_id"], "evaluated", "true")
-    return str(run["run_id"])
+    """Mark the training in `folder` as evaluated; return the id of its run.
+
+    Raises:
+        RuntimeError: if MLflow does not have the run yet.
+    """
+    run_id = tag_run(folder, {"evaluated": "true"})
+    if run_id is None:
+        raise RuntimeError(f"MLflow did not answer; the training is complete in {folder}. Run the grid again.")
+    return run_id

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from ..atomic import whole_file, write_text
 from ..wide_table import fit
-from .mlflow_run import log_to_run
+from .finished_run import log_to_run
 from .pictures import Examples
 
 __all__ = ["EvaluationReport", "dice_table"]

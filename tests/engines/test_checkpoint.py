@@ -135,7 +135,7 @@ def test_two_epochs_and_two_resumed_equal_four(tmp_path: Path):
         same(found, expected)
     assert rows(tmp_path / "parts") == rows(tmp_path / "whole")
     assert [row["epoch"] for row in rows(tmp_path / "parts")] == [1, 2, 3, 4]
-    assert rows(tmp_path / "whole")[0]["loss"] != rows(tmp_path / "whole")[1]["loss"], "the network learns"
+    assert rows(tmp_path / "whole")[0]["train_loss"] != rows(tmp_path / "whole")[1]["train_loss"], "the network learns"
 
 
 def test_resuming_restores_the_whole_training(tmp_path: Path):
