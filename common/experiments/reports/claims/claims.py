@@ -79,9 +79,11 @@ def _print(group: ClaimsShown, console: Console) -> None:
             table = Table(title=escape(contrast), title_justify="left", box=None, show_header=False)
             for width in WIDTHS:
                 table.add_column(width=width)
-            for network, n, _, effect, _, p, verdict in rows:
+            for network, n, _, effect, _, p, _, verdict in rows:
                 table.add_row(network, n, escape(effect), f"p {p}", _verdict(verdict))
             console.print(table)
+            for reason in dict.fromkeys(row[-2] for row in rows if row[-2]):
+                console.print(f"  [dim]{escape(reason)}[/]", soft_wrap=True)
 
 
 def _overview(groups: Sequence[ClaimsShown]) -> Table:
