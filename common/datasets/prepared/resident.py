@@ -18,10 +18,11 @@ from .layout import read_pixels
 __all__ = ["ResidentDataset"]
 
 
-def _read(path: str, image_size: int, resample: Image.Resampling) -> Tensor:
+def _read(path: str, image_size: int, resample: Image.Resampling) -> tuple[Tensor, tuple[int, int]]:
+    """Return the resampled pixels, (1, size, size), and the rows and columns in the file."""
     image = Image.fromarray(read_pixels(path))
     square = image if image.size == (image_size, image_size) else image.resize((image_size,) * 2, resample)
-    return torch.from_numpy(np.array(square)).unsqueeze(0)
+    return torch.from_numpy(np.array(square)).unsqueeze(0), (image.height, image.width)
 
 
 class ResidentDataset(Dataset[dict[str, Any]]):
@@ -33,8 +34,12 @@ class ResidentDataset(Dataset[dict[str, Any]]):
     Args:
         data: items of a datalist (`read_datalist`).
         label_sets: of all datasets in `data`.
-        image_size: rows and columns; prepared images of another size are resized, annotations by nearest neighbour.
+        image_size: rows and columns; prepared images of another size are resampled once, annotations by nearest
+            neighbour.
         device: of the tensors.
+
+    Attributes:
+        spacing: mm per pixel of the resampled images, (row, column), float64, (images, 2), on the CPU; NaN if unknown.
 
     Raises:
         ValueError: if a dataset has no label sets, or an annotation holds a value that they do not name.
@@ -61,8 +66,14 @@ class ResidentDataset(Dataset[dict[str, Any]]):
             raise ValueError(f"the data have the datasets {unknown}, which have no label sets; known are {names}.")
         with ThreadPoolExecutor() as pool:  # decoding releases the interpreter lock
             bilinear, nearest = Image.Resampling.BILINEAR, Image.Resampling.NEAREST
-            images = list(pool.map(lambda item: _read(item["image"], image_size, bilinear), self.data))
-            labels = list(pool.map(lambda item: _read(item["label"], image_size, nearest), self.data))
+            read = list(pool.map(lambda item: _read(item["image"], image_size, bilinear), self.data))
+            drawn = list(pool.map(lambda item: _read(item["label"], image_size, nearest), self.data))
+        (images, sizes), (labels, own_sizes) = zip(*read, strict=True), zip(*drawn, strict=True)
+        for item, size, own in zip(self.data, sizes, own_sizes, strict=True):
+            if size != own:
+                raise ValueError(f"{item['label']} has {own} pixels, its image {size}; prepare the dataset again.")
+        spacings = [item.get("spacing") or (np.nan, np.nan) for item in self.data]
+        self.spacing = torch.tensor(spacings, dtype=torch.float64) * torch.tensor(sizes) / image_size
         dataset = torch.tensor([names.index(item["dataset"]) for item in self.data])
         for position, name in enumerate(names):
             chosen = [label for label, index in zip(labels, dataset.tolist(), strict=True) if index == position]
