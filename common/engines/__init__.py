@@ -2,12 +2,13 @@
 
 from ..losses.contract import activation_of
 from .checkpoint import BestAndLast, Resume
+from .ending import train
 from .history import History
+from .image_size import check_image_size
 from .inferer import BackgroundReferenceInferer, FramesInferer, ShiftedInferer, inferer_for
 from .initial_weights import check_initial_weights
 from .run_folder import RunFolder, run_folder, save_configuration
 from .seeding import SeedEachEpoch
-from .training import check_image_size, train
 from .weights_record import weights_record
 
 __all__ = [

@@ -103,8 +103,10 @@ def test_missing_weights_are_named_and_none_start_from_scratch(tmp_path: Path):
 
 def test_a_training_checks_its_initial_weights_before_it_moves_or_writes_anything():
     for path in ROOT.glob("bundles/*/configs/train.yaml"):
-        steps = [step["_target_"] for step in yaml.safe_load(path.read_text())["run"] if isinstance(step, dict)]
-        assert steps.index("common.engines.check_initial_weights") < steps.index("common.engines.run_folder")
+        content = yaml.safe_load(path.read_text())
+        steps = [step["_target_"] for step in content["run"] if isinstance(step, dict)]
+        assert steps.index("common.engines.check_initial_weights") < steps.index("common.engines.train")
+        assert content["train"]["handlers"][0]["_target_"] == "common.engines.RunFolder", "the first that writes"
 
 
 @pytest.mark.slow
