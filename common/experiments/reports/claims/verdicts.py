@@ -29,7 +29,7 @@ from collections.abc import Collection
 
 from .statistics import Effect
 
-__all__ = ["EXPECTATIONS", "FAILS", "contrast_verdict", "tests_of", "together"]
+__all__ = ["EXPECTATIONS", "FAILS", "contrast_verdict", "p_values", "together"]
 
 HOLDS, FAILS, UNDECIDED, NO_RESULTS = "holds", "does not hold", "undecided", "no results"
 EXPECTATIONS = ("lower", "higher", "equal", "not_lower")
@@ -39,7 +39,7 @@ PATIENTS = {True: 6, False: 10}  # for a difference, and for the lack of one
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
-def tests_of(expect: str, effect: Effect, margin: float) -> tuple[float, float]:
+def p_values(expect: str, effect: Effect, margin: float) -> tuple[float, float]:
     """Return the p-values for "holds" and for "does not hold"; NaN where patients or seeds are too few.
 
     Args:
@@ -50,7 +50,7 @@ def tests_of(expect: str, effect: Effect, margin: float) -> tuple[float, float]:
     Example:
         >>> from .statistics import Variance
         >>> effect = Effect(20, 3, -0.1, Variance(0.0004, 20.0), -0.12, -0.08)
-        >>> [round(p, 4) for p in tests_of("lower", effect, margin=0.03)]
+        >>> [round(p, 4) for p in p_values("lower", effect, margin=0.03)]
         [0.0001, 1.0]
     """
     above, below = effect.p_above, effect.p_below
@@ -70,7 +70,7 @@ def contrast_verdict(expect: str, effect: Effect, holds_p: float, fails_p: float
     Args:
         expect: one of `EXPECTATIONS`.
         effect: of the contrast.
-        holds_p: of `tests_of`, corrected for all tests of the experiment.
+        holds_p: of `p_values`, corrected for all tests of the experiment.
         fails_p: the same for "does not hold".
 
     Returns:
