@@ -12,9 +12,9 @@ others of both. The margin is the smallest difference that matters (0.03 Dice un
 
 Each of these is a test with p < .05 after correction for all tests of the experiment, once for "holds" and once for
 "does not hold". A difference (lower, higher; not equal, lower) needs six patients, three seeds on each side, and the
-same sign for every training, compared with the mean of the other side. That a difference is too small to matter (equal,
-not lower; neither lower nor higher) needs ten patients and three seeds on each side: few patients may all miss what
-makes a difference. Seconds need no patients.
+same sign for every training, compared with the mean of the other side. The absence of a difference that matters
+(equal, not lower; does not hold for lower and higher) needs ten patients and three seeds on each side: among fewer
+patients, those who would show a difference may be missing. Seconds need no patients.
 
 Everything else is undecided, with the reason if more patients or seeds are needed. A difference that is not significant
 is never taken for equality. A level that was not trained has no results; it is not replaced by another. A claim holds
@@ -31,7 +31,8 @@ from .statistics import Effect
 
 __all__ = ["EXPECTATIONS", "FAILS", "contrast_verdict", "p_values", "together"]
 
-HOLDS, FAILS, UNDECIDED, NO_RESULTS = "holds", "does not hold", "undecided", "no results"
+FAILS = "does not hold"
+HOLDS, UNDECIDED, NO_RESULTS = "holds", "undecided", "no results"
 EXPECTATIONS = ("lower", "higher", "equal", "not_lower")
 LEVEL = 0.05
 SEEDS = 3  # of each side
