@@ -90,6 +90,8 @@ def describe(of: Where, against: Where) -> str:
     """
     same = {column: value for column, value in of.items() if column in against and against[column] == value}
     sides = [{column: value for column, value in side.items() if column not in same} for side in (of, against)]
+    if not all(sides):
+        return " against ".join(map(_side, (of, against)))
     return " against ".join(map(_side, sides)) + f" ({_side(same)})" * bool(same)
 
 

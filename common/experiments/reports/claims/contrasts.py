@@ -11,7 +11,7 @@ from ..settings import Claim, Contrast, ReportSettings
 from .cells import describe
 from .effects import Compared, GridEffects
 from .statistics import holm
-from .verdicts import contrast_verdict, tests_of
+from .verdicts import contrast_verdict, p_values
 
 __all__ = ["dataset_of", "judge_claims"]
 
@@ -45,7 +45,7 @@ def judge_claims(results: Results | None, settings: ReportSettings) -> pd.DataFr
         for contrast in claim.contrasts
         for row, compared in _compare(claim, contrast, effects, settings)
     ]
-    tests = [tests_of(row["expect"], compared.effect, row["margin"]) for row, compared in found]
+    tests = [p_values(row["expect"], compared.effect, row["margin"]) for row, compared in found]
     p, p_not = ([one[side] for one in tests] for side in (0, 1))
     corrected, corrected_not = holm(p), holm(p_not)
     rows = []

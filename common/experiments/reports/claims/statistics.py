@@ -11,18 +11,19 @@ Decisions, all of them tested or simulated (`python -m benchmarks.verdicts`):
   means, divided by the number of trainings on each side. What patients and trainings share (how one training does on
   one patient) is counted in both, which widens the interval a little and never narrows it.
 - A cell has few seeds, so the variance of trainings is pooled over all cells of the grid, for the same dataset and
-  class. Some methods vary more than others: where the two cells alone vary more than the pool, they count, by Welch.
+  class. Some methods vary more than others: where the two cells vary more than the pool, their own variance counts,
+  with Welch's degrees of freedom.
 - The 95% interval has quantiles of Student's t, with Satterthwaite's degrees of freedom for the sum.
 - A p-value is one-sided, against a border of the effect (zero or a margin), and doubled: it is below .05 where the 95%
-  interval lies beyond the border. Equality is two one-sided tests (TOST), of which the larger p-value counts. With the
-  95% interval each has a level of 2.5%, as is usual for non-inferiority; skewed Dice of few patients uses up the rest.
+  interval lies beyond the border. Equality is two one-sided tests (TOST), of which the larger p-value counts. Each has
+  a level of 2.5%, as is usual for non-inferiority, which leaves room for the skewed Dice of few patients.
 - p-values are corrected by Holm's method over all tests of an experiment. The tests share patients and benchmarks, and
   Holm's method needs no assumption about that. A claim that is wrongly called true costs more here than one left open,
   so the probability of any error is controlled, not the fraction of errors (false discovery rate).
 - Seconds per epoch have no patients. Trainings that agree in all that is not compared (network, label dropout) are
   compared, the effect is the geometric mean of the ratios, minus 1, and the variance of the logarithm is pooled.
 
-No interval knows of failures that are rarer than the patients are many.
+No interval covers failures that are too rare to occur among the patients tested.
 
 References:
     Crossed and nested random effects: D. Bates et al., J. Stat. Softw. 67(1):1-48, 2015; X. Bouthillier et al.,

@@ -12,9 +12,9 @@ others of both. The margin is the smallest difference that matters (0.03 Dice un
 
 Each of these is a test with p < .05 after correction for all tests of the experiment, once for "holds" and once for
 "does not hold". A difference (lower, higher; not equal, lower) needs six patients, three seeds on each side, and the
-same sign for every training, compared with the mean of the other side. That a difference is too small to matter (equal,
-not lower; neither lower nor higher) needs ten patients and three seeds on each side: few patients may all miss what
-makes a difference. Seconds need no patients.
+same sign for every training, compared with the mean of the other side. The absence of a difference that matters
+(equal, not lower; does not hold for lower and higher) needs ten patients and three seeds on each side: among fewer
+patients, those who would show a difference may be missing. Seconds need no patients.
 
 Everything else is undecided, with the reason if more patients or seeds are needed. A difference that is not significant
 is never taken for equality. A level that was not trained has no results; it is not replaced by another. A claim holds
@@ -29,9 +29,10 @@ from collections.abc import Collection
 
 from .statistics import Effect
 
-__all__ = ["EXPECTATIONS", "FAILS", "contrast_verdict", "tests_of", "together"]
+__all__ = ["EXPECTATIONS", "FAILS", "contrast_verdict", "p_values", "together"]
 
-HOLDS, FAILS, UNDECIDED, NO_RESULTS = "holds", "does not hold", "undecided", "no results"
+FAILS = "does not hold"
+HOLDS, UNDECIDED, NO_RESULTS = "holds", "undecided", "no results"
 EXPECTATIONS = ("lower", "higher", "equal", "not_lower")
 LEVEL = 0.05
 SEEDS = 3  # of each side
@@ -39,7 +40,7 @@ PATIENTS = {True: 6, False: 10}  # for a difference, and for the lack of one
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
-def tests_of(expect: str, effect: Effect, margin: float) -> tuple[float, float]:
+def p_values(expect: str, effect: Effect, margin: float) -> tuple[float, float]:
     """Return the p-values for "holds" and for "does not hold"; NaN where patients or seeds are too few.
 
     Args:
@@ -50,7 +51,7 @@ def tests_of(expect: str, effect: Effect, margin: float) -> tuple[float, float]:
     Example:
         >>> from .statistics import Variance
         >>> effect = Effect(20, 3, -0.1, Variance(0.0004, 20.0), -0.12, -0.08)
-        >>> [round(p, 4) for p in tests_of("lower", effect, margin=0.03)]
+        >>> [round(p, 4) for p in p_values("lower", effect, margin=0.03)]
         [0.0001, 1.0]
     """
     above, below = effect.p_above, effect.p_below
@@ -70,7 +71,7 @@ def contrast_verdict(expect: str, effect: Effect, holds_p: float, fails_p: float
     Args:
         expect: one of `EXPECTATIONS`.
         effect: of the contrast.
-        holds_p: of `tests_of`, corrected for all tests of the experiment.
+        holds_p: of `p_values`, corrected for all tests of the experiment.
         fails_p: the same for "does not hold".
 
     Returns:
