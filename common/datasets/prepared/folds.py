@@ -9,7 +9,7 @@ an image leaves unlabelled), has patients in all three folds, if it has three pa
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ...identity import hashed
@@ -17,8 +17,10 @@ from .layout import FOLDS
 
 __all__ = ["Patient", "assign", "missing_folds"]
 
+TRIED = 50  # patients of a group, for moves of two
+
 Patient = tuple[str, str]  # dataset and name
-Group = tuple[str, tuple[str, ...]]  # dataset, and what the images leave unlabelled
+Group = tuple[str, str]  # dataset, and what the images leave unlabelled in words; "" for all of its images
 
 
 def assign(items: Iterable[Mapping[str, Any]], earlier: Mapping[Patient, str] | None = None) -> dict[Patient, str]:
@@ -43,7 +45,7 @@ def assign(items: Iterable[Mapping[str, Any]], earlier: Mapping[Patient, str] | 
     for dataset in dict.fromkeys(dataset for dataset, _ in patients):
         own = [patient for patient in patients if patient[0] == dataset]
         _fill([patient for patient in own if patient not in fixed], folds, len(own))
-    _repair(_groups(items), folds, fixed)
+    _Repair(_groups(items), folds, fixed).run()
     return {patient: folds[patient] for patient in patients}
 
 
@@ -55,13 +57,12 @@ def missing_folds(items: Iterable[Mapping[str, Any]], folds: Mapping[Patient, st
         ['a has no patient for validation and test: 1 patient, three are needed']
     """
     lines: dict[Group, str] = {}
-    for (dataset, unlabelled), members in _groups(items).items():
+    for (dataset, label_set), members in _groups(items).items():
         missing = [fold for fold in FOLDS if fold not in {folds[member] for member in members}]
-        if missing and (dataset, ()) not in lines:
-            without = f" without annotation of {', '.join(unlabelled)}" if unlabelled else ""
+        if missing and (dataset, "") not in lines:
             count = f"{len(members)} patient{'s' * (len(members) != 1)}"
             few = ", three are needed" * (len(members) < len(FOLDS))
-            lines[dataset, unlabelled] = f"{dataset}{without} has no patient for {' and '.join(missing)}: {count}{few}"
+            lines[dataset, label_set] = f"{dataset}{label_set} has no patient for {' and '.join(missing)}: {count}{few}"
     return list(lines.values())
 
 
@@ -80,8 +81,9 @@ def _groups(items: Iterable[Mapping[str, Any]]) -> dict[Group, list[Patient]]:
     """Return the patients of every dataset and of every label set in it, datasets first, in an order of their own."""
     groups: defaultdict[Group, set[Patient]] = defaultdict(set)
     for item in items:
-        for unlabelled in {(), tuple(sorted(item.get("unlabelled") or ()))}:
-            groups[item["dataset"], unlabelled].add((item["dataset"], item["patient"]))
+        unlabelled = ", ".join(sorted(item.get("unlabelled") or ()))
+        for label_set in ("", f" without {unlabelled}" if unlabelled else " with every structure"):
+            groups[item["dataset"], label_set].add((item["dataset"], item["patient"]))
     return {group: sorted(groups[group], key=_rank) for group in sorted(groups)}
 
 
@@ -105,34 +107,63 @@ def _fill(new: Sequence[Patient], folds: dict[Patient, str], count: int) -> None
     folds.update(dict.fromkeys(waiting, "training"))
 
 
-def _repair(groups: Mapping[Group, Sequence[Patient]], folds: dict[Patient, str], fixed: Mapping[Patient, str]) -> None:
-    """Move new patients, one after the other, while that fills a fold that a dataset or label set lacks."""
-    of: defaultdict[Patient, list[Group]] = defaultdict(list)
-    large = {group: members for group, members in groups.items() if len(members) >= len(FOLDS)}
-    count = {group: Counter(folds[member] for member in members) for group, members in large.items()}
-    for group, members in large.items():
-        for member in members:
-            of[member].append(group)
+class _Repair:
+    """Move new patients while that fills a fold that a dataset or label set of three patients or more lacks.
 
-    def gain(patient: Patient, fold: str) -> int:
-        """Return how many more folds the groups of a patient would have."""
-        own = [count[group] for group in of[patient]]
-        return sum(not one[fold] for one in own) - sum(one[folds[patient]] == 1 for one in own)
+    Args:
+        groups: their patients.
+        folds: of all patients; is changed.
+        fixed: patients who must not move.
+    """
 
-    def move() -> bool:
-        for group in sorted(large, key=lambda group: (len(large[group]), group)):
-            for fold in FOLDS:
-                free = [member for member in large[group] if member not in fixed and folds[member] != fold]
-                if count[group][fold] or not free:
-                    continue
-                best = max(reversed(free), key=lambda member: gain(member, fold))
-                if gain(best, fold) > 0:
-                    for one in of[best]:
-                        count[one][folds[best]] -= 1
-                        count[one][fold] += 1
-                    folds[best] = fold
-                    return True
+    def __init__(
+        self, groups: Mapping[Group, Sequence[Patient]], folds: dict[Patient, str], fixed: Collection[Patient]
+    ) -> None:
+        self.groups = {group: members for group, members in groups.items() if len(members) >= len(FOLDS)}
+        self.folds = folds
+        self.count = {group: Counter(folds[member] for member in members) for group, members in self.groups.items()}
+        self.of: defaultdict[Patient, list[Group]] = defaultdict(list)
+        self.free = {
+            group: [member for member in reversed(members) if member not in fixed]
+            for group, members in sorted(self.groups.items(), key=lambda entry: len(entry[1]))
+        }
+        for group, members in self.groups.items():
+            for member in members:
+                self.of[member].append(group)
+
+    def run(self) -> None:
+        """Move one patient after the other, or two at once where one alone would empty another fold."""
+        while any(self._fill(group, fold) for group in self.free for fold in FOLDS if not self.count[group][fold]):
+            pass
+
+    def _fill(self, group: Group, fold: str) -> bool:
+        free = self.free[group]
+        if not free:
+            return False
+        best = max(free, key=lambda member: self._gain(member, fold))
+        if self._gain(best, fold) > 0:
+            self._move(best, fold)
+            return True
+        for first in free[:TRIED]:
+            loss, before = self._gain(first, fold), self.folds[first]
+            self._move(first, fold)
+            for second in dict.fromkeys(member for one in self.of[first] for member in self.free[one][:TRIED]):
+                for other in FOLDS:
+                    if second != first and self._gain(second, other) + loss > 0:
+                        self._move(second, other)
+                        return True
+            self._move(first, before)
         return False
 
-    while move():
-        pass
+    def _gain(self, patient: Patient, fold: str) -> int:
+        """Return how many more folds the groups of a patient would have."""
+        if fold == self.folds[patient]:
+            return 0
+        own = [self.count[group] for group in self.of[patient]]
+        return sum(not one[fold] for one in own) - sum(one[self.folds[patient]] == 1 for one in own)
+
+    def _move(self, patient: Patient, fold: str) -> None:
+        for group in self.of[patient]:
+            self.count[group][self.folds[patient]] -= 1
+            self.count[group][fold] += 1
+        self.folds[patient] = fold
