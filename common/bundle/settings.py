@@ -19,6 +19,7 @@ from ..atomic import write_text
 from ..command import PACKAGE
 from ..configuration import check_overrides, given_settings
 from ..datasets.prepared.selection import NAMING, check_names
+from ..engines.processes import check_processes, rank
 
 __all__ = ["check_settings", "command_line", "save_settings"]
 
@@ -87,6 +88,7 @@ def check_settings(
     runner, overrides = parsed
     config = _configuration(runner)
     try:
+        check_processes("processes" in config)
         check_overrides(config, overrides, choices or {})
         if named := [name for name in NAMING if name in overrides]:
             parser = ConfigParser(config)
@@ -120,7 +122,7 @@ def save_settings(folder: str | Path, argv: Sequence[str] | None = None) -> None
         argv: as for `command_line`.
     """
     parsed = command_line(argv)
-    if parsed is None:
+    if parsed is None or rank():
         return
     runner, overrides = parsed
     parser = ConfigParser(_configuration(runner))

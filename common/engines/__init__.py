@@ -5,6 +5,15 @@ from .checkpoint import BestAndLast, Resume
 from .history import History
 from .inferer import BackgroundReferenceInferer, FramesInferer, ShiftedInferer, inferer_for
 from .initial_weights import check_initial_weights
+from .processes import (
+    check_processes,
+    data_parallel,
+    handlers_of_process,
+    join_processes,
+    number_of_processes,
+    rank,
+    share_of_batch,
+)
 from .run_folder import run_folder
 from .seeding import SeedEachEpoch
 from .weights_record import weights_record
@@ -19,7 +28,14 @@ __all__ = [
     "ShiftedInferer",
     "activation_of",
     "check_initial_weights",
+    "check_processes",
+    "data_parallel",
+    "handlers_of_process",
     "inferer_for",
+    "join_processes",
+    "number_of_processes",
+    "rank",
     "run_folder",
+    "share_of_batch",
     "weights_record",
 ]

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from tqdm import tqdm
 
 from ..atomic import whole_file
+from .processes import number_of_processes
 
 __all__ = ["History"]
 
@@ -31,6 +32,8 @@ class History:
         evaluator: the validation engine.
         optimizer: the learning rate of its first group is recorded.
     """
+
+    main_process_only = True
 
     def __init__(self, folder: str | Path, evaluator: Evaluator, optimizer: Optimizer) -> None:
         self.path = Path(folder) / "history.json"
@@ -70,7 +73,7 @@ class History:
     def _count(self, engine: Engine) -> None:
         # the sum stays on the device: reading it in every iteration would synchronise the device
         self._loss = self._loss + engine.state.output["loss"].detach()
-        self._images += len(engine.state.batch["image"])
+        self._images += len(engine.state.batch["image"]) * number_of_processes()
         self._until = time.perf_counter()
         self._bar.update()
 

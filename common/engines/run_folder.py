@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from .processes import rank
+
 __all__ = ["run_folder"]
 
 LOGGER = logging.getLogger(__name__)
@@ -17,6 +19,8 @@ def run_folder(folder: str | Path, resume: bool) -> None:
         folder: to create.
         resume: keep an existing folder, to continue its training.
     """
+    if rank():
+        return
     folder = Path(folder)
     if folder.exists() and not resume and any(folder.iterdir()):
         number = 1

@@ -9,6 +9,7 @@ from ignite.engine import Engine, Events
 from monai.transforms import Compose, Randomizable
 
 from ..transforms.draws import DrawsPerImage, key_of
+from .processes import rank
 
 __all__ = ["SeedEachEpoch"]
 
@@ -37,7 +38,7 @@ class SeedEachEpoch:
         """Seed everything for the epoch that is starting."""
         # a large odd factor keeps (seed, epoch) pairs apart; generators take 64 bits, MONAI's R takes 32
         state = (self.seed * 1_000_003 + engine.state.epoch) % 2**32
-        torch.manual_seed(state)
+        torch.manual_seed(state + (rank() << 32))  # the dropout of each process is its own
         for transform in self.transforms:
             transform.set_random_state(seed=state)
         for position, step in enumerate(step for transform in self.transforms for step in _steps(transform)):

@@ -116,6 +116,8 @@ class MLflowRun:
         tags: of the run, in addition to `git_commit` and `folder`.
     """
 
+    main_process_only = True
+
     def __init__(
         self,
         folder: str | Path,
