@@ -19,7 +19,7 @@ from monai.bundle import ConfigParser
 
 from ..command import PACKAGE, command
 from ..engines.weights_record import weights_record
-from .complete import SHARED_NAME
+from .complete import OVERLAY, SHARED_NAME
 
 __all__ = ["LEFT_OUT", "publish"]
 
@@ -98,8 +98,10 @@ def publish(bundle: Path, out: Path) -> None:
     shutil.copytree(Path(__file__).parents[1], out / SCRIPTS, ignore=hidden)
     for path in (bundle / "configs").iterdir():
         if path.suffix in (".yaml", ".json") and path.name not in (*LEFT_OUT, "metadata.json"):
-            workflow = {**_renamed(ConfigParser.load_config_file(path)), "bundle_root": "."}
-            for key, line in FIND_SCRIPTS.items():
+            workflow = _renamed(ConfigParser.load_config_file(path))
+            if path.name != OVERLAY:
+                workflow["bundle_root"] = "."
+            for key, line in FIND_SCRIPTS.items() if path.name != OVERLAY else ():
                 workflow[key] = [line, *(own for own in workflow.get(key, []) if own != line)]
             text = json.dumps(workflow, indent=4, ensure_ascii=False)
             (configs / f"{path.stem}.json").write_text(text + "\n", encoding="utf-8")

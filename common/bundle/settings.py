@@ -15,6 +15,7 @@ from monai.bundle import ConfigParser
 from ..command import PACKAGE
 from ..configuration import check_overrides, given_words
 from ..datasets.prepared.selection import NAMING, check_names
+from ..engines.processes import check_processes
 from .overrides import given_overrides
 
 __all__ = ["check_given", "check_settings", "command_words"]
@@ -58,6 +59,7 @@ def check_settings(
     try:
         config, overrides = given_overrides()
         if config:
+            check_processes("processes" in config)
             check_given(config, overrides, words or {}, choices or {}, limits or {}, names)
     except (ValueError, FileNotFoundError) as error:
         if words is not None:

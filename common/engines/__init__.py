@@ -7,6 +7,15 @@ from .history import History
 from .image_size import check_image_size
 from .inferer import BackgroundReferenceInferer, FramesInferer, ShiftedInferer, inferer_for
 from .initial_weights import check_initial_weights
+from .processes import (
+    check_processes,
+    data_parallel,
+    handlers_of_process,
+    join_processes,
+    number_of_processes,
+    rank,
+    share_of_batch,
+)
 from .run_folder import RunFolder, run_folder, save_configuration
 from .seeding import SeedEachEpoch
 from .weights_record import weights_record
@@ -23,9 +32,16 @@ __all__ = [
     "activation_of",
     "check_image_size",
     "check_initial_weights",
+    "check_processes",
+    "data_parallel",
+    "handlers_of_process",
     "inferer_for",
+    "join_processes",
+    "number_of_processes",
+    "rank",
     "run_folder",
     "save_configuration",
+    "share_of_batch",
     "train",
     "weights_record",
 ]

@@ -76,6 +76,8 @@ class BestAndLast:
         record: what users of the weights have to know: activation, classes, image_size, network, loss.
     """
 
+    main_process_only = True
+
     def __init__(
         self,
         folder: str | Path,

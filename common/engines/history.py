@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from tqdm import tqdm
 
 from ..atomic import write_text
+from .processes import number_of_processes
 
 __all__ = ["History"]
 
@@ -34,6 +35,8 @@ class History:
         evaluator: the validation engine.
         optimizer: the learning rate of its first group is recorded.
     """
+
+    main_process_only = True
 
     def __init__(self, folder: str | Path, evaluator: Evaluator, optimizer: Optimizer) -> None:
         self.path = Path(folder) / "history.json"
@@ -81,7 +84,7 @@ class History:
     def _count(self, engine: Engine) -> None:
         # the sum stays on the device: reading it in every iteration would synchronise the device
         self._loss = self._loss + engine.state.output["loss"].detach()
-        self._images += len(engine.state.batch["image"])
+        self._images += len(engine.state.batch["image"]) * number_of_processes()
         self._until = time.perf_counter()
         self._bar.update()
 

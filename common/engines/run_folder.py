@@ -39,6 +39,8 @@ class RunFolder:
         ValueError: as for `Resume`.
     """
 
+    main_process_only = True
+
     def __init__(
         self, folder: str | Path, settings: Mapping[str, Any], configuration: Mapping[str, Any], resume: bool
     ) -> None:

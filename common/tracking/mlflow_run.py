@@ -48,6 +48,8 @@ class MLflowRun:
         inputs: context (training, validation) -> items of the datalist, whose datasets are logged.
     """
 
+    main_process_only = True
+
     def __init__(
         self,
         folder: str | Path,

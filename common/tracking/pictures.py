@@ -169,6 +169,8 @@ class Pictures:
         folder: where `curves.png` and `validation_examples.png` go.
     """
 
+    main_process_only = True
+
     def __init__(self, examples: Examples, folder: str | Path) -> None:
         self.examples = examples
         self.folder = Path(folder)

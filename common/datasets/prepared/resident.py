@@ -46,7 +46,7 @@ class ResidentDataset(Dataset[dict[str, Any]]):
 
     Batch:
         image: grey value / 255, float32, (B, 1, size, size); label: annotation values, uint8, same shape;
-        dataset: index into `label_sets.label_sets`, int64, (B,); index: position in `data`, int64, (B,);
+        dataset: index into `label_sets.label_sets`, int64, (B,); index: position in `data`, int64, (B,), on the CPU;
         unlabelled: classes that an image does not annotate although its dataset does, bool, (B, classes), on the CPU;
         absent if every image annotates what its dataset does.
     """
@@ -97,12 +97,13 @@ class ResidentDataset(Dataset[dict[str, Any]]):
         return {key: value[0] for key, value in batch.items()}
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
-        index = torch.as_tensor(indices, device=self.images.device)
-        missing = {} if self.unlabelled is None else {"unlabelled": self.unlabelled[torch.as_tensor(indices)]}
+        position = torch.as_tensor(indices)
+        index = position.to(self.images.device)
+        missing = {} if self.unlabelled is None else {"unlabelled": self.unlabelled[position]}
         return {
             **missing,
             "image": self.images[index].float().div_(255),
             "label": self.labels[index],
             "dataset": self.dataset[index],
-            "index": index,
+            "index": position,
         }
