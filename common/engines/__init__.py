@@ -2,9 +2,10 @@
 
 from ..losses.contract import activation_of
 from .checkpoint import BestAndLast, Resume
+from .fine_tuning import FineTuning
 from .history import History
 from .inferer import BackgroundReferenceInferer, FramesInferer, ShiftedInferer, inferer_for
-from .initial_weights import check_initial_weights
+from .initial_weights import initial_weights
 from .run_folder import run_folder
 from .seeding import SeedEachEpoch
 from .weights import check_fit, load_weights
@@ -13,6 +14,7 @@ from .weights_record import weights_record
 __all__ = [
     "BackgroundReferenceInferer",
     "BestAndLast",
+    "FineTuning",
     "FramesInferer",
     "History",
     "Resume",
@@ -20,8 +22,8 @@ __all__ = [
     "ShiftedInferer",
     "activation_of",
     "check_fit",
-    "check_initial_weights",
     "inferer_for",
+    "initial_weights",
     "load_weights",
     "run_folder",
     "weights_record",
