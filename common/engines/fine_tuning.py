@@ -59,8 +59,7 @@ class FineTuning:
         network = getattr(self.network, "module", self.network)  # of DistributedDataParallel
         network.load_state_dict(weights)
         self._initial = copy.deepcopy(network).eval().requires_grad_(False)
-        annotated = {name for dataset in self.label_sets.label_sets for name in self.label_sets.annotated(dataset)}
-        if missing := [name for name in self.label_sets.classes[1:] if name not in annotated]:
+        if missing := self.label_sets.unannotated():
             kept = "the predictions of the initial weights keep" if self.distillation else "nothing keeps"
             LOGGER.warning(
                 "no image annotates %s; %s what is known of it (--distillation %s)",

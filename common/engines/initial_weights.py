@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..label_sets import LabelSets
 from .weights import check_fit, load_weights
 from .weights_record import contradictions, read_record
 
@@ -18,7 +19,7 @@ LOGGER = logging.getLogger(__name__)
 
 
 def initial_weights(
-    path: str | Path | None, stated: Mapping[str, Any], network: nn.Module
+    path: str | Path | None, stated: Mapping[str, Any], network: nn.Module, label_sets: LabelSets
 ) -> tuple[dict[str, Tensor] | None, str | None]:
     """Read weights to start from, and refuse those of other classes or of another network.
 
@@ -30,6 +31,8 @@ def initial_weights(
         stated: what the record of the weights must not contradict: classes, network, activation. The same weights serve
             any image size.
         network: that the weights are for; not changed.
+        label_sets: of the training images. If they are complete, another activation is only a warning: measured, it
+            costs one to three Dice points. A class that is not annotated would be read in a way that nothing trained.
 
     Returns:
         The state dict and the digest of its file; None and None without a path.
@@ -44,7 +47,11 @@ def initial_weights(
     weights, digest = load_weights(path, "--initial_weights")
     path = Path(path)
     trained = read_record(path.with_name("model.pt") if path.name == "last.pt" else path)  # of one training
-    if wrong := contradictions(trained, stated):
+    wrong = contradictions(trained, stated)
+    if not label_sets.partially_labelled() and (other := wrong.pop("activation", None)):
+        own = trained["activation"]
+        LOGGER.warning("%s was trained with logits read by a %s; this loss reads them by a %s", path, own, other)
+    if wrong:
         named = " and ".join(f"{name} {trained[name]}, not {value}" for name, value in wrong.items())
         settings = " and ".join(f"--{'loss' if name == 'activation' else name}" for name in wrong)
         raise ValueError(

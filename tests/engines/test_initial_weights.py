@@ -15,9 +15,12 @@ from monai.bundle import ConfigParser
 from torch import nn
 
 from common.engines import initial_weights
+from common.label_sets import LabelSets
 
 ROOT = Path(__file__).parents[2]
 RECORD = {"activation": "softmax", "classes": ["background", "lv", "la"], "network": "unet"}
+COMPLETE = LabelSets(RECORD["classes"], {"clinic": {0: "background", 1: "lv", 2: "la"}})
+LV_ALONE = LabelSets(RECORD["classes"], {"clinic": {0: "background", 1: "lv"}})
 
 
 def network(classes: int = 3) -> nn.Module:
@@ -46,26 +49,29 @@ def weights(tmp_path: Path) -> Path:
 )
 def test_weights_of_other_classes_or_another_network_are_refused(weights: Path, own: dict[str, Any], message: str):
     with pytest.raises(ValueError, match=message):
-        initial_weights(weights, RECORD | own, network())
+        initial_weights(weights, RECORD | own, network(), LV_ALONE)
 
 
 def test_weights_are_read_with_the_digest_of_their_file(weights: Path, caplog: pytest.LogCaptureFixture):
-    found, digest = initial_weights(str(weights), RECORD, network())
+    found, digest = initial_weights(str(weights), RECORD, network(), LV_ALONE)
     torch.testing.assert_close(found, torch.load(weights, weights_only=True), rtol=0, atol=0)
     assert digest == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert caplog.records == []
 
 
-def test_another_reading_of_the_logits_is_refused(weights: Path):
-    with pytest.raises(
-        ValueError, match=r"with activation softmax, not sigmoid; use other --initial_weights, or set --loss"
-    ):
-        initial_weights(weights, RECORD | {"activation": "sigmoid"}, network())
+def test_another_reading_of_the_logits_needs_the_annotation_of_every_class(
+    weights: Path, caplog: pytest.LogCaptureFixture
+):
+    other = RECORD | {"activation": "sigmoid"}
+    with pytest.raises(ValueError, match=r"with activation softmax, not sigmoid; .*, or set --loss"):
+        initial_weights(weights, other, network(), LV_ALONE)
+    initial_weights(weights, other, network(), COMPLETE)
+    assert "trained with logits read by a softmax; this loss reads them by a sigmoid" in caplog.text
 
 
 def test_weights_without_a_record_are_accepted_with_a_warning(weights: Path, caplog: pytest.LogCaptureFixture):
     weights.with_suffix(".json").unlink()
-    initial_weights(weights, RECORD, network())
+    initial_weights(weights, RECORD, network(), LV_ALONE)
     assert "model.pt has no record: its classes and their order cannot be checked" in caplog.text
 
 
@@ -76,25 +82,25 @@ def test_weights_that_do_not_fit_are_refused_in_one_line(weights: Path):
         r"\(5, 4, 1, 1\) in the weights, \(3, 4, 1, 1\) in the network\. .*--network or --classes\.$"
     )
     with pytest.raises(ValueError, match=message):
-        initial_weights(weights, RECORD, network())
+        initial_weights(weights, RECORD, network(), LV_ALONE)
     torch.save({"other.weight": torch.zeros(2)}, weights)
     with pytest.raises(ValueError, match=r"5 of 5 tensors differ, the first is 0\.weight: missing in the weights"):
-        initial_weights(weights, RECORD, network())
+        initial_weights(weights, RECORD, network(), LV_ALONE)
 
 
 def test_the_state_to_resume_from_is_checked_by_the_record_of_its_training(weights: Path):
     last = weights.with_name("last.pt")
     torch.save({"network": network().state_dict(), "epoch": 3}, last)
-    found, _ = initial_weights(last, RECORD, network())
+    found, _ = initial_weights(last, RECORD, network(), LV_ALONE)
     assert found.keys() == network().state_dict().keys()
     with pytest.raises(ValueError, match=r"last\.pt were trained with classes \['background', 'lv', 'la'\], not "):
-        initial_weights(last, RECORD | {"classes": ["background", "la", "lv"]}, network())
+        initial_weights(last, RECORD | {"classes": ["background", "la", "lv"]}, network(), LV_ALONE)
 
 
 def test_missing_weights_are_named_and_none_start_from_scratch(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"model\.pt is missing; --initial_weights expects the path of weights"):
-        initial_weights(tmp_path / "model.pt", RECORD, network())
-    assert initial_weights(None, RECORD, network()) == (None, None)
+        initial_weights(tmp_path / "model.pt", RECORD, network(), LV_ALONE)
+    assert initial_weights(None, RECORD, network(), LV_ALONE) == (None, None)
 
 
 def test_a_training_checks_its_initial_weights_before_it_moves_or_writes_anything():
