@@ -171,6 +171,16 @@ class LabelSets:
             dataset: {name: name in self.annotated(dataset) for name in self.classes} for dataset in self.label_sets
         }
 
+    def unannotated(self) -> list[str]:
+        """Return the names of the classes that no dataset outlines.
+
+        Example:
+            >>> LabelSets(["background", "lv", "la"], {"a": {0: "background", 1: "lv"}}).unannotated()
+            ['la']
+        """
+        annotated = {name for dataset in self.label_sets for name in self.annotated(dataset)}
+        return [name for name in self.classes[1:] if name not in annotated]
+
     def partially_labelled(self) -> list[str]:
         """Return the names of the classes that some images do not annotate, without background.
 

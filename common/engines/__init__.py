@@ -3,10 +3,11 @@
 from ..losses.contract import activation_of
 from .checkpoint import BestAndLast, Resume
 from .ending import train
+from .fine_tuning import FineTuning
 from .history import History
 from .image_size import check_image_size
 from .inferer import BackgroundReferenceInferer, FramesInferer, ShiftedInferer, inferer_for
-from .initial_weights import check_initial_weights
+from .initial_weights import initial_weights
 from .processes import (
     check_processes,
     data_parallel,
@@ -18,11 +19,13 @@ from .processes import (
 )
 from .run_folder import RunFolder, run_folder, save_configuration
 from .seeding import SeedEachEpoch
+from .weights import check_fit, load_weights
 from .weights_record import weights_record
 
 __all__ = [
     "BackgroundReferenceInferer",
     "BestAndLast",
+    "FineTuning",
     "FramesInferer",
     "History",
     "Resume",
@@ -30,13 +33,15 @@ __all__ = [
     "SeedEachEpoch",
     "ShiftedInferer",
     "activation_of",
+    "check_fit",
     "check_image_size",
-    "check_initial_weights",
     "check_processes",
     "data_parallel",
     "handlers_of_process",
     "inferer_for",
+    "initial_weights",
     "join_processes",
+    "load_weights",
     "number_of_processes",
     "rank",
     "run_folder",

@@ -130,8 +130,7 @@ def labels_of(
             "prepare the dataset again."
         )
     labels = _without_unlabelled(classes, {name: label_sets[name] for name in images}, data)
-    learnt = {name for dataset in images for name in labels.annotated(dataset)}
-    if weights is None and (unlearnt := [name for name in classes[1:] if name not in learnt]):
+    if weights is None and (unlearnt := labels.unannotated()):
         raise ValueError(
             f"no dataset annotates {unlearnt}: each class but background needs a dataset, among {list(images)}, "
             f"in which one annotation value stands for it alone. Add data, withhold less, train without these classes "
