@@ -53,6 +53,7 @@ class GridEffects:
         """Compare Dice, for each network separately."""
         images = self.results.images
         rows = images[(images["dataset"] == dataset) & (images["class"] == label)]
+        rows = rows if "seed" in rows else rows.assign(seed=0)  # a grid of one training in each cell
         pairs = pair_cells(rows, of, against, self.results)
         networks = list_values(rows, "network", self.order) if "network" in rows else [""]
         pairs = sorted(pairs, key=lambda pair: networks.index(pair.network))  # within a network as they are

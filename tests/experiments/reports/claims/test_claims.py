@@ -163,6 +163,20 @@ def test_few_patients_leave_every_claim_undecided(tmp_path: Path):
     assert pd.isna(row["p"])
 
 
+@pytest.mark.parametrize("level", [0.4, "best"])
+def test_a_grid_without_seeds_has_one_of_each(level: object, tmp_path: Path):
+    runs = [
+        ({"network": "unet", "method": method, "label_dropout": dropout}, {(TARGET, "left_atrium"): dice})
+        for method, dice in {"aCCE": 0.9, "CCE": 0.1}.items()
+        for dropout in (0.0, 0.4)
+    ]
+    contrasts = [{"of": {"method": "aCCE", "label_dropout": level}, "against": {"method": "CCE", "label_dropout": 0.0}}]
+    settings = settings_of(tmp_path, {"expect": "higher", "contrasts": contrasts})
+    row = judge_claims(results_of(runs), settings).iloc[0]
+    assert (row["verdict"], row["reason"]) == ("undecided", "one seed; three are needed")
+    assert row["effect"] == pytest.approx(0.8, abs=0.01)
+
+
 def test_networks_are_judged_separately_and_seconds_for_all_together(tmp_path: Path):
     arms = {"of": {"method": "aCCE"}, "against": {"method": "benchmark"}}
     time = {"expect": "equal", "measure": "seconds", "contrasts": [arms]}
