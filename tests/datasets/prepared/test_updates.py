@@ -3,25 +3,25 @@
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
+from threading import RLock
 
 import numpy as np
 import pytest
 from own_folder import COLUMNS, ROWS, describe, mask, picture, scan, tabulate, write_clinic
+from tqdm import tqdm
 
 from common.datasets.prepared import image_job, replacing
 from common.datasets.prepared.layout import checksum, read_datalist, read_pixels, read_provenance
 from common.datasets.prepared.preparation import prepare
+from common.datasets.prepared.source import Source
 from common.datasets.readers.own_folder.reader import folder
 
-ROOT = Path(__file__).parents[3]
 Output = pytest.CaptureFixture[str]
 NAMES = [f"images_p_{patient}_4CH_{phase}" for patient in (1, 2) for phase in ("ED", "ES")]
 
@@ -275,38 +275,39 @@ def test_an_interruption_between_the_steps_leaves_the_old_or_the_new_folder(
     assert seen == {False, True}
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from common.datasets.prepared.preparation import prepare
-from common.datasets.readers.own_folder.reader import folder
-prepare(folder(Path(sys.argv[1]), Path(sys.argv[2])), Path(sys.argv[3]), int(sys.argv[4]), workers=1)
-"""
-
-
 @pytest.mark.robust
 def test_a_kill_at_any_moment_leaves_the_old_or_the_new_folder(clinic: Path):
     for number in range(3, 60):
         picture(clinic / f"images/p_{number}_4CH_ED.png", scan(number))
         picture(clinic / f"masks/p_{number}_4CH_ED_mask.png", mask(0, 1, 2))
     out, description = clinic.parent / "out", describe(clinic)
-    states = {}
+    states, took = {}, 0.0
     for size in (16, 24):
+        started = time.monotonic()
         prepare(folder(clinic, description), out, size, workers=1)
-        states[size] = {name: content for name, content in contents(out).items() if name.endswith(".png")}
-    command = [sys.executable, "-c", KILLED, *map(str, (clinic, description, out))]
+        took = time.monotonic() - started
+        states[size] = pixels(out)
     size, killed = 16, 0
-    for attempt in range(20):
-        process = subprocess.Popen([*command, str(size)], cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        assert process.stdout is not None
-        process.stdout.readline()  # it has begun
-        time.sleep(0.02 * attempt)
-        process.send_signal(signal.SIGKILL)
-        killed += process.wait() != 0
-        there = {name: content for name, content in contents(out).items() if name.endswith(".png")}
-        assert there in states.values()
-        if there == states[size]:
+    for attempt in range(40):
+        process = get_context("fork").Process(target=prepare_alone, args=(folder(clinic, description), out, size))
+        process.start()
+        process.join(timeout=took * attempt / 35)
+        process.kill()
+        process.join()
+        killed += process.exitcode != 0
+        assert pixels(out) in states.values()
+        if pixels(out) == states[size]:
             size = 40 - size
-    assert killed
+    assert killed > 20
     prepare(folder(clinic, description), out, size, workers=1)
-    assert {name: content for name, content in contents(out).items() if name.endswith(".png")} == states[size]
+    assert pixels(out) == states[size]
+
+
+def prepare_alone(source: Source, out: Path, size: int) -> None:
+    """Prepare in a forked process that may be killed: it must not share the lock of the progress bar."""
+    tqdm.set_lock(RLock())
+    prepare(source, out, size, workers=1)
+
+
+def pixels(folder: Path) -> dict[str, bytes]:
+    return {name: content for name, content in contents(folder).items() if name.endswith(".png")}
