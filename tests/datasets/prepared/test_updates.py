@@ -17,10 +17,11 @@ from own_folder import COLUMNS, ROWS, describe, mask, picture, scan, tabulate, w
 from tqdm import tqdm
 
 from common.datasets.prepared import image_job, replacing
-from common.datasets.prepared.layout import checksum, read_datalist, read_pixels, read_provenance
+from common.datasets.prepared.layout import checksum, image_digest, read_datalist, read_pixels, read_provenance
 from common.datasets.prepared.preparation import prepare
 from common.datasets.prepared.source import Source
 from common.datasets.readers.own_folder.reader import folder
+from common.identity import digest
 
 Output = pytest.CaptureFixture[str]
 NAMES = [f"images_p_{patient}_4CH_{phase}" for patient in (1, 2) for phase in ("ED", "ES")]
@@ -168,9 +169,26 @@ def test_a_folder_of_an_earlier_version_keeps_its_folds(clinic: Path, capsys: Ou
     folds = {"p_1": "test", "p_2": "training"}
     items = [{**item, "fold": folds[item["patient"]]} for item in items]
     (out / "datalist.json").write_text(json.dumps(items))
+    with pytest.raises(FileExistsError, match=r"out was changed after an earlier version prepared it; to discard the"):
+        again(clinic, describe(clinic))
+    pixels = [[read_pixels(out / item[key]) for key in ("image", "label")] for item in items]
+    content = sorted(image_digest(*pair, item) for pair, item in zip(pixels, items, strict=True))
+    (out / "provenance.json").write_text(json.dumps({**read_provenance(out), "checksum": digest(*content)}))
     assert len(again(clinic, describe(clinic))) == 4
     assert "prepared again (prepared by an earlier version: 4 images)" in capsys.readouterr().out
     assert {item["patient"]: item["fold"] for item in read_datalist(out)} == folds
+
+
+def test_folds_that_somebody_edited_in_the_datalist_are_kept(clinic: Path, capsys: Output):
+    out = clinic.parent / "out"
+    before = checksum(out)
+    items = json.loads((out / "datalist.json").read_text())
+    items = [{**item, "fold": "test" if item["patient"] == "p_1" else "training"} for item in items]
+    (out / "datalist.json").write_text(json.dumps(items))
+    assert again(clinic, describe(clinic)) == []
+    assert "prepared again (folds)" in capsys.readouterr().out
+    assert [item["fold"] for item in read_datalist(out)] == ["test", "test", "training", "training"]
+    assert checksum(out) != before
 
 
 def test_a_missing_or_damaged_image_is_prepared_again(clinic: Path, capsys: Output):
