@@ -45,8 +45,11 @@ def _ventricles(images: Iterable[CheckedImage]) -> dict[CheckedImage, Region]:
     return {image: facts.regions["lv_cavity"] for image, facts in _measured(images) if "lv_cavity" in facts.regions}
 
 
-def _area(image: CheckedImage, region: Region) -> float:
-    return region.area * math.prod(image.spacing or ())
+def _area(image: CheckedImage, region: Region, physical: bool) -> float:
+    """Return mm2, or percent of the image: images may keep their own sizes."""
+    if physical and image.spacing:
+        return region.area * math.prod(image.spacing)
+    return 100 * region.area / math.prod(image.facts.shape if image.facts else (1,))
 
 
 def _names(images: Sequence[CheckedImage]) -> str:
@@ -160,9 +163,10 @@ def phases(images: Sequence[CheckedImage]) -> Iterator[Finding]:
         if [image.item["phase"] for image in group] != ["ED", "ES"]:
             continue
         physical = all(image.spacing for image in group)
-        ed, es = (_area(image, ventricles[image]) if physical else ventricles[image].area for image in group)
+        ed, es = (_area(image, ventricles[image], physical) for image in group)
         if ed < es:
-            text = f"{group[0].name}: LV cavity {ed:.0f} {'mm2' if physical else 'pixels'} at ED, {es:.0f} at ES"
+            unit = "mm2" if physical else "% of the image"
+            text = f"{group[0].name}: LV cavity {ed:.4g} {unit} at ED, {es:.4g} at ES"
             yield Finding("ED smaller than ES", text, group)
 
 
@@ -170,14 +174,14 @@ def areas(images: Sequence[CheckedImage]) -> Iterator[Finding]:
     """Find LV cavities whose area differs much from the others of the same dataset and phase."""
     ventricles = _ventricles(images)
     for group in _group(ventricles, lambda image: (image.item["dataset"], image.item.get("phase"), not image.spacing)):
-        area = np.array([_area(image, ventricles[image]) for image in group])
+        area = np.array([_area(image, ventricles[image], physical=True) for image in group])
         deviation = np.log(area) - np.median(np.log(area))
         spread = 1.4826 * np.median(np.abs(deviation))  # the standard deviation of a normal distribution
         if len(group) >= FEW and spread > 0:
             for position in np.flatnonzero(np.abs(deviation) > UNUSUAL * spread):
                 image = group[position]
-                unit = "mm2" if image.spacing else "pixels"
-                text = f"{image.name}: LV cavity {area[position]:.0f} {unit}, the median is {np.median(area):.0f}"
+                unit = "mm2" if image.spacing else "% of the image"
+                text = f"{image.name}: LV cavity {area[position]:.4g} {unit}, the median is {np.median(area):.4g}"
                 yield Finding("unusual LV area", text, [image])
 
 

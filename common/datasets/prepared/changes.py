@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...identity import digest
 from .journal import JOURNAL, Asked, Journal, Record, read_journal
 from .layout import FOLDS, PROVENANCE, image_digest, read_datalist, read_pixels, read_provenance
 from .made_from import differing_file, read_files
@@ -17,7 +18,7 @@ __all__ = ["SETTINGS", "Earlier", "Kept", "plain", "read_earlier"]
 
 SETTINGS = {"size": "size", "sector": "sector:", "versions": "version of"}  # setting -> its name in a line
 # keys of provenance.json that follow from the images, or do not matter
-CONSEQUENCES = {"images", "checksum", "digests", "versions", "size", "request", "sector", "folds"}
+CONSEQUENCES = {"images", "checksum", "digests", "versions", "size", "request", "sector"}
 SHOWN = 3  # names in a line
 
 
@@ -64,6 +65,8 @@ class Earlier:
             jobs: of the source.
             asked: returns `Record.asked` of a job.
         """
+        if self.items and not self.journal.settings:
+            self._check_unchanged()
         present = {path.relative_to(self.folder).as_posix(): path for path in self.folder.glob("*/*.png")}
         stated = {key: self.provenance[key] for key in ("size", "versions") if key in self.provenance}
         differing = _differing({**self.journal.settings, **stated} if self.journal.settings else {}, settings)
@@ -80,6 +83,20 @@ class Earlier:
                 kept.reasons.setdefault(reason, []).append(job.id)
             else:
                 kept.records[job.id] = record, self.folder
+
+    def _check_unchanged(self) -> None:
+        """Refuse a folder without journal, of an earlier version, whose content is not what was prepared."""
+        try:
+            digests = [
+                image_digest(read_pixels(self.folder / item["image"]), read_pixels(self.folder / item["label"]), item)
+                for item in self.items
+            ]
+        except (OSError, ValueError):
+            return  # damaged: prepared again
+        if digest(*sorted(digests)) != self.provenance.get("checksum"):
+            raise FileExistsError(
+                f"{self.folder} was changed after an earlier version prepared it; to discard the changes remove it."
+            )
 
     def folds(self, source: Source) -> dict[tuple[str, str], str]:
         """Return the folds of its patients; of a dataset that was renamed, too."""
@@ -113,7 +130,7 @@ class Earlier:
         parts = [f"{reason}: {_listed(names)}" for reason, names in reasons.items()]
         parts += [f"{key} of {_listed(names)}" for key, names in facts.items()]
         now = plain(dict(provenance))
-        stated = (now.keys() | self.provenance.keys()) - CONSEQUENCES - ({"skipped"} if reasons else set())
+        stated = (now.keys() | self.provenance.keys()) - CONSEQUENCES - ({"skipped", "folds"} if reasons else set())
         for key in sorted(key for key in stated if now.get(key) != self.provenance.get(key)):
             values = [facts.get(key) for facts in (self.provenance, now)]
             scalar = all(isinstance(value, int | float | str | list) and len(str(value)) < 40 for value in values)

@@ -1,5 +1,6 @@
 """The resident set returns the content of the files, and names the file that it cannot use."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from common.datasets import ResidentDataset
+from common.datasets import ResidentDataset, read_datalist
+from common.datasets.prepared.preparation import prepare
+from common.datasets.prepared.source import Frame, Job, Source
 from common.label_sets import LabelSets
 
 CLASSES = ["background", "lv", "la"]
@@ -73,6 +76,46 @@ def test_images_of_another_size_are_resized_without_new_annotation_values(tmp_pa
     assert torch.equal(batch["label"][0], torch.from_numpy(label[::2, ::2]))
     assert batch["image"].shape == (1, SIZE, SIZE)
     assert batch["image"].mean() == pytest.approx(float(pixels(item["image"]).float().mean()) / 255, abs=0.02)
+
+
+@pytest.mark.parametrize("size", [None, 48, 200])
+@pytest.mark.parametrize("image_size", [64, 160])
+def test_a_disc_keeps_its_area_in_mm_at_any_size(tmp_path: Path, size: int | None, image_size: int):
+    """Prepared at its own or another size, and resampled to that of the network, to 2 %: the raster's share."""
+    spacing, radius = (0.5, 0.25), 15.0  # mm
+    rows, columns = np.indices((120, 200))
+    label = (((rows - 60) * spacing[0]) ** 2 + ((columns - 100) * spacing[1]) ** 2 <= radius**2).astype(np.uint8)
+    item = {"dataset": "full", "patient": "p", "view": None, "phase": None, "fold": "test"}
+    disc = Job("disc", item, partial(Frame, 255 * label, label, spacing))
+    unknown = Job("unknown", item, partial(Frame, 255 * label, label, None))
+    out = tmp_path / "out"
+    prepare(Source("full", [disc, unknown], "none", "", {"full": [["background"], ["lv"], ["la"]]}), out, size, 1)
+    dataset = ResidentDataset(read_datalist(out), LABELS, image_size)
+    area = (dataset[0]["label"] == 1).sum() * dataset.spacing[0].prod()
+    assert float(area) == pytest.approx(np.pi * radius**2, rel=0.02)
+    assert dataset.spacing[0].tolist() == pytest.approx([0.5 * 120 / image_size, 0.25 * 200 / image_size])
+    assert dataset.spacing[1].isnan().all()
+
+
+def test_an_image_at_its_own_size_is_resampled_once(tmp_path: Path):
+    """From 120 x 200 to 64: bit for bit what one resampling of the source gives."""
+    image = np.random.default_rng(0).integers(0, 256, (120, 200), np.uint8)
+    label = np.zeros_like(image)
+    item = {"dataset": "full", "patient": "p", "view": None, "phase": None, "fold": "test"}
+    source = Source(
+        "full", [Job("scan", item, partial(Frame, image, label, None))], "none", "", {"full": [["background"]]}
+    )
+    once = np.asarray(Image.fromarray(image).resize((64, 64), Image.Resampling.BILINEAR))
+    for size, equal in ((None, True), (64, True), (96, False)):
+        out = tmp_path / str(size)
+        prepare(source, out, size, workers=1)
+        assert torch.equal(ResidentDataset(read_datalist(out), LABELS, 64).images[0, 0], torch.tensor(once)) == equal
+
+
+def test_an_annotation_of_another_shape_is_named(data: list[dict[str, Any]]):
+    Image.new("L", (SIZE, SIZE + 1)).save(data[2]["label"])
+    with pytest.raises(ValueError, match=r"scan2_label\.png has \(17, 16\) pixels, its image \(16, 16\); prepare the"):
+        ResidentDataset(data, LABELS, SIZE)
 
 
 def test_the_data_loader_visits_every_image_once_in_a_new_order(data: list[dict[str, Any]]):

@@ -3,25 +3,26 @@
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
+from threading import RLock
 
 import numpy as np
 import pytest
 from own_folder import COLUMNS, ROWS, describe, mask, picture, scan, tabulate, write_clinic
+from tqdm import tqdm
 
 from common.datasets.prepared import image_job, replacing
-from common.datasets.prepared.layout import checksum, read_datalist, read_pixels, read_provenance
+from common.datasets.prepared.layout import checksum, image_digest, read_datalist, read_pixels, read_provenance
 from common.datasets.prepared.preparation import prepare
+from common.datasets.prepared.source import Source
 from common.datasets.readers.own_folder.reader import folder
+from common.identity import digest
 
-ROOT = Path(__file__).parents[3]
 Output = pytest.CaptureFixture[str]
 NAMES = [f"images_p_{patient}_4CH_{phase}" for patient in (1, 2) for phase in ("ED", "ES")]
 
@@ -168,9 +169,26 @@ def test_a_folder_of_an_earlier_version_keeps_its_folds(clinic: Path, capsys: Ou
     folds = {"p_1": "test", "p_2": "training"}
     items = [{**item, "fold": folds[item["patient"]]} for item in items]
     (out / "datalist.json").write_text(json.dumps(items))
+    with pytest.raises(FileExistsError, match=r"out was changed after an earlier version prepared it; to discard the"):
+        again(clinic, describe(clinic))
+    pixels = [[read_pixels(out / item[key]) for key in ("image", "label")] for item in items]
+    content = sorted(image_digest(*pair, item) for pair, item in zip(pixels, items, strict=True))
+    (out / "provenance.json").write_text(json.dumps({**read_provenance(out), "checksum": digest(*content)}))
     assert len(again(clinic, describe(clinic))) == 4
     assert "prepared again (prepared by an earlier version: 4 images)" in capsys.readouterr().out
     assert {item["patient"]: item["fold"] for item in read_datalist(out)} == folds
+
+
+def test_folds_that_somebody_edited_in_the_datalist_are_kept(clinic: Path, capsys: Output):
+    out = clinic.parent / "out"
+    before = checksum(out)
+    items = json.loads((out / "datalist.json").read_text())
+    items = [{**item, "fold": "test" if item["patient"] == "p_1" else "training"} for item in items]
+    (out / "datalist.json").write_text(json.dumps(items))
+    assert again(clinic, describe(clinic)) == []
+    assert "prepared again (folds)" in capsys.readouterr().out
+    assert [item["fold"] for item in read_datalist(out)] == ["test", "test", "training", "training"]
+    assert checksum(out) != before
 
 
 def test_a_missing_or_damaged_image_is_prepared_again(clinic: Path, capsys: Output):
@@ -275,38 +293,39 @@ def test_an_interruption_between_the_steps_leaves_the_old_or_the_new_folder(
     assert seen == {False, True}
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from common.datasets.prepared.preparation import prepare
-from common.datasets.readers.own_folder.reader import folder
-prepare(folder(Path(sys.argv[1]), Path(sys.argv[2])), Path(sys.argv[3]), int(sys.argv[4]), workers=1)
-"""
-
-
 @pytest.mark.robust
 def test_a_kill_at_any_moment_leaves_the_old_or_the_new_folder(clinic: Path):
     for number in range(3, 60):
         picture(clinic / f"images/p_{number}_4CH_ED.png", scan(number))
         picture(clinic / f"masks/p_{number}_4CH_ED_mask.png", mask(0, 1, 2))
     out, description = clinic.parent / "out", describe(clinic)
-    states = {}
+    states, took = {}, 0.0
     for size in (16, 24):
+        started = time.monotonic()
         prepare(folder(clinic, description), out, size, workers=1)
-        states[size] = {name: content for name, content in contents(out).items() if name.endswith(".png")}
-    command = [sys.executable, "-c", KILLED, *map(str, (clinic, description, out))]
+        took = time.monotonic() - started
+        states[size] = pixels(out)
     size, killed = 16, 0
-    for attempt in range(20):
-        process = subprocess.Popen([*command, str(size)], cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        assert process.stdout is not None
-        process.stdout.readline()  # it has begun
-        time.sleep(0.02 * attempt)
-        process.send_signal(signal.SIGKILL)
-        killed += process.wait() != 0
-        there = {name: content for name, content in contents(out).items() if name.endswith(".png")}
-        assert there in states.values()
-        if there == states[size]:
+    for attempt in range(40):
+        process = get_context("fork").Process(target=prepare_alone, args=(folder(clinic, description), out, size))
+        process.start()
+        process.join(timeout=took * attempt / 35)
+        process.kill()
+        process.join()
+        killed += process.exitcode != 0
+        assert pixels(out) in states.values()
+        if pixels(out) == states[size]:
             size = 40 - size
-    assert killed
+    assert killed > 20
     prepare(folder(clinic, description), out, size, workers=1)
-    assert {name: content for name, content in contents(out).items() if name.endswith(".png")} == states[size]
+    assert pixels(out) == states[size]
+
+
+def prepare_alone(source: Source, out: Path, size: int) -> None:
+    """Prepare in a forked process that may be killed: it must not share the lock of the progress bar."""
+    tqdm.set_lock(RLock())
+    prepare(source, out, size, workers=1)
+
+
+def pixels(folder: Path) -> dict[str, bytes]:
+    return {name: content for name, content in contents(folder).items() if name.endswith(".png")}
