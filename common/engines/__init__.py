@@ -6,7 +6,7 @@ from .ending import train
 from .fine_tuning import FineTuning
 from .history import History
 from .image_size import check_image_size
-from .inferer import BackgroundReferenceInferer, FramesInferer, ShiftedInferer, inferer_for
+from .inferer import BackgroundReferenceInferer, FramesInferer, MixedPrecisionInferer, ShiftedInferer, inferer_for
 from .initial_weights import initial_weights
 from .processes import (
     check_processes,
@@ -28,6 +28,7 @@ __all__ = [
     "FineTuning",
     "FramesInferer",
     "History",
+    "MixedPrecisionInferer",
     "Resume",
     "RunFolder",
     "SeedEachEpoch",

@@ -12,7 +12,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from ..losses.contract import ACTIVATIONS
 
-__all__ = ["BackgroundReferenceInferer", "FramesInferer", "ShiftedInferer", "inferer_for"]
+__all__ = ["BackgroundReferenceInferer", "FramesInferer", "MixedPrecisionInferer", "ShiftedInferer", "inferer_for"]
 
 AUGMENTED = ("stills", "always", "never")
 
@@ -109,11 +109,32 @@ class FramesInferer(Inferer):
         return torch.cat(parts) if parts else inputs
 
 
-def inferer_for(activation: str) -> Inferer:
+class MixedPrecisionInferer(Inferer):
+    """Run the network in bfloat16 where torch finds that safe, on any device, and return float32 logits.
+
+    bfloat16 has the range of float32, so gradients need no scaling; weights, loss and metrics stay in float32.
+
+    Example:
+        >>> MixedPrecisionInferer(SimpleInferer())(torch.ones(1, 1, 2, 2), nn.Conv2d(1, 3, 1)).dtype
+        torch.float32
+    """
+
+    def __init__(self, inferer: Inferer) -> None:
+        self.inferer = inferer
+
+    def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
+        """Return logits, float32, (B, C, *spatial)."""
+        with torch.autocast(inputs.device.type, dtype=torch.bfloat16):
+            logits: Tensor = self.inferer(inputs, network, *args, **kwargs)
+        return logits.float()
+
+
+def inferer_for(activation: str, amp: bool = False) -> Inferer:
     """Return the inferer for logits that are read in a certain way.
 
     Args:
         activation: "softmax" (classes exclude each other) or "sigmoid" (one sigmoid per foreground class).
+        amp: compute in bfloat16 (`MixedPrecisionInferer`).
 
     Raises:
         ValueError: for another word.
@@ -123,7 +144,8 @@ def inferer_for(activation: str) -> Inferer:
         'SimpleInferer'
     """
     _check(activation)
-    return BackgroundReferenceInferer() if activation == "sigmoid" else SimpleInferer()
+    inferer = BackgroundReferenceInferer() if activation == "sigmoid" else SimpleInferer()
+    return MixedPrecisionInferer(inferer) if amp else inferer
 
 
 def _check(activation: str) -> None:

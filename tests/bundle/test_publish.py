@@ -14,6 +14,7 @@ import torch
 import yaml
 
 import common
+from common.bundle.complete import OVERLAY
 from common.bundle.publish import LEFT_OUT, publish
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +38,7 @@ def test_nothing_of_this_repository_is_left_in_a_published_bundle(tmp_path: Path
 def test_a_published_run_states_the_version_of_its_code(tmp_path: Path):
     publish(ECHO, tmp_path / "out")
     for path in (tmp_path / "out" / "configs").glob("*.json"):
-        if path.name != "metadata.json":
+        if path.name not in ("metadata.json", "multi_gpu_train.json"):
             check = json.loads(path.read_text())["initialize"][-1]
             assert check["_target_"] == "scripts.bundle.settings.check_settings"
             assert check["version"] == common.__version__
@@ -201,11 +202,20 @@ def test_published_workflows_keep_the_entries_of_the_complete_ones(tmp_path: Pat
     out = tmp_path / "echo_segmentation"
     publish(ECHO, out)
     for path in ECHO.glob("configs/*.yaml"):
-        if path.name not in LEFT_OUT:
+        if path.name not in (*LEFT_OUT, OVERLAY):
             complete = yaml.safe_load(path.read_text())
             published = json.loads((out / "configs" / f"{path.stem}.json").read_text())
             assert list(published) == list(complete)
             assert published["classes"] == complete["classes"]
+
+
+def test_the_published_difference_to_training_replaces_nothing_else(tmp_path: Path):
+    """MONAI joins it with train.json, whose imports and folder stay."""
+    publish(ECHO, tmp_path / "out")
+    text = (ECHO / "configs" / OVERLAY).read_text().replace("_target_: common.", "_target_: scripts.")
+    published = json.loads((tmp_path / "out" / "configs" / "multi_gpu_train.json").read_text())
+    assert published == yaml.safe_load(text)
+    assert published["device"]["_target_"] == "scripts.engines.join_processes"
 
 
 def test_what_is_not_a_bundle_is_refused_before_anything_is_written(tmp_path: Path):

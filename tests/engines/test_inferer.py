@@ -5,6 +5,7 @@ import torch
 from monai.inferers import SimpleInferer
 
 from common.engines import BackgroundReferenceInferer, FramesInferer, ShiftedInferer, inferer_for
+from common.losses import MarginalDiceCELoss
 
 
 def network(logits: torch.Tensor):
@@ -141,3 +142,38 @@ def test_impossible_classes_stay_finite(activation: str):
 def test_other_readings_are_refused():
     with pytest.raises(ValueError, match=r"expected activation to be one of softmax, sigmoid, got 'marginal'"):
         FramesInferer(SimpleInferer(), 1, "always", "marginal")
+
+
+def test_mixed_precision_computes_in_bfloat16_and_returns_float32():
+    seen = []
+
+    class Network(torch.nn.Conv2d):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            logits = super().forward(image)
+            seen.append(logits.dtype)
+            return logits
+
+    torch.manual_seed(0)
+    network, image = Network(1, 3, 3), torch.randn(2, 1, 8, 8)
+    for activation in ("softmax", "sigmoid"):
+        expected, logits = (inferer_for(activation, amp=amp)(image, network) for amp in (False, True))
+        assert logits.dtype == torch.float32
+        torch.testing.assert_close(logits, expected, atol=0.02, rtol=0.02)  # bfloat16 has 8 bits
+    assert seen == [torch.float32, torch.bfloat16] * 2
+
+
+def test_mixed_precision_trains():
+    torch.manual_seed(0)
+    image = torch.randn(4, 1, 16, 16)
+    target = torch.cat([1 + (image > 0), torch.full_like(image, 3)], dim=1).to(torch.uint8)
+    network, loss_function = torch.nn.Conv2d(1, 2, 3, padding=1), MarginalDiceCELoss()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.5)
+    losses = []
+    for _ in range(20):
+        loss = loss_function(inferer_for("softmax", amp=True)(image, network), target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert loss.dtype == network.weight.grad.dtype == torch.float32
+    assert losses[-1] < 0.6 * losses[0]

@@ -9,6 +9,7 @@ from common.losses import AdaptiveCrossEntropyLoss, MarginalLoss, SumLoss
 
 LOGITS = torch.zeros(2, 3, 4, 5)
 TARGET = torch.ones(2, 2, 4, 5, dtype=torch.uint8)
+NOTHING_ADMITTED = torch.cat([TARGET[:, :1] * 0, TARGET[:, 1:]], dim=1)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,7 @@ TARGET = torch.ones(2, 2, 4, 5, dtype=torch.uint8)
         (LOGITS, TARGET.short() * 8, RuntimeError, r"the label-set map has classes beyond the 3 of the logits"),
         (LOGITS, -TARGET.long(), RuntimeError, r"the label-set map has classes beyond the 3 of the logits"),
         (LOGITS, TARGET * torch.inf, RuntimeError, r"the label-set map has classes beyond the 3 of the logits"),
+        (LOGITS, NOTHING_ADMITTED, RuntimeError, r"pixels that admit no class, but annotate some"),
         (LOGITS, TARGET.bool(), TypeError, r"expected a label-set map of dtype .* as target, got torch.bool"),
         (LOGITS[:, :, 0, 0], TARGET, ValueError, r"expected logits \(B, C, \*spatial\) as input, got \(2, 3\)"),
         (

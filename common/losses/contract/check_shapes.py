@@ -12,8 +12,8 @@ def check_agreement(input: torch.Tensor, target: torch.Tensor) -> tuple[torch.Te
     """Check shapes and dtypes, and convert subclasses (MONAI's `MetaTensor`) to plain tensors.
 
     A floating-point target holds exact integers, as nearest-neighbour interpolation leaves them: float32 up to 24
-    classes, float64 up to 53. Other numbers, and bits of classes that the logits do not have, stop the run without a
-    device sync: with a RuntimeError on a CPU, with a device-side assertion on a GPU.
+    classes, float64 up to 53. Other numbers, and impossible sets of classes, stop the run without a device sync: with
+    a RuntimeError on a CPU, with a device-side assertion on a GPU.
 
     Args:
         input: logits (B, C, *spatial).
@@ -25,8 +25,8 @@ def check_agreement(input: torch.Tensor, target: torch.Tensor) -> tuple[torch.Te
     Raises:
         TypeError: if the logits are not floating-point, or the dtype of the target holds no exact integers.
         ValueError: if the shapes do not agree, or the target has too few bits for the classes.
-        RuntimeError: if a floating-point target holds other numbers than integers, or the target has bits beyond the
-            classes of the logits.
+        RuntimeError: if a floating-point target holds other numbers than integers, the target has bits beyond the
+            classes of the logits, or it has pixels that admit no class but annotate some.
 
     Example:
         >>> check_agreement(torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8, dtype=torch.uint8))
@@ -61,6 +61,9 @@ def check_agreement(input: torch.Tensor, target: torch.Tensor) -> tuple[torch.Te
     if asserts and input.shape[1] < torch.iinfo(integer).bits:
         fits = (target >> input.shape[1] == 0).all()
         torch._assert_async(fits, f"the label-set map has classes beyond the {input.shape[1]} of the logits.")
+    if asserts:
+        admitting = ((target[:, 0] != 0) | (target[:, 1] == 0)).all()
+        torch._assert_async(admitting, "the label-set map has pixels that admit no class, but annotate some.")
     return _plain(input), target
 
 

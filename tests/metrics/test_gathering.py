@@ -1,0 +1,39 @@
+"""A validation that processes share has the result of one process, also if their shares differ or overlap."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from two_processes import in_two_processes
+
+from common.label_sets import LabelSets
+from common.metrics import DatasetDice
+
+CLASSES = ["background", "lv", "la"]
+SETS = LabelSets(CLASSES, {"all": [[name] for name in CLASSES], "lv": [["background", "la"], ["lv"]]})
+
+
+def dice(images: list[int]) -> dict[str, object]:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(7, 3, 6, 6, generator=generator)
+    label = torch.randint(2, (7, 1, 6, 6), generator=generator)
+    dataset = torch.arange(7) % 2
+    target = SETS.encode_batch(label, dataset)
+    metric = DatasetDice(CLASSES, list(SETS.label_sets))
+    for image in images:
+        batch = {"pred": logits, "label": target, "dataset": dataset, "index": torch.arange(7)}
+        metric.update({name: value[image : image + 1] for name, value in batch.items()})
+    mean = metric.compute()
+    details = [torch.cat(parts) for parts in (metric._dice, metric._dataset, metric._index)]
+    return {"mean": mean, "again": metric.compute(), "details": details}
+
+
+@pytest.mark.parametrize("shares", [([0, 2, 4, 6], [1, 3, 5, 0]), ([3], [0, 1, 2, 4, 5, 6])], ids=["padded", "uneven"])
+def test_every_process_has_the_result_of_all_images(tmp_path: Path, shares: tuple[list[int], list[int]]):
+    expected = dice(list(range(7)))
+    assert not math.isnan(expected["mean"])
+    assert dice(shares[0])["mean"] != expected["mean"]
+    for result in in_two_processes(lambda rank: dice(shares[rank]), tmp_path):
+        assert result["mean"] == result["again"] == expected["mean"]
+        torch.testing.assert_close(result["details"], expected["details"], equal_nan=True)
