@@ -20,7 +20,7 @@ from mlflow.exceptions import MlflowException
 
 from .names import one_segment
 
-__all__ = ["connect", "experiment_id", "is_off", "tracking_uri"]
+__all__ = ["connect", "experiment_id", "is_off", "let_go", "tracking_uri"]
 
 SQLITE = "sqlite:///"
 QUIET = ("alembic", "mlflow.store.db.utils", "urllib3.connectionpool")  # migrations; tracebacks; retries
@@ -77,7 +77,15 @@ def _alone(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
+        let_go(lock)
+
+
+def let_go(lock: FileLock) -> None:
+    """Release a lock and leave no file behind."""
+    if lock.is_locked:
+        with suppress(OSError):  # Windows keeps open files
+            Path(lock.lock_file).unlink()
+    lock.release()
 
 
 def _check_opens(database: Path) -> None:

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
-from .client import connect, experiment_id
+from .client import connect, experiment_id, let_go
 from .names import mlflow_name, shortened, without_password
 from .note import note
 from .outbox import OUTBOX, RUN_FILE, Outbox, read_outbox, read_rows, read_run, write_outbox, write_run
@@ -112,9 +112,12 @@ def backlog(root: Path, uri: str, own: Path | None = None) -> Iterator[tuple[Pat
         try:
             if outbox.tracking_uri in away:
                 raise away[outbox.tracking_uri]
-            with folder_lock(folder).acquire(timeout=0):
+            (lock := folder_lock(folder)).acquire(timeout=0)
+            try:
                 for _ in deliver(folder, uri):
                     yield folder, None
+            finally:
+                let_go(lock)
         except Timeout:  # its process lives
             continue
         except Exception as error:  # MLflow raises any type
