@@ -31,9 +31,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         port = free.getsockname()[1]
     words = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
     words += ["--artifacts-destination", str(folder / "artifacts"), "--port", str(port), "--workers", "1"]
-    with subprocess.Popen(
-        words, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(words, start_new_session=True, **quiet) as process:
         deadline = time.monotonic() + 120
         while True:
             try:
@@ -105,7 +104,8 @@ def test_a_server_that_dies_at_every_step_in_turn(
         caplog.clear()
         dying = Proxy(server, last, lost)
         train(folder, f"http://127.0.0.1:{dying.server_port}")
-        assert len(list(warnings_of(caplog.records))) == 1
+        died = dying.seen >= last  # two epochs may share a request
+        assert len(list(warnings_of(caplog.records))) == died
         dying.last = float("inf")  # it is back
         assert [error for _, error in backlog(folder.parent, "") if error is not None] == []
         assert_complete(client, folder)
