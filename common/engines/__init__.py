@@ -7,6 +7,7 @@ from .inferer import BackgroundReferenceInferer, FramesInferer, ShiftedInferer, 
 from .initial_weights import check_initial_weights
 from .run_folder import run_folder
 from .seeding import SeedEachEpoch
+from .weights import check_fit, load_weights
 from .weights_record import weights_record
 
 __all__ = [
@@ -18,8 +19,10 @@ __all__ = [
     "SeedEachEpoch",
     "ShiftedInferer",
     "activation_of",
+    "check_fit",
     "check_initial_weights",
     "inferer_for",
+    "load_weights",
     "run_folder",
     "weights_record",
 ]
