@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class WeightsRecord(dict[str, Any]):
     Args:
         facts: name -> value.
         weights: their path.
+        by_hand: names of the facts that a run states and the weights do not.
 
     Example:
         >>> facts = {"classes": ["background", "lv"], "network": "unet", "activation": "softmax"}
@@ -47,9 +48,10 @@ class WeightsRecord(dict[str, Any]):
         ValueError: w.pt has no record that says its image_size (w.json). State what it lacks: --image_size PIXELS.
     """
 
-    def __init__(self, facts: Mapping[str, Any], weights: Path) -> None:
+    def __init__(self, facts: Mapping[str, Any], weights: Path, by_hand: Sequence[str] = ()) -> None:
         super().__init__(facts)
         self.weights = weights
+        self.by_hand = by_hand
 
     def __missing__(self, name: str) -> Any:
         lacking = ", ".join(option for fact, option in BY_HAND.items() if fact not in self)
@@ -142,7 +144,8 @@ def weights_record(checkpoint: str | Path, stated: Mapping[str, Any]) -> Weights
             f"{record.weights} was trained with {trained}; leave the setting out, use {right}, or choose other weights "
             "(--checkpoint PATH)."
         )
-    return WeightsRecord(record | {name: value for name, value in stated.items() if value is not None}, record.weights)
+    given = {name: value for name, value in stated.items() if value is not None and name not in record}
+    return WeightsRecord(record | given, record.weights, list(given))
 
 
 def _word(value: Any) -> str:
