@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 import math
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,21 @@ class EvaluationReport:
 
     def attach(self, engine: Engine) -> None:
         """Register with an evaluator."""
+        engine.add_event_handler(Events.STARTED, self._claim)
         engine.add_event_handler(Events.COMPLETED, self)
+
+    def _claim(self, _: Engine) -> None:
+        """Create the folder before the work, and stop if it cannot be written."""
+        folder = self.evaluation.folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise OSError(
+                f"{folder} cannot be written ({error.strerror or error}); copy the weights with their record to a "
+                "folder that can be, and name them with --checkpoint PATH, or choose another --runs_dir."
+            ) from None
 
     def __call__(self, engine: Engine) -> None:
         """Write and print the report."""

@@ -235,7 +235,8 @@ def test_the_readme_of_a_new_bundle_draws_trains_and_evaluates(folder: Path, abd
     run = folder / "runs/abdomen/first"
     weights = torch.load(run / "model.pt", weights_only=True)
     assert all(value.isfinite().all() for value in weights.values())
-    summary = json.loads((run / "test_summary.json").read_text())
+    (report,) = run.glob("evaluations/*/summary.json")
+    summary = json.loads(report.read_text())
     assert {f"dice/site_{site}/{name}" for site in (1, 2, 3) for name in CLASSES} <= set(summary), (
         "the test fold has all"
     )
