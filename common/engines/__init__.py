@@ -1,13 +1,16 @@
 """Engine handlers that MONAI lacks: resumable checkpoints, per-epoch seeds, a history, inferers, records of weights."""
 
 from ..losses.contract import activation_of
+from .architecture import architecture_of, check_explicit_network, network_of, with_weights
 from .checkpoint import BestAndLast, Resume
+from .find_weights import find_weights
 from .history import History
 from .inferer import BackgroundReferenceInferer, FramesInferer, ShiftedInferer, inferer_for
 from .initial_weights import check_initial_weights
 from .run_folder import run_folder
 from .seeding import SeedEachEpoch
-from .weights_record import weights_record
+from .weights import check_fit, load_weights
+from .weights_record import read_record, weights_record
 
 __all__ = [
     "BackgroundReferenceInferer",
@@ -18,8 +21,16 @@ __all__ = [
     "SeedEachEpoch",
     "ShiftedInferer",
     "activation_of",
+    "architecture_of",
+    "check_explicit_network",
+    "check_fit",
     "check_initial_weights",
+    "find_weights",
     "inferer_for",
+    "load_weights",
+    "network_of",
+    "read_record",
     "run_folder",
     "weights_record",
+    "with_weights",
 ]

@@ -21,7 +21,7 @@ URI = "sqlite:///runs/mlflow.db"
 
 def main() -> None:
     """Run one of the commands."""
-    parser = argparse.ArgumentParser(prog=command("tracking"), description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog=command("tracking"), description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     hand_in = commands.add_parser("hand-in", help="hand in what trainings and evaluations could not")
     hand_in.add_argument("runs", type=Path, help="folder of runs, searched with all its folders")

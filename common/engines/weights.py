@@ -1,0 +1,84 @@
+"""Read weights: the bytes once, so that a training which replaces the file cannot mix two states."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["check_fit", "load_weights"]
+
+NESTED = ("network", "model", "state_dict")  # where checkpoints of this and other projects keep the weights
+PARALLEL = "module."  # prefix of the names in a network that was wrapped for several devices
+
+
+def load_weights(path: str | Path, option: str = "--checkpoint") -> tuple[dict[str, Tensor], str]:
+    """Read a state dict and the digest of its file.
+
+    Weights within a checkpoint (under "network", "model" or "state_dict") are taken out, and the prefix "module." of
+    wrapped networks is removed.
+
+    Args:
+        path: of the weights.
+        option: that chose the path, named as the remedy.
+
+    Returns:
+        The state dict, on the CPU, and the SHA-256 of the file, hexadecimal.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        ValueError: if it is not readable, or holds something else than one state dict.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> path = Path(mkdtemp()) / "model.pt"
+        >>> torch.save({"state_dict": {"module.weight": torch.ones(1)}}, path)
+        >>> load_weights(path)[0]
+        {'weight': tensor([1.])}
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; {option} expects the path of weights, such as a model.pt.")
+    content = path.read_bytes()
+    try:
+        found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises half a dozen types for a file that it did not write
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ValueError(f"{path} is not readable as weights ({reason}); give other weights ({option} PATH).") from None
+    while isinstance(found, Mapping) and (inner := [key for key in NESTED if isinstance(found.get(key), Mapping)]):
+        found = found[inner[0]]
+    tensors = isinstance(found, Mapping) and all(isinstance(value, Tensor) for value in found.values())
+    if not tensors or not found:
+        held = f"the keys {', '.join(map(str, found))[:200]}" if isinstance(found, Mapping) else type(found).__name__
+        raise ValueError(f"{path} holds no weights but {held}; expected a state dict ({option} PATH).")
+    if all(str(name).startswith(PARALLEL) for name in found):
+        found = {name.removeprefix(PARALLEL): value for name, value in found.items()}
+    return dict(found), hashlib.sha256(content).hexdigest()
+
+
+def check_fit(weights: Mapping[str, Tensor], network: nn.Module, path: str | Path, remedy: str) -> None:
+    """Refuse weights whose names or shapes differ from those of a network.
+
+    Args:
+        weights: state dict.
+        network: that it is for.
+        path: of the weights, for the message.
+        remedy: the end of the message.
+
+    Raises:
+        ValueError: names the first tensor that differs.
+    """
+    both = (weights, network.state_dict())
+    found, expected = ({name: tuple(value.shape) for name, value in own.items()} for own in both)
+    names = list({**expected, **found})
+    if differ := [name for name in names if expected.get(name) != found.get(name)]:
+        first = differ[0]
+        there, here = (str(shapes.get(first, "missing")) for shapes in (found, expected))
+        raise ValueError(
+            f"{path} does not fit this network: {len(differ)} of {len(names)} tensors differ, the first is {first}: "
+            f"{there} in the weights, {here} in the network. {remedy}"
+        )

@@ -1,0 +1,63 @@
+"""Weights of this and other projects are read, or refused in one line."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from common.engines.weights import check_fit, load_weights
+
+
+def network(classes: int = 3) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, classes, 1))
+
+
+WEIGHTS = network().state_dict()
+WRAPPED = {f"module.{name}": value for name, value in WEIGHTS.items()}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [WEIGHTS, {"network": WEIGHTS, "epoch": 3}, {"model": WEIGHTS}, {"state_dict": WRAPPED}, WRAPPED],
+    ids=["bare", "last.pt", "model", "state_dict", "module"],
+)
+def test_weights_are_found_wherever_a_checkpoint_keeps_them(content: dict, tmp_path: Path):
+    torch.save(content, tmp_path / "w.pt")
+    weights, digest = load_weights(tmp_path / "w.pt")
+    torch.testing.assert_close(weights, dict(WEIGHTS), rtol=0, atol=0)
+    assert digest == hashlib.sha256((tmp_path / "w.pt").read_bytes()).hexdigest()
+    check_fit(weights, network(), tmp_path / "w.pt", "")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"w\.pt is not readable as weights \(.+\); give other weights \(--initial_weights PATH\)\.$"),
+        (b"hello", r"w\.pt is not readable as weights \("),
+        ([torch.zeros(1)], r"w\.pt holds no weights but list; expected a state dict \(--initial_weights PATH\)\.$"),
+        ({"epoch": 3, "optimizer": {}}, r"holds no weights but the keys epoch, optimizer; expected"),
+        ({}, r"holds no weights but the keys ; expected"),
+    ],
+)
+def test_what_is_not_weights_is_refused_in_one_line(content: object, message: str, tmp_path: Path):
+    path = tmp_path / "w.pt"
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_weights(path, "--initial_weights")
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_weights_name_the_option(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"w\.pt is missing; --initial_weights expects the path of weights"):
+        load_weights(tmp_path / "w.pt", "--initial_weights")
+
+
+def test_weights_of_another_network_are_refused_by_the_first_tensor_that_differs():
+    message = r"^w\.pt does not fit .*: 2 of 4 tensors differ, the first is 1\.weight: \(5, 4, 1, 1\) in the weights"
+    with pytest.raises(ValueError, match=message):
+        check_fit(network(5).state_dict(), network(), "w.pt", "Use others.")
+    with pytest.raises(ValueError, match=r"5 of 5 tensors differ, the first is 0\.weight: missing .*\. Use others\.$"):
+        check_fit({"other.weight": torch.zeros(2)}, network(), "w.pt", "Use others.")
