@@ -1,8 +1,4 @@
-"""Hand in what MLflow lacks, and print the link to its table of runs.
-
-python -m common.tracking hand-in runs
-python -m common.tracking table
-"""
+"""Hand in what MLflow lacks, and print the links to its tables of runs."""
 
 from __future__ import annotations
 
@@ -15,6 +11,8 @@ from .client import connect, tracking_uri
 from .delivery import backlog, cause
 from .outbox import OUTBOX
 from .table import open_tables
+
+__all__ = ["main"]
 
 URI = "sqlite:///runs/mlflow.db"
 
