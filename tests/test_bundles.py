@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -76,7 +77,7 @@ def test_no_bundle_states_what_labels_mean(path: Path):
     stated = config.get("label_sets", {"_target_": "common.datasets.stated_label_sets"})
     assert stated["_target_"] == "common.datasets.stated_label_sets"
     assert set(config.get("withheld", {})) <= set(dataset_names())
-    if "classes" in config:
+    if isinstance(config.get("classes"), list):  # evaluation and pseudo-labels take those of the weights
         hidden = [name for names in config.get("withheld", {}).values() for name in names]
         assert set(hidden) < set(config["classes"])
 
@@ -173,23 +174,26 @@ def test_a_training_leaves_weights_history_pictures_and_a_run(trained: Path):
 
 @pytest.mark.slow
 def test_evaluation_scores_labels_that_training_lacked(folder: Path, trained: Path):
-    output = run(folder, "evaluate.yaml", image_size=32, output_dir="runs/whole")
+    before = {path: path.read_bytes() for path in trained.iterdir() if path.is_file()}
+    output = run(folder, "evaluate.yaml", checkpoint="runs/whole/model.pt")  # nothing else is repeated
     assert "unity_like" in output
-    with (trained / "test_dice.csv").open() as file:
+    assert {path: path.read_bytes() for path in trained.iterdir() if path.is_file()} == before
+    (report,) = (trained / "evaluations").glob("phantom-*-test-*")
+    with (report / "dice.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * 2 * 3 + 10 * 2, (
         "two phases of two test patients in three domains and of ten in the external"
     )
     assert all(row["left_atrium"] != "" for row in rows if row["dataset"] == "unity_like")
-    summary = json.loads((trained / "test_summary.json").read_text())
+    assert {f"{score}/lv_cavity" for score in ("hd95_mm", "asd_mm", "false_positives")} <= rows[0].keys()
+    summary = json.loads((report / "summary.json").read_text())
     by_hand = np.mean([float(row["lv_cavity"]) for row in rows if row["dataset"] == "echonet_like"])
     assert summary["dice/echonet_like/lv_cavity"] == pytest.approx(by_hand, abs=1e-4)  # the table rounds to 4 digits
-    assert (
-        "test/mean_dice"
-        in MlflowClient(f"sqlite:///{folder}/runs/mlflow.db")
-        .get_run(json.loads((trained / "mlflow_run.json").read_text())["run_id"])
-        .data.metrics
-    )
+    training, own = (json.loads((path / "mlflow_run.json").read_text())["run_id"] for path in (trained, report))
+    client = MlflowClient(f"sqlite:///{folder}/runs/mlflow.db")
+    assert client.get_run(own).data.metrics["test/mean_dice"] == pytest.approx(summary["mean_dice"])
+    assert client.get_run(own).data.tags["mlflow.parentRunId"] == training
+    assert not any(name.startswith("test/") for name in client.get_run(training).data.metrics)
 
 
 @pytest.mark.slow
@@ -253,8 +257,33 @@ def test_a_wrong_setting_stops_the_run_with_one_clear_line(folder: Path, setting
 
 @pytest.mark.slow
 def test_evaluation_without_weights_says_how_to_get_them(folder: Path):
-    output = run(folder, "evaluate.yaml", ok=False, seed=99)
-    assert re.search(r"model.pt is missing. Train first", output)
+    output = run(folder, "evaluate.yaml", ok=False, run_name="nothing")
+    assert re.search(r"nothing/model.pt is missing\. Train first, or choose weights with --checkpoint PATH", output)
+    assert "Traceback" not in output
+
+
+@pytest.mark.slow
+def test_weights_say_how_they_were_trained_and_what_contradicts_them_is_one_line(folder: Path):
+    channels = {"networks::unet::channels": "[4,8,8,8,8]"}
+    run(folder, "train.yaml", **TINY, **channels, loss="marginal_dice_ce", output_dir="runs/narrow")
+    checkpoint = {"checkpoint": "runs/narrow/model.pt"}
+    run(folder, "evaluate.yaml", **checkpoint, **channels)  # true, and not needed
+    swapped = "['background', 'lv_myocardium', 'lv_cavity', 'left_atrium']"
+    for own, message in (
+        ({"image_size": 64}, r"trained with image_size 32, not 64"),
+        ({"loss": "adaptive_bce"}, r"trained with loss marginal_dice_ce, not adaptive_bce"),
+        ({"classes": swapped}, r"trained with classes \['background', 'lv_cavity', .*, not \['background', 'lv_myo"),
+        ({"network": "attention_unet"}, r"trained with network unet, not attention_unet"),
+        (
+            {"networks::unet::channels": "[4,8,8,8,16]"},
+            r"trained with channels \[4, 8, 8, 8, 8\], not --networks::unet",
+        ),
+    ):
+        refused = run(folder, "evaluate.yaml", ok=False, **checkpoint, **own)
+        assert re.search(message, refused), refused
+        assert "Traceback" not in refused
+    refused = run(folder, "inference.yaml", ok=False, **checkpoint, image_size=32, dataset_dir="data/phantom/images")
+    assert re.search(r"trained with another network: .*4.*, not .*16.*; evaluate\.yaml and measure", refused), refused
 
 
 @pytest.mark.slow
@@ -270,18 +299,22 @@ def test_a_loss_of_any_name_is_read_as_it_was_trained(folder: Path):
         bias = [value for value in weights.values() if value.shape == (4,)][-1]
         bias[0] = -100.0
         torch.save(weights, path)
-    for settings in ({"output_dir": "runs/named"}, {"output_dir": "runs/mine"}):
-        run(folder, "evaluate.yaml", image_size=32, **settings)
-        summaries.append(json.loads((folder / settings["output_dir"] / "test_summary.json").read_text()))
+    for name in ("named", "mine"):
+        run(folder, "evaluate.yaml", checkpoint=f"runs/{name}/model.pt")
+        (summary,) = (folder / "runs" / name).glob("evaluations/*/summary.json")
+        summaries.append(json.loads(summary.read_text()))
     assert summaries[0] == summaries[1]
-    refused = run(folder, "evaluate.yaml", ok=False, image_size=32, output_dir="runs/mine", activation="softmax")
-    assert re.search(r"was trained with activation sigmoid, not softmax; use --activation sigmoid", refused)
-    refused = run(folder, "evaluate.yaml", ok=False, output_dir="runs/mine")
-    assert re.search(r"was trained with image_size 32, not 160; use --image_size 32", refused)
-    (folder / "runs/mine/model.json").unlink()
-    assert "Add --activation softmax" in run(folder, "evaluate.yaml", ok=False, image_size=32, output_dir="runs/mine")
-    run(folder, "evaluate.yaml", image_size=32, output_dir="runs/mine", activation="softmax")
-    assert json.loads((folder / "runs/mine/test_summary.json").read_text()) != summaries[0], "the reading matters"
+    mine = {"checkpoint": "runs/mine/model.pt"}
+    refused = run(folder, "evaluate.yaml", ok=False, **mine, activation="softmax")
+    assert re.search(r"was trained with activation sigmoid, not softmax; .* use --activation sigmoid", refused)
+    shutil.copy(folder / "runs/mine/model.pt", folder / "foreign.pt")  # as of another project
+    by_hand = {"checkpoint": "foreign.pt", "image_size": 32, "network": "unet"}
+    by_hand["classes"] = "['background', 'lv_cavity', 'lv_myocardium', 'left_atrium']"
+    refused = run(folder, "evaluate.yaml", ok=False, **by_hand)
+    assert re.search(r"foreign\.pt has no record that says its activation .*--activation softmax", refused)
+    run(folder, "evaluate.yaml", **by_hand, activation="softmax")
+    (summary,) = folder.glob("runs/echo_segmentation/evaluations/*/summary.json")
+    assert json.loads(summary.read_text()) != summaries[0], "the reading matters"
 
 
 @pytest.mark.slow
@@ -343,6 +376,8 @@ def test_measuring_sees_what_evaluation_sees(folder: Path):
         "smallest_piece": 0,
         "checkpoint": "random.pt",
         "activation": "softmax",
+        "network": "unet",
+        "classes": str(parser["classes"]),
     }
     run(folder, "measure.yaml", input=f"data/phantom/{item['image']}", output="out_png", **settings)
     (result,) = (folder / "out_png").glob("*_seg.png")
@@ -379,7 +414,7 @@ def test_the_workflows_have_monais_standard_properties(
         workflow_type=kind,
         logging_file=False,
         **TINY,
-        output_dir="runs/properties",
+        **({} if workflow == "evaluate.yaml" else {"output_dir": "runs/properties"}),
         checkpoint="runs/whole/model.pt",
     )
     bundle.initialize()

@@ -1,8 +1,10 @@
 """Engine handlers that MONAI lacks: resumable checkpoints, per-epoch seeds, a history, inferers, records of weights."""
 
 from ..losses.contract import activation_of
+from .architecture import architecture_of, check_explicit_network, network_of, with_weights
 from .checkpoint import BestAndLast, Resume
 from .ending import train
+from .find_weights import find_weights
 from .fine_tuning import FineTuning
 from .history import History
 from .image_size import check_image_size
@@ -20,7 +22,7 @@ from .processes import (
 from .run_folder import RunFolder, run_folder, save_configuration
 from .seeding import SeedEachEpoch
 from .weights import check_fit, load_weights
-from .weights_record import weights_record
+from .weights_record import read_record, weights_record
 
 __all__ = [
     "BackgroundReferenceInferer",
@@ -34,20 +36,26 @@ __all__ = [
     "SeedEachEpoch",
     "ShiftedInferer",
     "activation_of",
+    "architecture_of",
+    "check_explicit_network",
     "check_fit",
     "check_image_size",
     "check_processes",
     "data_parallel",
+    "find_weights",
     "handlers_of_process",
     "inferer_for",
     "initial_weights",
     "join_processes",
     "load_weights",
+    "network_of",
     "number_of_processes",
     "rank",
+    "read_record",
     "run_folder",
     "save_configuration",
     "share_of_batch",
     "train",
     "weights_record",
+    "with_weights",
 ]

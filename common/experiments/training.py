@@ -20,9 +20,11 @@ from monai.bundle import run as run_bundle
 from ..configuration import resolve
 from ..engines.run_folder import mark, release
 from ..identity import digest, settings_digest, training_settings
-from .store import mark_evaluated
+from ..tracking import handed_in
 
 __all__ = ["Job", "carry_out"]
+
+OF_WEIGHTS = ("activation", "classes", "image_size", "loss", "network", "networks")  # their record says them
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,8 @@ class Job:
         return self.bundle / "configs" / f"{workflow}.yaml"
 
     def _resolve(self, workflow: str, **more: Any) -> dict[str, Any]:
-        """Return a workflow with the settings that it knows."""
-        known = yaml.safe_load(self._config(workflow).read_text(encoding="utf-8")).keys()
+        """Return a workflow with the settings that it knows, but those that its weights know."""
+        known = yaml.safe_load(self._config(workflow).read_text(encoding="utf-8")).keys() - {*OF_WEIGHTS}
         settings = {name: value for name, value in self.settings.items() if name.split("::")[0] in known}
         place = {"bundle_root": str(self.bundle), "data": list(self.data)}
         return resolve(self._config(workflow), {**settings, **place, **more})
@@ -86,7 +88,7 @@ class Job:
 
     def evaluate(self) -> dict[str, Any]:
         """Return the configuration of the evaluation: the test fold with its whole annotation."""
-        return self._resolve("evaluate", output_dir=str(self.folder))
+        return self._resolve("evaluate", checkpoint=str(self.folder / "model.pt"), tracking_uri=self.uri)
 
     def pseudo_label(self) -> dict[str, Any]:
         """Return the configuration that makes the pseudo-labels."""
@@ -130,7 +132,9 @@ def carry_out(job: Job) -> str:
                 root = root.__cause__
             raise RuntimeError(f"{type(root).__name__}: {root}") from None
         shutil.rmtree(job.pseudo_labels, ignore_errors=True)
-    return mark_evaluated(job.folder)
+    if (run_id := handed_in(job.folder)) is None:
+        raise RuntimeError(f"MLflow lacks results that are complete in {job.folder}; run the grid again.")
+    return run_id
 
 
 def _run(job: Job, workflow: str, config: Mapping[str, Any]) -> None:

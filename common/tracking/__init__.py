@@ -1,25 +1,29 @@
 """Record trainings in MLflow, draw pictures and write reports."""
 
-from .client import connect, experiment_id, is_off, tracking_uri
+from .client import address, connect, experiment_id, is_off, tracking_uri
+from .delivery import handed_in
+from .evaluation import Evaluation, logged_run
 from .evaluation_report import EvaluationReport, dice_table
-from .finished_run import log_finished_run, log_to_run, tag_run
+from .finished_run import log_finished_run
 from .mlflow_run import MLflowRun
 from .pictures import Examples, Pictures, draw_curves, draw_examples, draw_overlay
 
 __all__ = [
+    "Evaluation",
     "EvaluationReport",
     "Examples",
     "MLflowRun",
     "Pictures",
+    "address",
     "connect",
     "dice_table",
     "draw_curves",
     "draw_examples",
     "draw_overlay",
     "experiment_id",
+    "handed_in",
     "is_off",
     "log_finished_run",
-    "log_to_run",
-    "tag_run",
+    "logged_run",
     "tracking_uri",
 ]

@@ -1,8 +1,4 @@
-"""Hand in what MLflow lacks, and print the link to its table of runs.
-
-python -m common.tracking hand-in runs
-python -m common.tracking table
-"""
+"""Hand in what MLflow lacks, and print the links to its tables of runs."""
 
 from __future__ import annotations
 
@@ -16,12 +12,14 @@ from .delivery import backlog, cause
 from .outbox import OUTBOX
 from .table import open_tables
 
+__all__ = ["main"]
+
 URI = "sqlite:///runs/mlflow.db"
 
 
 def main() -> None:
     """Run one of the commands."""
-    parser = argparse.ArgumentParser(prog=command("tracking"), description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog=command("tracking"), description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     hand_in = commands.add_parser("hand-in", help="hand in what trainings and evaluations could not")
     hand_in.add_argument("runs", type=Path, help="folder of runs, searched with all its folders")

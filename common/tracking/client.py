@@ -18,9 +18,9 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from .names import one_segment
+from .names import one_segment, without_password
 
-__all__ = ["connect", "experiment_id", "is_off", "tracking_uri"]
+__all__ = ["address", "connect", "experiment_id", "is_off", "let_go", "tracking_uri"]
 
 SQLITE = "sqlite:///"
 QUIET = ("alembic", "mlflow.store.db.utils", "urllib3.connectionpool")  # migrations; tracebacks; retries
@@ -36,6 +36,12 @@ def tracking_uri(default: str) -> str:
         True
     """
     return os.environ.get("MLFLOW_TRACKING_URI") or default
+
+
+def address(stored: str) -> str:
+    """Return a stored tracking URI, with the password that MLFLOW_TRACKING_URI may hold for it."""
+    here = tracking_uri(stored)
+    return here if without_password(here) == stored else stored
 
 
 def is_off(uri: str | None) -> bool:
@@ -77,7 +83,15 @@ def _alone(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
+        let_go(lock)
+
+
+def let_go(lock: FileLock) -> None:
+    """Release a lock and leave no file behind."""
+    if lock.is_locked:
+        with suppress(OSError):  # Windows keeps open files
+            Path(lock.lock_file).unlink()
+    lock.release()
 
 
 def _check_opens(database: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..command import command
+from .client import let_go
 from .delivery import backlog, cause, deliver, folder_lock, pending
 from .names import without_password
 from .outbox import OUTBOX, read_outbox
@@ -66,7 +67,7 @@ class Courier:
                 if outbox is not None and pending(self.folder, outbox):
                     self.warn(TimeoutError(f"no answer within {PATIENCE} s"))
                 return
-        self._lock.release()
+        let_go(self._lock)
 
     def _overdue(self) -> bool:
         return time.monotonic() - self._answered > PATIENCE

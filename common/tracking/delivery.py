@@ -15,12 +15,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
-from .client import connect, experiment_id
+from .client import connect, experiment_id, let_go
 from .names import mlflow_name, shortened, without_password
 from .note import note
 from .outbox import OUTBOX, RUN_FILE, Outbox, read_outbox, read_rows, read_run, write_outbox, write_run
 
-__all__ = ["artifacts", "backlog", "cause", "deliver", "described", "folder_lock", "pending"]
+__all__ = ["artifacts", "backlog", "cause", "deliver", "described", "folder_lock", "handed_in", "pending"]
 
 LOGGER = logging.getLogger(__name__)
 ARTIFACTS = ("*.json", "*.yaml", "*.png", "*.csv", "*.npz", "model.pt")  # glob patterns within the folder of a run
@@ -46,6 +46,12 @@ def pending(folder: Path, outbox: Outbox) -> bool:
     run = read_run(folder) or {}
     ended = run.get("status") == outbox.status != "RUNNING" and run.get("files")
     return not (ended and described(folder, outbox, run))
+
+
+def handed_in(folder: Path) -> str | None:
+    """Return the id of a folder's run if MLflow lacks nothing of it."""
+    outbox, run = read_outbox(folder), read_run(folder)
+    return str(run["run_id"]) if outbox is not None and run is not None and not pending(folder, outbox) else None
 
 
 def described(folder: Path, outbox: Outbox, run: Mapping[str, Any]) -> bool:
@@ -112,9 +118,12 @@ def backlog(root: Path, uri: str, own: Path | None = None) -> Iterator[tuple[Pat
         try:
             if outbox.tracking_uri in away:
                 raise away[outbox.tracking_uri]
-            with folder_lock(folder).acquire(timeout=0):
+            (lock := folder_lock(folder)).acquire(timeout=0)
+            try:
                 for _ in deliver(folder, uri):
                     yield folder, None
+            finally:
+                let_go(lock)
         except Timeout:  # its process lives
             continue
         except Exception as error:  # MLflow raises any type

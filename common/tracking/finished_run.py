@@ -6,22 +6,19 @@ import logging
 import math
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Metric
-
-from .client import connect, is_off, tracking_uri
+from .client import is_off
 from .courier import Courier
-from .delivery import PARENT, cause, described
+from .delivery import PARENT, described
 from .inputs import dataset_inputs
-from .names import mlflow_name, shortened, without_password
+from .names import shortened, without_password
 from .origin import origin_tags
 from .outbox import Outbox, read_outbox, read_run, write_outbox
 
-__all__ = ["log_finished_run", "log_to_run", "tag_run"]
+__all__ = ["log_finished_run"]
 
 LOGGER = logging.getLogger(__name__)
 
@@ -74,33 +71,6 @@ def log_finished_run(
         metrics={key: float(value) for key, value in metrics.items()},
     )
     return _hand_in(folder, uri, outbox)
-
-
-def log_to_run(folder: str | Path, metrics: Mapping[str, float], artifacts: Sequence[str | Path] = ()) -> bool:
-    """Add metrics and files to the run of the training in `folder`; return whether MLflow has them."""
-    run = read_run(Path(folder))
-    if run is None:
-        return False
-    now = int(time.time() * 1000)
-    entries = [Metric(mlflow_name(name), value, now, 0) for name, value in metrics.items() if math.isfinite(value)]
-    try:
-        client = connect(run["tracking_uri"])
-        client.log_batch(run["run_id"], metrics=entries)
-        for path in artifacts:
-            client.log_artifact(run["run_id"], str(path))
-    except Exception as error:  # MLflow raises any type
-        LOGGER.warning("MLflow run %s is not at %s (%s).", run["run_id"], run["tracking_uri"], cause(error))
-        return False
-    return True
-
-
-def tag_run(folder: str | Path, tags: Mapping[str, str]) -> str | None:
-    """Add tags to the run of a folder; return its id, None if MLflow does not have them yet."""
-    outbox = read_outbox(Path(folder))
-    if outbox is None:
-        return None
-    uri = tracking_uri(outbox.tracking_uri)  # which may hold the password
-    return _hand_in(Path(folder), uri, replace(outbox, tags={**outbox.tags, **tags}))
 
 
 def _hand_in(folder: Path, uri: str, outbox: Outbox) -> str | None:

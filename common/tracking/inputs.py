@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..datasets.prepared.layout import read_provenance
+from ..datasets.prepared.layout import PROVENANCE, read_provenance
 
 __all__ = ["dataset_inputs"]
 
@@ -26,12 +26,14 @@ def dataset_inputs(items: Mapping[str, Iterable[Mapping[str, Any]]]) -> tuple[di
         appended, since MLflow links a run to each name and digest once), source, context, and number of images.
     """
     counts = Counter(
-        (context, str(Path(item["image"]).parents[1]), str(item["dataset"]))
+        (context, str(Path(item["image"]).parent.parent), str(item.get("dataset")))
         for context, chosen in items.items()
         for item in chosen
     )
     inputs = []
     for (context, folder, dataset), images in counts.items():
+        if not (Path(folder) / PROVENANCE).is_file():  # images that were not prepared
+            continue
         stated = read_provenance(Path(folder))
         suffix = "" if context == "training" else f"-{context}"
         digest = str(stated["checksum"])[: LONGEST_DIGEST - len(suffix)] + suffix

@@ -24,8 +24,12 @@ def mlflow_name(name: str) -> str:
         >>> mlflow_name("dice/camus/lv (cavity)"), mlflow_name("mean_dice")
         ('dice/camus/lv -x28-cavity-x29-', 'mean_dice')
     """
-    parts = [_escaped(part, "[.]" if part in (".", "..") else f"{REFUSED}|{LEAD}") for part in name.split("/")]
-    return shortened("/".join(parts), LONGEST_NAME)  # "." and ".." are folders to MLflow
+    return shortened("/".join(map(_accepted, name.split("/"))), LONGEST_NAME)
+
+
+def _accepted(part: str) -> str:
+    folder = part == "." or part.startswith("..")  # to MLflow
+    return _escaped(part, f"{REFUSED}|{LEAD}" + ("|[.]" if folder else ""))
 
 
 def _escaped(text: str, pattern: str) -> str:
@@ -57,7 +61,7 @@ def shortened(value: Any, longest: int = LONGEST_VALUE) -> str:
 
     Example:
         >>> shortened([1, 2]), shortened("x" * 50, 30)
-        ('[1, 2]', 'xxxxxxxxxxxxx-0304f5f7eac4f3a9')
+        ('[1, 2]', 'xxxxxxxxxxxxx-77cf12060d47183e')
     """
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     return text if len(text) <= longest else f"{text[: longest - 17]}-{digest(text)[:16]}"
@@ -71,4 +75,4 @@ def without_password(text: str) -> str:
         'no answer from http://server:5000/path'
     """
     text = re.sub(r"(?<=://)[^/\s]*@", "", text)
-    return re.sub(r"(?i)\b(password|passwd|token|secret)=[^&\s]+", r"\1=***", text)
+    return re.sub(r"(?i)\b(password|passwd|token|secret)=[^&\s\"]+", r"\1=***", text)

@@ -57,8 +57,8 @@ class Outbox:
 
 
 def write_outbox(folder: Path, outbox: Outbox) -> None:
-    """Write the outbox of a run, whole or not at all."""
-    write_text(folder / OUTBOX, json.dumps(asdict(outbox), indent=1) + "\n")
+    """Write the outbox of a run, without passwords, whole or not at all."""
+    write_text(folder / OUTBOX, without_password(json.dumps(asdict(outbox), indent=1)) + "\n")
 
 
 def read_outbox(folder: Path) -> Outbox | None:

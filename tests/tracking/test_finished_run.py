@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from common.tracking import log_finished_run, log_to_run
+from common.tracking import log_finished_run
 
 
 def test_parameters_metrics_and_files_are_one_finished_run(uri: str, client: MlflowClient, tmp_path: Path):
@@ -24,7 +24,10 @@ def test_parameters_metrics_and_files_are_one_finished_run(uri: str, client: Mlf
     assert {item.path for item in client.list_artifacts(run_id)} == {"pairs.csv", "summary.json"}
 
 
-def test_later_metrics_are_added_to_the_same_run(uri: str, client: MlflowClient, tmp_path: Path):
-    run_id = log_finished_run(tmp_path, uri, "finished", "a_result", {}, {})
-    assert log_to_run(tmp_path, {"later": 1.0}) is True
-    assert client.get_run(run_id).data.metrics == {"later": 1.0}
+def test_a_repeated_result_replaces_its_numbers_in_the_same_run(uri: str, client: MlflowClient, tmp_path: Path):
+    first = log_finished_run(tmp_path, uri, "finished", "a_result", {"fold": "test"}, {"dice": 0.5})
+    again = log_finished_run(tmp_path, uri, "finished", "a_result", {"fold": "test"}, {"dice": 0.25})
+    other = log_finished_run(tmp_path, uri, "finished", "a_result", {"fold": "validation"}, {"dice": 1.0})
+    assert again == first != other
+    assert client.get_run(first).data.metrics == {"dice": 0.25}
+    assert client.get_run(other).info.status == "FINISHED"

@@ -18,7 +18,7 @@ from mlflow.entities import Run
 from tiny_training import SETTINGS, Tiny, stop_at
 
 from common.engines import run_folder
-from common.tracking import MLflowRun, log_to_run, tracking_uri
+from common.tracking import MLflowRun, tracking_uri
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENT = "tiny"
@@ -181,29 +181,6 @@ def test_an_undefined_metric_is_left_out(uri: str, client: MlflowClient, tmp_pat
 
     train(tmp_path, uri, lambda _: [Undefined()], epochs=1)
     assert set(run_of(tmp_path, client).data.metrics) == {"train_loss", "learning_rate", "images_per_second", "seconds"}
-
-
-def test_an_evaluation_adds_to_the_run_of_its_training(finished: Path, client: MlflowClient):
-    table = finished / "test_dice.csv"
-    table.write_text("image,dice\n")
-    metrics = {"test/mean_dice": 0.75, "test/dice/unity/lv": float("nan")}
-    assert log_to_run(str(finished), metrics, [table]) is True
-    run = run_of(finished, client)
-    assert run.data.metrics["test/mean_dice"] == 0.75
-    assert "test/dice/unity/lv" not in run.data.metrics
-    assert "test_dice.csv" in {item.path for item in client.list_artifacts(run.info.run_id)}
-    assert run.info.status == "FINISHED"
-
-
-def test_an_evaluation_of_foreign_weights_is_not_logged(tmp_path: Path):
-    assert log_to_run(tmp_path, {"test/mean_dice": 0.5}) is False
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_evaluation_whose_run_is_gone_warns(uri: str, tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    (tmp_path / "mlflow_run.json").write_text(json.dumps({"run_id": "0" * 32, "tracking_uri": uri}))
-    assert log_to_run(tmp_path, {"test/mean_dice": 0.5}) is False
-    assert f"MLflow run {'0' * 32} is not at {uri}" in caplog.text
 
 
 def test_the_environment_names_the_server(monkeypatch: pytest.MonkeyPatch):

@@ -1,0 +1,124 @@
+"""A training as a model in MLflow's registry: it maps image files to label maps.
+
+It consists of the state dict, the record and the name of this module; no pickled class.
+
+    mlflow.pyfunc.load_model("models:/left_heart/1").predict(["scan.dcm"])
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import numpy as np
+import torch
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, Schema, TensorSpec
+from numpy.typing import NDArray
+
+from ..command import PACKAGE, command
+from ..datasets.files.scan_reader import read_scan
+from ..datasets.sector.framing import frame
+from ..engines import inferer_for, load_weights, network_of, read_record, with_weights
+from ..tracking import address, connect, handed_in, logged_run
+from .segmentation import label_maps, network_images
+
+__all__ = ["Segmenter", "register"]
+
+WEIGHTS = "model.pt"
+SIGNATURE = ModelSignature(
+    Schema([ColSpec("string")]), Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1), "label_map")])
+)
+
+
+class Segmenter:
+    """Segment image files of any kind that this package reads.
+
+    Args:
+        weights: path of the weights, beside their record.
+    """
+
+    def __init__(self, weights: Path) -> None:
+        self.record = read_record(weights)
+        network = network_of(self.record, {})
+        self.network = with_weights(network, load_weights(weights)[0], weights).eval()
+        self.inferer = inferer_for(self.record["activation"])
+
+    def predict(self, model_input: Any) -> list[NDArray[np.uint8]]:
+        """Return the label map of each file: class indices (frames, rows, columns), uint8.
+
+        Args:
+            model_input: paths: one, a list, or a table of one column.
+        """
+        return [self._segment(Path(path)) for path in np.ravel(np.asarray(model_input, dtype=object))]
+
+    def _segment(self, path: Path) -> NDArray[np.uint8]:
+        scan = read_scan(path, None, None, ultrasound=False)
+        framing = frame(scan, None)
+        images = network_images(framing.cut(scan.frames), self.record["image_size"])
+        with torch.inference_mode():
+            return label_maps(self.inferer(images, self.network), framing)
+
+
+def _load_pyfunc(path: str) -> Segmenter:
+    """Load the model for MLflow, which looks for this name."""
+    return Segmenter(Path(path) / WEIGHTS)
+
+
+def register(folder: Path, name: str) -> str:
+    """Store the weights of a training with its MLflow run, and register them.
+
+    Args:
+        folder: of the training.
+        name: of the model in the registry.
+
+    Returns:
+        The version.
+
+    Raises:
+        FileNotFoundError: if the folder has no weights.
+        RuntimeError: if MLflow lacks the run of the training.
+    """
+    if not (folder / WEIGHTS).is_file():
+        raise FileNotFoundError(f"{folder / WEIGHTS} is missing; give the folder of a finished training.")
+    run_id = handed_in(folder)
+    if run_id is None:
+        raise RuntimeError(
+            f"MLflow lacks the run of {folder}; hand it in: {command(f'tracking hand-in {folder.parent}')}"
+        )
+    client = connect(address(logged_run(folder)["tracking_uri"]))
+    with tempfile.TemporaryDirectory() as place:
+        data, model = Path(place) / "weights", Path(place) / "model"
+        data.mkdir()
+        for file in (WEIGHTS, "model.json"):
+            shutil.copy(folder / file, data)
+        mlflow.pyfunc.save_model(
+            model,
+            loader_module=f"{PACKAGE}.inference.mlflow_model",
+            data_path=data,
+            signature=SIGNATURE,
+            pip_requirements=[f"{name}=={version(name)}" for name in ("torch", "monai")],
+        )
+        client.log_artifacts(run_id, str(model), "model")
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name)
+    source = f"{client.get_run(run_id).info.artifact_uri}/model"
+    return str(client.create_model_version(name, source, run_id).version)
+
+
+def main() -> None:
+    """Register a training from the command line."""
+    parser = argparse.ArgumentParser(prog=command("inference.mlflow_model"), description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="of the training")
+    parser.add_argument("name", help="of the model in the registry")
+    arguments = parser.parse_args()
+    print(f"models:/{arguments.name}/{register(arguments.folder, arguments.name)}")
+
+
+if __name__ == "__main__":
+    main()

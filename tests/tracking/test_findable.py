@@ -1,0 +1,71 @@
+"""What MLflow's users look for: datasets, a sentence, who ran what, and a table that opens with loss, dataset, Dice."""
+
+import getpass
+import json
+from pathlib import Path
+
+import pytest
+from epochs import EXPERIMENT, runs_of, train
+from hypothesis import given
+from hypothesis import strategies as st
+from mlflow import MlflowClient
+from mlflow.utils.validation import _validate_metric_name
+
+from common.tracking.names import mlflow_name, original_name
+from common.tracking.table import COLUMNS, open_tables
+
+
+@given(st.lists(st.text("/.-x2e8()ü a:+%", min_size=1, max_size=8).filter(lambda one: "/" not in one), min_size=1))
+def test_names_are_valid_and_reversible(parts: list[str]):
+    name = "/".join(parts)[:40].rstrip("/")
+    _validate_metric_name(mlflow_name(name))
+    assert original_name(mlflow_name(name)) == name
+
+
+def test_a_run_names_its_datasets_its_maker_and_its_best_dice(uri: str, client: MlflowClient, tmp_path: Path):
+    prepared = tmp_path / "prepared"
+    prepared.mkdir()
+    checksum = "0123456789abcdef" * 4
+    (prepared / "provenance.json").write_text(json.dumps({"checksum": checksum, "source": "clinic"}))
+    items = [{"image": str(prepared / "images" / f"{n}.png"), "dataset": "unity"} for n in range(3)]
+    parameters = {"loss": "marginal", "network": "unet", "augmentation::scale": 0.1, "long": "x" * 9000}
+    many = {f"networks::unet::{number}": number for number in range(250)}  # more than a request may hold
+    train(tmp_path / "run", uri, parameters={**parameters, **many}, inputs={"training": items, "validation": items[:1]})
+    (run,) = runs_of(client, tmp_path / "run")
+    found = {item.tags[0].value: item.dataset for item in run.inputs.dataset_inputs}
+    assert {context: one.name for context, one in found.items()} == {"training": "unity", "validation": "unity"}
+    assert checksum.startswith(found["training"].digest)
+    assert json.loads(found["training"].source) == {"uri": str(prepared), "made_from": "clinic"}
+    assert json.loads(found["validation"].profile) == {"images": 1}
+    tags = run.data.tags
+    assert tags["mlflow.note.content"] == (
+        "loss marginal, network unet, data unity: best mean Dice 0.200 (epoch 2 of 2)."
+    )
+    assert tags["mlflow.user"] == getpass.getuser()
+    assert "pytest" in tags["mlflow.source.name"]
+    assert run.data.params["augmentation::scale"] == "0.1"
+    assert run.data.params["networks::unet::249"] == "249"
+    assert len(run.data.params["long"]) == 6000
+
+
+def test_the_link_opens_a_table_with_loss_dataset_and_dice(other: str, tmp_path: Path):
+    client = MlflowClient(other)
+    assert open_tables(client, "http://here:5000") == {}
+    train(tmp_path / "run", other)
+    number = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    link = f"http://here:5000/#/experiments/{number}/runs?viewStateShareKey=trainings"
+    assert open_tables(client, "http://here:5000") == {EXPERIMENT: link}
+    view = json.loads(client.get_experiment(number).tags["mlflow.sharedViewState.trainings"])
+    assert view["selectedColumns"] == list(COLUMNS)
+    assert [name.split(".")[1] for name in COLUMNS[:3]] == ["`loss`", "`Dataset`", "`mean_dice`"]
+
+
+@pytest.mark.parametrize("secret", ["s3cret", "p@ss"])
+def test_no_password_reaches_a_file_a_tag_or_a_message(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, secret: str
+):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    uri = f"http://me:{secret}@127.0.0.1:9"
+    monkeypatch.setattr("sys.argv", ["train", "--tracking_uri", uri])
+    train(tmp_path, uri, tags={"where": uri})
+    assert secret not in caplog.text + "".join(path.read_text() for path in tmp_path.glob("mlflow*"))
