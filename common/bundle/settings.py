@@ -20,7 +20,7 @@ from ..command import PACKAGE
 from ..configuration import check_overrides, given_settings
 from ..datasets.prepared.selection import NAMING, check_names
 
-__all__ = ["check_settings", "command_line", "given_below", "save_settings"]
+__all__ = ["check_settings", "command_line", "save_settings"]
 
 RUNNER_ARGUMENTS = [name for name in inspect.signature(monai_run).parameters if name != "override"]
 
@@ -53,22 +53,6 @@ def _configuration(runner: Mapping[str, Any]) -> dict[str, Any]:
     files = runner.get("config_file", [])
     names = [part.strip() for part in files.split(",")] if isinstance(files, str) else list(files)
     return dict(ConfigParser.load_config_files(names))
-
-
-def given_below(block: str, argv: Sequence[str] | None = None) -> list[str]:
-    """Return the names of the settings within a block that this run was given.
-
-    Args:
-        block: top-level id of a mapping.
-        argv: as for `command_line`.
-
-    Example:
-        >>> given_below("networks", ["run", "--networks::unet::act", "prelu", "--seed", "1"])
-        ['networks::unet::act']
-    """
-    parsed = command_line(argv)
-    names = [name.replace("#", "::") for name in parsed[1]] if parsed else []
-    return [name for name in names if name.startswith(f"{block}::")]
 
 
 def check_settings(
