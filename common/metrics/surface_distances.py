@@ -27,7 +27,7 @@ class SurfaceDistances:
     if it is missing in the annotation or in the prediction, and if the spacing is unknown: pixels are not millimetres.
 
     Args:
-        spacing: mm per pixel of the network's image along each axis, (row, column), for each index; None or NaN if unknown.
+        spacing: mm per pixel of the network's image along each axis, for each index; unknown: None or NaN.
 
     Example:
         >>> target = torch.tensor([[[[2, 2, 1, 1]], [[3, 3, 3, 3]]]])  # class 1 in two pixels, all of them decided
