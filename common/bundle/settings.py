@@ -18,13 +18,7 @@ from ..datasets.prepared.selection import NAMING, check_names
 from ..engines.processes import check_processes
 from .overrides import given_overrides
 
-__all__ = ["check_given", "check_settings", "command_words", "given_below"]
-
-
-def given_below(block: str) -> list[str]:
-    """Return the names of the settings within a block (top-level id of a mapping) that this run was given."""
-    names = [name.replace("#", "::") for name in given_overrides()[1]]
-    return [name for name in names if name.startswith(f"{block}::")]
+__all__ = ["check_given", "check_settings", "command_words"]
 
 
 def check_settings(

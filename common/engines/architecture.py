@@ -109,8 +109,8 @@ def network_of(record: Mapping[str, Any], networks: Mapping[str, Any], given: Se
     if architecture is None:
         if name not in networks:
             raise ValueError(f"--network: expected one of {', '.join(networks)}, got {name!r}.")
-        architecture_of(networks[name])
-        return networks[name]()  # type: ignore[no-any-return]
+        network = networks[name]
+        return network if isinstance(network, nn.Module) else network()  # type: ignore[no-any-return]
     for setting in given:
         _, own, *rest = setting.replace("#", "::").split("::")
         here = _at(architecture_of(networks[own]), rest) if own == name else ""

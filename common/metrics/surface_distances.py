@@ -27,7 +27,7 @@ class SurfaceDistances:
     if it is missing in the annotation or in the prediction, and if the spacing is unknown: pixels are not millimetres.
 
     Args:
-        spacing: mm per pixel of the network's image along each axis, (row, column), for each index; None if unknown.
+        spacing: mm per pixel of the network's image along each axis, for each index; unknown: None or NaN.
 
     Example:
         >>> target = torch.tensor([[[[2, 2, 1, 1]], [[3, 3, 3, 3]]]])  # class 1 in two pixels, all of them decided
@@ -46,7 +46,8 @@ class SurfaceDistances:
         distances = torch.full((2, len(prediction), num_classes), math.nan, dtype=torch.float64)
         for image, number in enumerate(index.tolist()):
             spacing = self.spacing[number]
-            for label in range(1, num_classes) if spacing is not None else ():
+            known = spacing is not None and not any(map(math.isnan, spacing))
+            for label in range(1, num_classes) if known else ():
                 inner = binary_erosion(decided[image, label], border_value=1)
                 masks = predicted[image] == label, true[image, label]
                 if all((mask & decided[image, label]).any() for mask in masks):

@@ -112,6 +112,6 @@ class Evaluation:
         return found.get("label_dropout") if isinstance(found, dict) else None
 
     def uri(self, stated: str | None) -> str:
-        """Return the tracking URI: as stated, or where the training was logged, or that of this project."""
+        """Return the tracking URI: as stated, or MLFLOW_TRACKING_URI, or where the training was logged."""
         own = logged_run(self.training).get("tracking_uri") if self.training else None
-        return stated or (address(own) if own else tracking_uri("sqlite:///runs/mlflow.db"))
+        return stated or tracking_uri(address(own) if own else "sqlite:///runs/mlflow.db")

@@ -313,3 +313,35 @@ def test_a_loss_whose_code_is_missing_stops_only_the_trainings_that_choose_it(tm
     parser.update({"loss": "missing"})
     with pytest.raises(ModuleNotFoundError, match=r"nowhere\.Loss"):
         parser.get_parsed_content("loss_function")
+
+
+def test_a_workflow_that_uses_weights_takes_their_facts_whatever_the_bundle_states(bundle: Path):
+    (joining.WORKFLOWS / "evaluate.yaml").write_text(
+        """classes: "$@trained['classes']"  # of the weights\nfold: test\n"""
+    )
+    write(bundle, "classes: [background, lv]\nseed: 3\n")
+    assert parsed(bundle)["classes"] == ["background", "lv"]
+    assert parsed(bundle, "evaluate.yaml") == {
+        "classes": "$@trained['classes']",
+        "fold": "test",
+        "seed": 3,
+        "runs_dir": "runs/bundle",
+    }
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        "networks:\n  mine:  # small\n    _target_: UNet\n",
+        "networks: {mine: {_target_: UNet}}\n",
+        "networks::mine: {_target_: UNet}\n",
+        "networks::mine:\n  _target_: UNet\n",
+    ],
+)
+def test_networks_are_factories_however_a_bundle_writes_them(bundle: Path, stated: str):
+    settings = joining.WORKFLOWS / "settings.yaml"
+    settings.write_text(settings.read_text() + "networks:\n  unet: {_target_: UNet, _mode_: callable}\n")
+    write(bundle, stated)
+    networks = parsed(bundle)["networks"]
+    assert networks["mine"] == {"_target_": "UNet", "_mode_": "callable"}
+    assert all(network["_mode_"] == "callable" for network in networks.values())

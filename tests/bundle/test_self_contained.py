@@ -14,8 +14,10 @@ NETWORKS = """networks:
     _target_: UNet
 
     channels: [1, 2]
+  flow: {_target_: UNet, channels: [1], _mode_: callable}
   large:
     _target_: my.Large
+    _mode_: callable
     _disabled_: "$@network != 'large'"
     size: "@image_size"
 """
@@ -45,10 +47,11 @@ def test_what_the_network_needs_is_kept_and_it_is_not_disabled():
     found = joined("large")
     assert found["network_def"] == {"_target_": "my.Large", "size": "@image_size"}
     assert found["image_size"] == 8
+    assert joined("flow")["network_def"] == {"_target_": "UNet", "channels": [1]}
 
 
 def test_a_network_that_does_not_exist_is_refused():
-    with pytest.raises(ValueError, match=r"network: expected one of small, large, got 'huge'"):
+    with pytest.raises(ValueError, match=r"network: expected one of small, flow, large, got 'huge'"):
         joined("huge")
 
 

@@ -49,14 +49,14 @@ def test_a_square_shifted_by_two_rows_is_two_rows_away():
     assert found["hd95_mm"][1] == pytest.approx(2 * SPACING[0])
 
 
-@pytest.mark.parametrize("side", ["prediction", "annotation", "spacing", "label set"])
+@pytest.mark.parametrize("side", ["prediction", "annotation", "spacing", "NaN", "label set"])
 def test_without_one_of_both_sides_or_without_spacing_there_is_no_distance(side: str):
     label, empty = discs(), torch.zeros(1, 40, 40, dtype=torch.int64)
     found = distances(
         empty if side == "prediction" else label,
         empty if side == "annotation" else label.clamp(max=1) if side == "label set" else label,
         "lv" if side == "label set" else "full",
-        None if side == "spacing" else SPACING,
+        {"spacing": None, "NaN": (math.nan, math.nan)}.get(side, SPACING),
     )
     assert math.isnan(found["hd95_mm"][2])
     assert math.isnan(found["asd_mm"][2])

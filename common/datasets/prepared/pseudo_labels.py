@@ -51,6 +51,7 @@ def write_pseudo_labels(
     network: nn.Module,
     inferer: Inferer,
     checkpoint: str | Path,
+    weights_digest: str,
     folders: str | Path | Iterable[str | Path],
     out: str | Path,
 ) -> None:
@@ -60,13 +61,13 @@ def write_pseudo_labels(
 
     Args:
         dataset: images with their partial annotation.
-        network: of the teacher, on the device of `dataset`.
+        network: of the teacher, with its weights, on the device of `dataset`.
         inferer: computes its logits.
-        checkpoint: its weights.
+        checkpoint: path of its weights.
+        weights_digest: of them.
         folders: prepared folders of the images; their licences apply to the new folder.
         out: the prepared folder to create.
     """
-    network.load_state_dict(torch.load(checkpoint, map_location=dataset.images.device, weights_only=True))
     network.eval()
     label_sets = dataset.label_sets
     jobs = []
@@ -93,7 +94,11 @@ def write_pseudo_labels(
         licence="; ".join(dict.fromkeys(str(one["licence"]) for one in origin)),
         citation="; ".join(dict.fromkeys(str(one["citation"]) for one in origin)),
         label_sets={name: {**dict(enumerate(label_sets.classes)), IGNORED: IGNORE} for name in label_sets.label_sets},
-        facts={"teacher": str(checkpoint), "made_from": [str(one["checksum"]) for one in origin]},
+        facts={
+            "teacher": str(checkpoint),
+            "teacher_digest": weights_digest,
+            "made_from": [str(one["checksum"]) for one in origin],
+        },
     )
     sizes = {one["size"] for one in origin}
     prepare(source, Path(out), sizes.pop() if len(sizes) == 1 and OWN not in sizes else None, workers=1)

@@ -55,13 +55,12 @@ def clinic(tmp_path: Path) -> Path:
 
 
 def test_a_completely_annotated_dataset_is_written(clinic: Path, tmp_path: Path):
-    torch.save(Bright().state_dict(), tmp_path / "model.pt")
     items = select(read_datalist(clinic), SETS, withheld={"clinic": ["lv_cavity"]})
     # half of the patients lose the myocardium too
     items = select(items, SETS, withheld={"clinic": ["lv_myocardium"]}, share=0.5)
     labels = LabelSets(CLASSES, {**SETS, "other": SETS["clinic"]})
     dataset = ResidentDataset(items, labels, image_size=32)
-    write_pseudo_labels(dataset, Bright(), SimpleInferer(), tmp_path / "model.pt", clinic, tmp_path / "out")
+    write_pseudo_labels(dataset, Bright(), SimpleInferer(), "model.pt", "c0ffee", clinic, tmp_path / "out")
     written = {item["patient"]: item for item in read_datalist(tmp_path / "out")}
     before = {item["patient"]: item for item in items}
     assert {name: item["fold"] for name, item in written.items()} == {n: item["fold"] for n, item in before.items()}
@@ -89,10 +88,9 @@ def test_a_completely_annotated_dataset_is_written(clinic: Path, tmp_path: Path)
 
 
 def test_ignored_pixels_stay_ignored(clinic: Path, tmp_path: Path):
-    torch.save(Bright().state_dict(), tmp_path / "model.pt")
     sets = {"clinic": {0: ["background", "lv_cavity"], 2: "ignore", 9: "lv_myocardium"}}
     dataset = ResidentDataset(read_datalist(clinic), LabelSets(CLASSES, sets), image_size=32)
-    write_pseudo_labels(dataset, Bright(), SimpleInferer(), tmp_path / "model.pt", clinic, tmp_path / "out")
+    write_pseudo_labels(dataset, Bright(), SimpleInferer(), "model.pt", "c0ffee", clinic, tmp_path / "out")
     before = {item["patient"]: np.asarray(Image.open(item["label"])) for item in read_datalist(clinic)}
     written = read_datalist(tmp_path / "out")
     assert len(written) == len(before) == 8
