@@ -18,7 +18,7 @@ export DO_NOT_TRACK := true
 demo: $(VENV)/installed
 	$(BIN)/python -m common.datasets phantom data/demo --size $(SIZE) --patients $(PATIENTS)
 	$(RUN) --config_file $(CONFIGS)/train.yaml --data data/demo --image_size $(SIZE) --epochs $(EPOCHS) --run_name demo
-	$(RUN) --config_file $(CONFIGS)/evaluate.yaml --data data/demo --image_size $(SIZE) --run_name demo
+	$(RUN) --config_file $(CONFIGS)/evaluate.yaml --data data/demo --run_name demo
 	@echo "Learning curves and overlays: runs/echo_segmentation/demo. The run in MLflow: make ui"
 
 test: $(VENV)/installed-dev lint

@@ -57,8 +57,10 @@ def main() -> None:
         training = {"data": folder, "epochs": arguments.epochs, "seed": arguments.seed, "output_dir": output}
         training["learning_rate"] = 0.05
         _run("train.yaml", **shared, **training, experiment="phantom_shift")
-        _run("evaluate.yaml", **shared, data=[str(path) for path in folders.values()], output_dir=output)
-        metrics = json.loads((output / "test_summary.json").read_text())
+        tested = {"data": [str(path) for path in folders.values()], "renamed": shared["renamed"]}
+        _run("evaluate.yaml", **tested, checkpoint=output / "model.pt", experiment="phantom_shift")
+        (report,) = output.glob("evaluations/*-test-*/summary.json")
+        metrics = json.loads(report.read_text())
         matrix[domain] = {tested: metrics[f"dice/{tested}/lv_cavity"] for tested in TESTED}
     print("LV Dice on the test fold; in brackets the difference from training on the tested domain itself")
     print(f"{'trained on':<14}" + "".join(f"{f'tested on {domain}':>24}" for domain in TESTED))

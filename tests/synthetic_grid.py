@@ -38,7 +38,7 @@ def inter_domain_runs(networks: Sequence[str] = ("unet",), seeds: int = 2) -> It
 
 
 def dice_rows(cell: Cell, dice: Dice, patients: int = PATIENTS) -> list[dict[str, Any]]:
-    """Return rows of test_dice.csv: ED and ES of each patient, around the given means.
+    """Return rows of dice.csv: ED and ES of each patient, around the given means.
 
     Each patient is equally difficult for all runs; in addition each run scatters a little in its own pattern.
     """
@@ -108,24 +108,27 @@ class SyntheticGrid:
         status: str = "FINISHED",
         metrics: Mapping[str, float] | None = None,
         predictions: bool = False,
+        checksum: str = CHECKSUM,
         **tags: str,
     ) -> str:
-        """Add a run; its files pass through `folder`."""
-        given = {"mlflow.parentRunId": self.parent, "cell": json.dumps(cell), "role": "result", "evaluated": "true"}
+        """Add a run with its evaluation on data of a checksum; its files pass through `folder`."""
+        given = {"mlflow.parentRunId": self.parent, "cell": json.dumps(cell), "role": "result"}
         run_id = self.client.create_run(self.experiment_id, tags={**given, **tags}).info.run_id
-        logged = [Metric("seconds", value, 0, step) for step, value in enumerate(seconds)]
-        logged += [Metric(f"test/{name}", value, 0, 0) for name, value in (metrics or {}).items()]
-        self.client.log_batch(run_id, metrics=logged)
+        self.client.log_batch(run_id, metrics=[Metric("seconds", one, 0, step) for step, one in enumerate(seconds)])
+        self.client.set_terminated(run_id, status)
+        given = {"mlflow.parentRunId": run_id, "role": "evaluation", "data_checksum": checksum, "fold": "test"}
+        tested = self.client.create_run(self.experiment_id, tags={**given, "weights": "model.pt"}).info.run_id
+        self.client.log_batch(tested, metrics=[Metric(f"test/{one}", v, 0, 0) for one, v in (metrics or {}).items()])
         rows = dice_rows(cell, dice, self.patients)
-        with (folder / "test_dice.csv").open("w", newline="") as file:
+        with (folder / "dice.csv").open("w", newline="") as file:
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
-        self.client.log_artifact(run_id, str(folder / "test_dice.csv"))
+        self.client.log_artifact(tested, str(folder / "dice.csv"))
         if predictions:
-            np.savez_compressed(folder / "test_predictions.npz", **example_arrays(sorted({one for one, _ in dice})))
-            self.client.log_artifact(run_id, str(folder / "test_predictions.npz"))
-        self.client.set_terminated(run_id, status)
+            np.savez_compressed(folder / "predictions.npz", **example_arrays(sorted({one for one, _ in dice})))
+            self.client.log_artifact(tested, str(folder / "predictions.npz"))
+        self.client.set_terminated(tested)
         return str(run_id)
 
     def close(self, planned: int) -> None:

@@ -48,13 +48,14 @@ def test_three_sites_that_outline_one_structure_each_train_one_network(trained: 
 
 @pytest.mark.usefixtures("trained")
 def test_each_site_is_evaluated_on_what_it_outlines(folder: Path, sites: list[str]):
-    output = run(folder, "evaluate", image_size=32, data=sites[::-1], output_dir="runs/own")
+    output = run(folder, "evaluate", data=sites[::-1], checkpoint="runs/own/model.pt")
     assert table(output) == {
         "site_a": ["-", "✓", "-", "-", "2"],
         "site_b": ["-", "-", "✓", "-", "2"],
         "site_c": ["-", "-", "-", "✓", "2"],
     }
-    with (folder / "runs/own/test_dice.csv").open(newline="") as file:
+    (written,) = folder.glob("runs/own/evaluations/site_a_site_b_site_c-*-test-*/dice.csv")
+    with written.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 6
     for row in rows:
@@ -65,7 +66,7 @@ def test_each_site_is_evaluated_on_what_it_outlines(folder: Path, sites: list[st
 def test_weights_are_evaluated_and_trained_further_where_one_class_is_annotated(folder: Path, sites: list[str]):
     output = run(folder, "train", ok=False, **TINY, data=sites[0], output_dir="runs/one")
     assert "no dataset annotates ['lv_myocardium', 'left_atrium']" in output
-    run(folder, "evaluate", image_size=32, data=sites[0], checkpoint="runs/own/model.pt", output_dir="runs/alone")
+    run(folder, "evaluate", image_size=32, data=sites[0], checkpoint="runs/own/model.pt")
     weights = {"initial_weights": "runs/own/model.pt", "output_dir": "runs/further"}
     run(folder, "train", **{**TINY, "epochs": 1}, data=sites[0], **weights)
     assert (folder / "runs/further/model.pt").is_file()

@@ -27,6 +27,7 @@ NOT_OF_VARIANTS = ("inference.yaml", "measure.yaml")  # the weights of a variant
 HEADER = re.compile(r"(?:#.*\n)+")  # comments at the start of a file describe the file
 SHARED_NAME = "common"  # of this package in the YAML files of this repository, whatever it is called here
 PREFIX = re.compile(rf"(?<![\w.]){SHARED_NAME}(?=\.\w)")
+TRAINED = ("classes", "image_size", "network", "loss")  # a workflow that states them takes them from its weights
 NAME = "BUNDLE"  # stands for the name of the folder in settings.yaml
 BUNDLES = Path("bundles")  # where a base is looked for that is not beside its variant
 REFERENCE = re.compile(r"[@%](\w+)")
@@ -156,6 +157,8 @@ def _join(files: list[Path], workflow: Path) -> tuple[list[str], set[str]]:
     headers, texts = map(list, zip(*map(header_and_body, sources), strict=True))
     texts = [PREFIX.sub(PACKAGE, text) for text in texts]
     texts[-2:] = [text.replace(NAME, files[0].resolve().parents[1].name) for text in texts[-2:]]
+    trained = {key for key, _ in split(texts[-1]) if key in TRAINED}
+    texts[:-1] = [_only(text, trained) for text in texts[:-1]]
     bodies: list[str] = []  # the bundle first
     placed: set[str] = set()
     for text in reversed(texts):
@@ -175,6 +178,7 @@ def _join(files: list[Path], workflow: Path) -> tuple[list[str], set[str]]:
                 if changed is not None:
                     bodies[position] = changed
                     placed.add(key)
+    bodies = [_factories(body) for body in bodies]
     for position, source in enumerate(files[1:], start=1):  # what describes a base does not describe its variants
         headers[position] = f"# From {source.parents[1].name}.\n"
     contributed = [
@@ -213,6 +217,19 @@ def _built_if_chosen(name: str, entry: str) -> str:
     return flow if found else str(put(entry, [name, "_disabled_"], f"{condition}\n"))
 
 
+def _factories(body: str) -> str:
+    """Let the entries of `networks` build nothing until one is chosen, as those of settings.yaml."""
+    networks = (yaml.safe_load(body) or {}).get("networks") if "\nnetworks:" in f"\n{body}" else None
+    for name, network in networks.items() if isinstance(networks, dict) else ():
+        if isinstance(network, dict) and "_target_" in network and "_mode_" not in network:
+            body = str(put(body, ["networks", str(name), "_mode_"], "_mode_: callable\n"))
+    return body
+
+
+def _only(text: str, others: set[str]) -> str:
+    return "".join(block for name, block in split(text) if name not in others)
+
+
 def _without(text: str, key: str) -> str:
     return "".join(block for name, block in split(text) if not name or name != key)
 
@@ -242,7 +259,7 @@ def write_complete(bundle: Path, check: bool = False) -> list[Path]:
     if (configs / "metadata.json").is_file():
         joined = [path.read_text(encoding="utf-8") for path in present] if by_hand else filter(None, texts.values())
         contents = [yaml.safe_load(text) for text in joined]
-        classes = next((content["classes"] for content in contents if "classes" in content), None)
+        classes = next((content["classes"] for content in contents if type(content.get("classes")) is list), None)
         texts["metadata.json"] = with_facts((configs / "metadata.json").read_text(encoding="utf-8"), classes)
     changed = []
     for path, text in ((configs / name, text) for name, text in texts.items()):

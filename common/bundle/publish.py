@@ -18,7 +18,8 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from ..command import PACKAGE, command
-from ..engines.weights_record import weights_record
+from ..engines import check_explicit_network
+from ..engines.weights_record import contradictions, read_record
 from .complete import SHARED_NAME
 
 __all__ = ["LEFT_OUT", "publish"]
@@ -29,10 +30,7 @@ LEFT_OUT = ("bundle.yaml", "experiments.yaml", "report.yaml", "pseudo_label.yaml
 NAMES = f"(?:{SHARED_NAME}|{PACKAGE})"  # of this package in configurations
 PREFIX = re.compile(rf"(?<![\w.]){NAMES}(?=\.\w)")
 LOGGER = re.compile(rf"^qualname={NAMES}$", re.MULTILINE)
-STATED = {  # settings that the record of the weights must not contradict, by workflow
-    "inference": ("activation", "classes", "image_size"),
-    "measure": ("activation", "classes", "image_size", "network"),
-}
+EXPLICIT = ("activation", "classes", "image_size")  # what inference.yaml spells out; the others read the record
 # MONAI adds the folder of the bundle itself, but only when a workflow runs, not when its parts are asked for
 FIND_SCRIPTS = {"imports": "$import sys", "initialize": "$sys.path.insert(1, str(@bundle_root))"}
 CHECK = f"{SCRIPTS}.bundle.settings.check_settings"
@@ -57,17 +55,18 @@ def _check_weights(bundle: Path) -> None:
         return
     if not weights.with_suffix(".json").is_file():
         raise FileNotFoundError(f"{weights} has no record; copy model.json of the training too.")
-    record = weights_record(weights, {})
-    for source in (path for path in sorted(bundle.glob("configs/*")) if path.stem in STATED):
-        config = ConfigParser.load_config_file(source)
-        given = {name: config[name] for name in STATED[source.stem] if config.get(name) is not None}
-        if wrong := {name: value for name, value in given.items() if record.get(name, value) != value}:
-            stated, trained = (", ".join(f"{name}: {values[name]}" for name in wrong) for values in (wrong, record))
+    record = read_record(weights)
+    for source in sorted(bundle.glob("configs/inference.*")):
+        config = ConfigParser(ConfigParser.load_config_file(source))
+        if wrong := contradictions(record, {name: config.get(name) for name in EXPLICIT}):
+            trained = {name: record[name] for name in wrong}
+            stated, known = (", ".join(f"{name}: {value}" for name, value in own.items()) for own in (wrong, trained))
             raise ValueError(
-                f"{source} says {stated}, but {weights.with_suffix('.json')} says {trained}. "
+                f"{source} says {stated}, but {weights.with_suffix('.json')} says {known}. "
                 f"State in configs/bundle.yaml what the weights were trained with and run "
                 f"'{command('bundle complete')} {bundle}', or copy model.pt and model.json of another training."
             )
+        check_explicit_network(weights, {}, config.get_parsed_content("network_def"))
 
 
 def publish(bundle: Path, out: Path) -> None:

@@ -60,5 +60,6 @@ def _entry(networks: str, name: str) -> str:
     entry = re.search(rf"^  {re.escape(name)}:(.*\n(?:(?:    .*)?\n)*)", networks, re.MULTILINE)
     if entry is None:
         raise ValueError(f"network: expected one of {', '.join(yaml.safe_load(networks)['networks'])}, got {name!r}.")
-    chosen = re.sub(r"^    _disabled_:.*\n", "", entry[1], flags=re.MULTILINE)  # it is built only if chosen
+    chosen = re.sub(r"^    (?:_disabled_|_mode_):.*\n", "", entry[1], flags=re.MULTILINE)  # built here, not if chosen
+    chosen = chosen.replace(", _mode_: callable", "")  # in flow style
     return textwrap.dedent(f"  network_def:{chosen}").rstrip("\n") + "\n"

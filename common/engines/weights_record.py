@@ -3,31 +3,90 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..atomic import write_text
 
-__all__ = ["contradictions", "read_record", "weights_record", "write_record"]
+__all__ = ["NORMALISATION", "WeightsRecord", "contradictions", "read_record", "weights_record", "write_record"]
 
-KINDS = {"activation": str, "classes": list, "image_size": int, "network": str, "loss": str}
+NORMALISATION = "grey value / 255"  # of the network's images, in training and in use
+NOTHING = type(None)
+KINDS: dict[str, tuple[type, ...]] = {
+    "activation": (str,),
+    "classes": (list,),
+    "image_size": (int,),
+    "network": (str,),
+    "loss": (str,),
+    "architecture": (dict,),
+    "normalisation": (str,),
+    "spacing": (list, NOTHING),
+    "training": (str, NOTHING),
+}
+BY_HAND = {
+    "classes": '--classes "[background, ...]"',
+    "image_size": "--image_size PIXELS",
+    "activation": "--activation softmax (classes exclude each other) or sigmoid (one sigmoid per class)",
+    "network": "--network NAME (with --networks::NAME::ARGUMENT VALUE where its arguments differ)",
+}
+
+
+class WeightsRecord(dict[str, Any]):
+    """What weights say about themselves; asking for a fact that they do not state is an error that names it.
+
+    Args:
+        facts: name -> value.
+        weights: their path.
+        by_hand: names of the facts that a run states and the weights do not.
+
+    Example:
+        >>> facts = {"classes": ["background", "lv"], "network": "unet", "activation": "softmax"}
+        >>> WeightsRecord(facts, Path("w.pt"))["image_size"]
+        Traceback (most recent call last):
+        ...
+        ValueError: w.pt has no record that says its image_size (w.json). State what it lacks: --image_size PIXELS.
+    """
+
+    def __init__(self, facts: Mapping[str, Any], weights: Path, by_hand: Sequence[str] = ()) -> None:
+        super().__init__(facts)
+        self.weights = weights
+        self.by_hand = by_hand
+
+    def __missing__(self, name: str) -> Any:
+        lacking = ", ".join(option for fact, option in BY_HAND.items() if fact not in self)
+        path = record_path(self.weights)
+        raise ValueError(
+            f"{self.weights} has no record that says its {name} ({path.name}). State what it lacks: {lacking}."
+        )
+
+
+def record_path(checkpoint: Path) -> Path:
+    """Return the path of the record of weights; a training writes one for `model.pt` and `last.pt`."""
+    return checkpoint.with_name("model.json") if checkpoint.name == "last.pt" else checkpoint.with_suffix(".json")
 
 
 def write_record(checkpoint: Path, record: Mapping[str, Any]) -> None:
     """Write the record of weights: `model.json` for `model.pt`."""
-    write_text(checkpoint.with_suffix(".json"), json.dumps(dict(record), indent=1) + "\n")
+    write_text(record_path(checkpoint), json.dumps(dict(record), indent=1) + "\n")
 
 
-def read_record(checkpoint: Path) -> dict[str, Any]:
+def read_record(checkpoint: str | Path) -> WeightsRecord:
     """Read the record of weights; empty if they have none.
 
     Raises:
-        ValueError: if the record is damaged.
+        FileNotFoundError: if the weights are missing; the message explains how to get them.
+        ValueError: if the record is damaged, or the images of the training were normalised in another way.
     """
-    path = checkpoint.with_suffix(".json")
+    weights = Path(checkpoint)
+    if not weights.is_file():
+        raise FileNotFoundError(
+            f"{weights} is missing. Train first, or choose other weights with --checkpoint PATH or --run_name NAME; "
+            "those of a bundle are found by --bundle_root FOLDER."
+        )
+    path = record_path(weights)
     if not path.is_file():
-        return {}
+        return WeightsRecord({}, weights)
     again = "copy it again with its weights"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -35,11 +94,13 @@ def read_record(checkpoint: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not readable JSON ({error}); {again}.") from error
     if not isinstance(record, dict):
         raise ValueError(f"{path} is not a record of weights: expected names with values, got {record!r}; {again}.")
-    for name, kind in KINDS.items():
-        if name in record and type(record[name]) is not kind:
+    for name, kinds in KINDS.items():
+        if name in record and type(record[name]) not in kinds:
             got = repr(record[name])
-            raise ValueError(f"{path} is damaged: expected {name} to be {kind.__name__}, got {got}; {again}.")
-    return record
+            raise ValueError(f"{path} is damaged: expected {name} to be {kinds[0].__name__}, got {got}; {again}.")
+    if (other := record.get("normalisation", NORMALISATION)) != NORMALISATION:
+        raise ValueError(f"{weights} was trained with normalisation {other}, not {NORMALISATION}; use other weights.")
+    return WeightsRecord(record, weights)
 
 
 def contradictions(record: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,7 +114,7 @@ def contradictions(record: Mapping[str, Any], stated: Mapping[str, Any]) -> dict
     return {name: value for name, value in given.items() if name in record and record[name] != value}
 
 
-def weights_record(checkpoint: str | Path, stated: Mapping[str, Any]) -> dict[str, Any]:
+def weights_record(checkpoint: str | Path, stated: Mapping[str, Any]) -> WeightsRecord:
     """Read the record of weights, and check what a run states about them.
 
     Args:
@@ -64,36 +125,27 @@ def weights_record(checkpoint: str | Path, stated: Mapping[str, Any]) -> dict[st
         The record, with what the run states.
 
     Raises:
-        FileNotFoundError: if the weights are missing; the message explains how to get them.
-        ValueError: if a stated value contradicts the record, the record is damaged, or neither says how logits are read
-            (`activation`).
+        FileNotFoundError: as for `read_record`.
+        ValueError: as for `read_record`, or if a stated value contradicts the record.
 
     Example:
         >>> from tempfile import mkdtemp
         >>> weights = Path(mkdtemp()) / "model.pt"
         >>> weights.touch()
         >>> write_record(weights, {"activation": "sigmoid", "image_size": 160})
-        >>> weights_record(weights, {"activation": None, "image_size": 160})
-        {'activation': 'sigmoid', 'image_size': 160}
+        >>> weights_record(weights, {"activation": None, "image_size": 160, "network": "unet"})
+        {'activation': 'sigmoid', 'image_size': 160, 'network': 'unet'}
     """
-    weights = Path(checkpoint)
-    if not weights.is_file():
-        raise FileNotFoundError(
-            f"{weights} is missing. Train first with the same --loss, --network, --label_dropout and --seed, "
-            "or choose other weights with --checkpoint PATH; those of a bundle are found by --bundle_root FOLDER."
-        )
-    record = read_record(weights)
+    record = read_record(checkpoint)
     if wrong := contradictions(record, stated):
         trained = ", ".join(f"{name} {record[name]}, not {value}" for name, value in wrong.items())
         right = " ".join(f"--{name} {_word(record[name])}" for name in wrong)
-        raise ValueError(f"{weights} was trained with {trained}; use {right}, or other weights (--checkpoint PATH).")
-    record |= {name: value for name, value in stated.items() if value is not None}
-    if "activation" not in record:
         raise ValueError(
-            f"{weights} has no record that says how to read its logits ({weights.stem}.json). Add --activation softmax "
-            "(classes exclude each other) or --activation sigmoid (one sigmoid per class, as AdaptiveBCELoss)."
+            f"{record.weights} was trained with {trained}; leave the setting out, use {right}, or choose other weights "
+            "(--checkpoint PATH)."
         )
-    return record
+    given = {name: value for name, value in stated.items() if value is not None and name not in record}
+    return WeightsRecord(record | given, record.weights, list(given))
 
 
 def _word(value: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
@@ -12,13 +11,27 @@ from mlflow.entities import Run
 
 from ..tracking import connect, experiment_id
 
-__all__ = ["Store", "mark_evaluated", "search_runs"]
+__all__ = ["Store", "evaluations", "search_runs"]
 
 
 def search_runs(client: MlflowClient, experiment: str, condition: str) -> list[Run]:
     """Return the runs of an experiment (its id) that fulfil a condition in MLflow's syntax, the newest first."""
     most = 50_000  # runs of one answer, the limit of MLflow
     return list(client.search_runs([experiment], condition, max_results=most, order_by=["attributes.start_time DESC"]))
+
+
+def evaluations(client: MlflowClient, experiment: str, checksum: str) -> dict[str, Run]:
+    """Return the newest finished evaluation of each training: id of its run -> run of the evaluation.
+
+    Args:
+        client: of MLflow.
+        experiment: its id.
+        checksum: of the data; evaluations of other data, folds and weights do not count.
+    """
+    wanted = f"tags.role = 'evaluation' and tags.data_checksum = '{checksum}'"
+    found = search_runs(client, experiment, f"{wanted} and tags.fold = 'test' and tags.weights = 'model.pt'")
+    done = [run for run in reversed(found) if run.info.status == "FINISHED"]
+    return {run.data.tags["mlflow.parentRunId"]: run for run in done if "mlflow.parentRunId" in run.data.tags}
 
 
 class Store:
@@ -32,6 +45,7 @@ class Store:
     """
 
     def __init__(self, uri: str, experiment: str, tags: Mapping[str, str], facts: Mapping[str, str]) -> None:
+        self.checksum = tags["data_checksum"]
         self.client: MlflowClient = connect(uri)
         self.experiment_id = experiment_id(self.client, uri, experiment)
         found = self._search(" and ".join(f"tags.{name} = '{value}'" for name, value in tags.items()))
@@ -46,8 +60,10 @@ class Store:
 
     def finished(self) -> dict[str, str]:
         """Return the children that are finished and evaluated, hash -> id of the run."""
-        children = self._search(f"tags.`mlflow.parentRunId` = '{self.parent}' and tags.evaluated = 'true'")
-        return {run.data.tags["run_hash"]: run.info.run_id for run in children if run.info.status == "FINISHED"}
+        children = self._search(f"tags.`mlflow.parentRunId` = '{self.parent}'")
+        done = evaluations(self.client, self.experiment_id, self.checksum)
+        finished = [run for run in children if run.info.status == "FINISHED" and run.info.run_id in done]
+        return {run.data.tags["run_hash"]: run.info.run_id for run in finished}
 
     def plan(self, cells: Mapping[str, Mapping[str, Any]]) -> None:
         """Record the runs (hash -> cell) of the grid; results of an earlier form of the grid no longer count.
@@ -72,10 +88,3 @@ class Store:
     def close(self, complete: bool) -> None:
         """End the parent run."""
         self.client.set_terminated(self.parent, "FINISHED" if complete else "FAILED")
-
-
-def mark_evaluated(folder: Path) -> str:
-    """Mark the training in `folder` as evaluated; return the id of its run."""
-    run = json.loads((folder / "mlflow_run.json").read_text())
-    connect(run["tracking_uri"]).set_tag(run["run_id"], "evaluated", "true")
-    return str(run["run_id"])

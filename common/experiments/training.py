@@ -19,11 +19,13 @@ import yaml
 from monai.bundle import run as run_bundle
 
 from ..configuration import resolve
-from .store import mark_evaluated
+from ..tracking import logged_run
 
 __all__ = ["Job", "carry_out"]
 
 NOT_CONTENT = ("bundle_root", "runs_dir", "data", "resume", "run_name", "output_dir", "tracking_uri", "tags")
+
+OF_WEIGHTS = ("activation", "classes", "image_size", "loss", "network", "networks")  # their record says them
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ class Job:
         return self.bundle / "configs" / f"{workflow}.yaml"
 
     def _resolve(self, workflow: str, **more: Any) -> dict[str, Any]:
-        """Return a workflow with the settings that it knows."""
-        known = yaml.safe_load(self._config(workflow).read_text()).keys()
+        """Return a workflow with the settings that it knows, but those that its weights know."""
+        known = yaml.safe_load(self._config(workflow).read_text()).keys() - {*OF_WEIGHTS}
         settings = {name: value for name, value in self.settings.items() if name.split("::")[0] in known}
         place = {"bundle_root": str(self.bundle), "data": list(self.data)}
         return resolve(self._config(workflow), {**settings, **place, **more})
@@ -83,7 +85,7 @@ class Job:
 
     def evaluate(self) -> dict[str, Any]:
         """Return the configuration of the evaluation: the test fold with its whole annotation."""
-        return self._resolve("evaluate", output_dir=str(self.folder))
+        return self._resolve("evaluate", checkpoint=str(self.folder / "model.pt"), tracking_uri=self.uri)
 
     def pseudo_label(self) -> dict[str, Any]:
         """Return the configuration that makes the pseudo-labels."""
@@ -123,7 +125,7 @@ def carry_out(job: Job) -> str:
                 root = root.__cause__
             raise RuntimeError(f"{type(root).__name__}: {root}") from None
         shutil.rmtree(job.pseudo_labels, ignore_errors=True)
-    return mark_evaluated(job.folder)
+    return logged_run(job.folder).get("run_id", "")
 
 
 def _run(job: Job, workflow: str, config: Mapping[str, Any]) -> None:

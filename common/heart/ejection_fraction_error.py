@@ -13,12 +13,15 @@ from ignite.metrics import Metric
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..datasets.prepared.layout import read_pixels
+from ..datasets.prepared.spacing import network_spacing
 from ..datasets.views import PHASES
 from ..label_set_map import known_masks
 from .biomarkers import discs_volume, ejection_fraction, ventricle
 
 __all__ = ["EjectionFractionError"]
+
+KEYS = ("ef_mae/", "ef_bias/", "ef_limits_low/", "ef_limits_high/", "ef_unmeasured/")
+LIMITS = 1.96  # standard deviations to either side of the bias hold 95 % of normal differences
 
 
 class EjectionFractionError(Metric):
@@ -26,14 +29,18 @@ class EjectionFractionError(Metric):
 
     Patients with both the ED and the ES frame of a view count; both fractions are measured by discs, on masks of the
     network's size, without ignored pixels. `engine.state.metrics` receives, for each dataset, `ef_mae/<dataset>`,
-    `ef_bias/<dataset>` (predicted minus annotated), and `ef_unmeasured/<dataset>`, the fraction of patients whose
-    annotation can be measured but whose prediction cannot; these patients do not enter the means. Without anything to
-    compare, a dataset has no entry and the mean is NaN.
+    `ef_bias/<dataset>` (predicted minus annotated), the 95 % limits of agreement about it (two patients and more) as
+    `ef_limits_low/<dataset>` and `ef_limits_high/<dataset>`, and `ef_unmeasured/<dataset>`, the fraction of patients
+    whose annotation can be measured but whose prediction cannot; these patients do not enter the means. Without
+    anything to compare, a dataset has no entry and the mean is NaN.
 
     Args:
         classes: names, background first.
         datasets: names in the order of the batch's `dataset` indices.
         data: items of the datalist, in the loader's numbering.
+
+    References:
+        Bland and Altman, 1986. Statistical methods for assessing agreement between two methods of clinical measurement.
     """
 
     def __init__(self, classes: Sequence[str], datasets: Sequence[str], data: Sequence[Mapping[str, Any]]) -> None:
@@ -75,13 +82,17 @@ class EjectionFractionError(Metric):
     def completed(self, engine: Engine, name: str) -> None:
         """Write the mean and the datasets' errors into the engine's state."""
         super().completed(engine, name)
-        for key in [key for key in engine.state.metrics if key.startswith(("ef_mae/", "ef_bias/", "ef_unmeasured/"))]:
+        for key in [key for key in engine.state.metrics if key.startswith(KEYS)]:
             del engine.state.metrics[key]  # of an earlier evaluation
         for dataset, (errors, patients) in self._errors().items():
             engine.state.metrics[f"ef_unmeasured/{dataset}"] = 1 - len(errors) / patients
             if len(errors):
                 engine.state.metrics[f"ef_mae/{dataset}"] = float(np.abs(errors).mean())
                 engine.state.metrics[f"ef_bias/{dataset}"] = float(errors.mean())
+            if len(errors) > 1:
+                spread = LIMITS * float(errors.std(ddof=1))
+                for name, side in (("low", -spread), ("high", spread)):
+                    engine.state.metrics[f"ef_limits_{name}/{dataset}"] = float(errors.mean()) + side
 
     def _errors(self) -> dict[str, tuple[NDArray[np.float64], int]]:
         """Return for each dataset the errors, points, and the number of patients whose annotation can be measured."""
@@ -102,8 +113,5 @@ class EjectionFractionError(Metric):
 
 def _scale(item: Mapping[str, Any], side: int) -> tuple[float, float]:
     """Return mm per pixel of the network's image; any will do without spacing, since only ratios count."""
-    if item.get("spacing") is None:
-        return (150 / side,) * 2  # about the depth of an apical view
-    rows, columns = read_pixels(item["image"]).shape
-    row, column = item["spacing"]
-    return row * rows / side, column * columns / side
+    known: tuple[float, float] | None = network_spacing([item], side)[0]
+    return known or (150 / side,) * 2  # about the depth of an apical view

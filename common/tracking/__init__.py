@@ -1,10 +1,12 @@
 """Record trainings in MLflow, draw pictures and write reports."""
 
+from .evaluation import Evaluation, logged_run
 from .evaluation_report import EvaluationReport, dice_table
 from .mlflow_run import MLflowRun, connect, experiment_id, log_finished_run, log_to_run, tracking_uri
 from .pictures import Examples, Pictures, draw_curves, draw_examples, draw_overlay
 
 __all__ = [
+    "Evaluation",
     "EvaluationReport",
     "Examples",
     "MLflowRun",
@@ -17,5 +19,6 @@ __all__ = [
     "experiment_id",
     "log_finished_run",
     "log_to_run",
+    "logged_run",
     "tracking_uri",
 ]

@@ -1,24 +1,30 @@
-"""Report an evaluation: a table in the terminal, one row per image, pictures, and metrics in MLflow."""
+"""Report an evaluation: tables in the terminal, one row per image, pictures, and an MLflow run of its own."""
 
 from __future__ import annotations
 
 import csv
 import json
+import logging
 import math
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine, Events
+from mlflow.exceptions import MlflowException
 from rich.console import Console
 from rich.table import Table
 
 from ..atomic import whole_file, write_text
 from ..wide_table import fit
-from .mlflow_run import log_to_run
+from .evaluation import Evaluation, logged_run
+from .mlflow_run import connect, log_finished_run
 from .pictures import Examples
 
-__all__ = ["EvaluationReport", "dice_table"]
+__all__ = ["EvaluationReport", "dice_table", "other_tables"]
+
+LOGGER = logging.getLogger(__name__)
 
 
 def dice_table(metrics: Mapping[str, float], title: str, classes: Sequence[str]) -> Table:
@@ -42,60 +48,148 @@ def dice_table(metrics: Mapping[str, float], title: str, classes: Sequence[str])
     return table
 
 
-class EvaluationReport:
-    """Evaluator handler; writes the files below and prints the table.
-
-    `<fold>_dice.csv`, one row per image; `<fold>_summary.json`; `<fold>_examples.png`; `<fold>_predictions.npz`, the
-    images of the picture (`Examples.save`).
+def other_tables(metrics: Mapping[str, float]) -> list[Table]:
+    """Return a table of the other metrics of each dataset and class, and one of those of each dataset.
 
     Args:
-        folder: of the report; if it belongs to a training, its MLflow run receives the metrics as `<fold>/...`.
-        fold: name of the fold.
+        metrics: with the keys `<metric>/<dataset>/<class>`, of which `<metric>_images/...` gives the number of images,
+            and `<metric>/<dataset>`.
+
+    Example:
+        >>> metrics = {"asd_mm/a/lv": 1.25, "asd_mm_images/a/lv": 9.0, "ece/a": 0.02}
+        >>> [[list(column.cells) for column in table.columns] for table in other_tables(metrics)]
+        [[['a, lv'], ['1.25 (9)']], [['a'], ['0.02']]]
+    """
+    cells: list[dict[tuple[str, str], str]] = [{}, {}]
+    for name, value in metrics.items():
+        score, *place = name.split("/")
+        if place and score != "dice" and not score.endswith("_images"):
+            images = metrics.get("/".join([f"{score}_images", *place]))
+            count = "" if images is None else f" ({images:.0f})"
+            cells[len(place) == 1][", ".join(place), score] = f"{value:.2f}{count}"
+    titles = "Outlines and false positives (images)", "Other metrics"
+    return [_table(title, own) for title, own in zip(titles, cells, strict=True) if own]
+
+
+def _table(title: str, cells: Mapping[tuple[str, str], str]) -> Table:
+    scores = list(dict.fromkeys(score for _, score in cells))
+    table = Table("", title=title)
+    for score in scores:
+        table.add_column(score.replace("_", "\n"), justify="right")
+    for place in dict.fromkeys(place for place, _ in cells):
+        table.add_row(place, *(cells.get((place, score), "-") for score in scores))
+    return table
+
+
+class EvaluationReport:
+    """Evaluator handler; writes the files below, prints tables, and logs an MLflow run of its own.
+
+    `dice.csv`, one row per image; `summary.json`, the metrics; `examples.png`; `predictions.npz`, the images of the
+    picture (`Examples.save`); and last `evaluation.json`, which says what was evaluated. The same evaluation again
+    replaces these files and its run; evaluations of other data, folds and weights have folders and runs of their own.
+
+    Args:
+        evaluation: what is evaluated.
         data: items of the datalist, in the loader's numbering.
         classes: names, background first.
         examples: attached to the same evaluator.
+        experiment: MLflow's name for the trainings of the bundle.
+        uri: tracking URI; None: that of the training.
     """
 
     def __init__(
         self,
-        folder: str | Path,
-        fold: str,
+        evaluation: Evaluation,
         data: Sequence[Mapping[str, Any]],
         classes: Sequence[str],
         examples: Examples,
+        experiment: str,
+        uri: str | None = None,
     ) -> None:
-        self.folder = Path(folder)
-        self.fold = fold
+        self.evaluation = evaluation
         self.data = data
         self.classes = classes
         self.examples = examples
+        self.experiment = experiment
+        self.uri = uri
 
     def attach(self, engine: Engine) -> None:
         """Register with an evaluator."""
+        engine.add_event_handler(Events.STARTED, self._claim)
         engine.add_event_handler(Events.COMPLETED, self)
+
+    def _claim(self, _: Engine) -> None:
+        """Create the folder before the work, and stop if it cannot be written."""
+        folder = self.evaluation.folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise OSError(
+                f"{folder} cannot be written ({error.strerror or error}); copy the weights with their record to a "
+                "folder that can be, and name them with --checkpoint PATH, or choose another --runs_dir."
+            ) from None
 
     def __call__(self, engine: Engine) -> None:
         """Write and print the report."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        folder, fold = self.evaluation.folder, self.evaluation.fold
+        folder.mkdir(parents=True, exist_ok=True)
         metrics = {name: float(value) for name, value in engine.state.metrics.items()}
-        rows = self.folder / f"{self.fold}_dice.csv"
-        with whole_file(rows) as partial, partial.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["image", "dataset", "patient", "view", "phase", *self.classes[1:]])
-            details = engine.state.metric_details[engine.state.key_metric_name]
-            for index, dice in zip(details["index"].tolist(), details["dice"].tolist(), strict=True):
-                item = self.data[index]
-                cells = ["" if math.isnan(value) else f"{value:.4f}" for value in dice[1:]]
-                origin = (item.get(key) for key in ("dataset", "patient", "view", "phase"))
-                writer.writerow([Path(item["image"]).name, *origin, *cells])
-        summary = self.folder / f"{self.fold}_summary.json"
+        header, rows = self._rows(engine)
+        with whole_file(folder / "dice.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([header, *rows])
         content = {name: None if math.isnan(value) else value for name, value in metrics.items()}
-        write_text(summary, json.dumps(content, indent=2) + "\n")
-        pictures, predictions = (self.folder / f"{self.fold}_{name}" for name in ("examples.png", "predictions.npz"))
-        self.examples.draw(pictures)
-        self.examples.save(predictions, self.data)
+        write_text(folder / "summary.json", json.dumps(content, indent=2) + "\n")
+        self.examples.draw(folder / "examples.png")
+        self.examples.save(folder / "predictions.npz", self.data)
+        write_text(folder / "evaluation.json", json.dumps(self.evaluation.facts, indent=1) + "\n")
         console = Console()
-        console.print(fit(dice_table(metrics, f"Dice, {self.fold} fold", self.classes), console))
-        files = [rows, summary, pictures, predictions]
-        logged = log_to_run(self.folder, {f"{self.fold}/{name}": value for name, value in metrics.items()}, files)
-        console.print(f"{rows}, {pictures}" + ("; logged in MLflow" if logged else ""), soft_wrap=True)
+        names = ", ".join(self.evaluation.data_names)
+        for table in (dice_table(metrics, f"Dice, {fold} fold of {names}", self.classes), *other_tables(metrics)):
+            console.print(fit(table, console))
+        logged = self._log({f"{fold}/{name}": value for name, value in metrics.items()})
+        console.print(f"{folder}: dice.csv, examples.png" + ("; logged in MLflow" if logged else ""), soft_wrap=True)
+
+    def _rows(self, engine: Engine) -> tuple[list[str], list[list[Any]]]:
+        """Return the header and a row per image: its Dice of each class, then the other scores as `<score>/<class>`."""
+        details = engine.state.metric_details
+        dice = details[engine.state.key_metric_name]
+        columns = {label: dice["dice"][:, position] for position, label in enumerate(self.classes) if position}
+        for own in details.values():
+            for score, values in own.items():
+                if score not in ("dice", "dataset", "index") and own["index"].equal(dice["index"]):
+                    columns |= {
+                        f"{score}/{label}": values[:, place] for place, label in enumerate(self.classes) if place
+                    }
+        rows = []
+        for position, index in enumerate(dice["index"].tolist()):
+            item = self.data[index]
+            cells = (float(values[position]) for values in columns.values())
+            origin = (item.get(key) for key in ("dataset", "patient", "view", "phase"))
+            written = ["" if math.isnan(value) else f"{value:.4f}" for value in cells]
+            rows.append([Path(item["image"]).name, *origin, *written])
+        return ["image", "dataset", "patient", "view", "phase", *columns], rows
+
+    def _log(self, metrics: Mapping[str, float]) -> bool:
+        """Log the run of this evaluation, instead of its earlier one; return whether MLflow has it."""
+        evaluation = self.evaluation
+        earlier, training = logged_run(evaluation.folder), logged_run(evaluation.training or Path())
+        tags = {
+            "role": "evaluation",
+            "data_checksum": evaluation.checksum,
+            "fold": evaluation.fold,
+            "weights": Path(evaluation.weights).name,
+        }
+        origin = evaluation.training.name if evaluation.training else Path(evaluation.weights).stem
+        name = f"{origin} on {'_'.join(evaluation.data_names)} {evaluation.fold}"
+        uri, parent = evaluation.uri(self.uri), training.get("run_id") if evaluation.training else None
+        run_id = log_finished_run(
+            evaluation.folder, uri, self.experiment, name, evaluation.parameters, metrics, tags=tags, parent=parent
+        )
+        if run_id is not None and earlier.get("tracking_uri") == uri and earlier["run_id"] != run_id:
+            try:
+                connect(uri).delete_run(earlier["run_id"])
+            except MlflowException as error:
+                LOGGER.warning("the earlier MLflow run %s of this evaluation stays (%s)", earlier["run_id"], error)
+        return run_id is not None

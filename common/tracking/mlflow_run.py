@@ -33,7 +33,7 @@ __all__ = ["MLflowRun", "connect", "experiment_id", "log_finished_run", "log_to_
 
 LOGGER = logging.getLogger(__name__)
 RUN_FILE = "mlflow_run.json"
-ARTIFACTS = ("*.json", "*.yaml", "*.png", "*.csv", "model.pt")  # glob patterns within the folder of a run
+ARTIFACTS = ("*.json", "*.yaml", "*.png", "*.csv", "*.npz", "model.pt")  # glob patterns within the folder of a run
 
 
 def tracking_uri(default: str) -> str:
@@ -214,15 +214,19 @@ def log_finished_run(
     name: str,
     parameters: Mapping[str, Any],
     metrics: Mapping[str, float],
-) -> str:
+    tags: Mapping[str, str] | None = None,
+    parent: str | None = None,
+) -> str | None:
     """Log a result without epochs as one finished run, and return its id; NaN metrics are left out.
 
-    The other arguments are those of `MLflowRun`; `folder` is that of the result.
+    The other arguments are those of `MLflowRun`; `folder` is that of the result, `parent` the id of the run that it
+    belongs to.
     """
     folder = Path(folder)
     files = _artifacts(folder)
     client = connect(uri)
-    run_id = _create(client, uri, experiment, name, folder, {})
+    linked = {"mlflow.parentRunId": parent} if parent else {}
+    run_id = _create(client, uri, experiment, name, folder, {**(tags or {}), **linked})
     try:
         _describe(client, uri, run_id, parameters, folder)
         log_to_run(folder, metrics, files)

@@ -111,7 +111,10 @@ def test_a_loss_and_a_network_of_the_other_bundle_come_along(tmp_path: Path):
     path.write_text(re.sub("^loss: .*\n", "", path.read_text(), flags=re.MULTILINE) + extra)
     second = yaml.safe_load(complete(new(tmp_path, "second", like="first"))["train.yaml"])
     assert (second["loss"], second["losses"]["mine"]["_target_"]) == ("mine", "mine.Focal")
-    assert (second["network"], second["networks"]["small"]) == ("small", {"_target_": "UNet", "spatial_dims": 2})
+    assert (second["network"], second["networks"]["small"]) == (
+        "small",
+        {"_target_": "UNet", "spatial_dims": 2, "_mode_": "callable"},  # built only if chosen
+    )
     assert "area" not in (tmp_path / "second/configs/bundle.yaml").read_text()
 
 
@@ -232,7 +235,8 @@ def test_the_readme_of_a_new_bundle_draws_trains_and_evaluates(folder: Path, abd
     run = folder / "runs/abdomen/first"
     weights = torch.load(run / "model.pt", weights_only=True)
     assert all(value.isfinite().all() for value in weights.values())
-    summary = json.loads((run / "test_summary.json").read_text())
+    (report,) = run.glob("evaluations/*/summary.json")
+    summary = json.loads(report.read_text())
     assert {f"dice/site_{site}/{name}" for site in (1, 2, 3) for name in CLASSES} <= set(summary), (
         "the test fold has all"
     )

@@ -147,7 +147,7 @@ parser = ConfigParser()
 parser.read_config({str(tmp_path / "echo_segmentation" / "configs" / "train.json")!r})
 parser.update({{"network": "swin_unet", "image_size": 64}})
 network = parser.get_parsed_content("networks::swin_unet")
-print("loaded", type(network).__module__, list(sys.modules["scripts"].__path__))
+print("loaded", network.func.__module__, list(sys.modules["scripts"].__path__))
 """
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     result = subprocess.run(
@@ -231,7 +231,10 @@ def with_weights(folder: Path, **record) -> Path:
             r"but .*models/model\.json says activation: sigmoid, image_size: 32\. State .*bundle\.yaml",
         ),
         ({"classes": ["background", "kidney"]}, r"says classes: \['background', 'lv_cavity'.* says classes: .*kidney"),
-        ({"network": "swin_unet"}, r"measure\.yaml says network: unet, but .* says network: swin_unet"),
+        (
+            {"architecture": {"_target_": "torch.nn.Identity"}},
+            r"models/model\.pt was trained with another network: Identity\(\), not UNet\(; .* --network_def::ARGUMENT",
+        ),
     ],
 )
 def test_weights_that_were_trained_in_another_way_are_refused(tmp_path: Path, record: dict, message: str):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,18 @@ def test_weights_that_do_not_fit_are_refused_in_one_line(weights: Path):
     torch.save({"other.weight": torch.zeros(2)}, weights)
     with pytest.raises(ValueError, match=r"5 of 5 tensors differ, the first is 0\.weight: missing in the weights"):
         initial_weights(weights, RECORD, network(), LV_ALONE)
+
+
+def test_arguments_of_the_network_that_differ_are_named(weights: Path, caplog: pytest.LogCaptureFixture):
+    then, now = ({"_target_": "UNet", "channels": [4, size], "act": act} for size, act in ((8, "relu"), (16, "prelu")))
+    weights.with_suffix(".json").write_text(json.dumps(RECORD | {"architecture": then}))
+    named = "trained with channels [4, 8], not [4, 16], act relu, not prelu"
+    initial_weights(weights, RECORD | {"architecture": now}, network(), LV_ALONE)
+    assert caplog.messages == [f"{weights} fits, but was {named}"]
+    with pytest.raises(
+        ValueError, match=re.escape(f"in the network. T{named[1:]}; use other --initial_weights, or set")
+    ):
+        initial_weights(weights, RECORD | {"architecture": now}, network(4), LV_ALONE)
 
 
 def test_the_state_to_resume_from_is_checked_by_the_record_of_its_training(weights: Path):

@@ -7,14 +7,22 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from monai.bundle import ConfigParser
 from torch import nn
 
-from common.engines import activation_of, weights_record
+from common.engines import activation_of, check_explicit_network, read_record, weights_record
+from common.engines.weights_record import NORMALISATION
 from common.losses import AdaptiveBCELoss, MarginalLoss, SumLoss
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted(ROOT.glob("bundles/*/models/model.pt"))
-RECORD = {"activation": "softmax", "classes": ["background", "lv"], "image_size": 64, "network": "unet", "loss": "mine"}
+RECORD: dict[str, Any] = {
+    "activation": "softmax",
+    "classes": ["background", "lv"],
+    "image_size": 64,
+    "network": "unet",
+    "loss": "mine",
+}
 NOTHING = {"activation": None, "classes": None, "image_size": None, "network": None}
 
 
@@ -33,10 +41,10 @@ def test_what_is_not_stated_comes_from_the_record(weights: Path):
 @pytest.mark.parametrize(
     ("stated", "message"),
     [
-        ({"image_size": 160}, r"model\.pt was trained with image_size 64, not 160; use --image_size 64, or other"),
-        ({"activation": "sigmoid"}, r"trained with activation softmax, not sigmoid; use --activation softmax"),
-        ({"image_size": 8, "network": "swin"}, r"network unet, not swin; use --image_size 64 --network unet, or other"),
-        ({"classes": ["background"]}, r"use --classes \"\['background', 'lv'\]\", or other weights \(--chec"),
+        ({"image_size": 160}, r"model\.pt was trained with image_size 64, not 160; leave .*, use --image_size 64, or "),
+        ({"activation": "sigmoid"}, r"trained with activation softmax, not sigmoid; .* use --activation softmax"),
+        ({"image_size": 8, "network": "swin"}, r"network unet, not swin; .* use --image_size 64 --network unet, or"),
+        ({"classes": ["background"]}, r"use --classes \"\['background', 'lv'\]\", or choose other weights \(--chec"),
     ],
 )  # fmt: skip
 def test_a_stated_value_must_not_contradict_the_record(weights: Path, stated: dict[str, Any], message: str):
@@ -44,12 +52,37 @@ def test_a_stated_value_must_not_contradict_the_record(weights: Path, stated: di
         weights_record(weights, {**NOTHING, **stated})
 
 
-def test_weights_without_a_record_need_their_activation(weights: Path):
+def test_weights_without_a_record_need_their_facts_in_one_line_and_take_them_by_hand(weights: Path):
+    weights.with_name("model.json").write_text(json.dumps({"network": "unet"}))
+    message = (
+        r"^.*model\.pt has no record that says its image_size \(model\.json\)\. State what it lacks: "
+        r"--classes \"\[background, \.\.\.\]\", --image_size PIXELS, --activation softmax [^\n]+ or sigmoid [^\n]+\.$"
+    )
+    with pytest.raises(ValueError, match=message):
+        read_record(weights)["image_size"]
     weights.with_name("model.json").unlink()
-    with pytest.raises(ValueError, match=r"no record that says .* \(model\.json\)\. Add --activation softmax"):
-        weights_record(weights, {**NOTHING, "image_size": 160})
+    with pytest.raises(ValueError, match=r"says its classes .*--network NAME \(with --networks::NAME::ARGUMENT VALUE"):
+        read_record(weights)["classes"]
     stated = {**NOTHING, "activation": "sigmoid", "image_size": 160}
     assert weights_record(weights, stated) == {"activation": "sigmoid", "image_size": 160}
+    assert weights_record(weights, stated).by_hand == ["activation", "image_size"]
+
+
+def test_images_that_were_normalised_in_another_way_are_refused(weights: Path):
+    weights.with_name("model.json").write_text(json.dumps({**RECORD, "normalisation": NORMALISATION}))
+    assert read_record(weights)["normalisation"] == NORMALISATION
+    weights.with_name("model.json").write_text(json.dumps({**RECORD, "normalisation": "z-score"}))
+    with pytest.raises(
+        ValueError, match=r"trained with normalisation z-score, not grey value / 255; use other weights"
+    ):
+        read_record(weights)
+    workflow = yaml.safe_load((ROOT / "common/workflows/train.yaml").read_text())
+    assert workflow["record"]["normalisation"] == NORMALISATION
+
+
+def test_the_last_state_of_a_training_has_the_record_of_its_best(weights: Path):
+    weights.with_name("last.pt").touch()
+    assert read_record(weights.with_name("last.pt")) == RECORD
 
 
 def test_each_file_of_weights_has_its_own_record(weights: Path):
@@ -61,7 +94,7 @@ def test_each_file_of_weights_has_its_own_record(weights: Path):
 
 
 def test_the_error_for_missing_weights_explains_how_to_get_them(tmp_path: Path):
-    message = r"Train first with the same --loss, .* or choose other weights with --checkpoint .*--bundle_root FOLDER"
+    message = r"Train first, or choose other weights with --checkpoint .* or --run_name NAME; .*--bundle_root FOLDER"
     with pytest.raises(FileNotFoundError, match=message):
         weights_record(tmp_path / "model.pt", {})
 
@@ -76,7 +109,11 @@ def test_shipped_weights_have_the_record_of_their_bundle(path: Path):
     record = weights_record(path, {name: settings[name] for name in ("classes", "image_size", "network")})
     assert record["activation"] == "softmax"
     assert record["loss"] in settings["losses"]
-    assert {"activation", "classes", "image_size", "network", "loss"} <= set(record)
+    assert set(record) == set(settings["record"]) | {"training"}
+    assert record["normalisation"] == NORMALISATION
+    explicit = ConfigParser(yaml.safe_load((path.parents[1] / "configs" / "inference.yaml").read_text()))
+    network = explicit.get_parsed_content("network_def")
+    check_explicit_network(path, {name: settings[name] for name in ("classes", "image_size")}, network)
 
 
 def test_a_damaged_record_is_named(tmp_path: Path):

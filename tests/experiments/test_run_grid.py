@@ -17,6 +17,7 @@ import yaml
 from drawn_sites import DRAWN, prepare_sites
 from filelock import FileLock
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
@@ -62,13 +63,20 @@ def run(project: Path, scale: str, runs: str, *more: str) -> "subprocess.Complet
     return forked.run(words(scale, *more), cwd=project, env=logged_to(runs))
 
 
+def evaluated(client: MlflowClient) -> list[tuple[Run, Run]]:
+    """Return the trainings of the grids that have an evaluation, each with it."""
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    found = {run.info.run_id: run for run in client.search_runs(experiments)}
+    tested = [run for run in found.values() if run.data.tags.get("role") == "evaluation"]
+    return [(found[run.data.tags["mlflow.parentRunId"]], run) for run in tested]
+
+
 def results(project: Path, runs: str) -> dict[str, str]:
     """Return cell -> digest of the best weights of the finished trainings."""
     client = MlflowClient(f"sqlite:///{project / runs}.db")
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     found = {}
-    for one in client.search_runs(experiments, "tags.evaluated = 'true'"):
-        rows = Path(client.download_artifacts(one.info.run_id, "test_dice.csv")).read_text()
+    for one, evaluation in evaluated(client):
+        rows = Path(client.download_artifacts(evaluation.info.run_id, "dice.csv")).read_text()
         assert all(f"{name}_like" in rows for name in ("camus", "unity", "echonet", "clinic")), "tested on everything"
         weights = torch.load(client.download_artifacts(one.info.run_id, "model.pt"), weights_only=True)
         found[one.data.tags["cell"]] = hashlib.sha256(
@@ -109,7 +117,7 @@ def test_a_killed_grid_continues_and_ends_the_same(project: Path, whole: dict[st
         command, cwd=project, env=logged_to("killed"), start_new_session=True, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 300
-    while not list(project.glob("runs/**/test_dice.csv")):  # one of them is finished
+    while not list(project.glob("runs/**/evaluations/*/evaluation.json")):  # one of them is finished
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -160,8 +168,7 @@ def test_a_search_decides_for_every_seed_and_its_best_is_a_result(project: Path)
         assert done.returncode == 0, done.stderr[-3000:]
         assert f"2 results, {before} of them from earlier runs" in done.stdout
     client = MlflowClient(f"sqlite:///{project}/searching.db")
-    (experiment,) = (one for one in client.search_experiments() if one.name == "echo_inter_domain")
-    found = client.search_runs([experiment.experiment_id], "tags.evaluated = 'true'")
+    found = [training for training, _ in evaluated(client)]
     first = [one for one in found if json.loads(one.data.tags["cell"])["seed"] == 0]
     best = max(
         first, key=lambda one: max(score.value for score in client.get_metric_history(one.info.run_id, "mean_dice"))
@@ -187,8 +194,7 @@ def test_a_grid_runs_on_described_folders_without_an_edit(project: Path):
         assert done.returncode == 0, done.stdout + done.stderr[-3000:]
         assert f"3 results, {before} of them from earlier runs" in done.stdout
     client = MlflowClient(f"sqlite:///{project}/own.db")
-    (experiment,) = (one for one in client.search_experiments() if one.name == "echo_inter_domain")
-    found = client.search_runs([experiment.experiment_id], "tags.evaluated = 'true'")
+    found = [training for training, _ in evaluated(client)]
     params = {json.loads(one.data.tags["cell"])["method"]: one.data.params for one in found}
     assert {one["epochs"] for one in params.values()} == {"1"}
     assert {method: json.loads(one["datasets"].replace("'", '"')) for method, one in params.items()} == {

@@ -61,10 +61,13 @@ def test_the_training_gets_its_place_and_its_tags():
     assert config["withheld"]["unity_like"] == ["left_atrium"]
 
 
-def test_the_evaluation_hides_nothing_and_sees_all_datasets():
-    config = job(withheld={"unity_like": ["lv_cavity"]}, train_on=["camus_like"]).evaluate()
-    assert config["loss"] == "marginal"
-    assert config["image_size"] == 32
+def test_the_evaluation_hides_nothing_and_sees_all_datasets_and_the_weights_say_the_rest():
+    placed = job(withheld={"unity_like": ["lv_cavity"]}, train_on=["camus_like"]).place(Path("/runs"), "n", {}, "uri")
+    config = placed.evaluate()
+    assert config["checkpoint"] == f"{placed.folder}/model.pt"
+    assert config["tracking_uri"] == "uri"
+    for name in ("loss", "image_size", "classes", "network", "activation"):
+        assert config[name].startswith("$@trained"), name
     assert config["labels"] == {
         "_target_": "common.label_sets.LabelSets",
         "classes": "@classes",
@@ -74,13 +77,8 @@ def test_the_evaluation_hides_nothing_and_sees_all_datasets():
     assert "withheld" not in str(config["labels"]) + str(config["dataset"])
 
 
-def test_a_setting_deep_within_the_configuration_reaches_training_and_evaluation():
-    wide = job(**{"networks::swin_unet::embed_dim": 96})
-    assert (
-        wide.train()["networks"]["swin_unet"]["embed_dim"]
-        == wide.evaluate()["networks"]["swin_unet"]["embed_dim"]
-        == 96
-    )
+def test_a_setting_deep_within_the_configuration_reaches_the_training():
+    assert job(**{"networks::swin_unet::embed_dim": 96}).train()["networks"]["swin_unet"]["embed_dim"] == 96
 
 
 def test_a_student_trains_on_the_pseudo_labels_of_its_teacher():
@@ -90,7 +88,7 @@ def test_a_student_trains_on_the_pseudo_labels_of_its_teacher():
     )
     filling, training = student.pseudo_label(), student.train()
     assert filling["checkpoint"] == f"{teacher.folder}/model.pt"
-    assert filling["activation"] is None, "the record of the teacher's weights decides how its logits are read"
+    assert filling["activation"] == "$@trained['activation']", "of the teacher"
     assert filling["images"] == {"unity_like": 8}
     assert filling["withheld"]["unity_like"] == ["left_atrium"]
     assert filling["data"] == ["/data/a"]

@@ -83,6 +83,22 @@ def test_the_engine_receives_the_errors_and_the_fraction_that_could_not_be_measu
     assert found["dice/full/lv_cavity"] == 0.5
 
 
+def test_the_limits_of_agreement_hold_the_bias_between_them(image: str):
+    """Two patients with errors of a and b: bias (a + b) / 2, standard deviation |a - b| / sqrt(2)."""
+    data = [*items(image), *({**item, "patient": "q"} for item in items(image))]
+    metric = EjectionFractionError(NAMES, list(SETS), data)
+    engine = Engine(lambda *_: None)
+    metric.update(batch([heart(), heart(50, 18)]))
+    metric.completed(engine, "ef_mae")
+    first = engine.state.metrics["ef_bias/full"]
+    assert not any(name.startswith("ef_limits") for name in engine.state.metrics), "one patient has no spread"
+    metric.update({**batch([heart(), heart(50, 16)]), "index": torch.tensor([2, 3])})
+    metric.completed(engine, "ef_mae")
+    low, bias, high = (engine.state.metrics[f"{name}/full"] for name in ("ef_limits_low", "ef_bias", "ef_limits_high"))
+    assert bias == pytest.approx(first / 2)
+    assert (low, high) == pytest.approx((bias - 1.96 * abs(first) / 2**0.5, bias + 1.96 * abs(first) / 2**0.5))
+
+
 def test_frames_without_phase_or_partner_and_other_anatomies_are_ignored(image: str):
     single = items(image)
     single[1]["phase"] = None

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,9 +13,10 @@ from monai.engines import SupervisedEvaluator
 from rich.console import Console
 from torch.nn.functional import one_hot
 
+from common.engines.weights_record import WeightsRecord
 from common.label_sets import LabelSets
-from common.metrics import DatasetDice
-from common.tracking import EvaluationReport, Examples, dice_table
+from common.metrics import DatasetDice, ImageScores, false_positives
+from common.tracking import Evaluation, EvaluationReport, Examples, dice_table, logged_run
 
 CLASSES = ["background", "lv", "la"]
 LABELS = LabelSets(CLASSES, {"full": [["background"], ["lv"], ["la"]], "lv_only": [["background", "la"], ["lv"]]})
@@ -36,7 +38,22 @@ def text(metrics: dict[str, float]) -> list[list[str]]:
     return [[cell.strip() for cell in line.replace("┃", "│").strip("│").split("│")] for line in lines]
 
 
-def report(folder: Path) -> SupervisedEvaluator:
+def evaluation(runs: Path, **changes: Any) -> Evaluation:
+    facts = {
+        "weights": runs / "w.pt",
+        "weights_digest": "0123456789abcdef",
+        "record": {"loss": "marginal", "classes": CLASSES, "training": "c0ffee"},
+        "data": "data/clinic",
+        "checksum": "ba7816bf8f01cfea",
+        "renamed": {},
+        "fold": "test",
+        "runs_dir": runs,
+    }
+    return Evaluation(**{**facts, **changes})
+
+
+def report(runs: Path, uri: str, **changes: Any) -> SupervisedEvaluator:
+    evaluated = evaluation(runs, **changes)
     batches = []
     for start in (0, 2):
         values, predictions, dataset = (list(part) for part in zip(*IMAGES[start : start + 2], strict=True))
@@ -59,44 +76,92 @@ def report(folder: Path) -> SupervisedEvaluator:
         val_data_loader=batches,
         network=torch.nn.Identity(),
         key_val_metric={"mean_dice": DatasetDice(CLASSES, ["full", "lv_only"])},
+        additional_metrics={"wrong": ImageScores(false_positives, CLASSES, ["full", "lv_only"])},
         decollate=False,
-        val_handlers=[examples, EvaluationReport(folder, "test", data, CLASSES, examples)],
+        val_handlers=[examples, EvaluationReport(evaluated, data, CLASSES, examples, "reports", uri)],
     )
     evaluator.run()
     return evaluator
 
 
-def test_the_rows_are_the_dice_of_the_images(tmp_path: Path):
-    report(tmp_path / "new")
-    with (tmp_path / "new" / "test_dice.csv").open(newline="") as file:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, uri: str) -> Path:
+    """The folder of a report."""
+    runs = tmp_path_factory.mktemp("runs")
+    report(runs, uri)
+    return runs / "evaluations" / "clinic-ba7816bf-test-01234567"
+
+
+def test_the_rows_are_the_scores_of_the_images(folder: Path):
+    with (folder / "dice.csv").open(newline="") as file:
         header, *rows = list(csv.reader(file))
-    assert header == ["image", "dataset", "patient", "view", "phase", "lv", "la"]
+    scores = [f"false_positives/{label}" for label in CLASSES[1:]]
+    assert header == ["image", "dataset", "patient", "view", "phase", "lv", "la", *scores]
     assert [row[:5] for row in rows] == [
         [f"scan{n}.png", ["full", "lv_only"][IMAGES[n][2]], f"p{n}", "4CH", ""] for n in range(4)
     ]
-    assert [row[5:] for row in rows] == EXPECTED
+    assert [row[5:7] for row in rows] == EXPECTED
+    assert [row[7:] for row in rows] == [["", ""], ["", ""], ["0.0000", "0.0000"], ["", ""]], "neither is there"
 
 
-def test_the_summary_is_the_mean_of_the_rows(tmp_path: Path):
-    report(tmp_path)
-    summary = json.loads((tmp_path / "test_summary.json").read_text())
+def test_the_summary_is_the_mean_of_the_rows(folder: Path):
+    summary = json.loads((folder / "summary.json").read_text())
     cells = {"dice/full/lv": 2 / 3, "dice/full/la": 2 / 3, "dice/lv_only/lv": (1 + 2 / 3) / 2}
-    assert summary == pytest.approx({"mean_dice": sum(cells.values()) / 3, **cells})
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "test_dice.csv",
-        "test_examples.png",
-        "test_predictions.npz",
-        "test_summary.json",
+    others = {f"false_positives/full/{label}": 0.0 for label in ("lv", "la")}
+    others |= {f"false_positives_images/full/{label}": 1.0 for label in ("lv", "la")}
+    means = {"mean_dice": sum(cells.values()) / 3, "wrong": 0.0, "false_positives": 0.0}
+    assert summary == pytest.approx({**means, **cells, **others})
+
+
+def test_the_report_says_what_was_evaluated(folder: Path):
+    assert {path.name for path in folder.iterdir()} == {
+        *("dice.csv", "summary.json", "examples.png", "predictions.npz", "evaluation.json", "mlflow_run.json")
+    }
+    found = json.loads((folder / "evaluation.json").read_text())
+    assert found["data"] == ["clinic"]
+    assert (found["checksum"], found["fold"], found["weights_digest"]) == (
+        "ba7816bf8f01cfea",
+        "test",
+        "0123456789abcdef",
+    )
+    assert found["record"]["classes"] == CLASSES
+
+
+def test_other_data_meanings_folds_and_weights_have_folders_of_their_own(tmp_path: Path):
+    changes = [
+        {},
+        {"checksum": "beef" * 4},
+        {"data": ["data/clinic", "data/camus"]},
+        {"renamed": {"wall": "background"}},
+        {"fold": "validation"},
+        {"weights_digest": "feed" * 4},
+        {"record": WeightsRecord({"activation": "sigmoid"}, tmp_path, ["activation"])},
+        {"record": WeightsRecord({"activation": "softmax"}, tmp_path, ["activation"])},
     ]
+    folders = [evaluation(tmp_path, **change).folder for change in changes]
+    assert len(set(folders)) == len(changes)
+    assert {path.parent for path in folders} == {tmp_path / "evaluations"}
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "history.json").touch()
+    own = evaluation(tmp_path, weights=tmp_path / "first" / "model.pt").folder
+    assert own.parent == tmp_path / "first" / "evaluations"
+    foreign = evaluation(tmp_path, weights=tmp_path / "first" / "copied.pt").folder
+    assert foreign.parent == tmp_path / "evaluations", "not the weights of this training"
 
 
-def test_the_table_is_printed_and_says_where_the_files_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    report(tmp_path)
+def test_the_tables_are_printed_and_say_where_the_files_are(
+    tmp_path: Path, uri: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    report(tmp_path, uri)
     output = capsys.readouterr().out
-    assert "Dice, test fold" in output
+    assert "Dice, test fold of clinic" in output
     assert "0.833" in output
-    assert f"{tmp_path}/test_dice.csv" in output
-    assert "logged in MLflow" not in output
+    assert "full, la" in output
+    assert "0.00 (1)" in output
+    *tables, last = output.strip().splitlines()
+    assert max(map(len, tables)) <= 80
+    assert last == f"{tmp_path}/evaluations/clinic-ba7816bf-test-01234567: dice.csv, examples.png; logged in MLflow"
 
 
 def test_the_table_shows_a_dash_for_missing_pairs():
@@ -113,13 +178,19 @@ def test_a_dataset_without_any_defined_value_is_a_row_of_dashes():
     assert text({"dice/full/lv": math.nan})[1] == ["full", "-", "-", "-"]
 
 
-def test_undefined_numbers_are_null_in_the_summary(tmp_path: Path):
-    evaluator = report(tmp_path)
+def test_undefined_numbers_are_null_in_the_summary(tmp_path: Path, uri: str):
+    evaluator = report(tmp_path, uri)
     evaluator.state.metrics["mean_dice"] = math.nan
-    handler = EvaluationReport(tmp_path, "other", [{"image": "a.png"}] * 4, CLASSES, Examples(CLASSES, ["full"]))
-    handler.examples = SilentExamples(CLASSES, ["full"])
+    handler = EvaluationReport(
+        evaluation(tmp_path, fold="other"),
+        [{"image": "a.png"}] * 4,
+        CLASSES,
+        SilentExamples(CLASSES, []),
+        "reports",
+        uri,
+    )
     handler(evaluator)
-    summary = json.loads((tmp_path / "other_summary.json").read_text(), parse_constant=pytest.fail)
+    summary = json.loads((handler.evaluation.folder / "summary.json").read_text(), parse_constant=pytest.fail)
     assert summary["mean_dice"] is None
 
 
@@ -128,19 +199,36 @@ class SilentExamples(Examples):
         Path(path).touch()
 
 
-def test_a_report_beside_a_training_reaches_its_run(
-    tmp_path: Path, client: MlflowClient, uri: str, capsys: pytest.CaptureFixture[str]
-):
-    run = client.create_run(client.create_experiment("reports", artifact_location=(tmp_path / "store").as_uri()))
-    folder = tmp_path / "run"
+def test_an_evaluation_is_a_run_of_its_own_that_names_its_training(tmp_path: Path, client: MlflowClient, uri: str):
+    experiment = client.create_experiment("trained", artifact_location=(tmp_path / "store").as_uri())
+    training = client.create_run(experiment, tags={"role": "result"}).info.run_id
+    folder = tmp_path / "first"
     folder.mkdir()
-    (folder / "mlflow_run.json").write_text(json.dumps({"run_id": run.info.run_id, "tracking_uri": uri}))
-    report(folder)
-    assert "logged in MLflow" in capsys.readouterr().out
-    assert client.get_run(run.info.run_id).data.metrics["test/dice/full/lv"] == pytest.approx(2 / 3)
-    assert {item.path for item in client.list_artifacts(run.info.run_id)} == {
-        "test_dice.csv",
-        "test_examples.png",
-        "test_predictions.npz",
-        "test_summary.json",
+    (folder / "mlflow_run.json").write_text(json.dumps({"run_id": training, "tracking_uri": uri}))
+    (folder / "config.yaml").write_text("label_dropout: 0.4\n")
+    for change in ({}, {}, {"checksum": "beef" * 4}):  # the second replaces the first
+        report(tmp_path, "", weights=folder / "model.pt", **change)
+    assert client.get_run(training).data.metrics == {}, "the training's run is left alone"
+    assert client.list_artifacts(training) == []
+    (reports,) = client.search_experiments(filter_string="name = 'reports'")
+    found = client.search_runs([reports.experiment_id], f"tags.`mlflow.parentRunId` = '{training}'")
+    assert sorted(run.data.tags["data_checksum"] for run in found) == ["ba7816bf8f01cfea", "beef" * 4]
+    run = next(run for run in found if run.data.tags["data_checksum"] == "ba7816bf8f01cfea")
+    assert run.info.status == "FINISHED"
+    assert {name: run.data.tags[name] for name in ("role", "fold", "weights")} == {
+        "role": "evaluation",
+        "fold": "test",
+        "weights": "model.pt",
     }
+    wanted = {"loss": "marginal", "label_dropout": "0.4", "fold": "test", "weights_digest": "0123456789abcdef"}
+    assert wanted.items() <= run.data.params.items()
+    assert (run.data.params["training"], run.data.params["data"]) == ("c0ffee", '["clinic"]')
+    assert run.data.metrics["test/dice/full/lv"] == pytest.approx(2 / 3)
+    files = {item.path for item in client.list_artifacts(run.info.run_id)}
+    assert files >= {"dice.csv", "summary.json", "examples.png", "predictions.npz", "evaluation.json"}
+
+
+def test_a_damaged_link_to_the_training_is_no_link(tmp_path: Path):
+    for content in ("", "{", "[]", '{"run_id": null}'):
+        (tmp_path / "mlflow_run.json").write_text(content)
+        assert logged_run(tmp_path) == {}

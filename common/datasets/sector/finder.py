@@ -212,21 +212,21 @@ def propose_sector(image: NDArray[np.uint8], bundle: Path) -> FoundSector | None
 def _network(bundle: Path) -> tuple[Any, int]:
     """Return a function from grey values 0 to 1 to probabilities, and its image side; cached in each process."""
     import torch  # here, because it takes seconds
-    from monai.bundle import ConfigParser
+
+    from ...engines import load_weights, network_of, weights_record, with_weights
 
     if multiprocessing.parent_process() is not None:
         torch.set_num_threads(1)  # each worker process uses one core
-    parser = ConfigParser()
-    parser.read_config(next(bundle.glob("configs/inference.*")))  # YAML, or JSON of a published bundle
-    network = parser.get_parsed_content("network_def").eval()
-    network.load_state_dict(torch.load(bundle / WEIGHTS, map_location="cpu", weights_only=True))
+    path = bundle / WEIGHTS
+    record = weights_record(path, {"classes": ["background", "sector"], "activation": "softmax"})
+    network = with_weights(network_of(record, {}), load_weights(path)[0], path).eval()
 
     def probability(image: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
             logits = network(torch.from_numpy(image)[None, None])
         return np.asarray(logits.softmax(dim=1)[0, 1])
 
-    return probability, int(parser.get_parsed_content("image_size"))
+    return probability, int(record["image_size"])
 
 
 def _small(image: NDArray[Any]) -> NDArray[Any]:

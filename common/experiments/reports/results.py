@@ -23,12 +23,20 @@ from numpy.typing import NDArray
 from ...command import command
 from ...datasets.phantom.study import DOMAINS
 from ...tracking import connect
-from ..store import search_runs
+from ..store import evaluations, search_runs
 
 __all__ = ["NoResults", "Results", "read_predictions", "read_results", "run_command"]
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-ORIGIN = ("image", "dataset", "patient", "view", "phase")  # columns of test_dice.csv before the classes
+ORIGIN = (
+    "image",
+    "dataset",
+    "patient",
+    "view",
+    "phase",
+)  # columns of dice.csv before the classes; <score>/<class> follow
+
+COMPLETE = "complete"
 
 
 class NoResults(RuntimeError):
@@ -49,8 +57,8 @@ class Results:
         planned: number of runs of the complete grid; None if unknown.
         unfinished: runs that failed, are running or were not evaluated, each with its state.
         cell: columns that identify a run (method, network, seed, ...).
-        runs: a row per run: run_id, artifact_uri, the cell, `seconds` per epoch (median over epochs), and the test
-            metrics without `test/`.
+        runs: a row per run: run_id, artifact_uri (of its evaluation), the cell, `seconds` per epoch (median over
+            epochs), and the test metrics without `test/`.
         images: a row per run, image and class: run_id, the cell, image, dataset, patient, view, phase, class, dice
             (NaN: undefined).
     """
@@ -125,20 +133,26 @@ def read_results(uri: str, experiment: str, scale: str) -> Results:
     parent = _newest_grid(client, uri, experiment, scale)
     wanted = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and tags.role = 'result'"
     children = search_runs(client, parent.info.experiment_id, wanted)
+    checksum = parent.data.tags.get("data_checksum", "unknown")
+    tested = evaluations(client, parent.info.experiment_id, checksum)
+    state = {run.info.run_id: _state(run, tested) for run in children}
     newest: dict[str, Run] = {}
-    for run in sorted(children, key=lambda run: _state(run) != "complete"):  # within a state the newest first
+    for run in sorted(children, key=lambda run: state[run.info.run_id] != COMPLETE):  # within a state the newest first
         newest.setdefault(json.dumps(_cell(run), sort_keys=True), run)
-    runs = [run for run in newest.values() if _state(run) == "complete"]
-    unfinished = [f"{_describe(_cell(run))}: {_state(run)}" for run in newest.values() if _state(run) != "complete"]
+    found = {run.info.run_id: run for run in newest.values()}
+    runs = [run for run_id, run in found.items() if state[run_id] == COMPLETE]
+    unfinished = [
+        f"{_describe(_cell(run))}: {state[run_id]}" for run_id, run in found.items() if state[run_id] != COMPLETE
+    ]
     if not runs:
-        states = Counter(_state(run) for run in newest.values())
-        found = ", ".join(f"{count} {state}" for state, count in states.items()) or "none was started"
+        states = Counter(state[run_id] for run_id in found)
+        listed = ", ".join(f"{count} {one}" for one, count in states.items()) or "none was started"
         raise NoResults(
-            f"the newest grid of '{experiment}' has no finished and evaluated run ({found}); "
+            f"the newest grid of '{experiment}' has no finished and evaluated run ({listed}); "
             f"make them with: {run_command(experiment, scale)}"
         )
     cell = tuple(dict.fromkeys(name for run in runs for name in _cell(run)))
-    rows = pd.DataFrame([_row(client, run) for run in runs])
+    rows = pd.DataFrame([_row(client, run, tested[run.info.run_id]) for run in runs])
     rows = rows[list(dict.fromkeys(["run_id", "artifact_uri", *cell, *rows]))]
     rows = rows.sort_values(list(cell), key=lambda column: column.map(str), ignore_index=True)
     images = pd.concat([_images(uri, *run) for run in zip(rows["run_id"], rows["artifact_uri"], strict=True)])
@@ -148,7 +162,7 @@ def read_results(uri: str, experiment: str, scale: str) -> Results:
         experiment=experiment,
         scale=scale,
         data=tags.get("data", "unknown"),
-        checksum=tags.get("data_checksum", "unknown"),
+        checksum=checksum,
         started=datetime.fromtimestamp(parent.info.start_time / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC"),
         planned=int(tags["planned"]) if "planned" in tags else None,
         unfinished=tuple(sorted(unfinished)),
@@ -159,11 +173,11 @@ def read_results(uri: str, experiment: str, scale: str) -> Results:
 
 
 def read_predictions(results: Results, run_id: str) -> Mapping[str, NDArray[Any]] | None:
-    """Return the arrays of a run's `test_predictions.npz` (example images), or None if it kept none."""
+    """Return the arrays of a run's `predictions.npz` (example images), or None if it kept none."""
     place = results.runs.set_index("run_id")["artifact_uri"][run_id]
     with tempfile.TemporaryDirectory() as folder:
         try:
-            path = download_artifacts(f"{place}/test_predictions.npz", None, None, folder, results.uri)
+            path = download_artifacts(f"{place}/predictions.npz", None, None, folder, results.uri)
         except (OSError, MlflowException):
             return None
         return dict(np.load(path))
@@ -185,21 +199,21 @@ def _cell(run: Run) -> dict[str, Any]:
     return {name: json.dumps(value) if isinstance(value, list | dict) else value for name, value in cell.items()}
 
 
-def _row(client: MlflowClient, run: Run) -> dict[str, Any]:
+def _row(client: MlflowClient, run: Run, evaluation: Run) -> dict[str, Any]:
     epochs = [metric.value for metric in client.get_metric_history(run.info.run_id, "seconds")]
-    tested = {name: value for name, value in run.data.metrics.items() if name.startswith("test/")}
+    tested = {name: value for name, value in evaluation.data.metrics.items() if name.startswith("test/")}
     return {
         "run_id": run.info.run_id,
-        "artifact_uri": run.info.artifact_uri,
+        "artifact_uri": evaluation.info.artifact_uri,
         **_cell(run),
         "seconds": float(np.median(epochs)) if epochs else float("nan"),
         **{name.removeprefix("test/"): value for name, value in tested.items()},
     }
 
 
-def _state(run: Run) -> str:
+def _state(run: Run, tested: Mapping[str, Run]) -> str:
     if run.info.status == "FINISHED":
-        return "complete" if run.data.tags.get("evaluated") == "true" else "not evaluated"
+        return COMPLETE if run.info.run_id in tested else "not evaluated"
     return str(run.info.status)
 
 
@@ -209,8 +223,9 @@ def _describe(cell: Mapping[str, Any]) -> str:
 
 def _images(uri: str, run_id: str, place: str) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as folder:  # by the id of the run it would take three times as long
-        path = download_artifacts(f"{place}/test_dice.csv", None, None, folder, uri)
+        path = download_artifacts(f"{place}/dice.csv", None, None, folder, uri)
         rows = pd.read_csv(path, dtype=dict.fromkeys(ORIGIN, str), keep_default_na=False, na_values=[""])
     rows[list(ORIGIN)] = rows[list(ORIGIN)].fillna("")
-    long = rows.melt(id_vars=list(ORIGIN), var_name="class", value_name="dice")
+    classes = [name for name in rows if name not in ORIGIN and "/" not in name]
+    long = rows.melt(id_vars=list(ORIGIN), value_vars=classes, var_name="class", value_name="dice")
     return long.assign(run_id=run_id, dice=long["dice"].astype(float))

@@ -49,7 +49,7 @@ def test_only_finished_and_evaluated_results_count_and_the_others_are_listed(sto
     grid = SyntheticGrid(store, "states")
     good = grid.add(CELL, DICE, tmp_path)
     grid.add({**CELL, "seed": 1}, DICE, tmp_path, status="FAILED")
-    grid.add({**CELL, "seed": 2}, DICE, tmp_path, evaluated="false")
+    grid.add({**CELL, "seed": 2}, DICE, tmp_path, checksum="of other data")
     grid.add({**CELL, "method": "teacher"}, DICE, tmp_path, role="teacher")
     grid.add({**CELL, "seed": 8}, DICE, tmp_path, role="search")
     grid.add({**CELL, "seed": 9}, DICE, tmp_path, role="superseded")

@@ -1,0 +1,120 @@
+"""What an evaluation is: weights, data and fold; each has a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..identity import digest
+from .mlflow_run import RUN_FILE, tracking_uri
+
+__all__ = ["Evaluation", "logged_run"]
+
+OF_TRAINING = ("model.pt", "last.pt")  # weights that a training writes
+TRAINING = ("history.json", "config.yaml", RUN_FILE)  # files that mark the folder of a training
+LONGEST = 60  # characters of the names of data in the name of a folder
+
+
+def logged_run(folder: Path) -> dict[str, str]:
+    """Return id and tracking URI of the MLflow run of a folder (`run_id`, `tracking_uri`); empty if it has none."""
+    try:
+        run = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none, or cut off
+        return {}
+    known = isinstance(run, dict) and run.get("run_id") and run.get("tracking_uri")
+    return {name: str(run[name]) for name in ("run_id", "tracking_uri")} if known else {}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Weights, data and fold of an evaluation.
+
+    Args:
+        weights: path of the weights.
+        weights_digest: SHA-256 of their bytes.
+        record: of the weights, with what was stated by hand.
+        data: prepared folders.
+        checksum: of their content.
+        renamed: classes of the data that count as others.
+        fold: that is evaluated.
+        runs_dir: folder of the trainings of the bundle; evaluations of other weights lie there.
+
+    Example:
+        >>> record = {"classes": ["background", "lv"]}
+        >>> Evaluation("w.pt", "0123456789ab", record, "data/clinic", "ba7816bf8f01", {}, "test", "runs/b").folder
+        PosixPath('runs/b/evaluations/clinic-ba7816bf-test-01234567')
+    """
+
+    weights: str | Path
+    weights_digest: str
+    record: Mapping[str, Any]
+    data: str | Path | Iterable[str | Path]
+    checksum: str
+    renamed: Mapping[str, str] | None
+    fold: str
+    runs_dir: str | Path
+
+    @cached_property
+    def data_names(self) -> list[str]:
+        """Names of the prepared folders."""
+        folders = [self.data] if isinstance(self.data, str | Path) else self.data
+        return sorted(Path(folder).resolve().name for folder in folders)
+
+    @cached_property
+    def training(self) -> Path | None:
+        """Folder of the training that wrote the weights; None if they are from elsewhere."""
+        weights = Path(self.weights)
+        wrote = weights.name in OF_TRAINING and any((weights.parent / name).is_file() for name in TRAINING)
+        return weights.parent if wrote else None
+
+    @cached_property
+    def folder(self) -> Path:
+        """Folder of the evaluation: another for other data, meanings, folds or weights, the same for the same."""
+        names = re.sub(r"[^\w.-]+", "_", "_".join(self.data_names))[:LONGEST]
+        data = digest(self.checksum, json.dumps(self.renamed, sort_keys=True)) if self.renamed else self.checksum
+        by_hand = self.training is None and bool(getattr(self.record, "by_hand", None))
+        weights = (
+            digest(self.weights_digest, json.dumps(self.record, sort_keys=True)) if by_hand else self.weights_digest
+        )
+        root = Path(self.runs_dir) if self.training is None else self.training
+        return root / "evaluations" / f"{names}-{data[:8]}-{self.fold}-{weights[:8]}"
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """All that names this evaluation, as plain values."""
+        return {
+            "data": self.data_names,
+            "checksum": self.checksum,
+            "renamed": dict(self.renamed or {}),
+            "fold": self.fold,
+            "weights": str(self.weights),
+            "weights_digest": self.weights_digest,
+            "record": dict(self.record),
+        }
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters of the MLflow run."""
+        own = {name: value for name, value in self.facts.items() if name != "record"}
+        of_weights = {name: self.record[name] for name in ("loss", "network", "image_size") if name in self.record}
+        trained = {"training": str(self.record.get("training")), "label_dropout": self._label_dropout()}
+        return {**of_weights, **own, **{name: value for name, value in trained.items() if value not in (None, "None")}}
+
+    def _label_dropout(self) -> float | None:
+        path = self.training / "config.yaml" if self.training else None
+        if path is None or not path.is_file():
+            return None
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return found.get("label_dropout") if isinstance(found, dict) else None
+
+    def uri(self, stated: str | None) -> str:
+        """Return the tracking URI: as stated, or MLFLOW_TRACKING_URI, or where the training was logged."""
+        own = logged_run(self.training).get("tracking_uri") if self.training else None
+        return stated or tracking_uri(own or "sqlite:///runs/mlflow.db")
