@@ -60,11 +60,9 @@ class FineTuning:
         network.load_state_dict(weights)
         self._initial = copy.deepcopy(network).eval().requires_grad_(False)
         if missing := self.label_sets.unannotated():
-            kept = "the predictions of the initial weights keep" if self.distillation else "nothing keeps"
-            LOGGER.warning(
-                "no image annotates %s; %s what is known of it (--distillation %s)",
-                *(", ".join(missing), kept, self.distillation),
-            )
+            keeper = "the predictions of the initial weights keep" if self.distillation else "only a low rate keeps"
+            names = ", ".join(missing)
+            LOGGER.warning("no image annotates %s; %s them (--distillation %s)", names, keeper, self.distillation)
 
     def __call__(self, engine: SupervisedTrainer) -> None:
         """Add the divergence to the loss of an iteration."""

@@ -28,11 +28,11 @@ def initial_weights(
 
     Args:
         path: of a state dict, or of a checkpoint that contains one; None: start from scratch.
-        stated: what the record of the weights must not contradict: classes, network, activation. The same weights serve
-            any image size.
+        stated: what the record of the weights must not contradict: classes, network, activation, architecture. The same
+            weights serve any image size, and arguments of the network that change no tensor are only a warning.
         network: that the weights are for; not changed.
         label_sets: of the training images. If they are complete, another activation is only a warning: measured, it
-            costs one to three Dice points. A class that is not annotated would be read in a way that nothing trained.
+            cost one to three Dice points. A class that is not annotated would be read in a way that nothing trained.
 
     Returns:
         The state dict and the digest of its file; None and None without a path.
@@ -45,19 +45,24 @@ def initial_weights(
     if path is None:
         return None, None
     weights, digest = load_weights(path, "--initial_weights")
-    path = Path(path)
-    trained = read_record(path.with_name("model.pt") if path.name == "last.pt" else path)  # of one training
+    trained = read_record(path)
     wrong = contradictions(trained, stated)
+    own, theirs = wrong.pop("architecture", {}), trained.get("architecture", {})
+    arguments = [name for name in {**theirs, **own} if own and theirs.get(name) != own.get(name)]
+    built = ", ".join(f"{name} {theirs.get(name)}, not {own.get(name)}" for name in arguments)
     if not label_sets.partially_labelled() and (other := wrong.pop("activation", None)):
-        own = trained["activation"]
-        LOGGER.warning("%s was trained with logits read by a %s; this loss reads them by a %s", path, own, other)
+        read = trained["activation"]
+        LOGGER.warning("%s was trained with logits read by a %s; this loss reads them by a %s", path, read, other)
     if wrong:
         named = " and ".join(f"{name} {trained[name]}, not {value}" for name, value in wrong.items())
         settings = " and ".join(f"--{'loss' if name == 'activation' else name}" for name in wrong)
         raise ValueError(
             f"weights of {path} were trained with {named}; use other --initial_weights, or set {settings}."
         )
-    check_fit(weights, network, path, "Use other --initial_weights, or set --network or --classes.")
+    remedy = "use other --initial_weights, or set --network or --classes."
+    check_fit(weights, network, path, f"Trained with {built}; {remedy}" if built else remedy.capitalize())
+    if built:
+        LOGGER.warning("%s fits, but was trained with %s", path, built)
     if "classes" not in trained:
         LOGGER.warning("%s has no record: its classes and their order cannot be checked", path)
     return weights, digest

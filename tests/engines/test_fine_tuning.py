@@ -1,9 +1,11 @@
 """Fine-tuning starts from the initial weights, and keeps their predictions where the annotation leaves a class open."""
 
 import logging
+from pathlib import Path
 
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from monai.engines import SupervisedTrainer
 from torch import Tensor, nn
 
@@ -90,6 +92,16 @@ def test_the_predictions_of_an_unannotated_class_stay_where_they_were():
     assert moved[1] < 0.3 * moved[0]
 
 
+@pytest.mark.parametrize(("given", "rate"), [({}, 0.1), ({"initial_weights": "model.pt"}, 0.01)])
+def test_fine_tuning_has_a_lower_rate_unless_one_is_given(given: dict[str, str], rate: float):
+    parser = ConfigParser()
+    parser.read_config(Path(__file__).parents[2] / "bundles/echo_segmentation/configs/train.yaml")
+    parser.update(given)
+    assert parser.get_parsed_content("learning_rate") == rate
+    parser.update({"learning_rate": 0.5})
+    assert parser.get_parsed_content("learning_rate") == 0.5
+
+
 def test_complete_annotation_and_training_from_scratch_cost_nothing(caplog: pytest.LogCaptureFixture):
     for handler in (FineTuning(net := network(0), net.state_dict(), 1.0, "softmax", COMPLETE), None):
         handler = handler or FineTuning(net := network(0), None, 1.0, "softmax", LV_ALONE)
@@ -104,8 +116,8 @@ def test_complete_annotation_and_training_from_scratch_cost_nothing(caplog: pyte
 @pytest.mark.parametrize(
     ("distillation", "kept"),
     [
-        (1.0, "the predictions of the initial weights keep what is known of it (--distillation 1.0)"),
-        (0.0, "nothing keeps what is known of it (--distillation 0.0)"),
+        (1.0, "the predictions of the initial weights keep them (--distillation 1.0)"),
+        (0.0, "only a low rate keeps them (--distillation 0.0)"),
     ],
 )
 def test_one_line_names_the_classes_that_no_image_annotates(

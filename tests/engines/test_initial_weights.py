@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import forked
 import pytest
 import torch
-import yaml
 from ignite.engine import Events
 from monai.bundle import ConfigParser
 from torch import nn
@@ -88,6 +88,18 @@ def test_weights_that_do_not_fit_are_refused_in_one_line(weights: Path):
         initial_weights(weights, RECORD, network(), LV_ALONE)
 
 
+def test_arguments_of_the_network_that_differ_are_named(weights: Path, caplog: pytest.LogCaptureFixture):
+    then, now = ({"_target_": "UNet", "channels": [4, size], "act": act} for size, act in ((8, "relu"), (16, "prelu")))
+    weights.with_suffix(".json").write_text(json.dumps(RECORD | {"architecture": then}))
+    named = "trained with channels [4, 8], not [4, 16], act relu, not prelu"
+    initial_weights(weights, RECORD | {"architecture": now}, network(), LV_ALONE)
+    assert caplog.messages == [f"{weights} fits, but was {named}"]
+    with pytest.raises(
+        ValueError, match=re.escape(f"in the network. T{named[1:]}; use other --initial_weights, or set")
+    ):
+        initial_weights(weights, RECORD | {"architecture": now}, network(4), LV_ALONE)
+
+
 def test_the_state_to_resume_from_is_checked_by_the_record_of_its_training(weights: Path):
     last = weights.with_name("last.pt")
     torch.save({"network": network().state_dict(), "epoch": 3}, last)
@@ -103,14 +115,6 @@ def test_missing_weights_are_named_and_none_start_from_scratch(tmp_path: Path):
     assert initial_weights(None, RECORD, network(), LV_ALONE) == (None, None)
 
 
-def test_a_training_checks_its_initial_weights_before_it_moves_or_writes_anything():
-    for path in ROOT.glob("bundles/*/configs/train.yaml"):
-        content = yaml.safe_load(path.read_text())
-        steps = [step if isinstance(step, str) else step["_target_"] for step in content["run"]]
-        assert steps.index("$@initial") < steps.index("common.engines.train")
-        assert content["train"]["handlers"][0]["_target_"] == "common.engines.RunFolder", "the first that writes"
-
-
 @pytest.mark.slow
 def test_weights_of_other_classes_stop_a_training_before_it_moves_an_earlier_one(folder: Path):
     bundle = "bundles/echo_segmentation"
@@ -120,6 +124,7 @@ def test_weights_of_other_classes_stop_a_training_before_it_moves_an_earlier_one
     before = {path.name: path.stat().st_mtime_ns for path in (folder / "runs/first").iterdir()}
     swapped = "['background', 'lv_myocardium', 'lv_cavity', 'left_atrium']"
     for own, message in (
+        (["--loss", "adaptive_bce"], "were trained with activation softmax, not sigmoid; "),
         (["--classes", swapped], f"not {swapped}; use other --initial_weights, or set --classes."),
         (["--network", "attention_unet"], "were trained with network unet, not attention_unet; "),
     ):
@@ -157,5 +162,6 @@ def test_a_fine_tuning_that_is_cut_resumes_to_the_weights_of_an_uninterrupted_on
     whole = tune("whole")
     assert tune("cut", cut=True)["epoch"] == 1
     resumed = tune("cut", resume=True)
-    assert (whole["epoch"], whole["settings"]["learning_rate"]) == (2, 0.01)
+    assert whole["epoch"] == 2
+    assert whole["optimizer"]["param_groups"][0]["initial_lr"] == 0.01
     torch.testing.assert_close(resumed["network"], whole["network"], rtol=0, atol=0)
