@@ -33,7 +33,7 @@ STATED = {  # settings that the record of the weights must not contradict, by wo
     "inference": ("activation", "classes", "image_size"),
     "measure": ("activation", "classes", "image_size", "network"),
 }
-# MONAI adds the folder of the bundle itself, but only when a workflow runs, not when its parts are asked for
+# for configurations elsewhere, such as that of a run; `_find_code` finds the code above the configuration of a bundle
 FIND_SCRIPTS = {"imports": "$import sys", "initialize": "$sys.path.insert(1, str(@bundle_root))"}
 CHECK = f"{SCRIPTS}.bundle.settings.check_settings"
 
