@@ -31,7 +31,7 @@ NAMES = f"(?:{SHARED_NAME}|{PACKAGE})"  # of this package in configurations
 PREFIX = re.compile(rf"(?<![\w.]){NAMES}(?=[./]\w)")
 LOGGER = re.compile(rf"^qualname={NAMES}$", re.MULTILINE)
 EXPLICIT = ("activation", "classes", "image_size")  # what inference.yaml spells out; the others read the record
-# MONAI adds the folder of the bundle itself, but only when a workflow runs, not when its parts are asked for
+# for configurations elsewhere, such as that of a run; `_find_code` finds the code above the configuration of a bundle
 FIND_SCRIPTS = {"imports": "$import sys", "initialize": "$sys.path.insert(1, str(@bundle_root))"}
 CHECK = f"{SCRIPTS}.bundle.settings.check_settings"
 

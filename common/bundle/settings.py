@@ -35,7 +35,7 @@ def check_settings(
 
     Args:
         choices: setting that names an entry of a block -> that block.
-        limits: setting that is a number -> smallest value and, optionally, the setting that it must not exceed.
+        limits: setting that is a number -> smallest value and, optionally, the largest, or the setting that is.
         names: settings that are text, whatever is typed.
         version: of this package that the bundle was published with; None: not published.
 
@@ -82,7 +82,7 @@ def check_given(
         overrides: setting -> value.
         words: setting -> what was typed for it.
         choices: setting that names an entry of a block -> that block.
-        limits: setting -> smallest value and, optionally, the setting that it must not exceed.
+        limits: setting -> smallest value and, optionally, the largest, or the setting that is.
         names: settings that are text.
     """
     named = [name for name in NAMING if name in overrides and name in config]
@@ -103,8 +103,10 @@ def check_given(
         _check_number(name, values[name], whole=type(default) is int)
         if values[name] < smallest:
             raise ValueError(f"--{name}: expected at least {smallest}, got {values[name]}.")
-        if largest and values[name] > values[largest[0]]:
-            raise ValueError(f"--{name} is {values[name]}, expected at most --{largest[0]}, {values[largest[0]]}.")
+        for most in largest:
+            bound, said = (values[most], f"--{most}, {values[most]}") if isinstance(most, str) else (most, most)
+            if values[name] > bound:
+                raise ValueError(f"--{name} is {values[name]}, expected at most {said}.")
     if named:
         check_names(parser.get_parsed_content("data"), {name: parser.get_parsed_content(name) for name in named})
 

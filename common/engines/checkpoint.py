@@ -130,8 +130,10 @@ class BestAndLast:
         elif _is_readable(path):
             write_record(path, self.record)
         else:
-            lost = state.best_metric_epoch
-            LOGGER.warning("%s, the best weights (epoch %d), are lost; a later epoch takes their place", path, lost)
+            lost = f"{path}, the best weights (epoch {state.best_metric_epoch}), are lost"
+            if engine.state.epoch >= engine.state.max_epochs:
+                raise ValueError(f"{lost}, and the training is finished; train without --resume.")
+            LOGGER.warning("%s; a later epoch takes their place", lost)
             state.best_metric, state.best_metric_epoch = -1, -1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
@@ -37,12 +38,18 @@ def ends_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def _is_not_repeated(record: logging.LogRecord) -> bool:
+    return "terminating due to exception" not in record.getMessage()
+
+
 def train(trainer: Trainer, evaluator: Evaluator, folder: str | Path) -> None:
     """Run a training to its end and print its best result.
 
     Raises:
         ValueError: if no epoch had a result, so that there are no best weights.
     """
+    for engine in (trainer, evaluator):  # the error itself ends the run with the same words
+        engine.logger.addFilter(_is_not_repeated)
     with ends_on_sigterm():
         trainer.run()
     state, weights = evaluator.state, Path(folder) / "model.pt"

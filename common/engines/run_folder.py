@@ -58,6 +58,7 @@ class RunFolder:
         """Claim the folder, once: federated learning starts a trainer again and again."""
         if self._claimed:
             return
+        _check_content(self.folder)
         claim(self.folder)
         if self.resume:
             read_checkpoint(self.folder, self.settings, engine.state.device)
@@ -115,16 +116,9 @@ def run_folder(folder: str | Path, resume: bool = False) -> None:
         OSError: if the folder cannot be written.
     """
     folder = Path(folder)
+    _check_content(folder)
     claim(folder)
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file; choose another --run_name or --output_dir.")
-    content = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-    if content and not _is_training(folder):
-        names = ", ".join([*content[:LISTED], *(["..."] if len(content) > LISTED else [])])
-        raise FileExistsError(
-            f"{folder} is not the folder of one training: it contains {names}. Nothing was changed; "
-            "choose another --run_name or --output_dir."
-        )
+    content = _check_content(folder)  # it may have changed
     for partial in folder.glob(".partial-*"):  # of a process that was killed: this folder has one process at a time
         partial.unlink(missing_ok=True)
     if content and not resume:
@@ -134,6 +128,21 @@ def run_folder(folder: str | Path, resume: bool = False) -> None:
         folder.rename(aside)
         LOGGER.info("moved an earlier training to %s", aside)
     mark(folder)
+
+
+def _check_content(folder: Path) -> bool:
+    """Return whether a folder contains a training; refuse any other content."""
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file; choose another --run_name or --output_dir.")
+    content = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    if content and not _is_training(folder):
+        shown = [name for name in content if not name.startswith(".")] or content
+        names = ", ".join([*shown[:LISTED], *(["..."] if len(shown) > LISTED else [])])
+        raise FileExistsError(
+            f"{folder} is not the folder of one training: it contains {names}. Nothing was changed; "
+            "choose another --run_name or --output_dir."
+        )
+    return bool(content)
 
 
 def save_configuration(folder: str | Path, configuration: Mapping[str, Any]) -> None:

@@ -114,7 +114,7 @@ def write_report(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     rows, summary = _rows(comparisons, classes), summarise(comparisons, classes)
-    with (folder / "pairs.csv").open("w", newline="") as file:
+    with (folder / "pairs.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)

@@ -163,6 +163,54 @@ print("loaded", network.func.__module__, list(sys.modules["scripts"].__path__))
 
 
 @pytest.mark.slow
+def test_published_bundles_work_through_monais_python_interface(folder: Path, tmp_path: Path):
+    names = ["echo_segmentation", "sector_segmentation"]
+    for name in names:
+        publish(ROOT / "bundles" / name, tmp_path / name)
+    given = {"data": str(folder / "data/phantom"), "image_size": 32, "batch_size": 8, "output_dir": "site"}
+    program = f"""
+import os
+from monai.bundle import create_workflow
+from monai.fl.client import MonaiAlgo
+from monai.fl.utils.exchange_object import ExchangeObject
+echo, sector = {[str(tmp_path / name) for name in names]!r}
+for bundle, given in ((echo, {{"bundle_root": echo}}), (sector, {{}})):
+    workflow = create_workflow(config_file=f"{{bundle}}/configs/inference.json", workflow_type="infer", **given)
+    print("loaded", type(workflow.network_def).__name__, type(workflow.inferer).__module__)
+def client(**given):
+    algorithm = MonaiAlgo(
+        echo, config_train_filename="configs/train.json", config_evaluate_filename=None, train_kwargs=given,
+        local_epochs=1, send_weight_diff=False,
+    )
+    algorithm.initialize()
+    return algorithm
+site = client(tracking_uri="sqlite:///site.db", **{given!r})
+for _ in range(2):  # two rounds of federated learning are one training
+    weights = site.get_weights().weights
+    site.train(ExchangeObject(weights={{name: value.numpy().copy() for name, value in weights.items()}}))
+print("loaded", [name for name in sorted(os.listdir()) if not name.startswith(".")], os.path.isfile("site/model.pt"))
+try:
+    client(epoch=1)
+except RuntimeError as error:
+    print("loaded", error.__cause__)
+"""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=elsewhere, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    *lines, refused = [line for line in result.stdout.splitlines() if line.startswith("loaded ")]
+    assert lines == [
+        "loaded UNet scripts.engines.inferer",
+        "loaded UNet scripts.engines.inferer",
+        "loaded ['artifacts', 'site', 'site.db'] True",
+    ]
+    assert "--epoch is not a setting of this bundle. Did you mean --epochs?" in refused
+
+
+@pytest.mark.slow
 def test_both_forms_train_to_the_same_weights_and_load_by_name(folder: Path, tmp_path: Path):
     out = tmp_path / "bundles" / "echo_segmentation"
     publish(ECHO, out)
@@ -185,6 +233,8 @@ def test_both_forms_train_to_the_same_weights_and_load_by_name(folder: Path, tmp
         assert result.returncode == 0, result.stdout + result.stderr
     weights = (torch.load(cwd / "runs/form/model.pt", weights_only=True) for cwd in (folder, elsewhere))
     torch.testing.assert_close(*weights, rtol=0, atol=0)
+    records = [json.loads((cwd / "runs/form/model.json").read_text()) for cwd in (folder, elsewhere)]
+    assert records[0]["training"] == records[1]["training"], "both forms are the same training"
 
     shutil.copyfile(elsewhere / "runs/form/model.pt", out / "models" / "model.pt")
     program = (

@@ -236,6 +236,14 @@ def test_damaged_best_weights_are_written_again_or_replaced(
         same(load(path), again.network.state_dict())
 
 
+def test_a_finished_training_without_its_best_weights_says_so(tmp_path: Path):
+    Tiny(tmp_path, epochs=2).run()
+    torch.save(load(tmp_path / "last.pt") | {"best_metric": 0.98, "best_metric_epoch": 1}, tmp_path / "last.pt")
+    (tmp_path / "model.pt").unlink()
+    with pytest.raises(ValueError, match=r"model\.pt, the best weights \(epoch 1\), are lost, and the training is fin"):
+        Tiny(tmp_path, epochs=2, resume=True).run()
+
+
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     full = open  # what torch says of it is "unexpected pos"
     monkeypatch.setattr(Path, "open", lambda _, mode="r": full("/dev/full", mode))

@@ -1,5 +1,6 @@
 """A training ends well and says what came out."""
 
+import logging
 import os
 import signal
 import threading
@@ -14,7 +15,9 @@ from common.engines.ending import ends_on_sigterm
 
 
 def run(trainer: Any, best: float, epoch: int, folder: Path) -> None:
-    train(trainer, SimpleNamespace(state=SimpleNamespace(best_metric=best, best_metric_epoch=epoch)), folder)
+    trainer.logger = logging.getLogger("trainer")
+    state = SimpleNamespace(best_metric=best, best_metric_epoch=epoch)
+    train(trainer, SimpleNamespace(state=state, logger=trainer.logger), folder)
 
 
 def test_the_end_names_the_best_weights_or_says_why_there_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -1,11 +1,14 @@
 """Jobs of a grid before they run: their hash and configurations."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from monai.bundle import ConfigParser
 
+from common.datasets import checksum
 from common.experiments.training import Job
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +31,21 @@ def test_the_hash_covers_everything_that_changes_the_result():
         replace(one, bundle=ROOT / "bundles" / "echo_intra_domain"),
     ]
     assert len({one.hash, *(other.hash for other in others)}) == len(others) + 1
+
+
+def test_a_job_and_the_training_that_it_starts_agree_on_their_identity(tmp_path: Path):
+    stated = {"checksum": "c0ffee", "label_sets": {"clinic": [["background"], ["lv_cavity"]]}}
+    (tmp_path / "provenance.json").write_text(json.dumps(stated))
+    first = replace(job(seed=3, complete_only="true"), data=[str(tmp_path)], checksum=checksum([tmp_path]))
+    teacher = first.place(tmp_path, "teacher", {"role": "teacher"}, "sqlite:///x.db")
+    student = replace(job(loss="adaptive_ce"), teacher=teacher).place(tmp_path, "student", {}, "sqlite:///y.db")
+    for one in (teacher, student):
+        parser = ConfigParser(one.train())
+        assert parser.get_parsed_content("digest") == one.hash
+        assert parser.get_parsed_content("settings")["augmentation::scale"] == 0.25
+        assert [name for name in parser.get_parsed_content("settings") if name.startswith("losses::")] == [
+            f"losses::{one.settings['loss']}::_target_"
+        ]
 
 
 def test_the_hash_does_not_depend_on_paths():
