@@ -8,6 +8,8 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from urllib.parse import quote, urlsplit
+from urllib.request import url2pathname
 
 from filelock import FileLock
 
@@ -25,6 +27,13 @@ __all__ = ["address", "connect", "experiment_id", "is_off", "let_go", "tracking_
 SQLITE = "sqlite:///"
 QUIET = ("alembic", "mlflow.store.db.utils", "urllib3.connectionpool")  # migrations; tracebacks; retries
 LOCKED = 5  # seconds to wait for a database that another process has locked
+LOCATIONS = (  # of artifacts in MLflow's tables
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
 OPENING = 60  # seconds to wait for a process that opens the same database
 
 
@@ -71,7 +80,9 @@ def connect(uri: str) -> MlflowClient:
     database.resolve().parent.mkdir(parents=True, exist_ok=True)
     with _alone(database.with_name(f".{database.name}.lock")):
         _check_opens(database)
-        return MlflowClient(uri)  # creates the tables
+        client = MlflowClient(uri)  # creates the tables
+        _follow(database.resolve())
+        return client
 
 
 @contextmanager
@@ -101,6 +112,21 @@ def _check_opens(database: Path) -> None:
             connection.execute("PRAGMA schema_version")
     except sqlite3.Error as error:
         raise OSError(f"{database}: {error}") from error
+
+
+def _follow(database: Path) -> None:
+    """Correct the places of artifacts after a database was moved: MLflow stores them as absolute paths."""
+    new = f"{(database.parent / 'artifacts').as_uri()}/"
+    with closing(sqlite3.connect(database, timeout=LOCKED)) as connection, suppress(sqlite3.Error):  # read-only, locked
+        for place, name in connection.execute("SELECT artifact_location, name FROM experiments").fetchall():
+            end = one_segment(name)
+            old = str(place).removesuffix(quote(end))
+            moved = old != new and old.endswith("/artifacts/") and not Path(url2pathname(urlsplit(old).path)).exists()
+            if moved and (database.parent / "artifacts" / end).is_dir():
+                for table, column in LOCATIONS:
+                    change = f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?"
+                    connection.execute(change, (new, len(old) + 1, len(old), old))
+        connection.commit()
 
 
 def experiment_id(client: MlflowClient, uri: str, name: str) -> str:

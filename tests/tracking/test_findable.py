@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mlflow import MlflowClient
 from mlflow.utils.validation import _validate_metric_name
 
+from common.tracking import connect
 from common.tracking.names import mlflow_name, original_name
 from common.tracking.table import COLUMNS, open_tables
 
@@ -69,3 +70,20 @@ def test_no_password_reaches_a_file_a_tag_or_a_message(
     monkeypatch.setattr("sys.argv", ["train", "--tracking_uri", uri])
     train(tmp_path, uri, tags={"where": uri})
     assert secret not in caplog.text + "".join(path.read_text() for path in tmp_path.glob("mlflow*"))
+
+
+def test_a_moved_folder_finds_its_artifacts(other: str, tmp_path: Path):
+    for name in ("first", "moved"):
+        (tmp_path / name).mkdir()
+    database = Path(other.removeprefix("sqlite:///"))
+    database.rename(tmp_path / "first" / "mlflow.db")
+    train(tmp_path / "runs" / "before", f"sqlite:///{tmp_path}/first/mlflow.db")
+    for path in list((tmp_path / "first").iterdir()):
+        path.rename(tmp_path / "moved" / path.name)
+    (tmp_path / "first").rmdir()
+    client = connect(f"sqlite:///{tmp_path}/moved/mlflow.db")
+    (run,) = runs_of(client, tmp_path / "runs" / "before")
+    assert run.info.artifact_uri.startswith((tmp_path / "moved" / "artifacts").as_uri())
+    assert [item.path for item in client.list_artifacts(run.info.run_id)] == ["history.json"]
+    train(tmp_path / "runs" / "after", f"sqlite:///{tmp_path}/moved/mlflow.db")
+    assert not (tmp_path / "first").exists()
