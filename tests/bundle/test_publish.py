@@ -37,7 +37,7 @@ def test_nothing_of_this_repository_is_left_in_a_published_bundle(tmp_path: Path
 def test_a_published_run_states_the_version_of_its_code(tmp_path: Path):
     publish(ECHO, tmp_path / "out")
     for path in (tmp_path / "out" / "configs").glob("*.json"):
-        if path.name != "metadata.json":
+        if path.name not in ("metadata.json", "multi_gpu_train.json"):
             check = json.loads(path.read_text())["initialize"][-1]
             assert check["_target_"] == "scripts.bundle.settings.check_settings"
             assert check["version"] == common.__version__
@@ -255,7 +255,7 @@ def test_published_workflows_keep_the_entries_of_the_complete_ones(tmp_path: Pat
             complete = yaml.safe_load(path.read_text())
             published = json.loads((out / "configs" / f"{path.stem}.json").read_text())
             assert list(published) == list(complete)
-            assert published["classes"] == complete["classes"]
+            assert published.get("classes") == complete.get("classes")
 
 
 def test_what_is_not_a_bundle_is_refused_before_anything_is_written(tmp_path: Path):
