@@ -60,6 +60,33 @@ def test_the_same_command_does_nothing_when_finished(
     assert (phantom / "provenance.json").stat().st_mtime_ns == before
 
 
+def test_images_keep_their_own_size_on_request_and_are_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    clinic = write_clinic(tmp_path / "clinic #1")
+    words = [
+        "folder",
+        clinic,
+        tmp_path / "out #1",
+        "--description",
+        describe(clinic),
+        "--sector",
+        "off",
+        "--workers",
+        1,
+    ]
+    run(monkeypatch, *words, "--size", "own")
+    assert read_provenance(tmp_path / "out #1")["size"] == "own"
+    with pytest.raises(SystemExit):
+        run(monkeypatch, "check", tmp_path / "out #1", "--page", tmp_path / "page.html")
+    assert "4 images: 0 errors" in capsys.readouterr().out
+    run(monkeypatch, *words, "--size", "own")
+    run(monkeypatch, *words, "--size", 16)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{tmp_path}/out #1: nothing changed."
+    assert f"{tmp_path}/out #1: prepared again (size own -> 16: 4 images)" in lines
+
+
 def test_a_folder_of_another_command_is_an_error(phantom: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(SystemExit, match=r"screens: .*phantom holds the dataset 'phantom', not 'screens'; choose"):
         run(monkeypatch, "screens", phantom)

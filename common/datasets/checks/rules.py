@@ -45,6 +45,10 @@ def _ventricles(images: Iterable[CheckedImage]) -> dict[CheckedImage, Region]:
     return {image: facts.regions["lv_cavity"] for image, facts in _measured(images) if "lv_cavity" in facts.regions}
 
 
+def _amount(area: float, physical: bool) -> str:
+    return f"{area:.0f} mm2" if physical else f"{area:.2f} % of the image"
+
+
 def _area(image: CheckedImage, region: Region, physical: bool) -> float:
     """Return mm2, or percent of the image: images may keep their own sizes."""
     if physical and image.spacing:
@@ -165,8 +169,7 @@ def phases(images: Sequence[CheckedImage]) -> Iterator[Finding]:
         physical = all(image.spacing for image in group)
         ed, es = (_area(image, ventricles[image], physical) for image in group)
         if ed < es:
-            unit = "mm2" if physical else "% of the image"
-            text = f"{group[0].name}: LV cavity {ed:.4g} {unit} at ED, {es:.4g} at ES"
+            text = f"{group[0].name}: LV cavity {_amount(ed, physical)} at ED, {_amount(es, physical).split()[0]} at ES"
             yield Finding("ED smaller than ES", text, group)
 
 
@@ -180,8 +183,8 @@ def areas(images: Sequence[CheckedImage]) -> Iterator[Finding]:
         if len(group) >= FEW and spread > 0:
             for position in np.flatnonzero(np.abs(deviation) > UNUSUAL * spread):
                 image = group[position]
-                unit = "mm2" if image.spacing else "% of the image"
-                text = f"{image.name}: LV cavity {area[position]:.4g} {unit}, the median is {np.median(area):.4g}"
+                found, usual = (_amount(one, bool(image.spacing)) for one in (area[position], np.median(area)))
+                text = f"{image.name}: LV cavity {found}, the median is {usual.split()[0]}"
                 yield Finding("unusual LV area", text, [image])
 
 
