@@ -98,10 +98,10 @@ def publish(bundle: Path, out: Path) -> None:
     for path in (bundle / "configs").iterdir():
         if path.suffix in (".yaml", ".json") and path.name not in (*LEFT_OUT, "metadata.json"):
             workflow = _renamed(ConfigParser.load_config_file(path))
-            if path.name != OVERLAY:
+            if path.stem != Path(OVERLAY).stem:  # MONAI joins that one with a workflow
                 workflow["bundle_root"] = "."
-            for key, line in FIND_SCRIPTS.items() if path.name != OVERLAY else ():
-                workflow[key] = [line, *(own for own in workflow.get(key, []) if own != line)]
+                for key, line in FIND_SCRIPTS.items():
+                    workflow[key] = [line, *(own for own in workflow.get(key, []) if own != line)]
             text = json.dumps(workflow, indent=4, ensure_ascii=False)
             (configs / f"{path.stem}.json").write_text(text + "\n", encoding="utf-8")
     logging = (bundle / "configs" / "logging.conf").read_text(encoding="utf-8")
