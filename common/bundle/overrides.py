@@ -34,22 +34,19 @@ def given_overrides() -> tuple[dict[str, Any], dict[str, Any]]:
         if frame.f_code is create_workflow.__code__ and frame.f_locals["config_file"] is not None:
             arguments = frame.f_locals["_args"]
             given = {name: value for name, value in arguments.items() if name not in OWN_ARGUMENTS}
-            return _joined(frame.f_locals["config_file"]), given
+            return dict(ConfigParser.load_config_files(frame.f_locals["config_file"])), given
     for frame in frames:
         if isinstance(workflow := frame.f_locals.get("self"), ConfigWorkflow):
             return _compared(workflow)
     return {}, {}
 
 
-def _joined(files: Any) -> dict[str, Any]:
-    return dict(ConfigParser.load_config_files(files))
-
-
 def _compared(workflow: ConfigWorkflow) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the file that a workflow was made from, and what differs from it."""
     config = {name: value for name, value in workflow.parser.get().items() if name != workflow.parser.meta_key}
     folder = workflow.config_root_path
-    files = [_joined(path) for path in sorted(folder.iterdir()) if path.suffix in (".yaml", ".yml", ".json")]
+    paths = [path for path in sorted(folder.iterdir()) if path.suffix in (".yaml", ".yml", ".json")]
+    files = [dict(ConfigParser.load_config_file(path)) for path in paths]
     files = [file for file in files if file and file.keys() <= config.keys()]
     if not files:
         return {}, {}

@@ -59,6 +59,7 @@ def config(tmp_path: Path) -> Path:
     path = tmp_path / "configs" / "train.yaml"
     path.parent.mkdir()
     path.write_text(CONFIG.replace("FOLDER", str(tmp_path)))
+    path.with_name("overlay.yaml").write_text("train::handlers::0::folder: elsewhere\n")  # for use beside train.yaml
     return path
 
 
