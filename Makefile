@@ -46,6 +46,7 @@ bundles: $(VENV)/installed
 	$(BIN)/python -m common.bundle complete $(BUNDLES)
 
 ui: $(VENV)/installed
+	$(BIN)/python -m common.tracking table
 	$(BIN)/mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///runs/mlflow.db}
 
 clean:

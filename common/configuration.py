@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import inspect
 import pydoc
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from fire.parser import DefaultParseValue
@@ -17,7 +19,7 @@ from monai.bundle import ComponentLocator, ConfigComponent, ConfigParser
 
 from .spelling import nearest
 
-__all__ = ["check_overrides", "given_settings", "resolve", "switch"]
+__all__ = ["callers", "check_overrides", "given_settings", "given_words", "resolve", "running", "switch"]
 
 
 def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any], choices: Mapping[str, str]) -> None:
@@ -29,7 +31,8 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any], cho
         choices: setting that names an entry of a block -> that block.
 
     Raises:
-        ValueError: for an unknown setting, an unknown choice, or text where the default is a number.
+        ValueError: for an unknown setting, an unknown choice, or a value of another kind than the default: text for a
+            number, one value for names with values.
     """
     for name, value in overrides.items():
         default = _get(config, name, overrides)
@@ -40,6 +43,8 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any], cho
                 raise ValueError(f"--{name}: {error}") from None
         elif isinstance(default, int | float) and not _is_number(value):
             raise ValueError(f"--{name}: expected a number, like its default {default!r}, got {value!r}.")
+        elif _is_mapping(default) and not isinstance(value, Mapping) and not _is_computed(value):
+            raise ValueError(f'--{name}: expected names with values, --{name} "{{name: value}}", got {value!r}.')
         if name in choices and value not in config[choices[name]]:
             raise ValueError(f"--{name}: expected one of {', '.join(config[choices[name]])}, got {value!r}.")
 
@@ -51,7 +56,17 @@ def given_settings(words: Sequence[str]) -> dict[str, Any]:
         >>> given_settings(["--epochs=3", "--images", "{a: 8}", "--resume"])
         {'epochs': 3, 'images': {'a': 8}, 'resume': True}
     """
-    given: dict[str, Any] = {}
+    return {name: DefaultParseValue(word) for name, word in given_words(words).items()}
+
+
+def given_words(words: Sequence[str]) -> dict[str, str]:
+    """Return the settings among the words of a command line as they were typed.
+
+    Example:
+        >>> given_words(["--run_name=1e3", "--resume"])
+        {'run_name': '1e3', 'resume': 'True'}
+    """
+    given: dict[str, str] = {}
     left = list(words)
     while left:
         word = left.pop(0)
@@ -60,8 +75,45 @@ def given_settings(words: Sequence[str]) -> dict[str, Any]:
         name, equals, value = word[2:].partition("=")
         if not equals:
             value = left.pop(0) if left and not left[0].startswith("--") else "True"
-        given[name.replace("-", "_")] = DefaultParseValue(value)
+        given[name.replace("-", "_")] = value
     return given
+
+
+def callers() -> Iterator[FrameType]:
+    """Yield the frames of the functions that led here, the nearest first."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None:
+        frame = frame.f_back
+        yield frame
+
+
+def running() -> dict[str, Any]:
+    """Return the configuration that MONAI is resolving, with its overrides; as a component, of the whole workflow.
+
+    MONAI gives a component no access to the configuration that it is part of. Its parser is the `self` of a caller,
+    from the command line and from Python alike.
+
+    Raises:
+        RuntimeError: if no configuration is being resolved.
+
+    Example:
+        >>> parser = ConfigParser({"epochs": 3, "own": {"_target_": f"{__name__}.running"}})
+        >>> parser.update({"epochs": 5})
+        >>> parser.get_parsed_content("own")["epochs"]
+        5
+    """
+    for frame in callers():
+        parser = frame.f_locals.get("self")
+        if isinstance(parser, ConfigParser):
+            return {name: _copied(value) for name, value in parser.get().items() if name != parser.meta_key}
+    raise RuntimeError("no configuration is being resolved; use this as a component of one.")
+
+
+def _copied(node: Any) -> Any:
+    """Copy nested values, but not the objects in them."""
+    if isinstance(node, dict):
+        return {name: _copied(value) for name, value in node.items()}
+    return [_copied(value) for value in node] if isinstance(node, list | tuple) else node
 
 
 def resolve(config_file: str | Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,7 +192,15 @@ def _arguments(component: dict[str, Any]) -> list[str] | None:
     return [*(one.name for one in parameters), "_disabled_", "_requires_", "_mode_", "_desc_"]
 
 
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, dict) and "_target_" not in value
+
+
+def _is_computed(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("$", "@", "%"))
+
+
 def _is_number(value: Any) -> bool:
     if isinstance(value, str):
-        return value.startswith(("$", "@"))  # MONAI computes it
+        return _is_computed(value)
     return isinstance(value, int | float) and not isinstance(value, bool)  # a flag without a value is True

@@ -1,11 +1,39 @@
-"""Identify content by digests."""
+"""Identify content by digests, and trainings by all settings that change their result."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-__all__ = ["digest", "fingerprint", "hashed"]
+from .command import PACKAGE
+
+__all__ = [
+    "changes",
+    "digest",
+    "fingerprint",
+    "flattened",
+    "hashed",
+    "plain_values",
+    "settings_digest",
+    "training_settings",
+]
+
+# of a configuration: paths, names, what is shown, and what changes only speed or memory
+WITHOUT_EFFECT = (
+    *("bundle_root", "dataset_dir", "runs_dir", "output_dir", "data", "initial_weights", "device"),
+    *("experiment", "run_name", "tags", "tracking_uri", "resume", "resuming", "coverage", "record", "checkpointed"),
+    *("configuration", "data_checksum", "settings", "digest"),
+    *("validate::dataloader::batch_size", "train::dataloader::num_workers"),
+)
+CHOSEN = {"networks": "network", "losses": "loss"}  # block -> setting that chooses its only entry that counts
+REFERENCE = re.compile(r"[@%](\w+)")
+NAME = re.compile(rf"(?<![\w.]){PACKAGE}(?=\.\w)")
+SHOWN = 5  # differences in a message
+WIDTH = 60  # characters of a value in a message
 
 
 def digest(*parts: str | bytes) -> str:
@@ -32,3 +60,127 @@ def fingerprint(path: str | Path) -> str:
     """Return the first 16 hexadecimal digits of a file's SHA-256."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def training_settings(
+    configuration: Mapping[str, Any], data: str, initial_weights: str | Path | None = None
+) -> dict[str, Any]:
+    """Return everything that defines a training, by the names that a command line gives to settings.
+
+    This is the configuration, as far as the trainer reaches it, without `WITHOUT_EFFECT`; of the networks and losses
+    only the chosen one counts. Paths do not count, but what they lead to: the data and the initial weights.
+
+    Args:
+        configuration: of the training, with its overrides.
+        data: checksum of the prepared folders.
+        initial_weights: path of the weights that the training starts from; None: from scratch.
+
+    Raises:
+        FileNotFoundError: if the initial weights are missing.
+
+    Example:
+        >>> losses = {"ce": {"_target_": "CrossEntropyLoss"}, "dice": {"_target_": "DiceLoss"}}
+        >>> configuration = {"loss": "ce", "losses": losses, "rate": 0.1, "tags": {}, "unused": 3}
+        >>> configuration["train"] = {"lr": "@rate", "loss": "$@losses[@loss]", "tags": "@tags"}
+        >>> settings = training_settings(configuration, data="c0ffee")
+        >>> [name for name in settings if not name.startswith("train")]
+        ['loss', 'losses::ce::_target_', 'rate', 'data', 'initial_weights']
+        >>> changes(settings, training_settings({**configuration, "rate": 0.2}, data="c0ffee"))
+        'rate: 0.1 then, 0.2 now'
+    """
+    reached, found = {"train"}, ["train"]
+    while found:
+        for name in _references(configuration.get(found.pop())):
+            if name in configuration and name not in reached and name not in WITHOUT_EFFECT:
+                reached.add(name)
+                found.append(name)
+    content = {name: value for name, value in configuration.items() if name in reached}
+    for block, setting in CHOSEN.items():
+        chosen = content.get(setting)
+        if chosen in content.get(block, ()):
+            content[block] = {chosen: content[block][chosen]}
+    settings = {name: value for name, value in flattened(content).items() if name not in WITHOUT_EFFECT}
+    if initial_weights is not None and not Path(initial_weights).is_file():
+        raise FileNotFoundError(f"{initial_weights} is missing; --initial_weights expects the path of a model.pt.")
+    weights = None if initial_weights is None else fingerprint(initial_weights)
+    return {**settings, "data": data, "initial_weights": weights}
+
+
+def flattened(node: Any, name: str = "") -> dict[str, Any]:
+    """Return nested values by their names; lists of plain values stay together.
+
+    Example:
+        >>> flattened({"a": {"b": 1.0, "c": [1, 2]}, "d": [{"e": "true"}]})
+        {'a::b': 1, 'a::c': [1, 2], 'd::0::e': True}
+    """
+    if isinstance(node, Mapping):
+        items = [(str(key), value) for key, value in node.items()]
+    elif isinstance(node, list | tuple) and any(isinstance(value, Mapping | list | tuple) for value in node):
+        items = [(str(key), value) for key, value in enumerate(node)]
+    else:
+        items = []
+    if not items:
+        return {name: _plain(node)}
+    parts = [flattened(value, f"{name}::{key}" if name else key) for key, value in items]
+    return {key: value for part in parts for key, value in part.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value in the one form that JSON, YAML and a command line share."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = NAME.sub("", str(value).replace("#", "::"))  # MONAI replaces #; a published copy has another name
+    return text.lower() == "true" if text.lower() in ("true", "false") else text
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        node = list(node.values())
+    if isinstance(node, list | tuple):
+        for value in node:
+            yield from _references(value)
+    elif isinstance(node, str):
+        yield from REFERENCE.findall(node)
+
+
+def plain_values(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out references and expressions, which say nothing to a reader.
+
+    Example:
+        >>> plain_values({"epochs": 3, "optimizer::lr": "@learning_rate"})
+        {'epochs': 3}
+    """
+    return {name: value for name, value in settings.items() if not str(value).startswith(("@", "$", "%", "['@"))}
+
+
+def settings_digest(settings: Mapping[str, Any]) -> str:
+    """Return 16 hexadecimal digits that identify a training.
+
+    Example:
+        >>> settings_digest({"epochs": 3, "loss": "ce"}) == settings_digest({"loss": "ce", "epochs": 3})
+        True
+    """
+    return digest(json.dumps(dict(settings), sort_keys=True))[:16]
+
+
+def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Say in one line which settings differ; empty if none does.
+
+    Example:
+        >>> changes({"epochs": 3, "loss": "ce"}, {"epochs": 4})
+        "epochs: 3 then, 4 now, loss: 'ce' then, not set now"
+    """
+    names = [name for name in {**then, **now} if (name in then, then.get(name)) != (name in now, now.get(name))]
+    parts = [f"{name}: {_shown(then, name)} then, {_shown(now, name)} now" for name in names[:SHOWN]]
+    return ", ".join([*parts, *([f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else [])])
+
+
+def _shown(settings: Mapping[str, Any], name: str) -> str:
+    text = repr(settings[name]) if name in settings else "not set"
+    return text if len(text) <= WIDTH else f"{text[: WIDTH - 3]}..."

@@ -171,6 +171,16 @@ class LabelSets:
             dataset: {name: name in self.annotated(dataset) for name in self.classes} for dataset in self.label_sets
         }
 
+    def unannotated(self) -> list[str]:
+        """Return the names of the classes that no dataset outlines.
+
+        Example:
+            >>> LabelSets(["background", "lv", "la"], {"a": {0: "background", 1: "lv"}}).unannotated()
+            ['la']
+        """
+        annotated = {name for dataset in self.label_sets for name in self.annotated(dataset)}
+        return [name for name in self.classes[1:] if name not in annotated]
+
     def partially_labelled(self) -> list[str]:
         """Return the names of the classes that some images do not annotate, without background.
 
@@ -255,16 +265,16 @@ def describe(label_sets: LabelSets, counts: Mapping[str, int] | None = None) -> 
     Example:
         >>> sets = {"a": [["background"], ["lv"]], "none": [["background", "lv"]]}
         >>> print(describe(LabelSets(["background", "lv"], sets), {"a": 9, "none": 12}))
-        dataset  background  lv  images
-        a        ✓           ✓        9
-        none     -           -       12
+        dataset  background  lv   images
+        a        yes         yes       9
+        none     -           -        12
     """
     rows = [["dataset", *label_sets.classes]]
     rows += [
         [
             dataset,
             *(
-                "-" if not annotates else "some" if name in label_sets.partly.get(dataset, ()) else "✓"
+                "-" if not annotates else "some" if name in label_sets.partly.get(dataset, ()) else "yes"
                 for name, annotates in row.items()
             ),
         ]
@@ -282,6 +292,12 @@ def describe(label_sets: LabelSets, counts: Mapping[str, int] | None = None) -> 
 def _check(classes: Sequence[str], label_sets: Mapping[str, Meaning]) -> None:
     if len(classes) < 2 or classes[0] != "background":
         raise ValueError(f"expected 'background' followed by at least one structure as classes, got {list(classes)}.")
+    for name in (*classes, *label_sets):
+        if not isinstance(name, str) or not name.strip() or "/" in name:
+            raise ValueError(
+                f"{name!r} cannot name a class or dataset: expected text without '/', which separates both in results "
+                "(dice/<dataset>/<class>); rename it."
+            )
     smallest_dtype(len(classes))
     repeated = sorted({name for name in classes if list(classes).count(name) > 1})
     if repeated:

@@ -157,7 +157,7 @@ def test_a_training_leaves_weights_history_pictures_and_a_run(trained: Path):
     }  # fmt: skip
     rows = json.loads((trained / "history.json").read_text())
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
-    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"]
     assert "dice/camus_like/left_atrium" in rows[-1]
     assert "dice/unity_like/left_atrium" not in rows[-1], "withheld from training and validation"
     run = json.loads((trained / "mlflow_run.json").read_text())

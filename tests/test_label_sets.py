@@ -155,7 +155,7 @@ def test_coverage_lists_the_annotated_classes_of_each_dataset():
 def test_the_description_has_a_row_per_dataset_and_the_counts_last():
     lines = describe(HEART, dict.fromkeys(HEART.label_sets, 7)).splitlines()
     assert [line.split()[0] for line in lines] == ["dataset", *HEART.label_sets]
-    assert lines[2].split()[1:] == ["-", "✓", "-", "-", "7"]
+    assert lines[2].split()[1:] == ["-", "yes", "-", "-", "7"]
     assert len({len(line) for line in lines}) == 1
     assert "images" not in describe(HEART)
 
@@ -165,12 +165,12 @@ def test_the_description_aligns_its_columns_and_marks_classes_that_some_images_a
     heart = LabelSets(CLASSES, sets, partly={"everything": ["left_atrium"]})
     assert describe(heart, {"everything": 12345678, "one": 9}).splitlines() == [
         "dataset     background  lv_cavity  lv_myocardium  left_atrium    images",
-        "everything  ✓           ✓          ✓              some         12345678",
-        "one         -           ✓          -              -                   9",
+        "everything  yes         yes        yes            some         12345678",
+        "one         -           yes        -              -                   9",
     ]
     assert describe(heart).splitlines()[1:] == [
-        "everything  ✓           ✓          ✓              some",
-        "one         -           ✓          -              -",
+        "everything  yes         yes        yes            some",
+        "one         -           yes        -              -",
     ]
 
 
@@ -233,7 +233,7 @@ def test_a_mapping_names_values_one_by_one():
     assert torch.equal(sets.encode_batch(torch.tensor([[[255, 0, 128]]]), torch.tensor([0]))[0], encoded[:, [2, 0, 1]])
     assert sets.annotated("a") == ["lv"]
     assert sets.coverage() == {"a": {"background": False, "lv": True, "la": False}}
-    assert describe(sets).splitlines()[1].split() == ["a", "-", "✓", "-"]
+    assert describe(sets).splitlines()[1].split() == ["a", "-", "yes", "-"]
 
 
 def test_the_border_that_augmentation_fills_with_zero_is_ignored_without_a_value_zero():

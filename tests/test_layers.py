@@ -17,10 +17,10 @@ EVERYTHING = sorted(path for folder in ("common", "benchmarks", "tests") for pat
 ROOMS = [
     *(
         "atomic",
+        "command",
         "identity",
         "palette",
         "contours",
-        "command",
         "spelling",
         "strict_yaml",
         "wide_table",

@@ -40,9 +40,9 @@ def trained(folder: Path, sites: list[str]) -> str:
 
 def test_three_sites_that_outline_one_structure_each_train_one_network(trained: str):
     assert table(trained) == {
-        "site_a": ["-", "✓", "-", "-", "8"],
-        "site_b": ["-", "-", "✓", "-", "8"],
-        "site_c": ["-", "-", "-", "✓", "8"],
+        "site_a": ["-", "yes", "-", "-", "8"],
+        "site_b": ["-", "-", "yes", "-", "8"],
+        "site_c": ["-", "-", "-", "yes", "8"],
     }
 
 
@@ -50,9 +50,9 @@ def test_three_sites_that_outline_one_structure_each_train_one_network(trained: 
 def test_each_site_is_evaluated_on_what_it_outlines(folder: Path, sites: list[str]):
     output = run(folder, "evaluate", data=sites[::-1], checkpoint="runs/own/model.pt")
     assert table(output) == {
-        "site_a": ["-", "✓", "-", "-", "2"],
-        "site_b": ["-", "-", "✓", "-", "2"],
-        "site_c": ["-", "-", "-", "✓", "2"],
+        "site_a": ["-", "yes", "-", "-", "2"],
+        "site_b": ["-", "-", "yes", "-", "2"],
+        "site_c": ["-", "-", "-", "yes", "2"],
     }
     (written,) = folder.glob("runs/own/evaluations/site_a_site_b_site_c-*-test-*/dice.csv")
     with written.open(newline="") as file:
@@ -85,7 +85,7 @@ def test_pseudo_labels_complete_what_is_withheld_and_a_training_sees_them(folder
         **withheld,
     )
     output = run(folder, "train", **{**TINY, "epochs": 1}, data="data/completed", output_dir="runs/student", **withheld)
-    assert table(output) == {name: ["✓"] * 4 + ["8"] for name in SITES}
+    assert table(output) == {name: ["yes"] * 4 + ["8"] for name in SITES}
     assert "completed by a network, nothing is withheld: site_a, site_b, site_c" in output
 
 
@@ -120,5 +120,5 @@ def test_a_bundle_may_rename_what_it_does_not_study(folder: Path, sites: list[st
     others = {"classes": "['background', 'lv_cavity']", "train_on": "site_a"}
     renamed = "{'lv_myocardium': 'background', 'left_atrium': 'background'}"
     output = run(folder, "train", **{**TINY, "epochs": 1}, data=sites, renamed=renamed, output_dir="runs/lv", **others)
-    assert "site_a   ✓           ✓               8" in output
+    assert "site_a   yes         yes             8" in output
     assert "not trained on: site_b, site_c" in output

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from .settings import command_line
+from .overrides import given_overrides
 
 __all__ = ["given_below"]
 
 
-def given_below(block: str, argv: Sequence[str] | None = None) -> list[str]:
-    """Return the names of the settings within a block that this run was given.
+def given_below(block: str) -> list[str]:
+    """Return the names of the settings within a block that the workflow of the caller was given.
 
     Args:
         block: top-level id of a mapping.
-        argv: as for `command_line`.
 
     Example:
-        >>> given_below("networks", ["run", "--networks::unet::act", "prelu", "--seed", "1"])
-        ['networks::unet::act']
+        >>> given_below("networks")  # no workflow is running
+        []
     """
-    parsed = command_line(argv)
-    names = [name.replace("#", "::") for name in parsed[1]] if parsed else []
+    names = [name.replace("#", "::") for name in given_overrides()[1]]
     return [name for name in names if name.startswith(f"{block}::")]

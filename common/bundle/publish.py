@@ -20,7 +20,7 @@ from monai.bundle import ConfigParser
 from ..command import PACKAGE, command
 from ..engines import check_explicit_network
 from ..engines.weights_record import contradictions, read_record
-from .complete import SHARED_NAME
+from .complete import OVERLAY, SHARED_NAME
 
 __all__ = ["LEFT_OUT", "publish"]
 
@@ -28,7 +28,7 @@ SCRIPTS = "scripts"
 COPIED = ("LICENSE", "docs", "models", "configs/metadata.json")
 LEFT_OUT = ("bundle.yaml", "experiments.yaml", "report.yaml", "pseudo_label.yaml")  # useful in this project only
 NAMES = f"(?:{SHARED_NAME}|{PACKAGE})"  # of this package in configurations
-PREFIX = re.compile(rf"(?<![\w.]){NAMES}(?=\.\w)")
+PREFIX = re.compile(rf"(?<![\w.]){NAMES}(?=[./]\w)")
 LOGGER = re.compile(rf"^qualname={NAMES}$", re.MULTILINE)
 EXPLICIT = ("activation", "classes", "image_size")  # what inference.yaml spells out; the others read the record
 # MONAI adds the folder of the bundle itself, but only when a workflow runs, not when its parts are asked for
@@ -97,8 +97,10 @@ def publish(bundle: Path, out: Path) -> None:
     shutil.copytree(Path(__file__).parents[1], out / SCRIPTS, ignore=hidden)
     for path in (bundle / "configs").iterdir():
         if path.suffix in (".yaml", ".json") and path.name not in (*LEFT_OUT, "metadata.json"):
-            workflow = {**_renamed(ConfigParser.load_config_file(path)), "bundle_root": "."}
-            for key, line in FIND_SCRIPTS.items():
+            workflow = _renamed(ConfigParser.load_config_file(path))
+            if path.name != OVERLAY:
+                workflow["bundle_root"] = "."
+            for key, line in FIND_SCRIPTS.items() if path.name != OVERLAY else ():
                 workflow[key] = [line, *(own for own in workflow.get(key, []) if own != line)]
             text = json.dumps(workflow, indent=4, ensure_ascii=False)
             (configs / f"{path.stem}.json").write_text(text + "\n", encoding="utf-8")

@@ -10,7 +10,7 @@ import yaml
 
 __all__ = ["self_contained"]
 
-ROOTS = ("imports", "bundle_root", "dataset_dir", "key_metric", "run")
+ROOTS = ("imports", "bundle_root", "dataset_dir", "key_metric", "initialize", "run")
 MODULE = 'network: "$@network_def.to(@device)"\n'
 REFERENCE = re.compile(r"@(\w+)")
 COMMENT = re.compile(r"(^|\s)#.*")

@@ -1,8 +1,7 @@
-"""The command line of a bundle run: stop at misspelt settings, and save the settings of the run."""
+"""The settings of a run, from the command line or from Python: stop at what is misspelt or cannot be."""
 
 from __future__ import annotations
 
-import inspect
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -11,89 +10,140 @@ from pkgutil import resolve_name
 from types import TracebackType
 from typing import Any
 
-import yaml
 from monai.bundle import ConfigParser
-from monai.bundle import run as monai_run
 
-from ..atomic import write_text
 from ..command import PACKAGE
-from ..configuration import check_overrides, given_settings
+from ..configuration import check_overrides, given_words
 from ..datasets.prepared.selection import NAMING, check_names
+from ..engines.processes import check_processes
+from .overrides import given_overrides
 
-__all__ = ["check_settings", "command_line", "save_settings"]
-
-RUNNER_ARGUMENTS = [name for name in inspect.signature(monai_run).parameters if name != "override"]
-
-
-def command_line(argv: Sequence[str] | None = None) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Split the command line of `python -m monai.bundle run` into arguments of the runner and overrides.
-
-    Args:
-        argv: the words after the name of the program; None takes those of this process, if it is such a run.
-
-    Returns:
-        The arguments of the runner (config_file, ...) and the overrides, or None if this process is something else.
-
-    Example:
-        >>> command_line(["run", "--config_file", "train.yaml", "--epochs=3", "--resume"])
-        ({'config_file': 'train.yaml'}, {'epochs': 3, 'resume': True})
-    """
-    if argv is None:
-        if Path(sys.argv[0]).parts[-3:] != ("monai", "bundle", "__main__.py"):
-            return None
-        argv = sys.argv[1:]
-    given = given_settings(argv)
-    if path := given.get("args_file"):
-        given = {**ConfigParser.load_config_file(path), **given}
-    return {name: given.pop(name) for name in RUNNER_ARGUMENTS if name in given}, given
-
-
-def _configuration(runner: Mapping[str, Any]) -> dict[str, Any]:
-    """Load the configuration files of a run, joined as the runner joins them."""
-    files = runner.get("config_file", [])
-    names = [part.strip() for part in files.split(",")] if isinstance(files, str) else list(files)
-    return dict(ConfigParser.load_config_files(names))
+__all__ = ["check_given", "check_settings", "command_words"]
 
 
 def check_settings(
-    choices: Mapping[str, str] | None = None, argv: Sequence[str] | None = None, version: str | None = None
+    choices: Mapping[str, str] | None = None,
+    limits: Mapping[str, Sequence[Any]] | None = None,
+    names: Sequence[str] = (),
+    version: str | None = None,
 ) -> None:
-    """Stop a run whose overrides the configuration does not know, and suggest the nearest setting.
+    """Stop a workflow whose settings the configuration does not know or cannot use, and suggest the nearest setting.
 
-    From then on an error that this project raises on purpose ends the run with its message, without the traceback
-    of the runner.
+    As an item of `initialize` it checks the workflow that is being initialised, however it was started. From then on
+    an error that this project raises on purpose ends a run of the command line with its message, without the traceback
+    of the runner, and output that the terminal cannot show is replaced.
 
     Args:
         choices: setting that names an entry of a block -> that block.
-        argv: as for `command_line`.
+        limits: setting that is a number -> smallest value and, optionally, the setting that it must not exceed.
+        names: settings that are text, whatever is typed.
         version: of this package that the bundle was published with; None: not published.
 
     Raises:
-        ValueError: if another version is loaded: published bundles share `sys.modules["scripts"]`.
-        SystemExit: for an unknown setting, an unknown choice, text where the default is a number, or a dataset that is
-            not in the data.
+        ValueError: for an unknown setting, an unknown choice, a value of another kind or outside the limits, a dataset
+            that is not in the data; or if another version is loaded: published bundles share `sys.modules["scripts"]`.
+        SystemExit: instead, with the same message, on the command line.
     """
-    parsed = command_line(argv)
-    if parsed is not None:
+    words = command_words()
+    if words is not None:
         sys.excepthook = _report
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     if version not in (None, loaded := resolve_name(f"{PACKAGE}:__version__")):
         raise ValueError(
             f"this bundle was published with version {version} of its code, but version {loaded} is loaded "
             f"({Path(__file__).parents[1]}). Use the configuration and code of one published bundle, and a process of "
             "its own for each version."
         )
-    if parsed is None:
-        return
-    runner, overrides = parsed
-    config = _configuration(runner)
     try:
-        check_overrides(config, overrides, choices or {})
-        if named := [name for name in NAMING if name in overrides]:
-            parser = ConfigParser(config)
-            parser.update(pairs=overrides)
-            check_names(parser.get_parsed_content("data"), {name: parser.get_parsed_content(name) for name in named})
+        config, overrides = given_overrides()
+        if config:
+            check_processes("processes" in config)
+            check_given(config, overrides, words or {}, choices or {}, limits or {}, names)
     except (ValueError, FileNotFoundError) as error:
-        sys.exit(str(error))
+        if words is not None:
+            sys.exit(str(error))
+        raise
+
+
+def check_given(
+    config: dict[str, Any],
+    overrides: Mapping[str, Any],
+    words: Mapping[str, str],
+    choices: Mapping[str, str],
+    limits: Mapping[str, Sequence[Any]],
+    names: Sequence[str],
+) -> None:
+    """Refuse wrong settings; arguments as for `check_settings`.
+
+    Args:
+        config: parsed configuration, without the overrides.
+        overrides: setting -> value.
+        words: setting -> what was typed for it.
+        choices: setting that names an entry of a block -> that block.
+        limits: setting -> smallest value and, optionally, the setting that it must not exceed.
+        names: settings that are text.
+    """
+    named = [name for name in NAMING if name in overrides and name in config]
+    check_overrides(config, {name: value for name, value in overrides.items() if name not in named}, choices)
+    for name, word in words.items():
+        if name.startswith("+"):  # MONAI merges in files only; here it would replace the setting
+            check_overrides(config, {name: word}, {})
+        if word == "None" and config.get(name) is not None:
+            raise ValueError(f"--{name}: None would be ignored by MONAI; leave --{name} out, or give a value.")
+    for name, value in overrides.items():
+        _check_text(name, value, words.get(name), name in names)
+    defaults = {name: config[name] for name in limits if name in config}
+    parser = ConfigParser(config)
+    parser.update(pairs=dict(overrides))
+    values = {name: parser.get_parsed_content(name) for name in defaults}
+    for name, default in defaults.items():
+        smallest, *largest = limits[name]
+        _check_number(name, values[name], whole=type(default) is int)
+        if values[name] < smallest:
+            raise ValueError(f"--{name}: expected at least {smallest}, got {values[name]}.")
+        if largest and values[name] > values[largest[0]]:
+            raise ValueError(f"--{name} is {values[name]}, expected at most --{largest[0]}, {values[largest[0]]}.")
+    if named:
+        check_names(parser.get_parsed_content("data"), {name: parser.get_parsed_content(name) for name in named})
+
+
+def _check_text(name: str, value: Any, word: str | None, is_name: bool) -> None:
+    """Refuse text that MONAI's command line would change without a word."""
+    if isinstance(value, list | tuple) and not is_name:
+        for item in value:
+            _check_text(name, item, None, is_name=False)
+        return
+    if isinstance(value, str) and value.startswith(("$", "@", "%")):
+        return
+    typed = str(value) if word is None else word.strip("'\"")
+    same = isinstance(value, str) or type(value) is int
+    if is_name and (not same or str(value) != typed or not typed.strip()):
+        raise ValueError(f"--{name}: expected a name, but {typed!r} would be read as {value!r}; choose another name.")
+    if isinstance(value, str) and ("#" in typed or "#" in value or ("::" in value and "//" not in value)):
+        raise ValueError(f"--{name}: MONAI would change the '#' in {typed!r}; choose a name without '#'.")
+
+
+def _check_number(name: str, value: Any, whole: bool) -> None:
+    if type(value) not in ((int,) if whole else (int, float)) or value != value:
+        hint = " In YAML, write 1.0e-3 instead of 1e-3." if isinstance(value, str) else ""
+        raise ValueError(f"--{name}: expected a {'whole ' if whole else ''}number, got {value!r}.{hint}")
+
+
+def command_words(argv: Sequence[str] | None = None) -> dict[str, str] | None:
+    """Return the settings as typed after `python -m monai.bundle run`; None if this process is something else.
+
+    Args:
+        argv: of the process; None takes `sys.argv`.
+
+    Example:
+        >>> command_words(["/lib/monai/bundle/__main__.py", "run", "--epochs=3", "--resume"])
+        {'epochs': '3', 'resume': 'True'}
+        >>> command_words(["pytest", "--epochs=3"])
+    """
+    program, *words = sys.argv if argv is None else argv
+    return given_words(words) if Path(program).parts[-3:] == ("monai", "bundle", "__main__.py") else None
 
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -110,19 +160,3 @@ def _raised_here(error: BaseException) -> bool:
     frames = list(traceback.walk_tb(error.__traceback__))  # empty for a cause that was never raised
     ours = bool(frames) and frames[-1][0].f_code.co_filename.startswith(str(Path(__file__).parents[1]))
     return ours and isinstance(error, ValueError | OSError | ArithmeticError)
-
-
-def save_settings(folder: str | Path, argv: Sequence[str] | None = None) -> None:
-    """Write `config.yaml`: the configuration of the run with its overrides, ready to be run again.
-
-    Args:
-        folder: of the run; must exist.
-        argv: as for `command_line`.
-    """
-    parsed = command_line(argv)
-    if parsed is None:
-        return
-    runner, overrides = parsed
-    parser = ConfigParser(_configuration(runner))
-    parser.update(pairs=overrides)
-    write_text(Path(folder) / "config.yaml", yaml.safe_dump(parser.get(), sort_keys=False, width=120))

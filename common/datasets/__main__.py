@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..command import command
 from .catalogue import READERS
-from .prepared.layout import PROVENANCE, read_provenance
+from .prepared.layout import OWN, PROVENANCE
 from .prepared.source import Source
 
 __all__ = ["main"]
@@ -37,9 +37,16 @@ def _arguments() -> argparse.Namespace:
 
     written = argparse.ArgumentParser(add_help=False)
     written.add_argument("--workers", type=int, default=0, help="processes; 0 starts one per core")
-    written.add_argument("out", type=Path, metavar="OUT", help="the prepared folder to create")
+    written.add_argument("out", type=Path, metavar="OUT", help="the prepared folder to create, or to bring up to date")
+    drawn = argparse.ArgumentParser(add_help=False, parents=[written])
+    drawn.add_argument("--size", type=int, default=256, help="rows and columns of the images (%(default)s)")
     output = argparse.ArgumentParser(add_help=False, parents=[written])
-    output.add_argument("--size", type=int, default=256, help="rows and columns of the prepared images (%(default)s)")
+    output.add_argument(
+        "--size",
+        type=_size,
+        default=256,
+        help="rows and columns of the prepared images, or own: each keeps its own, training resizes once (%(default)s)",
+    )
     seeded = argparse.ArgumentParser(add_help=False)
     seeded.add_argument("--seed", type=int, default=0)
     read = argparse.ArgumentParser(add_help=False)
@@ -57,13 +64,13 @@ def _arguments() -> argparse.Namespace:
         "--sector-bundle", type=Path, default=Path("bundles/sector_segmentation"), help="of the network (%(default)s)"
     )
 
-    phantom = names.add_parser("phantom", parents=[output, seeded], help="draw the phantom")
+    phantom = names.add_parser("phantom", parents=[drawn, seeded], help="draw the phantom")
     phantom.add_argument("--patients", type=int, default=100, help="number in each scanner domain (%(default)s)")
     phantom.add_argument("--domain", action="append", help="scanner domain, may be repeated (all)")
-    screens = names.add_parser("screens", parents=[output, seeded], help="draw phantom screens for sector_segmentation")
+    screens = names.add_parser("screens", parents=[drawn, seeded], help="draw phantom screens for sector_segmentation")
     screens.add_argument("--patients", type=int, default=1000, help="number of screens (%(default)s)")
     organs = names.add_parser(
-        "organs", parents=[output, seeded], help="draw organs of any names; each site annotates one of them"
+        "organs", parents=[drawn, seeded], help="draw organs of any names; each site annotates one of them"
     )
     organs.add_argument("--classes", nargs="+", required=True, metavar="CLASS", help="names of the organs")
     organs.add_argument("--sites", type=int, help="number of sites (one for each class)")
@@ -83,11 +90,15 @@ def _arguments() -> argparse.Namespace:
         "moved", parents=[prepared, written, seeded], help="simulate a second scanner for a fraction of the patients"
     )
     moved.add_argument("--share", type=float, default=0.5, help="fraction of the patients of each fold (%(default)s)")
-    moved.add_argument("--size", type=int, help="rows and columns (those of PREPARED)")
+    moved.add_argument("--size", type=_size, help="rows and columns, or own (as PREPARED)")
     check = names.add_parser("check", help="find leaks, damage and implausible annotations in prepared folders")
     check.add_argument("out", type=Path, nargs="+", metavar="OUT", help="prepared folders, checked together")
     check.add_argument("--page", type=Path, default=Path("check.html"), help="HTML with thumbnails (%(default)s)")
     return parser.parse_args()
+
+
+def _size(given: str) -> int | str:
+    return OWN if given == OWN else int(given)
 
 
 def _source(arguments: argparse.Namespace) -> Source:
@@ -124,12 +135,6 @@ def _source(arguments: argparse.Namespace) -> Source:
 def _prepare(arguments: argparse.Namespace) -> None:
     request = {key: str(value) for key, value in sorted(vars(arguments).items()) if key not in NOT_CONTENT}
     out: Path = arguments.out
-    if out.exists():
-        made = read_provenance(out).get("request") if (out / PROVENANCE).is_file() else None
-        if made == request:
-            print(f"{out} is prepared already.")
-            return
-        sys.exit(f"{out} exists and was not made by this command ({made}); remove it or choose another folder.")
     if "source" in arguments and not arguments.source.is_dir():
         sys.exit(f"{arguments.source} is not a directory; SOURCE is the folder of the unpacked dataset.")
     from .prepared.preparation import prepare
@@ -144,7 +149,7 @@ def _prepare(arguments: argparse.Namespace) -> None:
         finder = SectorFinder(arguments.sector_bundle if choice == "auto" else None)
     strict = getattr(arguments, "strict", False)
     size = source.facts["origin"]["size"] if arguments.size is None else arguments.size
-    items = prepare(source, out, size, arguments.workers, strict, finder)
+    items = prepare(source, out, None if size == OWN else size, arguments.workers, strict, finder)
     folds = Counter(item["fold"] for item in items)
     print(f"{out}: {len(items)} images ({', '.join(f'{count} {fold}' for fold, count in folds.items())})")
     for name, reason in list(source.skipped.items())[:SHOWN]:
@@ -183,7 +188,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Run the command line; repeating a preparation resumes it, or does nothing when finished."""
+    """Run the command line; repeating a preparation resumes it, or prepares again what has changed."""
     arguments = _arguments()
     work = _check if arguments.name == "check" else _prepare
     try:

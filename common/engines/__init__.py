@@ -3,11 +3,23 @@
 from ..losses.contract import activation_of
 from .architecture import architecture_of, check_explicit_network, network_of, with_weights
 from .checkpoint import BestAndLast, Resume
+from .ending import train
 from .find_weights import find_weights
+from .fine_tuning import FineTuning
 from .history import History
+from .image_size import check_image_size
 from .inferer import BackgroundReferenceInferer, FramesInferer, ShiftedInferer, inferer_for
-from .initial_weights import check_initial_weights
-from .run_folder import run_folder
+from .initial_weights import initial_weights
+from .processes import (
+    check_processes,
+    data_parallel,
+    handlers_of_process,
+    join_processes,
+    number_of_processes,
+    rank,
+    share_of_batch,
+)
+from .run_folder import RunFolder, run_folder, save_configuration
 from .seeding import SeedEachEpoch
 from .weights import check_fit, load_weights
 from .weights_record import read_record, weights_record
@@ -15,22 +27,34 @@ from .weights_record import read_record, weights_record
 __all__ = [
     "BackgroundReferenceInferer",
     "BestAndLast",
+    "FineTuning",
     "FramesInferer",
     "History",
     "Resume",
+    "RunFolder",
     "SeedEachEpoch",
     "ShiftedInferer",
     "activation_of",
     "architecture_of",
     "check_explicit_network",
     "check_fit",
-    "check_initial_weights",
+    "check_image_size",
+    "check_processes",
+    "data_parallel",
     "find_weights",
+    "handlers_of_process",
     "inferer_for",
+    "initial_weights",
+    "join_processes",
     "load_weights",
     "network_of",
+    "number_of_processes",
+    "rank",
     "read_record",
     "run_folder",
+    "save_configuration",
+    "share_of_batch",
+    "train",
     "weights_record",
     "with_weights",
 ]

@@ -110,7 +110,7 @@ def network_of(record: Mapping[str, Any], networks: Mapping[str, Any], given: Se
         if name not in networks:
             raise ValueError(f"--network: expected one of {', '.join(networks)}, got {name!r}.")
         network = networks[name]
-        return network if isinstance(network, nn.Module) else network()  # type: ignore[no-any-return]
+        return network if isinstance(network, nn.Module) else network()
     for setting in given:
         _, own, *rest = setting.replace("#", "::").split("::")
         here = _at(architecture_of(networks[own]), rest) if own == name else ""

@@ -13,9 +13,10 @@ from monai.engines import Evaluator
 from torch import nn
 
 from ..atomic import whole_file
+from ..identity import changes
 from .weights_record import write_record
 
-__all__ = ["BestAndLast", "Resume", "save_checkpoint"]
+__all__ = ["BestAndLast", "Resume", "read_checkpoint", "save_checkpoint"]
 
 LOGGER = logging.getLogger(__name__)
 
@@ -26,14 +27,44 @@ def save_checkpoint(content: Any, path: Path) -> None:
         try:
             with partial.open("wb") as file:  # given a path, torch would write its name into the file
                 torch.save(content, file)
-        except RuntimeError as error:  # torch's error for a full disk
-            raise OSError(str(error)) from error
+        except RuntimeError as error:  # torch hides the cause, such as a full disk, in its context
+            cause = error.__context__
+            raise cause if isinstance(cause, OSError) else OSError(str(error)) from error
+
+
+def read_checkpoint(folder: Path, settings: Mapping[str, Any], device: Any) -> dict[str, Any] | None:
+    """Return the state of the training in a folder, None if it completed no epoch.
+
+    Raises:
+        ValueError: if it belongs to other settings (the message names them), is unreadable, or is gone.
+    """
+    path = folder / "last.pt"
+    again = "train without --resume (this folder is kept under another name)"
+    if not path.is_file():
+        if (folder / "model.pt").is_file():
+            raise ValueError(
+                f"{path} is missing, so the training cannot continue; {again}, or start from its best weights: "
+                f"--initial_weights {folder / 'model.pt'} --run_name NAME."
+            )
+        return None
+    try:
+        checkpoint = dict(torch.load(path, map_location=device, weights_only=True))
+        stored = checkpoint["settings"]
+    except Exception as error:  # torch raises half a dozen types for a file that it did not write
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ValueError(f"{path} is not a readable checkpoint ({reason[:200]}); {again}.") from error
+    if differ := changes(stored, settings):
+        longer = f" For more epochs, start from its weights: --initial_weights {folder / 'model.pt'} --run_name NAME."
+        more = longer if stored.get("epochs") != settings.get("epochs") else ""
+        raise ValueError(f"{path} belongs to another training ({differ}); use its settings or drop --resume.{more}")
+    return checkpoint
 
 
 class BestAndLast:
-    """Write `model.pt` (best by key metric, a bare state dict) and `last.pt` (all that `Resume` needs) every epoch.
+    """Write `last.pt` (all that `Resume` needs) every epoch, and `model.pt` (a bare state dict) if it is the best.
 
-    `model.json` is the record of `model.pt` (`weights_record`).
+    `model.json` is the record of `model.pt` (`weights_record`). An epoch counts as done when `last.pt` is written; a
+    process that is killed before `model.pt` writes it when it resumes.
 
     Register it last, so that the other handlers' records of an epoch are saved before the epoch counts as done.
 
@@ -44,6 +75,8 @@ class BestAndLast:
         settings: that identify this training; `Resume` refuses other settings.
         record: what users of the weights have to know: activation, classes, image_size, network, loss.
     """
+
+    main_process_only = True
 
     def __init__(
         self,
@@ -61,18 +94,12 @@ class BestAndLast:
 
     def attach(self, engine: Engine) -> None:
         """Register with a trainer."""
+        engine.add_event_handler(Events.STARTED, self._complete)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Save the weights if this epoch is the best, then the state to resume from."""
+        """Save the state to resume from, then the weights if this epoch is the best."""
         state = self.evaluator.state
-        if state.best_metric_epoch == engine.state.epoch:
-            network: nn.Module = self.objects["network"]
-            # contiguous: the memory format is a choice of this training, not of later users
-            weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
-            path = self.folder / "model.pt"
-            write_record(path, self.record)  # first: weights never stand without their record
-            save_checkpoint(weights, path)
         content = {name: item.state_dict() for name, item in self.objects.items()}
         content |= {
             "settings": dict(self.settings),
@@ -81,13 +108,46 @@ class BestAndLast:
             "best_metric_epoch": state.best_metric_epoch,
         }
         save_checkpoint(content, self.folder / "last.pt")
+        if state.best_metric_epoch == engine.state.epoch:
+            self._save_best()
+
+    def _save_best(self) -> None:
+        network: nn.Module = self.objects["network"]
+        # contiguous: the memory format is a choice of this training, not of later users
+        weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
+        path = self.folder / "model.pt"
+        write_record(path, self.record)  # first: weights never stand without their record
+        save_checkpoint(weights, path)
+
+    def _complete(self, engine: Engine) -> None:
+        """Write what a killed or damaged training lacks: the best weights, if they are of its last epoch."""
+        state = self.evaluator.state
+        if not engine.state.epoch or state.best_metric_epoch < 1:
+            return
+        path = self.folder / "model.pt"
+        if state.best_metric_epoch == engine.state.epoch:
+            self._save_best()
+        elif _is_readable(path):
+            write_record(path, self.record)
+        else:
+            lost = state.best_metric_epoch
+            LOGGER.warning("%s, the best weights (epoch %d), are lost; a later epoch takes their place", path, lost)
+            state.best_metric, state.best_metric_epoch = -1, -1
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # torch raises half a dozen types for a file that it did not write
+        return False
+    return True
 
 
 class Resume:
-    """Restore a trainer from `last.pt`, if `resume` is set and the file exists.
+    """Restore a trainer from `last.pt`, if `resume` is set and an epoch was completed.
 
-    Register it first. MONAI keeps the best metric outside every state dict, so a resumed run would call its first
-    validation the best; this handler restores it too.
+    Register it before the handlers that use the state. MONAI keeps the best metric outside every state dict, so a
+    resumed run would call its first validation the best; this handler restores it too.
 
     Args:
         folder: of the training.
@@ -97,7 +157,7 @@ class Resume:
         resume: False trains from the start.
 
     Raises:
-        ValueError: if the stored settings differ (the message names them) or the file is not a checkpoint.
+        ValueError: as for `read_checkpoint`.
     """
 
     def __init__(
@@ -120,22 +180,13 @@ class Resume:
 
     def __call__(self, engine: Engine) -> None:
         """Restore weights, optimizer, schedule, epoch and best metric."""
-        path = self.folder / "last.pt"
-        if not self.resume or not path.is_file():
+        checkpoint = read_checkpoint(self.folder, self.settings, engine.state.device) if self.resume else None
+        if checkpoint is None:
             return
-        try:
-            checkpoint = torch.load(path, map_location=engine.state.device, weights_only=True)
-            stored = checkpoint["settings"]
-        except Exception as error:  # torch raises half a dozen types for a file that it did not write
-            raise ValueError(f"{path} is not a readable checkpoint ({error}); train without --resume.") from error
-        differ = [key for key in {**stored, **self.settings} if stored.get(key) != self.settings.get(key)]
-        if differ:
-            changes = ", ".join(f"{key}: {stored.get(key)!r} then, {self.settings.get(key)!r} now" for key in differ)
-            raise ValueError(f"{path} belongs to another training ({changes}); use its settings or drop --resume.")
         for name, item in self.objects.items():
             item.load_state_dict(checkpoint[name])
         engine.state.epoch = checkpoint["epoch"]
         engine.state.iteration = checkpoint["epoch"] * engine.state.epoch_length
         self.evaluator.state.best_metric = checkpoint["best_metric"]
         self.evaluator.state.best_metric_epoch = checkpoint["best_metric_epoch"]
-        LOGGER.info("resumed %s after epoch %d", path, checkpoint["epoch"])
+        LOGGER.info("resumed %s after epoch %d", self.folder, checkpoint["epoch"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import sys
 import time
@@ -14,23 +15,28 @@ from monai.engines import Evaluator
 from torch.optim import Optimizer
 from tqdm import tqdm
 
-from ..atomic import whole_file
+from ..atomic import write_text
+from .processes import number_of_processes
 
 __all__ = ["History"]
+
+LOGGER = logging.getLogger(__name__)
 
 
 class History:
     """Add one row per epoch to `engine.state.history` and `history.json`, and show progress.
 
-    Register it after the validation handler and before the handlers that read the rows. A row contains epoch, loss
-    (mean over iterations), learning_rate, images_per_second (training only), seconds, and every metric of the evaluator
-    if it ran in this epoch.
+    Register it after the validation handler and before the handlers that read the rows. A row contains epoch,
+    train_loss (mean over iterations), learning_rate, images_per_second (training only), seconds, and every metric of
+    the evaluator if it ran in this epoch.
 
     Args:
         folder: where to write `history.json`.
         evaluator: the validation engine.
         optimizer: the learning rate of its first group is recorded.
     """
+
+    main_process_only = True
 
     def __init__(self, folder: str | Path, evaluator: Evaluator, optimizer: Optimizer) -> None:
         self.path = Path(folder) / "history.json"
@@ -48,7 +54,7 @@ class History:
 
     def _start(self, engine: Engine) -> None:
         if engine.state.epoch and self.path.is_file():  # resumed: keep the rows of completed epochs
-            self.rows = [row for row in json.loads(self.path.read_text()) if row["epoch"] <= engine.state.epoch]
+            self.rows = [row for row in self._earlier() if row["epoch"] <= engine.state.epoch]
         if not engine.state.epoch_length:
             raise ValueError("the training fold has fewer images than one batch; lower --batch_size.")
         engine.state.history = self.rows
@@ -61,6 +67,14 @@ class History:
             dynamic_ncols=True,
         )
 
+    def _earlier(self) -> list[dict[str, float]]:
+        try:
+            rows = [{"epoch": row["epoch"], **row} for row in json.loads(self.path.read_text(encoding="utf-8"))]
+        except (ValueError, TypeError, KeyError) as error:
+            LOGGER.warning("%s is damaged (%s); its epochs are lost, the training goes on", self.path, error)
+            return []
+        return rows
+
     def _start_epoch(self, engine: Engine) -> None:
         self._bar.set_description(f"epoch {engine.state.epoch}/{engine.state.max_epochs}")
         self._loss: torch.Tensor | float = 0.0
@@ -70,7 +84,7 @@ class History:
     def _count(self, engine: Engine) -> None:
         # the sum stays on the device: reading it in every iteration would synchronise the device
         self._loss = self._loss + engine.state.output["loss"].detach()
-        self._images += len(engine.state.batch["image"])
+        self._images += len(engine.state.batch["image"]) * number_of_processes()
         self._until = time.perf_counter()
         self._bar.update()
 
@@ -82,15 +96,14 @@ class History:
         metrics = state.metrics if state.epoch == engine.state.epoch else {}  # val_interval may skip epochs
         row = {
             "epoch": engine.state.epoch,
-            "loss": loss,
+            "train_loss": loss,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "images_per_second": self._images / (self._until - self._since),
             "seconds": time.perf_counter() - self._since,
             **{name: float(value) for name, value in metrics.items()},
         }
         self.rows.append(row)
-        with whole_file(self.path) as partial:
-            partial.write_text(json.dumps(self.rows, indent=1) + "\n")
+        write_text(self.path, json.dumps(self.rows, indent=1) + "\n")
         key = state.key_metric_name
         self._bar.set_postfix_str(f"loss {loss:.4f}" + (f", {key} {row[key]:.4f}" if key in row else ""))
 

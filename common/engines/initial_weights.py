@@ -7,67 +7,57 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
+from ..label_sets import LabelSets
+from .weights import check_fit, load_weights
 from .weights_record import contradictions, read_record
 
-__all__ = ["check_initial_weights"]
+__all__ = ["initial_weights"]
 
 LOGGER = logging.getLogger(__name__)
-COMPARED = ("classes", "network")  # the same weights serve any image size
 
 
-def check_initial_weights(weights: str | Path | None, record: Mapping[str, Any], network: nn.Module) -> None:
-    """Refuse weights of other classes or of another network before a training starts from them.
+def initial_weights(
+    path: str | Path | None, stated: Mapping[str, Any], network: nn.Module, label_sets: LabelSets
+) -> tuple[dict[str, Tensor] | None, str | None]:
+    """Read weights to start from, and refuse those of other classes or of another network.
 
     Weights of the same classes in another order would fit, and exchange the classes in silence; only the record beside
     them shows it. Weights without a record are accepted, with a line in the log.
 
     Args:
-        weights: path of a state dict, or of a checkpoint that contains one as "network"; None: start from scratch.
-        record: of the training that starts: activation, classes, network.
-        network: that the weights are loaded into.
+        path: of a state dict, or of a checkpoint that contains one; None: start from scratch.
+        stated: what the record of the weights must not contradict: classes, network, activation. The same weights serve
+            any image size.
+        network: that the weights are for; not changed.
+        label_sets: of the training images. If they are complete, another activation is only a warning: measured, it
+            costs one to three Dice points. A class that is not annotated would be read in a way that nothing trained.
+
+    Returns:
+        The state dict and the digest of its file; None and None without a path.
 
     Raises:
         FileNotFoundError: if the file is missing.
-        ValueError: if the weights were trained with other classes or another network, do not fit, or are unreadable.
+        ValueError: if the weights were trained with other classes or another network, if their logits are read in
+            another way, or if they do not fit or are unreadable.
     """
-    if weights is None:
-        return
-    path = Path(weights)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; --initial_weights expects the path of a model.pt.")
-    trained = read_record(path)
-    if wrong := contradictions(trained, {name: record[name] for name in COMPARED}):
+    if path is None:
+        return None, None
+    weights, digest = load_weights(path, "--initial_weights")
+    path = Path(path)
+    trained = read_record(path.with_name("model.pt") if path.name == "last.pt" else path)  # of one training
+    wrong = contradictions(trained, stated)
+    if not label_sets.partially_labelled() and (other := wrong.pop("activation", None)):
+        own = trained["activation"]
+        LOGGER.warning("%s was trained with logits read by a %s; this loss reads them by a %s", path, own, other)
+    if wrong:
         named = " and ".join(f"{name} {trained[name]}, not {value}" for name, value in wrong.items())
-        settings = " and ".join(f"--{name}" for name in wrong)
+        settings = " and ".join(f"--{'loss' if name == 'activation' else name}" for name in wrong)
         raise ValueError(
             f"weights of {path} were trained with {named}; use other --initial_weights, or set {settings}."
         )
-    _check_tensors(path, network)
+    check_fit(weights, network, path, "Use other --initial_weights, or set --network or --classes.")
     if "classes" not in trained:
         LOGGER.warning("%s has no record: its classes and their order cannot be checked", path)
-    elif contradictions(trained, {"activation": record["activation"]}):
-        LOGGER.warning(
-            "%s was trained with logits read by a %s; this loss reads them by a %s",
-            *(path, trained["activation"], record["activation"]),
-        )
-
-
-def _check_tensors(path: Path, network: nn.Module) -> None:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        found = {name: tuple(value.shape) for name, value in content.get("network", content).items()}
-    except Exception as error:  # torch raises half a dozen types for a file that it did not write
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ValueError(f"{path} is not readable as weights ({reason}); use other --initial_weights.") from error
-    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    names = list({**expected, **found})
-    if differ := [name for name in names if expected.get(name) != found.get(name)]:
-        first = differ[0]
-        there, here = (str(shapes.get(first, "missing")) for shapes in (found, expected))
-        raise ValueError(
-            f"{path} does not fit this network: {len(differ)} of {len(names)} tensors differ, the first is {first}: "
-            f"{there} in the weights, {here} in the network. Use other weights, or set --network or --classes."
-        )
+    return weights, digest

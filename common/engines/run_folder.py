@@ -1,27 +1,163 @@
-"""The folder of a training: a new training never overwrites an earlier one."""
+"""The folder of a training: it belongs to one process, and a new training never overwrites an earlier one."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-__all__ = ["run_folder"]
+import yaml
+from filelock import FileLock, Timeout
+from ignite.engine import Engine, Events
+
+from ..atomic import write_text
+from .checkpoint import read_checkpoint
+
+__all__ = ["RunFolder", "claim", "mark", "release", "run_folder", "save_configuration"]
 
 LOGGER = logging.getLogger(__name__)
+MARK = ".training"  # the first file that a training writes into its folder
+TRAINED = ("history.json", "last.pt", "model.pt")  # beside config.yaml, in folders of earlier versions
+LISTED = 3  # names in a message
+_held: dict[Path, FileLock] = {}
 
 
-def run_folder(folder: str | Path, resume: bool) -> None:
-    """Create the folder of a training; rename the folder of an earlier training to `<name>.previous-<number>`.
+class RunFolder:
+    """Claim the folder of a training when it starts, and write its configuration there: `config.yaml`.
+
+    Register it first: until then nothing is written, and what it refuses leaves the folder as it was.
+
+    Args:
+        folder: of the training.
+        settings: that identify the training, as given to `Resume`.
+        configuration: of the training, with its overrides.
+        resume: continue the training in the folder, if there is one.
+
+    Raises:
+        OSError: as for `claim` and `run_folder`.
+        ValueError: as for `Resume`.
+    """
+
+    main_process_only = True
+
+    def __init__(
+        self, folder: str | Path, settings: Mapping[str, Any], configuration: Mapping[str, Any], resume: bool
+    ) -> None:
+        self.folder = Path(folder)
+        self.settings = settings
+        self.configuration = configuration
+        self.resume = resume
+        self._claimed = False
+
+    def attach(self, engine: Engine) -> None:
+        """Register with a trainer."""
+        engine.add_event_handler(Events.STARTED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Claim the folder, once: federated learning starts a trainer again and again."""
+        if self._claimed:
+            return
+        claim(self.folder)
+        if self.resume:
+            read_checkpoint(self.folder, self.settings, engine.state.device)
+        run_folder(self.folder, self.resume)
+        save_configuration(self.folder, self.configuration)
+        self._claimed = True
+
+
+def claim(folder: str | Path) -> None:
+    """Hold the folder of a training for this process until it ends (or `release`).
+
+    Raises:
+        BlockingIOError: if another process holds it.
+        OSError: if its parent is not writable.
+    """
+    folder = Path(folder).absolute()
+    if folder in _held:
+        return
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise BlockingIOError(
+            f"a training is running in {folder}; wait for it, or choose another --run_name or --output_dir."
+        ) from None
+    except OSError as error:
+        raise OSError(f"{folder} cannot be written ({error.strerror or error}); choose another --runs_dir.") from error
+    _held[folder] = lock
+
+
+def release(folder: str | Path) -> None:
+    """Let other processes have a folder that this process holds."""
+    if lock := _held.pop(Path(folder).absolute(), None):
+        lock.release()
+
+
+def mark(folder: str | Path) -> None:
+    """Create the folder of a training, and mark it as one."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).touch()
+
+
+def run_folder(folder: str | Path, resume: bool = False) -> None:
+    """Claim and create the folder of a training; rename that of an earlier training to `<name>.previous-<number>`.
 
     Args:
         folder: to create.
         resume: keep an existing folder, to continue its training.
+
+    Raises:
+        BlockingIOError: if another process trains in this folder.
+        FileExistsError: if the folder contains anything but one training.
+        OSError: if the folder cannot be written.
     """
     folder = Path(folder)
-    if folder.exists() and not resume and any(folder.iterdir()):
+    claim(folder)
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file; choose another --run_name or --output_dir.")
+    content = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    if content and not _is_training(folder):
+        names = ", ".join([*content[:LISTED], *(["..."] if len(content) > LISTED else [])])
+        raise FileExistsError(
+            f"{folder} is not the folder of one training: it contains {names}. Nothing was changed; "
+            "choose another --run_name or --output_dir."
+        )
+    for partial in folder.glob(".partial-*"):  # of a process that was killed: this folder has one process at a time
+        partial.unlink(missing_ok=True)
+    if content and not resume:
         number = 1
         while (aside := folder.with_name(f"{folder.name}.previous-{number}")).exists():
             number += 1
         folder.rename(aside)
         LOGGER.info("moved an earlier training to %s", aside)
-    folder.mkdir(parents=True, exist_ok=True)
+    mark(folder)
+
+
+def save_configuration(folder: str | Path, configuration: Mapping[str, Any]) -> None:
+    """Write `config.yaml`: the configuration of a run with its overrides, ready to be run again."""
+    text = yaml.safe_dump(_written(configuration), sort_keys=False, width=120, allow_unicode=True)
+    write_text(Path(folder) / "config.yaml", text)
+
+
+def _is_training(folder: Path) -> bool:
+    """Return whether a folder contains a training, and no other trainings in folders of its own."""
+    if any(_has_training(path) for path in folder.iterdir() if path.is_dir()):
+        return False
+    return _has_training(folder)
+
+
+def _has_training(folder: Path) -> bool:
+    old = (folder / "config.yaml").is_file() and any((folder / name).is_file() for name in TRAINED)
+    return (folder / MARK).is_file() or old
+
+
+def _written(node: Any) -> Any:
+    """Return a configuration in plain values: from Python, settings may be paths or other objects."""
+    if isinstance(node, Mapping):
+        return {str(name) if not isinstance(name, int) else name: _written(value) for name, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_written(value) for value in node]
+    return node if node is None or type(node) in (bool, int, float, str) else str(node)

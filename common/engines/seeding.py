@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from ignite.engine import Engine, Events
-from monai.transforms import Randomizable
+from monai.transforms import Compose, Randomizable
+
+from ..transforms.draws import DrawsPerImage, key_of
+from .processes import rank
 
 __all__ = ["SeedEachEpoch"]
 
@@ -14,7 +17,9 @@ __all__ = ["SeedEachEpoch"]
 class SeedEachEpoch:
     """Seed the transforms and the network's dropout at the start of each epoch.
 
-    The sampler decides the order of the images: `DistributedSampler` draws it from seed and epoch.
+    Transforms that draw for each image (`DrawsPerImage`) receive a key of their own, of seed, epoch and their position:
+    their draws do not depend on the batch, the process or the worker. The sampler decides the order of the images:
+    `DistributedSampler` draws it from seed and epoch.
 
     Args:
         seed: of the run.
@@ -33,6 +38,17 @@ class SeedEachEpoch:
         """Seed everything for the epoch that is starting."""
         # a large odd factor keeps (seed, epoch) pairs apart; generators take 64 bits, MONAI's R takes 32
         state = (self.seed * 1_000_003 + engine.state.epoch) % 2**32
-        torch.manual_seed(state)
+        torch.manual_seed(state + (rank() << 32))  # the dropout of each process is its own
         for transform in self.transforms:
             transform.set_random_state(seed=state)
+        for position, step in enumerate(step for transform in self.transforms for step in _steps(transform)):
+            if isinstance(step, DrawsPerImage):
+                step.set_key(key_of(self.seed, engine.state.epoch, position))
+
+
+def _steps(transform: object) -> Iterator[object]:
+    if isinstance(transform, Compose):
+        for step in transform.transforms:
+            yield from _steps(step)
+    else:
+        yield transform

@@ -24,7 +24,7 @@ from typing import Any
 from ..spelling import did_you_mean
 from ..strict_yaml import read_yaml
 
-__all__ = ["Grid", "Run", "read_grid"]
+__all__ = ["Grid", "Run", "check_scale", "read_grid"]
 
 SCALE_KEYS = ("phantom", "settings", "search", "grid")
 
@@ -109,6 +109,18 @@ def read_grid(bundle: Path, scale: str, given: Mapping[str, Any] | None = None) 
         if name in search or all(one.settings == run.settings for one, run in zip(same, runs, strict=True)):
             raise ValueError(f"--{name} has no effect: every training of scale {scale!r} states its own; see {path}.")
     return Grid(own.get("phantom", {}), tuple(runs))
+
+
+def check_scale(bundles: Sequence[Path], scale: str) -> None:
+    """Check that the grid of any of some bundles has a scale.
+
+    Raises:
+        ValueError: if none has, with the names of those that there are.
+    """
+    paths = [path for bundle in bundles if (path := bundle / "configs" / "experiments.yaml").is_file()]
+    known = list(dict.fromkeys(name for path in paths for name in read_yaml(path)["scales"]))
+    if paths and scale not in known:
+        raise ValueError(f"expected a scale of {known}, got {scale!r}.")
 
 
 def _merge(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:

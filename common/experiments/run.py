@@ -21,7 +21,6 @@ from tqdm import tqdm
 from ..configuration import resolve
 from ..datasets import checksum
 from ..datasets.phantom.dataset import phantom
-from ..datasets.prepared.layout import read_label_sets
 from ..datasets.prepared.preparation import prepare
 from ..datasets.prepared.selection import NAMING, check_names
 from ..identity import digest
@@ -33,7 +32,7 @@ from .training import Job, carry_out
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when ray is imported
 import ray
 
-__all__ = ["Outcome", "meaning_of", "run_grid"]
+__all__ = ["Outcome", "run_grid"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def run_grid(
     given = [f"--{name} {value}" for name, value in settings.items()]
     facts = {"data": " ".join([", ".join(map(os.path.relpath, folders)), *given])}
     store = Store(uri, config["experiment"], identity, facts)
-    base = Job(bundle.resolve(), {}, [str(folder) for folder in folders], f"{content} {meaning_of(folders)}")
+    base = Job(bundle.resolve(), {}, [str(folder) for folder in folders], content)
     root = Path(config["runs_dir"]).resolve() / scale
     work = _Work(store, base, root, uri, partial(_start, workers, address))
     before = set(work.finished)
@@ -110,11 +109,6 @@ def run_grid(
     finished, skipped = (sum(job.hash in done for job in results) for done in (work.finished, before))
     store.close(complete=not work.failed)
     return Outcome(finished, skipped, work.failed)
-
-
-def meaning_of(folders: Sequence[Path]) -> str:
-    """Return a digest of what annotation values mean, which the checksum of the content does not cover."""
-    return _identified(sorted(json.dumps(read_label_sets(folder), sort_keys=True) for folder in folders))
 
 
 def _identified(content: Any) -> str:

@@ -82,8 +82,10 @@ class Store:
         self.client.set_tag(self.parent, "planned", str(len(cells)))
 
     def tags(self, cell: Mapping[str, Any], role: str, run_hash: str) -> dict[str, str]:
-        """Return the tags of a child."""
-        return {"mlflow.parentRunId": self.parent, "cell": json.dumps(cell), "role": role, "run_hash": run_hash}
+        """Return the tags of a child: what identifies it, and one for each axis of the grid."""
+        axes = {name: value if isinstance(value, str) else json.dumps(value) for name, value in cell.items()}
+        known = {"mlflow.parentRunId": self.parent, "cell": json.dumps(cell), "role": role, "run_hash": run_hash}
+        return {**axes, **known}
 
     def close(self, complete: bool) -> None:
         """End the parent run."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import shutil
 import sys
+import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,11 +18,11 @@ import yaml
 from monai.bundle import run as run_bundle
 
 from ..configuration import resolve
+from ..engines.run_folder import mark, release
+from ..identity import digest, settings_digest, training_settings
 from ..tracking import logged_run
 
 __all__ = ["Job", "carry_out"]
-
-NOT_CONTENT = ("bundle_root", "runs_dir", "data", "resume", "run_name", "output_dir", "tracking_uri", "tags")
 
 OF_WEIGHTS = ("activation", "classes", "image_size", "loss", "network", "networks")  # their record says them
 
@@ -36,7 +35,7 @@ class Job:
         bundle: its folder, absolute.
         settings: of the bundle, that differ from its configuration.
         data: prepared folders, absolute.
-        checksum: of their content and what it states.
+        checksum: of the prepared folders.
         folder: of the training, absolute.
         tags: of its MLflow run.
         uri: tracking URI, absolute.
@@ -54,11 +53,15 @@ class Job:
 
     @cached_property
     def hash(self) -> str:
-        """Digest of the whole configuration, the content of the data, and the teacher."""
+        """Digest of all settings that change the result, as the training computes it (`training_settings`)."""
         config = resolve(self._config("train"), self.settings)
-        content = {name: value for name, value in config.items() if name not in NOT_CONTENT}
-        parts = [content, self.checksum, self.teacher.hash if self.teacher else ""]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        settings = training_settings(config, self._data_checksum, config["initial_weights"])
+        return settings_digest(settings)
+
+    @property
+    def _data_checksum(self) -> str:
+        """Checksum of the data that this job trains on; pseudo-labels follow from the data and the teacher."""
+        return digest(self.checksum, self.teacher.hash) if self.teacher else self.checksum
 
     def place(self, root: Path, name: str, tags: Mapping[str, str], uri: str) -> Job:
         """Return the job with its folder, which its hash makes unique, and its tags and URI of MLflow."""
@@ -69,7 +72,7 @@ class Job:
 
     def _resolve(self, workflow: str, **more: Any) -> dict[str, Any]:
         """Return a workflow with the settings that it knows, but those that its weights know."""
-        known = yaml.safe_load(self._config(workflow).read_text()).keys() - {*OF_WEIGHTS}
+        known = yaml.safe_load(self._config(workflow).read_text(encoding="utf-8")).keys() - {*OF_WEIGHTS}
         settings = {name: value for name, value in self.settings.items() if name.split("::")[0] in known}
         place = {"bundle_root": str(self.bundle), "data": list(self.data)}
         return resolve(self._config(workflow), {**settings, **place, **more})
@@ -80,7 +83,7 @@ class Job:
         settings |= {"output_dir": str(self.folder), "run_name": self.folder.name}
         settings |= {"tracking_uri": self.uri, "tags": dict(self.tags or {})}
         if self.teacher is not None:
-            settings |= {"data": str(self.pseudo_labels)}
+            settings |= {"data": str(self.pseudo_labels), "data_checksum": self._data_checksum}
         return resolve(self._config("train"), settings)
 
     def evaluate(self) -> dict[str, Any]:
@@ -109,10 +112,14 @@ def carry_out(job: Job) -> str:
     Raises:
         RuntimeError: with the cause of a failure; `log.txt` in the folder has the whole output.
     """
-    job.folder.mkdir(parents=True, exist_ok=True)
+    mark(job.folder)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    with (job.folder / "log.txt").open("a") as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+    with (
+        (job.folder / "log.txt").open("a", encoding="utf-8") as log,
+        contextlib.redirect_stdout(log),
+        contextlib.redirect_stderr(log),
+    ):
         try:
             if job.teacher is not None and not job.pseudo_labels.exists():
                 _run(job, "pseudo_label", job.pseudo_label())
@@ -125,16 +132,21 @@ def carry_out(job: Job) -> str:
                 root = root.__cause__
             raise RuntimeError(f"{type(root).__name__}: {root}") from None
         shutil.rmtree(job.pseudo_labels, ignore_errors=True)
-    return logged_run(job.folder).get("run_id", "")
+    run_id = logged_run(job.folder).get("run_id")
+    if run_id is None:
+        raise RuntimeError(f"MLflow did not answer; the training is complete in {job.folder}. Run the grid again.")
+    return run_id
 
 
 def _run(job: Job, workflow: str, config: Mapping[str, Any]) -> None:
-    path = job.folder / ("config.yaml" if workflow == "train" else f"{workflow}.yaml")
-    path.write_text(yaml.safe_dump(dict(config), sort_keys=False, width=120))
     before = list(sys.path)
     configs = job.bundle / "configs"
     files = {"meta_file": str(configs / "metadata.json"), "logging_file": str(configs / "logging.conf")}
-    try:
-        run_bundle(run_id="run", config_file=str(path), **files)
-    finally:
-        sys.path[:] = before  # the runner adds the folder of the bundle
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{workflow}.yaml"
+        path.write_text(yaml.safe_dump(dict(config), sort_keys=False, width=120), encoding="utf-8")
+        try:
+            run_bundle(run_id="run", config_file=str(path), **files)
+        finally:
+            sys.path[:] = before  # the runner adds the folder of the bundle
+            release(job.folder)  # Ray keeps this process for other jobs

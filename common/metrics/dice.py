@@ -12,6 +12,7 @@ from ignite.metrics import Metric
 from torch import Tensor
 
 from ..label_set_map import annotated, known_masks
+from .gathering import gathered
 
 __all__ = ["DatasetDice", "annotated_dice", "summarise"]
 
@@ -73,8 +74,9 @@ def summarise(
 class DatasetDice(Metric):
     """Ignite metric: mean over all (dataset, foreground class) cells, with each cell reported too.
 
-    Datasets are weighted equally, regardless of size. `engine.state.metrics` receives the mean under the metric's name
-    and each defined cell as `dice/<dataset>/<class>`; `state.metric_details` receives the values of all images.
+    Datasets are weighted equally, regardless of size. Images that several processes share are gathered.
+    `engine.state.metrics` receives the mean under the metric's name and each defined cell as `dice/<dataset>/<class>`;
+    `state.metric_details` receives the values of all images.
 
     Args:
         classes: names, background first.
@@ -91,9 +93,11 @@ class DatasetDice(Metric):
         self._dice: list[Tensor] = []
         self._dataset: list[Tensor] = []
         self._index: list[Tensor] = []
+        self._gathered = False
 
     def update(self, output: Mapping[str, Tensor]) -> None:
         """Add the images of a batch: `pred` logits (B, C, *spatial), `label`, `dataset` (B,) and `index` (B,)."""
+        self._gathered = False
         prediction = output["pred"].argmax(dim=1)
         self._dice.append(annotated_dice(prediction, output["label"], len(self.classes)))
         self._dataset.append(output["dataset"])
@@ -101,6 +105,11 @@ class DatasetDice(Metric):
 
     def compute(self) -> float:
         """Return the mean over all defined cells, or NaN without any."""
+        if not self._gathered:
+            dice, dataset, index = (torch.cat(parts) for parts in (self._dice, self._dataset, self._index))
+            rows = gathered([dice, dataset, index], index)
+            self._dice, self._dataset, self._index = ([row] for row in rows)
+            self._gathered = True
         cells = [value for row in self._table().values() for value in row.values() if not math.isnan(value)]
         return sum(cells) / len(cells) if cells else math.nan
 

@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 
 from ..identity import digest
-from .mlflow_run import RUN_FILE, tracking_uri
+from .client import tracking_uri
+from .outbox import RUN_FILE, read_run
 
 __all__ = ["Evaluation", "logged_run"]
 
@@ -24,11 +25,8 @@ LONGEST = 60  # characters of the names of data in the name of a folder
 
 def logged_run(folder: Path) -> dict[str, str]:
     """Return id and tracking URI of the MLflow run of a folder (`run_id`, `tracking_uri`); empty if it has none."""
-    try:
-        run = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none, or cut off
-        return {}
-    known = isinstance(run, dict) and run.get("run_id") and run.get("tracking_uri")
+    run = read_run(folder) or {}
+    known = run.get("run_id") and run.get("tracking_uri")
     return {name: str(run[name]) for name in ("run_id", "tracking_uri")} if known else {}
 
 

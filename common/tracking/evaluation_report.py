@@ -18,8 +18,9 @@ from rich.table import Table
 
 from ..atomic import whole_file, write_text
 from ..wide_table import fit
+from .client import connect
 from .evaluation import Evaluation, logged_run
-from .mlflow_run import connect, log_finished_run
+from .finished_run import log_finished_run
 from .pictures import Examples
 
 __all__ = ["EvaluationReport", "dice_table", "other_tables"]

@@ -33,7 +33,7 @@ def draw_curves(rows: Sequence[Mapping[str, float]], classes: Sequence[str], pat
     figure = Figure(figsize=(10, 4))
     loss, dice = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in rows]
-    loss.plot(epochs, [row["loss"] for row in rows], color="black")
+    loss.plot(epochs, [row["train_loss"] for row in rows], color="black")
     loss.set(title="training loss", xlabel="epoch")
     names = sorted({name for row in rows for name in row if name.startswith("dice/")})
     datasets = list(dict.fromkeys(name.split("/")[1] for name in names))
@@ -168,6 +168,8 @@ class Pictures:
         examples: attached to the validation engine.
         folder: where `curves.png` and `validation_examples.png` go.
     """
+
+    main_process_only = True
 
     def __init__(self, examples: Examples, folder: str | Path) -> None:
         self.examples = examples

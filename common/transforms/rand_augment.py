@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-import kornia.augmentation as K
 import torch
-from kornia.constants import DataKey, Resample
-from monai.transforms import Randomizable
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample, pad
+
+from .draws import DrawsPerImage
 
 __all__ = ["RandAugmentd"]
 
 
-class RandAugmentd(Randomizable):
-    """Scale, rotate, shift and blur each image of a batch and change its brightness and contrast (kornia).
+class RandAugmentd(DrawsPerImage):
+    """Scale, rotate, shift and blur each image of a batch and change its brightness and contrast.
 
     Geometry moves the integer annotation with the image, before it is encoded as a label-set map, so pixels that enter
     at the border have annotation value 0 and its label set in the image's dataset, or are ignored if it has none. Grey
@@ -47,24 +48,59 @@ class RandAugmentd(Randomizable):
         contrast: float = 0.25,
         prob: float = 0.5,
     ) -> None:
+        super().__init__()
         self.scale, self.rotation, self.shift = scale, rotation, shift
         self.blur, self.brightness, self.contrast = blur, brightness, contrast
         self.prob = prob
-        kernel = 2 * max(1, round(2 * blur)) + 1  # covers two standard deviations on each side
-        self._augment = K.AugmentationSequential(
-            K.RandomAffine(rotation, translate=(shift, shift), scale=(1 - scale, 1 + scale), p=1.0),
-            K.RandomGaussianBlur((kernel, kernel), (0.1, max(blur, 0.11)), p=prob),  # kornia requires a sigma above 0
-            K.RandomBrightness((1 - brightness, 1 + brightness), p=prob),  # kornia adds (factor - 1)
-            K.RandomContrast((1 - contrast, 1 + contrast), p=prob),
-            data_keys=["input", "mask"],
-            extra_args={DataKey.MASK: {"resample": Resample.NEAREST, "align_corners": False}},
-        )
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Augment `image` (B, 1, H, W) in [0, 1] and the integer `label` (B, 1, H, W) of a batch."""
-        # kornia draws from torch's global generator: seed it from our own state, then restore it. It draws on the CPU
-        # whatever the device of the batch, so the generators of the GPUs are not affected.
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(int(self.R.randint(2**31)))
-            image, label = self._augment(data["image"], data["label"].float())
-        return {**data, "image": image, "label": label.to(data["label"].dtype)}
+        """Augment `image` (B, 1, H, W) in [0, 1] and the integer `label` (B, 1, H, W) of a batch, by its `index`."""
+        image, label = data["image"], data["label"]
+        draws = self.draw(data, 10).to(image.device).T
+        grow, turn, down, right, blur, brighten, stretch = 2 * draws[:7] - 1
+        changed = draws[7:] < self.prob  # blur, brightness, contrast
+        grid = _grid(image, 1 + self.scale * grow, self.rotation * turn, self.shift * torch.stack([right, down], dim=1))
+        image, moved = (
+            grid_sample(each, grid, mode=mode, padding_mode="zeros", align_corners=False)
+            for each, mode in ((image, "bilinear"), (label.to(image.dtype), "nearest"))
+        )
+        image = _blurred(image, torch.where(changed[0], self.blur * (blur + 1) / 2, 0), self.blur)
+        image = (image + _per_image(self.brightness * brighten * changed[1])).clamp_(0, 1)
+        image = (image * _per_image(1 + self.contrast * stretch * changed[2])).clamp_(0, 1)
+        return {**data, "image": image, "label": moved.to(label.dtype)}
+
+
+def _per_image(values: Tensor) -> Tensor:
+    return values.view(-1, 1, 1, 1)
+
+
+def _grid(image: Tensor, zoom: Tensor, degrees: Tensor, shift: Tensor) -> Tensor:
+    """Return where each pixel comes from if images are scaled and rotated about their centre, then shifted.
+
+    Args:
+        image: (B, 1, H, W), for its shape.
+        zoom: factors, (B,).
+        degrees: counter-clockwise, (B,).
+        shift: fraction of the side, (right, down), (B, 2).
+    """
+    height, width = image.shape[2:]
+    angle = torch.deg2rad(degrees)
+    cos, sin = angle.cos() / zoom, angle.sin() / zoom
+    back = torch.stack([cos, -sin * height / width, sin * width / height, cos], dim=1).view(-1, 2, 2)
+    offset = back @ (-2 * shift.unsqueeze(2))  # the grid runs from -1 to 1
+    return affine_grid(torch.cat([back, offset], dim=2), list(image.shape), align_corners=False)
+
+
+def _blurred(image: Tensor, sigma: Tensor, largest: float) -> Tensor:
+    """Convolve each image with its own Gaussian, sigma (B,) in pixels; 0 leaves it as it is, to the last bit."""
+    reach = max(1, round(2 * largest))  # two standard deviations
+    distance = torch.arange(-reach, reach + 1, device=image.device)
+    weight = torch.exp(-0.5 * (distance / sigma.clamp(min=0.01).unsqueeze(1)) ** 2)
+    weight = weight / weight.sum(dim=1, keepdim=True)
+    for axis, padding in ((3, (reach, reach, 0, 0)), (2, (0, 0, reach, reach))):
+        padded = pad(image, padding, mode="reflect")
+        taps = (padded.narrow(axis, tap, image.shape[axis]) for tap in range(2 * reach + 1))
+        image = next(taps) * _per_image(weight[:, 0])
+        for tap, values in enumerate(taps, start=1):
+            image.addcmul_(values, _per_image(weight[:, tap]))
+    return image

@@ -6,15 +6,15 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 import torch
-from monai.transforms import Randomizable
 
 from ..label_set_map import drop_classes
 from ..label_sets import LabelSets
+from .draws import DrawsPerImage
 
 __all__ = ["RandLabelDropoutd"]
 
 
-class RandLabelDropoutd(Randomizable):
+class RandLabelDropoutd(DrawsPerImage):
     """Drop each partially labelled class of each image with probability `prob` (Islam et al., 2024).
 
     Only classes that some training images do not annotate are dropped: for the other classes, the absence of a label
@@ -35,15 +35,14 @@ class RandLabelDropoutd(Randomizable):
     def __init__(self, label_sets: LabelSets, prob: float) -> None:
         if not 0 <= prob <= 1:
             raise ValueError(f"expected a label dropout probability from 0 to 1, got {prob}.")
+        super().__init__()
         self.label_sets = label_sets
         self.prob = prob
-        self.droppable = [name in label_sets.partially_labelled() for name in label_sets.classes]
+        self.droppable = torch.tensor([name in label_sets.partially_labelled() for name in label_sets.classes])
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Drop classes from the label-set maps `label` (B, 2, *spatial)."""
-        if not self.prob or not any(self.droppable):
+        """Drop classes from the label-set maps `label` (B, 2, *spatial), given `index` (B,), on the CPU."""
+        if not self.prob or not self.droppable.any():
             return dict(data)
-        label = data["label"]
-        drawn = torch.from_numpy(self.R.random_sample((len(label), len(self.droppable))) < self.prob)
-        drop = drawn & torch.tensor(self.droppable)
-        return {**data, "label": drop_classes(label, drop)}
+        drop = (self.draw(data, len(self.droppable)) < self.prob) & self.droppable
+        return {**data, "label": drop_classes(data["label"], drop)}

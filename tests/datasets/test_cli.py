@@ -54,13 +54,15 @@ def test_the_same_command_does_nothing_when_finished(
 ):
     before = (phantom / "provenance.json").stat().st_mtime_ns
     run(monkeypatch, PHANTOM[0], phantom, *PHANTOM[1:])
-    assert capsys.readouterr().out == f"{phantom} is prepared already.\n"
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"{phantom}: nothing changed."
+    assert second == f"{phantom}: 20 images (14 training, 2 validation, 4 test)"
     assert (phantom / "provenance.json").stat().st_mtime_ns == before
 
 
 def test_a_folder_of_another_command_is_an_error(phantom: Path, monkeypatch: pytest.MonkeyPatch):
-    with pytest.raises(SystemExit, match=r"phantom exists and was not made by this command \(\{.*'patients': '10'"):
-        run(monkeypatch, PHANTOM[0], phantom, *PHANTOM[1:], "--seed", 1)
+    with pytest.raises(SystemExit, match=r"screens: .*phantom holds the dataset 'phantom', not 'screens'; choose"):
+        run(monkeypatch, "screens", phantom)
     assert read_provenance(phantom)["seed"] == 0
 
 
@@ -78,7 +80,7 @@ def test_each_drawing_command_has_its_own_number_of_patients(
 
 def test_a_folder_of_another_kind_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(SystemExit, match=r"exists and was not made by this command \(None\); remove it or choose"):
+    with pytest.raises(SystemExit, match=r"exists and is not a prepared folder; choose another folder"):
         run(monkeypatch, PHANTOM[0], tmp_path, *PHANTOM[1:])
     assert (tmp_path / "thesis.txt").read_text() == "precious"
 

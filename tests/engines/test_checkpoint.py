@@ -101,13 +101,18 @@ def test_weights_never_stand_without_their_record(tmp_path: Path, monkeypatch: p
     evaluator = SimpleNamespace(state=SimpleNamespace(best_metric=0.5, best_metric_epoch=1))
     handler = BestAndLast(tmp_path, {"network": torch.nn.Linear(1, 1)}, evaluator, SETTINGS, RECORD)
 
-    def fail(*_: Any) -> None:
-        raise KeyboardInterrupt
+    save, saved = torch.save, []
+
+    def fail(content: Any, file: Any) -> None:
+        if saved:
+            raise KeyboardInterrupt
+        saved.append(file)
+        save(content, file)
 
     monkeypatch.setattr(torch, "save", fail)
     with pytest.raises(KeyboardInterrupt):
         handler(engine_after(1))
-    assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.pt", "model.json"]
     assert json.loads((tmp_path / "model.json").read_text()) == RECORD
 
 
@@ -135,7 +140,7 @@ def test_two_epochs_and_two_resumed_equal_four(tmp_path: Path):
         same(found, expected)
     assert rows(tmp_path / "parts") == rows(tmp_path / "whole")
     assert [row["epoch"] for row in rows(tmp_path / "parts")] == [1, 2, 3, 4]
-    assert rows(tmp_path / "whole")[0]["loss"] != rows(tmp_path / "whole")[1]["loss"], "the network learns"
+    assert rows(tmp_path / "whole")[0]["train_loss"] != rows(tmp_path / "whole")[1]["train_loss"], "the network learns"
 
 
 def test_resuming_restores_the_whole_training(tmp_path: Path):
@@ -188,7 +193,7 @@ def test_other_settings_are_refused_by_name(tmp_path: Path):
     other = {**SETTINGS, "learning_rate": 0.2, "batch_size": 4}
     message = (
         r"last\.pt belongs to another training \(learning_rate: 0\.1 then, 0\.2 now, "
-        r"batch_size: None then, 4 now\); use its settings or drop --resume"
+        r"batch_size: not set then, 4 now\); use its settings or drop --resume"
     )
     with pytest.raises(ValueError, match=message):
         Tiny(tmp_path, epochs=2, resume=True, settings=other).run()
@@ -198,6 +203,46 @@ def test_other_settings_are_refused_by_name(tmp_path: Path):
     assert (tmp_path / "last.pt").read_bytes() == before
 
 
+def test_more_epochs_are_refused_with_the_way_to_get_them(tmp_path: Path):
+    Tiny(tmp_path, epochs=1, settings={**SETTINGS, "epochs": 1}).run()
+    message = rf"\(epochs: 1 then, 2 now\); .* For more epochs, .*: --initial_weights {tmp_path}/model.pt --run_name"
+    with pytest.raises(ValueError, match=message):
+        Tiny(tmp_path, epochs=2, resume=True, settings={**SETTINGS, "epochs": 2}).run()
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "record"])
+@pytest.mark.parametrize("best", [1, 2])
+def test_damaged_best_weights_are_written_again_or_replaced(
+    tmp_path: Path, damage: str, best: int, caplog: pytest.LogCaptureFixture
+):
+    """A process that is killed between `last.pt` and `model.pt` is the case best = 2, missing."""
+    Tiny(tmp_path, epochs=2).run()
+    checkpoint = load(tmp_path / "last.pt") | {"best_metric": 0.98, "best_metric_epoch": best}
+    torch.save(checkpoint, tmp_path / "last.pt")
+    path = tmp_path / "model.pt"
+    before = load(path)
+    path.unlink() if damage == "missing" else path.write_bytes(b"" if damage == "cut" else path.read_bytes())
+    (tmp_path / "model.json").write_text('{"activation": "soft')
+    again = Tiny(tmp_path, epochs=3, resume=True).run()
+    assert json.loads((tmp_path / "model.json").read_text()) == RECORD
+    if best == 2:
+        same(load(path), checkpoint["network"])
+        assert again.evaluator.state.best_metric == 0.98
+    elif damage == "record":
+        same(load(path), before)
+    else:
+        assert "the best weights (epoch 1), are lost" in caplog.text
+        assert again.evaluator.state.best_metric_epoch == 3
+        same(load(path), again.network.state_dict())
+
+
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    full = open  # what torch says of it is "unexpected pos"
+    monkeypatch.setattr(Path, "open", lambda _, mode="r": full("/dev/full", mode))
+    with pytest.raises(OSError, match=r"last\.pt could not be written \(No space left on device\)"):
+        save_checkpoint({"network": torch.zeros(3_000_000)}, tmp_path / "last.pt")
+
+
 @pytest.mark.parametrize("kind", ["empty", "text", "truncated", "weights"])
 def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path: Path, kind: str):
     path = tmp_path / "last.pt"
@@ -205,5 +250,5 @@ def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path: Path, kind: str):
     content = {"empty": b"", "text": b"hello", "truncated": path.read_bytes()[:-200], "weights": path.read_bytes()}
     path.write_bytes(content[kind])
     resume = Resume(tmp_path, {}, SimpleNamespace(), SETTINGS, resume=True)
-    with pytest.raises(ValueError, match=r"last\.pt is not a readable checkpoint \(.*train without --resume"):
+    with pytest.raises(ValueError, match=r"last\.pt is not a readable checkpoint \([^\n]*train without --resume"):
         resume(engine_after(0))

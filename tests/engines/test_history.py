@@ -27,7 +27,7 @@ def test_a_row_describes_its_epoch(tmp_path: Path):
     for row in stored:
         losses = [loss for epoch, loss in seen if epoch == row["epoch"]]
         assert len(losses) == 2
-        assert row["loss"] == pytest.approx(sum(losses) / 2)
+        assert row["train_loss"] == pytest.approx(sum(losses) / 2)
         # two iterations an epoch, polynomial decay over 100 with power 0.9
         assert row["learning_rate"] == pytest.approx(0.1 * (1 - 2 * row["epoch"] / 100) ** 0.9)
         assert 0 <= row["accuracy"] <= 1
@@ -61,11 +61,11 @@ def test_rows_of_incomplete_epochs_are_dropped_on_resuming(tmp_path: Path):
     path = tmp_path / "history.json"
     rows = json.loads(path.read_text())
     # killed after the row of epoch 2 was written, before its checkpoint was
-    path.write_text(json.dumps([*rows, {**rows[0], "epoch": 2, "loss": -1.0}]))
+    path.write_text(json.dumps([*rows, {**rows[0], "epoch": 2, "train_loss": -1.0}]))
     resumed = Tiny(tmp_path, epochs=3, resume=True).run().history.rows
     assert [row["epoch"] for row in resumed] == [1, 2, 3]
     assert resumed[0] == rows[0]
-    assert resumed[1]["loss"] > 0
+    assert resumed[1]["train_loss"] > 0
 
 
 def test_a_new_training_starts_a_new_history(tmp_path: Path):
@@ -79,3 +79,14 @@ def test_the_progress_bar_names_epoch_loss_and_key_metric(tmp_path: Path, capsys
     output = capsys.readouterr().out
     assert "epoch 1/1" in output
     assert "accuracy 0." in output or "accuracy 1." in output
+
+
+@pytest.mark.parametrize("text", ["", '[{"epoch": 1, "loss"', "3", '[{"loss": 1}]'])
+def test_a_damaged_history_is_said_and_the_training_goes_on(
+    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+):
+    Tiny(tmp_path, epochs=1).run()
+    (tmp_path / "history.json").write_text(text)
+    assert [row["epoch"] for row in Tiny(tmp_path, epochs=2, resume=True).run().history.rows] == [2]
+    assert "history.json is damaged" in caplog.text
+    assert [row["epoch"] for row in json.loads((tmp_path / "history.json").read_text())] == [2]

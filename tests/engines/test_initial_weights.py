@@ -1,7 +1,8 @@
 """A training starts only from weights of the same classes, in the same order, and of the same network."""
 
+import hashlib
 import json
-import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,17 @@ import forked
 import pytest
 import torch
 import yaml
+from ignite.engine import Events
+from monai.bundle import ConfigParser
 from torch import nn
 
-from common.engines import check_initial_weights
+from common.engines import initial_weights
+from common.label_sets import LabelSets
 
 ROOT = Path(__file__).parents[2]
-RECORD = {"activation": "softmax", "classes": ["background", "lv", "la"], "image_size": 64, "network": "unet"}
+RECORD = {"activation": "softmax", "classes": ["background", "lv", "la"], "network": "unet"}
+COMPLETE = LabelSets(RECORD["classes"], {"clinic": {0: "background", 1: "lv", 2: "la"}})
+LV_ALONE = LabelSets(RECORD["classes"], {"clinic": {0: "background", 1: "lv"}})
 
 
 def network(classes: int = 3) -> nn.Module:
@@ -43,24 +49,29 @@ def weights(tmp_path: Path) -> Path:
 )
 def test_weights_of_other_classes_or_another_network_are_refused(weights: Path, own: dict[str, Any], message: str):
     with pytest.raises(ValueError, match=message):
-        check_initial_weights(weights, RECORD | own, network())
+        initial_weights(weights, RECORD | own, network(), LV_ALONE)
 
 
-def test_the_same_weights_serve_another_image_size(weights: Path, caplog: pytest.LogCaptureFixture):
-    check_initial_weights(str(weights), RECORD | {"image_size": 160}, network())
+def test_weights_are_read_with_the_digest_of_their_file(weights: Path, caplog: pytest.LogCaptureFixture):
+    found, digest = initial_weights(str(weights), RECORD, network(), LV_ALONE)
+    torch.testing.assert_close(found, torch.load(weights, weights_only=True), rtol=0, atol=0)
+    assert digest == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert caplog.records == []
 
 
-def test_another_reading_of_the_logits_is_a_warning(weights: Path, caplog: pytest.LogCaptureFixture):
-    check_initial_weights(weights, RECORD | {"activation": "sigmoid"}, network())
-    (line,) = caplog.records
-    assert line.levelno == logging.WARNING
-    assert "trained with logits read by a softmax; this loss reads them by a sigmoid" in line.getMessage()
+def test_another_reading_of_the_logits_needs_the_annotation_of_every_class(
+    weights: Path, caplog: pytest.LogCaptureFixture
+):
+    other = RECORD | {"activation": "sigmoid"}
+    with pytest.raises(ValueError, match=r"with activation softmax, not sigmoid; .*, or set --loss"):
+        initial_weights(weights, other, network(), LV_ALONE)
+    initial_weights(weights, other, network(), COMPLETE)
+    assert "trained with logits read by a softmax; this loss reads them by a sigmoid" in caplog.text
 
 
 def test_weights_without_a_record_are_accepted_with_a_warning(weights: Path, caplog: pytest.LogCaptureFixture):
     weights.with_suffix(".json").unlink()
-    check_initial_weights(weights, RECORD, network())
+    initial_weights(weights, RECORD, network(), LV_ALONE)
     assert "model.pt has no record: its classes and their order cannot be checked" in caplog.text
 
 
@@ -71,40 +82,33 @@ def test_weights_that_do_not_fit_are_refused_in_one_line(weights: Path):
         r"\(5, 4, 1, 1\) in the weights, \(3, 4, 1, 1\) in the network\. .*--network or --classes\.$"
     )
     with pytest.raises(ValueError, match=message):
-        check_initial_weights(weights, RECORD, network())
+        initial_weights(weights, RECORD, network(), LV_ALONE)
     torch.save({"other.weight": torch.zeros(2)}, weights)
     with pytest.raises(ValueError, match=r"5 of 5 tensors differ, the first is 0\.weight: missing in the weights"):
-        check_initial_weights(weights, RECORD, network())
+        initial_weights(weights, RECORD, network(), LV_ALONE)
 
 
-def test_a_checkpoint_that_holds_a_network_is_read_as_the_loader_reads_it(weights: Path):
-    torch.save({"network": network().state_dict(), "epoch": 3}, weights)
-    check_initial_weights(weights, RECORD, network())
-
-
-@pytest.mark.parametrize("content", [b"", b"hello"])
-def test_a_file_that_is_not_weights_is_named(weights: Path, content: bytes):
-    weights.write_bytes(content)
-    with pytest.raises(ValueError, match=r"model\.pt is not readable as weights \(.+\); use other --initial_weights"):
-        check_initial_weights(weights, RECORD, network())
-
-
-def test_a_list_of_tensors_is_not_weights(weights: Path):
-    torch.save([torch.zeros(1)], weights)
-    with pytest.raises(ValueError, match=r"is not readable as weights"):
-        check_initial_weights(weights, RECORD, network())
+def test_the_state_to_resume_from_is_checked_by_the_record_of_its_training(weights: Path):
+    last = weights.with_name("last.pt")
+    torch.save({"network": network().state_dict(), "epoch": 3}, last)
+    found, _ = initial_weights(last, RECORD, network(), LV_ALONE)
+    assert found.keys() == network().state_dict().keys()
+    with pytest.raises(ValueError, match=r"last\.pt were trained with classes \['background', 'lv', 'la'\], not "):
+        initial_weights(last, RECORD | {"classes": ["background", "la", "lv"]}, network(), LV_ALONE)
 
 
 def test_missing_weights_are_named_and_none_start_from_scratch(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match=r"model\.pt is missing; --initial_weights expects the path of a"):
-        check_initial_weights(tmp_path / "model.pt", RECORD, network())
-    check_initial_weights(None, RECORD, network())
+    with pytest.raises(FileNotFoundError, match=r"model\.pt is missing; --initial_weights expects the path of weights"):
+        initial_weights(tmp_path / "model.pt", RECORD, network(), LV_ALONE)
+    assert initial_weights(None, RECORD, network(), LV_ALONE) == (None, None)
 
 
 def test_a_training_checks_its_initial_weights_before_it_moves_or_writes_anything():
     for path in ROOT.glob("bundles/*/configs/train.yaml"):
-        steps = [step["_target_"] for step in yaml.safe_load(path.read_text())["run"] if isinstance(step, dict)]
-        assert steps.index("common.engines.check_initial_weights") < steps.index("common.engines.run_folder")
+        content = yaml.safe_load(path.read_text())
+        steps = [step if isinstance(step, str) else step["_target_"] for step in content["run"]]
+        assert steps.index("$@initial") < steps.index("common.engines.train")
+        assert content["train"]["handlers"][0]["_target_"] == "common.engines.RunFolder", "the first that writes"
 
 
 @pytest.mark.slow
@@ -125,3 +129,33 @@ def test_weights_of_other_classes_stop_a_training_before_it_moves_an_earlier_one
         assert "Traceback" not in result.stderr
     assert {path.name: path.stat().st_mtime_ns for path in (folder / "runs/first").iterdir()} == before
     assert not list((folder / "runs").glob("first.previous*"))
+
+
+@pytest.mark.slow
+def test_a_fine_tuning_that_is_cut_resumes_to_the_weights_of_an_uninterrupted_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(folder)
+
+    def tune(output: str, cut: bool = False, resume: bool = False) -> Mapping[str, Any]:
+        parser = ConfigParser()
+        parser.read_config("bundles/echo_segmentation/configs/train.yaml")
+        parser.update({"image_size": 32, "batch_size": 8, "epochs": 2, "train_on": ["unity_like"]})
+        parser.update({"initial_weights": "start.pt", "output_dir": output, "resume": resume})
+        handlers = parser["train"]["handlers"]
+        handlers[:] = [one for one in handlers if "tracking" not in one["_target_"]]
+        Path(output).mkdir(exist_ok=True)
+        engine = parser.get_parsed_content("train::trainer")
+        if cut:
+            engine.add_event_handler(Events.EPOCH_STARTED(once=2), lambda _: engine.terminate())
+        engine.run()
+        return torch.load(f"{output}/last.pt", weights_only=True)
+
+    parser = ConfigParser()
+    parser.read_config("bundles/echo_segmentation/configs/train.yaml")
+    torch.save(parser.get_parsed_content("network_def").state_dict(), "start.pt")
+    whole = tune("whole")
+    assert tune("cut", cut=True)["epoch"] == 1
+    resumed = tune("cut", resume=True)
+    assert (whole["epoch"], whole["settings"]["learning_rate"]) == (2, 0.01)
+    torch.testing.assert_close(resumed["network"], whole["network"], rtol=0, atol=0)

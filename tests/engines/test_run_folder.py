@@ -1,43 +1,132 @@
-"""A new training keeps the folders of earlier ones."""
+"""A folder belongs to one process, and a new training keeps the folders of earlier ones."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
-from common.engines import run_folder
+import pytest
+import yaml
+from filelock import FileLock, Timeout
+from tiny_training import SETTINGS, Tiny
+
+from common.engines import RunFolder, run_folder
+from common.engines.run_folder import mark, release
+
+
+def training(folder: Path, name: str = "model.pt", text: str = "weights") -> Path:
+    mark(folder)
+    (folder / name).write_text(text)
+    return folder
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_new_folder_is_made_with_its_parents(tmp_path: Path):
-    run_folder(tmp_path / "runs" / "first", resume=False)
+    run_folder(tmp_path / "runs" / "first")
     assert (tmp_path / "runs" / "first").is_dir()
 
 
 def test_old_trainings_are_numbered_and_never_overwritten(tmp_path: Path):
-    folder = tmp_path / "run"
+    training(tmp_path / "run.previous-2", text="another")
     for number in range(4):
-        run_folder(str(folder), resume=False)
-        assert list(folder.iterdir()) == []
-        (folder / "model.pt").write_text(str(number))
-    names = {path.name: (path / "model.pt").read_text() for path in tmp_path.iterdir()}
-    assert names == {"run": "3", "run.previous-1": "0", "run.previous-2": "1", "run.previous-3": "2"}
+        run_folder(str(tmp_path / "run"))
+        assert [path.name for path in (tmp_path / "run").iterdir()] == [".training"]
+        (tmp_path / "run" / "model.pt").write_text(str(number))
+    found = {path.parent.name: path.read_text() for path in tmp_path.glob("*/model.pt")}
+    assert found == {
+        "run": "3", "run.previous-1": "0", "run.previous-2": "another", "run.previous-3": "1", "run.previous-4": "2"
+    }  # fmt: skip
 
 
-def test_a_gap_in_the_numbers_overwrites_nothing(tmp_path: Path):
-    for name in ("run", "run.previous-2"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "model.pt").write_text(name)
-    run_folder(tmp_path / "run", resume=False)
-    assert (tmp_path / "run.previous-1" / "model.pt").read_text() == "run"
-    assert (tmp_path / "run.previous-2" / "model.pt").read_text() == "run.previous-2"
+def test_resuming_keeps_the_folder_and_an_empty_folder_is_used(tmp_path: Path):
+    training(tmp_path / "run", "last.pt", "precious")
+    (tmp_path / "run" / ".partial-99-last.pt").touch()
+    run_folder(tmp_path / "run", resume=True)
+    assert files(tmp_path / "run") == {".training": "", "last.pt": "precious"}, "what a killed process left is gone"
+    (tmp_path / "empty").mkdir()
+    run_folder(tmp_path / "empty")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["empty", "run"]
 
 
-def test_resuming_keeps_the_folder(tmp_path: Path):
-    (tmp_path / "last.pt").write_text("precious")
-    run_folder(tmp_path, resume=True)
-    assert (tmp_path / "last.pt").read_text() == "precious"
-    run_folder(tmp_path / "new", resume=True)
-    assert (tmp_path / "new").is_dir()
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("content", [["chapter1.tex"], ["a/.training"], [".training", "b/.training"], ["config.yaml"]])
+def test_only_one_training_is_ever_set_aside(tmp_path: Path, content: list[str], resume: bool):
+    for name in content:
+        (tmp_path / "x" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "x" / name).write_text("mine")
+    with pytest.raises(FileExistsError, match=r"x is not the folder of one training: it contains .*; choose another"):
+        run_folder(tmp_path / "x", resume)
+    assert sorted(path for path in tmp_path.glob("*/**/*") if path.is_file()) == sorted(
+        tmp_path / "x" / name for name in content
+    )
 
 
-def test_an_empty_folder_is_used_as_it_is(tmp_path: Path):
-    (tmp_path / "run").mkdir()
-    run_folder(tmp_path / "run", resume=False)
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+@pytest.mark.parametrize("name", ["history.json", "last.pt", "model.pt"])
+def test_the_trainings_of_earlier_versions_are_known(tmp_path: Path, name: str):
+    for one in ("config.yaml", name):
+        (tmp_path / "run").mkdir(exist_ok=True)
+        (tmp_path / "run" / one).touch()
+    run_folder(tmp_path / "run")
+    assert (tmp_path / "run.previous-1" / name).is_file()
+
+
+def test_a_file_in_the_way_is_named(tmp_path: Path):
+    (tmp_path / "run").touch()
+    with pytest.raises(FileExistsError, match=r"run is a file; choose another"):
+        run_folder(tmp_path / "run")
+
+
+def test_a_second_process_is_refused_until_the_first_ends(tmp_path: Path):
+    training(tmp_path / "run")
+    other = FileLock(tmp_path / ".run.lock")  # as another process holds it
+    other.acquire()
+    before = files(tmp_path)
+    for resume in (False, True):
+        with pytest.raises(BlockingIOError, match=rf"^a training is running in {tmp_path}/run; wait for it, or choose"):
+            run_folder(tmp_path / "run", resume)
+    assert files(tmp_path) == before
+    other.release()
+    run_folder(tmp_path / "run", resume=True)
+    run_folder(tmp_path / "run", resume=True)  # this process holds it
+    with pytest.raises(Timeout):
+        other.acquire(timeout=0)
+    release(tmp_path / "run")
+    other.acquire(timeout=0)
+    other.release()
+
+
+def handler(folder: Path, **settings: Any) -> RunFolder:
+    configuration = {"epochs": 3, "data": Path("data/p"), "names": ("a", "ü"), 1: None}
+    return RunFolder(folder, {**SETTINGS, **settings}, configuration, resume=True)
+
+
+def test_what_is_refused_changes_nothing(tmp_path: Path):
+    Tiny(tmp_path / "run", epochs=1).run()
+    mark(tmp_path / "run")
+    (tmp_path / "run" / "config.yaml").write_text("as it was")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    engine: Any = SimpleNamespace(state=SimpleNamespace(device="cpu"))
+    with pytest.raises(ValueError, match=r"learning_rate: 0\.1 then, 0\.2 now"):
+        handler(tmp_path / "run", learning_rate=0.2)(engine)
+    (tmp_path / "run" / "last.pt").write_bytes(b"cut")
+    with pytest.raises(ValueError, match="is not a readable checkpoint"):
+        handler(tmp_path / "run")(engine)
+    (tmp_path / "run" / "last.pt").unlink()
+    with pytest.raises(ValueError, match=r"last\.pt is missing, so the training cannot continue; .* --initial_weights"):
+        handler(tmp_path / "run")(engine)
+    before.pop(tmp_path / "run" / "last.pt")
+    assert {path: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+def test_a_training_that_starts_again_in_its_process_keeps_its_folder(tmp_path: Path):
+    engine: Any = SimpleNamespace(state=SimpleNamespace(device="cpu"))
+    claim = handler(tmp_path / "run")
+    claim(engine)
+    (tmp_path / "run" / "model.pt").touch()
+    claim(engine)
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["run"]
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text(encoding="utf-8")) == {
+        "epochs": 3, "data": "data/p", "names": ["a", "ü"], 1: None
+    }  # fmt: skip

@@ -1,13 +1,11 @@
 """Jobs of a grid before they run: their hash and configurations."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from common.experiments.run import meaning_of
 from common.experiments.training import Job
 
 ROOT = Path(__file__).parents[2]
@@ -30,20 +28,6 @@ def test_the_hash_covers_everything_that_changes_the_result():
         replace(one, bundle=ROOT / "bundles" / "echo_intra_domain"),
     ]
     assert len({one.hash, *(other.hash for other in others)}) == len(others) + 1
-
-
-def test_folders_that_state_another_meaning_of_the_same_masks_are_other_data(tmp_path: Path):
-    stated = {
-        "a": [["background"], ["lv"]],
-        "b": {"1": ["lv"], "0": ["background"]},
-        "c": [["background", "la"], ["lv"]],
-    }
-    for name, values in stated.items():
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "provenance.json").write_text(json.dumps({"label_sets": {"clinic": values}}))
-    earlier, same, other = (meaning_of([tmp_path / name]) for name in stated)
-    assert earlier == same != other
-    assert meaning_of([tmp_path / "a", tmp_path / "c"]) == meaning_of([tmp_path / "c", tmp_path / "a"])
 
 
 def test_the_hash_does_not_depend_on_paths():

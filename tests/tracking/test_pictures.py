@@ -50,9 +50,9 @@ def test_only_annotated_classes_are_known(spatial: tuple[int, ...]):
 
 def test_the_curves_show_every_row(tmp_path: Path, figures: list[Figure]):
     rows = [
-        {"epoch": 1, "loss": 2.0, "dice/a/lv": 0.1, "dice/b/lv": 0.2, "mean_dice": 0.15},
-        {"epoch": 2, "loss": 1.0},  # not validated
-        {"epoch": 3, "loss": 0.5, "dice/a/lv": 0.5, "dice/b/lv": 0.6, "dice/b/la": 0.3, "mean_dice": 0.5},
+        {"epoch": 1, "train_loss": 2.0, "dice/a/lv": 0.1, "dice/b/lv": 0.2, "mean_dice": 0.15},
+        {"epoch": 2, "train_loss": 1.0},  # not validated
+        {"epoch": 3, "train_loss": 0.5, "dice/a/lv": 0.5, "dice/b/lv": 0.6, "dice/b/la": 0.3, "mean_dice": 0.5},
     ]
     draw_curves(rows, CLASSES, tmp_path / "new" / "curves.png")
     loss, dice = figures[0].axes
@@ -68,7 +68,7 @@ def test_the_curves_show_every_row(tmp_path: Path, figures: list[Figure]):
 
 
 def test_curves_without_validation_are_drawn(tmp_path: Path):
-    draw_curves([{"epoch": 1, "loss": 2.0}], CLASSES, tmp_path / "curves.png")
+    draw_curves([{"epoch": 1, "train_loss": 2.0}], CLASSES, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").is_file()
 
 
@@ -150,7 +150,7 @@ def test_a_trainer_draws_what_exists_when_it_ends(tmp_path: Path):
     engine = SimpleNamespace(state=SimpleNamespace(history=[]))
     pictures(engine)
     assert list(tmp_path.iterdir()) == [], "a training that was finished before"
-    engine.state.history = [{"epoch": 1, "loss": 1.0}]
+    engine.state.history = [{"epoch": 1, "train_loss": 1.0}]
     pictures(engine)
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
     evaluated(examples, [[0, 1]])

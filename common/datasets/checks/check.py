@@ -24,7 +24,16 @@ from tqdm import tqdm
 
 from ...identity import digest
 from ...label_sets import IGNORE
-from ..prepared.layout import DATALIST, FOLDS, PROVENANCE, read_datalist, read_label_sets, read_pixels, read_provenance
+from ..prepared.layout import (
+    DATALIST,
+    FOLDS,
+    OWN,
+    PROVENANCE,
+    read_datalist,
+    read_label_sets,
+    read_pixels,
+    read_provenance,
+)
 from ..prepared.source import spacing_of
 from .finding import KINDS, SEVERITIES, CheckedImage, Finding, structures
 from .image_facts import measure
@@ -156,17 +165,21 @@ def _read(
     folder: Path, items: Sequence[dict[str, Any]], provenance: Mapping[str, Any]
 ) -> tuple[list[CheckedImage], list[Finding]]:
     size, label_sets = provenance.get("size"), read_label_sets(folder)
-    if not isinstance(size, int):
+    if not isinstance(size, int) and size != OWN:
         raise ValueError(f"{folder / PROVENANCE} has no valid size of the images; prepare the dataset again.")
+    size = None if size == OWN else size
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        read = pool.map(partial(_check_item, folder=folder, size=size, label_sets=label_sets), items)
+        read = pool.map(
+            partial(_check_item, folder=folder, size=size, label_sets=label_sets),
+            items,
+        )
         done = list(tqdm(read, total=len(items), desc=f"check {folder.name}", unit=" images"))
     broken = [Finding("unusable file", reason, [image]) for image, reason in done if reason]
     return [image for image, _ in done], broken
 
 
 def _check_item(
-    item: dict[str, Any], folder: Path, size: int, label_sets: Mapping[str, Mapping[int, Sequence[str]]]
+    item: dict[str, Any], folder: Path, size: int | None, label_sets: Mapping[str, Mapping[int, Sequence[str]]]
 ) -> tuple[CheckedImage, str]:
     sets, spacing = label_sets.get(item["dataset"], {}), None
     ignored = [value for value, names in sets.items() if IGNORE in names]
@@ -174,6 +187,8 @@ def _check_item(
         spacing = spacing_of(item.get("spacing"))
     try:
         image, label = (read_pixels(item[key], size) for key in ("image", "label"))
+        if image.shape != label.shape:
+            raise ValueError(f"{item['label']} has {label.shape} pixels, its image {image.shape}; prepare it again.")
     except (ValueError, OSError) as error:
         return CheckedImage(folder, item, sets, spacing, None), str(error)
     return CheckedImage(

@@ -53,7 +53,7 @@ class ImageFacts:
     """One image and its annotation.
 
     Args:
-        size: rows and columns.
+        shape: rows and columns.
         pixels: digest of the image.
         content: digest of image, annotation and item, as in the preparation.
         fingerprint: 16x16 difference hash, uint64 (4,), robust to compression, noise and resizing.
@@ -63,7 +63,7 @@ class ImageFacts:
         regions: the structures that are present.
     """
 
-    size: int
+    shape: tuple[int, int]
     pixels: str
     content: str
     fingerprint: NDArray[np.uint64]
@@ -103,7 +103,7 @@ def measure(
     drawn = np.logical_or.reduce([np.zeros(label.shape, np.bool_), *masks.values()])
     thumbnail = np.asarray(Image.fromarray(image).resize((17, 16), Image.Resampling.BOX))
     return ImageFacts(
-        size=len(image),
+        shape=(image.shape[0], image.shape[1]),
         pixels=digest(image.tobytes()),
         content=image_digest(image, label, item),
         fingerprint=np.packbits(thumbnail[:, 1:] > thumbnail[:, :-1]).view(np.uint64),

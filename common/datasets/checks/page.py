@@ -121,8 +121,7 @@ def _colours(report: Report) -> dict[str, int]:
 def _picture(image: CheckedImage, colours: Mapping[str, int]) -> str:
     """Return a thumbnail with contours, PNG as base64; empty if the files cannot be read any more."""
     try:
-        size = image.facts.size if image.facts else None
-        grey, label = (Image.fromarray(read_pixels(image.item[key], size)) for key in ("image", "label"))
+        grey, label = (Image.fromarray(read_pixels(image.item[key])) for key in ("image", "label"))
     except (ValueError, OSError):
         return ""
     pixels = np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR)) // (256 // GREYS)

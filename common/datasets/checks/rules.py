@@ -142,12 +142,12 @@ def _sector(image: CheckedImage, facts: ImageFacts) -> Iterator[tuple[str, str]]
 
 
 def _spacing(image: CheckedImage, facts: ImageFacts) -> Iterator[tuple[str, str]]:
-    sides = [facts.size * step for step in image.spacing or ()]
+    sides = [side * step for side, step in zip(facts.shape, image.spacing or (), strict=False)]
     length = facts.regions["lv_cavity"].length if "lv_cavity" in facts.regions else LV_LENGTH[0]
     if image.item.get("spacing") is None:
         return
     if not sides or not all(SIDE[0] <= side <= SIDE[1] for side in sides):
-        yield "implausible spacing", f": {image.item['spacing']} mm per pixel of {facts.size}x{facts.size}"
+        yield "implausible spacing", f": {image.item['spacing']} mm per pixel of {facts.shape[0]}x{facts.shape[1]}"
     elif not LV_LENGTH[0] <= length <= LV_LENGTH[1]:
         yield "implausible spacing", f": an LV cavity of {length:.0f} mm"
 

@@ -26,7 +26,7 @@ from .dicom_grey import read_dicom
 from .grey import as_bytes, luma
 from .unreadable import Unreadable, reading
 
-__all__ = ["MAX_PIXELS", "PICTURES", "read_annotation", "read_clip", "read_grey"]
+__all__ = ["MAX_PIXELS", "PICTURES", "read_annotation", "read_clip", "read_grey", "with_pixel_files"]
 
 MAX_PIXELS = 64 * 1024 * 1024  # in a file, over all frames: a clip of 50 frames of 1280 x 1024; as float64 512 MiB
 MAX_EXTENSIONS = 16 * 1024 * 1024  # bytes between the header and the pixels of a NIfTI file
@@ -98,6 +98,22 @@ def read_clip(path: Path) -> Read:
         ValueError: as for `read_grey`, and if the frames differ in size.
     """
     return _frames(path, "all", annotation=False)
+
+
+def with_pixel_files(path: Path) -> list[Path]:
+    """Return a file, and the file of its pixels if it is a MetaImage header that names one.
+
+    Example:
+        >>> with_pixel_files(Path("scan.nii.gz"))
+        [PosixPath('scan.nii.gz')]
+    """
+    if path.suffix.lower() not in (".mhd", ".mha"):
+        return [path]
+    try:
+        fields, start = _metaimage_fields(path)
+        return list(dict.fromkeys([path, _metaimage_pixels(path, fields["ElementDataFile"], start)[0]]))
+    except (OSError, ValueError):
+        return [path]  # the reader says what is wrong
 
 
 def _read(path: Path, frame: int | None, annotation: bool) -> Read:

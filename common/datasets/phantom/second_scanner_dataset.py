@@ -28,7 +28,7 @@ FIELDS = ("licence", "citation", "label_sets", "skipped")  # keys of provenance.
 
 
 def _read(
-    image: str, label: str, spacing: tuple[float, float] | None, scanner: SecondScanner | None, seed: int
+    image: Path, label: Path, spacing: tuple[float, float] | None, scanner: SecondScanner | None, seed: int
 ) -> Frame:
     pixels, annotation = read_pixels(image), read_pixels(label)
     if scanner is None:
@@ -101,7 +101,12 @@ def moved(prepared: Path, share: float = 0.5, seed: int = 0) -> Source:
         name = Path(item["image"]).stem
         spacing = None if item["spacing"] is None else (item["spacing"][0], item["spacing"][1])
         read = partial(
-            _read, item["image"], item["label"], spacing, scanner if moves else None, hashed(seed, dataset, name)
+            _read,
+            Path(item["image"]),
+            Path(item["label"]),
+            spacing,
+            scanner if moves else None,
+            hashed(seed, dataset, name),
         )
         jobs.append(Job(name, {**facts, "dataset": dataset}, read))
     return Source(

@@ -10,6 +10,7 @@ from typing import Any
 from ...label_sets import IGNORE, LabelSets, Meaning, describe, hide_unmentioned
 from ...spelling import did_you_mean, nearest
 from .layout import checked_renamed, folder_paths, read_label_sets
+from .remarks import copies, resampled_again, without_folds, without_images, without_validation
 
 __all__ = ["coverage_table", "labels_of", "stated_label_sets"]
 
@@ -129,8 +130,7 @@ def labels_of(
             "prepare the dataset again."
         )
     labels = _without_unlabelled(classes, {name: label_sets[name] for name in images}, data)
-    learnt = {name for dataset in images for name in labels.annotated(dataset)}
-    if weights is None and (unlearnt := [name for name in classes[1:] if name not in learnt]):
+    if weights is None and (unlearnt := labels.unannotated()):
         raise ValueError(
             f"no dataset annotates {unlearnt}: each class but background needs a dataset, among {list(images)}, "
             f"in which one annotation value stands for it alone. Add data, withhold less, train without these classes "
@@ -153,15 +153,21 @@ def _without_unlabelled(
 
 
 def coverage_table(
-    label_sets: LabelSets, data: Sequence[Mapping[str, Any]], stated: Mapping[str, Meaning] | None = None
+    label_sets: LabelSets,
+    data: Sequence[Mapping[str, Any]],
+    stated: Mapping[str, Meaning] | None = None,
+    validation: Sequence[Mapping[str, Any]] | None = None,
+    image_size: int | None = None,
 ) -> str:
-    """Return a table of datasets by classes with the number of images, to print.
+    """Return a table of datasets by classes with the number of images, and remarks on the data, to print.
 
     Args:
         label_sets: of the datasets in `data`; others have 0 images.
         data: items of a datalist.
         stated: label sets of every dataset in the prepared folders; datasets that `data` lack are named below the
             table.
+        validation: of a training on `data`: the items that it validates on.
+        image_size: rows and columns of the network's images; None: they do not matter.
     """
     labels = _without_unlabelled(label_sets.classes, label_sets.label_sets, data)
     lines = [describe(labels, Counter(item["dataset"] for item in data))]
@@ -169,4 +175,14 @@ def coverage_table(
         lines.append(f"not trained on: {', '.join(left_out)}")
     if completed := dict.fromkeys(item["dataset"] for item in data if item.get("completed")):
         lines.append(f"completed by a network, nothing is withheld: {', '.join(completed)}")
+    if validation is None:
+        lines += without_images(label_sets.label_sets, data)
+    else:
+        meaning = {**label_sets.label_sets, **(stated or {})}
+        known = {name: meaning[name] for name in dict.fromkeys(item["dataset"] for item in validation)}
+        validated = _without_unlabelled(label_sets.classes, known, validation)
+        covered = {name for dataset in known for name in validated.annotated(dataset)}
+        lines += without_validation(label_sets.classes, covered)
+        lines += without_folds(data)
+    lines += [*resampled_again(data, image_size), *copies(data)]
     return "\n".join(lines)

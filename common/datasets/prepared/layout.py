@@ -1,9 +1,11 @@
 """The layout that every dataset is prepared into: 8-bit PNG images, integer PNG annotations, datalist, provenance.
 
-    OUT/images/<id>.png        8-bit grey values, (size, size)
-    OUT/labels/<id>.png        the dataset's own annotation values, (size, size)
+    OUT/images/<id>.png        8-bit grey values, (size, size), or (rows, columns) of their own
+    OUT/labels/<id>.png        the dataset's own annotation values, of the same size
     OUT/datalist.json          one item per image: image, label, dataset, patient, view, phase, spacing, fold, values
-    OUT/provenance.json        source, licence, citation, label sets, versions, checksum, images left out and why
+    OUT/provenance.json        source, licence, citation, label sets, size ("own": their own), versions, assigned folds,
+                               checksum, digests, images left out and why
+    OUT/journal.jsonl          what each image was made from, and digests (`journal.py`)
 
 `preparation.py` writes it. An item may also hold `unlabelled` (classes that this image does not annotate although its
 dataset does), `sector` and `outside_sector` (how the ultrasound sector was found, and the fraction of the annotation
@@ -23,17 +25,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...command import command
-from ...identity import digest, hashed
+from ...identity import digest
 from ...label_sets import IGNORE, by_value
 
 __all__ = [
     "DATALIST",
     "FOLDS",
+    "OWN",
     "PROVENANCE",
     "RESULTS",
     "checked_renamed",
     "checksum",
-    "fold_of",
     "folder_paths",
     "image_digest",
     "read_datalist",
@@ -45,20 +47,8 @@ __all__ = [
 DATALIST = "datalist.json"
 PROVENANCE = "provenance.json"
 FOLDS = ("training", "validation", "test")
+OWN = "own"  # size of a folder whose images keep their rows and columns
 RESULTS = ("image", "label", "spacing", "values")  # keys of an item that follow from the pixels and their place
-
-
-def fold_of(dataset: str, patient: str) -> str:
-    """Assign a patient to training (80 %), validation (10 %) or test (10 %) by a hash of dataset and patient.
-
-    Nothing else matters, so adding patients moves nobody.
-
-    Example:
-        >>> fold_of("clinic", "patient0001")
-        'validation'
-    """
-    percent = hashed(dataset, patient) % 100
-    return "training" if percent < 80 else "validation" if percent < 90 else "test"
 
 
 def image_digest(image: NDArray[np.uint8], label: NDArray[np.uint8], item: Mapping[str, Any]) -> str:
@@ -68,9 +58,20 @@ def image_digest(image: NDArray[np.uint8], label: NDArray[np.uint8], item: Mappi
 
 
 def checksum(folders: str | Path | Iterable[str | Path]) -> str:
-    """Return one checksum for the content of prepared folders, regardless of their names, places and order."""
-    parts = sorted(str(read_provenance(folder)["checksum"]) for folder in folder_paths(folders))
-    return parts[0] if len(parts) == 1 else digest(*parts)
+    """Return one checksum for what prepared folders state, regardless of their names, places and order.
+
+    It covers images, annotations, items, what annotation values mean, and spacings.
+    """
+    parts = []
+    for folder in folder_paths(folders):
+        provenance, label_sets = read_provenance(folder), read_label_sets(folder)
+        meaning = {
+            dataset: [[value, sorted(names)] for value, names in sorted(values.items())]
+            for dataset, values in label_sets.items()
+        }
+        stated = [provenance["checksum"], provenance.get("digests", {}).get("spacings"), meaning]
+        parts.append(digest(json.dumps(stated, sort_keys=True)))
+    return parts[0] if len(parts) == 1 else digest(*sorted(parts))
 
 
 def read_provenance(folder: Path) -> dict[str, Any]:
@@ -107,15 +108,18 @@ def read_datalist(
         renamed: name of a structure -> class, background or ignore (`stated_label_sets`), applied to `unlabelled`.
 
     Raises:
-        ValueError: if `fold` is unknown or no item is left.
+        ValueError: if `fold` is unknown, no item is left, or a patient is in another fold in another folder.
     """
     if fold is not None and fold not in FOLDS:
         raise ValueError(f"fold is {fold!r}, expected one of {list(FOLDS)}.")
     folders, renamed = folder_paths(folders), checked_renamed(renamed)
+    read = {folder: _read_json(folder, DATALIST) for folder in folders}
+    if len(read) > 1:
+        _check_patients(read)
     items = [
         {**item, **{key: str((folder / item[key]).resolve()) for key in ("image", "label")}}
-        for folder in folders
-        for item in _read_json(folder, DATALIST)
+        for folder, own in read.items()
+        for item in own
         if fold is None or item["fold"] == fold
     ]
     if not items:
@@ -126,6 +130,20 @@ def read_datalist(
                 names = dict.fromkeys(renamed.get(name, name) for name in item["unlabelled"])
                 item["unlabelled"] = [name for name in names if name not in ("background", IGNORE)]
     return items
+
+
+def _check_patients(read: Mapping[Path, Iterable[Mapping[str, Any]]]) -> None:
+    """Refuse a patient who is in different folds of two folders: networks would be tested on what they have seen."""
+    known: dict[tuple[str, str], tuple[Path, str]] = {}
+    for folder, items in read.items():
+        for item in items:
+            other, fold = known.setdefault((item["dataset"], item["patient"]), (folder, item["fold"]))
+            if other != folder and fold != item["fold"]:
+                raise ValueError(
+                    f"patient {item['patient']!r} of '{item['dataset']}' is in the fold {fold} of {other} and in "
+                    f"{item['fold']} of {folder}. Give one of the datasets another name if they are different "
+                    "patients; otherwise prepare both together, or state the fold of the patient in both."
+                )
 
 
 def checked_renamed(renamed: Mapping[str, str] | None) -> dict[str, str]:
@@ -169,21 +187,26 @@ def folder_paths(folders: str | Path | Iterable[str | Path]) -> list[Path]:
     Weights and results depend on the order of the images, but must not depend on the order in which folders are given.
 
     Raises:
-        ValueError: if two of them are one folder, or hold the same images: these would count twice.
+        ValueError: if two of them are one folder, or hold the same images, perhaps under other names, in other folds
+            or of another size: these would count twice.
     """
     paths = [Path(folders)] if isinstance(folders, str | Path) else list(map(Path, folders))
     if len(paths) < 2:
         return paths
-    known: dict[str, Path] = {}
+    known: dict[tuple[str, str], Path] = {}
     order: dict[Path, tuple[list[str], str]] = {}
     for path in paths:
         stated = read_provenance(path)
         content = str(stated.get("checksum", path.resolve()))
-        if content in known:
-            raise ValueError(
-                f"{known[content]} and {path} hold the same images, which would count twice; leave one of them out."
-            )
-        known[content] = path
+        marks = {"checksum": content, "place": str(path.resolve()), **stated.get("digests", {})}
+        for mark in [
+            (kind, marks[kind]) for kind in ("checksum", "place", "pixels", "files", "names") if marks.get(kind)
+        ]:
+            other = known.setdefault(mark, path)
+            if other is not path and (mark[0] != "names" or read_provenance(other)["size"] != stated["size"]):
+                raise ValueError(
+                    f"{other} and {path} hold the same images, which would count twice; leave one of them out."
+                )
         order[path] = sorted(map(str, stated.get("label_sets", ()))), content
     return sorted(paths, key=order.__getitem__)
 
@@ -196,6 +219,6 @@ def _read_json(folder: Path, name: str) -> Any:
             f"Create one with '{command('datasets phantom OUT')}' or '{command('datasets camus SOURCE OUT')}'."
         )
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # not JSON, or not even text
         raise ValueError(f"{path} is not readable JSON ({error}); prepare the dataset again.") from error

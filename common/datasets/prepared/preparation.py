@@ -1,79 +1,71 @@
 """Prepare a source: read every image, blacken what is outside the ultrasound sector, squash it, write the folder.
 
-The work is done in OUT.partial, which is renamed when complete: a folder that exists is whole. Re-running the command
-resumes interrupted work. An image that cannot be read is left out, with the reason in provenance.json; a failure to
-write (a full disk) stops the preparation and loses nothing.
+The work is done in OUT.partial, which takes the place of OUT when complete: a folder that exists is whole, and a kill
+at any moment leaves the old or the new one. Re-running the command resumes interrupted work, does nothing when nothing
+has changed, and otherwise prepares again what has: what each image was made from is in its journal. An image that
+cannot be read is left out, with the reason in provenance.json; a failure to write (a full disk) stops the preparation
+and loses nothing.
 """
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import platform
 import re
-import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
-from functools import partial
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
-from PIL import Image
 from tqdm import tqdm
 
 from ...atomic import write_text
 from ...identity import digest
 from ...label_sets import IGNORE, by_value
-from .layout import DATALIST, PROVENANCE, image_digest
-from .source import Frame, Job, Source, check_case
+from .changes import Earlier, Kept, plain, read_earlier
+from .folds import assign, missing_folds
+from .image_job import SIZES, SectorFinder, Task, with_facts, write
+from .journal import JOURNAL, Asked, Record, read_journal
+from .layout import DATALIST, OWN, PROVENANCE
+from .made_from import arguments_digest, code_digest, reader_digest
+from .replacing import check_own, partial_folder, remove_partial, replace_folder, settle
+from .source import Job, Source, check_case
+from .workers import each
 
 if TYPE_CHECKING:
-    from ..sector.finder import FoundSector
+    pass
 
 __all__ = ["prepare"]
 
-SIZES = (16, 4096)  # rows and columns
 SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 LOCK_TIMEOUT = 5  # seconds: workers of a killed process need a moment to exit
 LIBRARIES = ("pillow", "numpy", "scipy", "itk", "nibabel", "av", "pydicom")  # can affect the pixels
-
-SectorFinder: TypeAlias = "Callable[[NDArray[np.uint8], NDArray[np.float32] | None], FoundSector | None]"
-
-
-@dataclass(frozen=True)
-class _Done:
-    """Result of one job: the item of the datalist and the digest of its content, or the reason it was left out."""
-
-    id: str
-    item: dict[str, Any] | None = None
-    digest: str = ""
-    reason: str = ""
 
 
 def prepare(
     source: Source,
     out: Path,
-    size: int,
+    size: int | None,
     workers: int = 0,
     strict: bool = False,
     sector_finder: SectorFinder | None = None,
 ) -> list[dict[str, Any]]:
     """Read every image of `source`, squash it to (size, size) and write the prepared folder `out`.
 
+    A prepared folder of the same dataset is brought up to date: only images that have changed are read again, patients
+    stay in their folds, and one line says what changed and why.
+
     Args:
         source: the dataset.
-        out: the prepared folder; it must not exist.
-        size: rows and columns of the prepared images.
+        out: the prepared folder.
+        size: rows and columns of the prepared images; None keeps the rows and columns of each.
         workers: processes; 0 starts one per core, 1 works in this process.
         strict: stop at the first image that cannot be read instead of leaving it out.
         sector_finder: finds the ultrasound sector, given the image and its motion; pixels outside become 0. None
@@ -83,29 +75,30 @@ def prepare(
         The items of the datalist, in the order of the source; images left out are added to `source.skipped`.
 
     Raises:
-        FileExistsError: if `out` exists, or the interrupted work had other settings.
+        FileExistsError: if `out` is not a prepared folder of this dataset, or holds files of somebody else.
         RuntimeError: if another process is preparing `out`, or a worker process died.
         ValueError: if there is nothing to prepare, or, with `strict`, an image cannot be read.
         OSError: if the folder cannot be written.
     """
-    _check(source, out, size)
+    out = out.resolve() if out.is_symlink() else out
+    _check(source, size)
+    read_earlier(out, source)
+    work = _Work(source, out, size, workers or os.cpu_count() or 1, strict, sector_finder)
     out.parent.mkdir(parents=True, exist_ok=True)
     lock = out.with_name(f"{out.name}.lock")
     try:
         with FileLock(lock, timeout=LOCK_TIMEOUT):
             try:
-                _check(source, out, size)
-                return _prepare(source, out, size, workers or os.cpu_count() or 1, strict, sector_finder)
+                settle(out)
+                return work.update(read_earlier(out, source))
             finally:
                 lock.unlink(missing_ok=True)
     except Timeout as error:
         raise RuntimeError(f"another process is preparing {out}; wait for it or choose another folder.") from error
 
 
-def _check(source: Source, out: Path, size: int) -> None:
-    if out.exists():
-        raise FileExistsError(f"{out} exists; remove it, or prepare into another folder.")
-    if not SIZES[0] <= size <= SIZES[1]:
+def _check(source: Source, size: int | None) -> None:
+    if size is not None and not SIZES[0] <= size <= SIZES[1]:
         raise ValueError(f"size is {size}, expected {SIZES[0]} to {SIZES[1]} rows and columns.")
     if not source.jobs:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in islice(source.skipped.items(), 3)) or "nothing"
@@ -120,191 +113,185 @@ def _check(source: Source, out: Path, size: int) -> None:
         seen.add(job.id.lower())  # some file systems ignore case
 
 
-def _prepare(
-    source: Source, out: Path, size: int, workers: int, strict: bool, sector_finder: SectorFinder | None
-) -> list[dict[str, Any]]:
-    unfinished = out.with_name(f"{out.name}.partial")
-    plain = {name: fact for name, fact in source.facts.items() if isinstance(fact, int | float)}  # such as a seed
-    settings = {"source": source.name, **plain, "size": size, "sector": repr(sector_finder), "versions": _versions()}
-    journal = unfinished / "journal.jsonl"
-    done = _resume(journal, settings, source.jobs)
-    waiting = [job for job in source.jobs if job.id not in done]
-    skipped: dict[str, str] = {}
-    structures = {
-        name: [value for value, names in by_value(meaning).items() if not {"background", IGNORE} & set(names)]
-        for name, meaning in source.label_sets.items()
-    }
-    write = partial(_write, folder=unfinished, size=size, sector_finder=sector_finder, structures=structures)
-    try:
-        with (
-            journal.open("a") as log,
-            tqdm(desc=f"prepare {source.name}", unit=" images", total=len(source.jobs), initial=len(done)) as progress,
-        ):
-            for one in _each(write, waiting, workers):
-                if one.item is None and strict:
-                    raise ValueError(f"{one.id}: {one.reason}")
-                if one.item is None:
-                    skipped[one.id] = one.reason
-                else:
-                    done[one.id] = one
-                    log.write(json.dumps(vars(one)) + "\n")
-                    log.flush()
-                progress.update()
-        if not done:
-            name, reason = next(iter(skipped.items()))
-            raise ValueError(f"{source.name}: none of {len(source.jobs)} images can be used; {name}: {reason}")
-    except BaseException:
-        if not done:
-            shutil.rmtree(unfinished, ignore_errors=True)
-        raise
-    source.skipped.update(skipped)
-    finished = [done[job.id] for job in source.jobs if job.id in done]
-    items = [one.item for one in finished if one.item is not None]
-    _complete(unfinished, source, size, items, [one.digest for one in finished])
-    unfinished.rename(out)
-    return items
+@dataclass(frozen=True)
+class _Work:
+    """One preparation; the arguments are those of `prepare`."""
 
+    source: Source
+    out: Path
+    size: int | None
+    workers: int
+    strict: bool
+    sector_finder: SectorFinder | None
+    skipped: dict[str, str] = field(default_factory=dict)  # by the reader
 
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+    def __post_init__(self) -> None:
+        self.skipped.update(self.source.skipped)
 
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What decides the content of every image beside its own files and arguments."""
+        versions = {name: version(name) for name in LIBRARIES}
+        return {"size": self.size or OWN, "sector": _sector(self.sector_finder), "versions": versions}
 
-def _resume(journal: Path, settings: dict[str, Any], jobs: Iterable[Job]) -> dict[str, _Done]:
-    """Read the results of an interrupted preparation, or start a journal."""
-    folder = journal.parent
-    lines = journal.read_text().splitlines() if journal.is_file() else []
-    if not lines:
-        shutil.rmtree(folder, ignore_errors=True)
-        for name in ("images", "labels"):
-            (folder / name).mkdir(parents=True)
-        journal.write_text(json.dumps(settings) + "\n")
-        return {}
-    begun, *records = map(_parse, lines)
-    if begun != settings:
-        differing = [key for key in settings if begun.get(key) != settings[key]]
-        raise FileExistsError(
-            f"{folder} holds an interrupted preparation with another {' and '.join(differing)}; "
-            "finish it with its own settings, or remove it."
+    @cached_property
+    def structures(self) -> dict[str, list[int]]:
+        """The annotation values of each dataset that stand for structures."""
+        return {
+            name: [value for value, names in by_value(meaning).items() if not {"background", IGNORE} & set(names)]
+            for name, meaning in self.source.label_sets.items()
+        }
+
+    @property
+    def partial(self) -> Path:
+        """The folder in which the work is done."""
+        return partial_folder(self.out)
+
+    def asked(self, job: Job) -> Asked:
+        """Return what decides the content of an image beside its files and the settings."""
+        drawn = str(self.structures[job.item["dataset"]]) if self.sector_finder else ""
+        return Asked(digest(arguments_digest(job.read), drawn), reader_digest(job.read))
+
+    def update(self, earlier: Earlier | None) -> list[dict[str, Any]]:
+        """Prepare what is not in the earlier folder, or in an interrupted preparation, as it must be."""
+        kept = Kept()
+        if earlier is not None:
+            earlier.keep(kept, self.settings, self.source.jobs, self.asked)
+            for name in [name for name, (record, _) in kept.records.items() if self.strict and record.item is None]:
+                kept.reasons.setdefault("left out before", []).append(name)
+                del kept.records[name]
+            jobs = [job for job in self.source.jobs if job.id in kept.records]
+            items, provenance = self._result(
+                {job.id: with_facts(job, kept.records[job.id][0]) for job in jobs}, earlier
+            )
+            changes = earlier.line(kept, items, provenance)
+            if not changes:
+                remove_partial(self.partial)
+                print(f"{self.out}: nothing changed.")
+                return self._said(items, provenance)
+            check_own(self.out)
+            print(f"{self.out}: prepared again ({changes})")
+        done = self._read(self._resume(kept))
+        items, provenance = self._result(done, earlier)
+        self._complete(done, items, provenance)
+        replace_folder(self.partial, self.out)
+        return self._said(items, provenance)
+
+    def _said(self, items: list[dict[str, Any]], provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Say which folds the assignment left empty, and let the source know what was left out."""
+        own = [item for item in items if item["dataset"] in provenance["folds"]]
+        for line in missing_folds(own, {(item["dataset"], item["patient"]): item["fold"] for item in own}):
+            print(f"  {line}")
+        self.source.skipped.update(provenance["skipped"])
+        return items
+
+    def _resume(self, kept: Kept) -> dict[str, tuple[Record, Path]]:
+        """Return the records that can be kept, those of an interrupted preparation first; start its journal anew."""
+        journal = read_journal(self.partial)
+        if journal.settings != plain(self.settings):
+            if journal.records:
+                print(f"{self.partial}: an interrupted preparation with other settings; begun again")
+            remove_partial(self.partial)
+            for name in ("images", "labels"):
+                (self.partial / name).mkdir(parents=True)
+            (self.partial / JOURNAL).write_text(json.dumps(self.settings) + "\n", encoding="utf-8")
+            return kept.records
+        begun = Kept()
+        Earlier(self.partial, journal).keep(begun, self.settings, self.source.jobs, self.asked)
+        return {**kept.records, **begun.records}
+
+    def _read(self, known: Mapping[str, tuple[Record, Path]]) -> dict[str, Record]:
+        """Prepare every image that is not finished; return all records."""
+        done: dict[str, Record] = {}
+        tasks: list[Task] = []
+        for job in self.source.jobs:
+            record, place = known.get(job.id, (None, self.partial))
+            if record is None:
+                tasks.append((job, self.asked(job), None))
+            elif place == self.partial and with_facts(job, record) == record:
+                done[job.id] = record
+            else:
+                tasks.append((job, self.asked(job), (record, place)))
+        work = partial(
+            write, folder=self.partial, size=self.size, sector_finder=self.sector_finder, structures=self.structures
         )
-    written = {record["id"]: record for record in records if "id" in record}  # the last one counts
-    done: dict[str, _Done] = {}
-    for job in jobs:
-        record = written.get(job.id)
-        expected = json.loads(json.dumps(dict(job.item)))
-        if record is None or any(record["item"].get(key) != value for key, value in expected.items()):
-            continue  # not finished, or the source has changed
-        if all((folder / record["item"][key]).is_file() for key in ("image", "label")):
-            done[job.id] = _Done(**record)
-    with journal.open("a") as log:
-        log.write("\n")  # the last line may be cut off
-    return done
-
-
-def _parse(line: str) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
-def _each(write: Callable[[Job], _Done], jobs: list[Job], workers: int) -> Iterator[_Done]:
-    """Run the jobs in worker processes, a few at a time; yield results as they are ready."""
-    if workers == 1:
-        yield from map(write, jobs)
-        return
-    rest = iter(jobs)
-    running: dict[Future[_Done], str] = {}
-    pool = ProcessPoolExecutor(workers, initializer=_leave_with_parent)
-    try:
-        while True:
-            for job in islice(rest, 4 * workers - len(running)):
-                running[pool.submit(write, job)] = job.id
-            if not running:
-                return
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield future.result()
-                del running[future]
-    except BrokenProcessPool as error:
-        raise RuntimeError(
-            f"a worker process died (out of memory?) while reading one of {sorted(running.values())}; "
-            "finished images are kept; run the same command again."
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _leave_with_parent() -> None:
-    """Exit when the main process is killed; only the main process reacts to Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def follow() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
-
-
-def _write(
-    job: Job, folder: Path, size: int, sector_finder: SectorFinder | None, structures: Mapping[str, Sequence[int]]
-) -> _Done:
-    try:
-        frame = job.read()
-    except (ValueError, OSError, MemoryError) as error:
-        return _Done(job.id, reason=str(error) or type(error).__name__)
-    item = dict(job.item)
-    if sector_finder is not None:
-        frame, found = _blacken(frame, sector_finder, structures[item["dataset"]])
-        item |= found
-    frame = frame.resized(size)
-    names = {"image": f"images/{job.id}.png", "label": f"labels/{job.id}.png"}
-    for name, pixels in zip(names.values(), (frame.image, frame.label), strict=True):
+        total, name = len(self.source.jobs), self.source.name
         try:
-            Image.fromarray(pixels).save(folder / name)
-        except OSError as error:
-            raise OSError(
-                error.errno, f"{error.strerror or error}; finished images are kept", str(folder / name)
-            ) from error
-    values = np.unique(frame.label).tolist()
-    spacing = None if frame.spacing is None else list(frame.spacing)
-    content = image_digest(frame.image, frame.label, item)
-    return _Done(job.id, {**names, **item, "spacing": spacing, "values": values}, content)
+            with (
+                (self.partial / JOURNAL).open("a", encoding="utf-8") as log,
+                tqdm(desc=f"prepare {name}", unit=" images", total=total, initial=len(done)) as progress,
+            ):
+                log.write("\n")  # the last line may be cut off
+                for record in each(work, tasks, [job.id for job, *_ in tasks], self.workers):
+                    if record.item is None and self.strict:
+                        raise ValueError(f"{record.id}: {record.reason}")
+                    done[record.id] = record
+                    log.write(record.line())
+                    log.flush()
+                    progress.update()
+            if not any(record.item for record in done.values()):
+                first = next(iter(done.values()))
+                raise ValueError(f"{name}: none of {total} images can be used; {first.id}: {first.reason}")
+        except BaseException:
+            if not any(record.item for record in done.values()):
+                remove_partial(self.partial)
+            raise
+        return done
+
+    def _result(
+        self, records: Mapping[str, Record], earlier: Earlier | None
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Return datalist and provenance of the images that have a record."""
+        finished = [records[job.id] for job in self.source.jobs if job.id in records]
+        usable = [(record, record.item) for record in finished if record.item is not None]
+        folds = assign((item for _, item in usable), earlier.folds(self.source) if earlier else None)
+        items = [{**item, "fold": folds[item["dataset"], item["patient"]]} for _, item in usable]
+        stated = {(item["dataset"], item["patient"]) for _, item in usable if item.get("fold")}
+        assigned = defaultdict[str, dict[str, str]](dict, plain(earlier.provenance.get("folds", {})) if earlier else {})
+        for (dataset, patient), fold in folds.items():
+            if (dataset, patient) not in stated:
+                assigned[dataset][patient] = fold
+        content = [record.content.get(item["fold"], "") for (record, _), item in zip(usable, items, strict=True)]
+        files = [state[3] for record, _ in usable for state in record.files]
+        provenance = {
+            "source": self.source.name,
+            "licence": self.source.licence,
+            "citation": self.source.citation,
+            "size": self.size or OWN,
+            "images": len(items),
+            "checksum": digest(*sorted(content)),  # independent of the order
+            "digests": {
+                "pixels": digest(*sorted(record.pixels for record, _ in usable)),
+                "files": digest(*sorted(files)) if files else None,
+                "names": digest(*sorted(f"{item['dataset']}/{Path(item['image']).stem}\n" for item in items)),
+                "spacings": digest(*sorted(f"{item['image']} {item['spacing']}\n" for item in items)),
+            },
+            "label_sets": {name: by_value(meaning) for name, meaning in self.source.label_sets.items()},
+            "folds": {dataset: dict(sorted(own.items())) for dataset, own in assigned.items() if own},
+            "skipped": {**self.skipped, **{record.id: record.reason for record in finished if record.item is None}},
+            "versions": {"python": platform.python_version(), **self.settings["versions"]},
+            **self.source.facts,
+        }
+        return items, provenance
+
+    def _complete(self, done: Mapping[str, Record], items: list[dict[str, Any]], provenance: dict[str, Any]) -> None:
+        kept = {item[key] for item in items for key in ("image", "label")}
+        for name in ("images", "labels"):  # delete what an interrupted preparation wrote and the source no longer has
+            for path in (self.partial / name).iterdir():
+                if f"{name}/{path.name}" not in kept:
+                    path.unlink()
+        write_text(self.partial / DATALIST, json.dumps(items, indent=1) + "\n")
+        write_text(self.partial / PROVENANCE, json.dumps(provenance, indent=2) + "\n")
+        lines = [json.dumps(self.settings) + "\n", *(done[job.id].line() for job in self.source.jobs)]
+        write_text(self.partial / JOURNAL, "".join(lines))  # last: no image is newer
 
 
-def _blacken(frame: Frame, sector_finder: SectorFinder, structures: Sequence[int]) -> tuple[Frame, dict[str, Any]]:
-    """Blacken the pixels outside the sector; return how it was found and how much of the structures is outside, too."""
-    found = sector_finder(frame.image, frame.motion)
-    if found is None:
-        return frame, {"sector": None}
-    drawn = np.isin(frame.label, structures)
-    outside = drawn & ~found.mask
-    facts = {
-        "sector": {"method": found.method, "confidence": round(found.confidence, 3)},
-        "outside_sector": round(float(outside.sum() / max(1, np.count_nonzero(drawn))), 4),
-    }
-    return replace(frame, image=np.where(found.mask, frame.image, 0).astype(np.uint8)), facts
-
-
-def _complete(folder: Path, source: Source, size: int, items: list[dict[str, Any]], digests: list[str]) -> None:
-    kept = {item[key] for item in items for key in ("image", "label")}
-    for name in ("images", "labels"):  # delete what an interrupted preparation wrote and the source no longer has
-        for path in (folder / name).iterdir():
-            if f"{name}/{path.name}" not in kept:
-                path.unlink()
-    provenance = {
-        "source": source.name,
-        "licence": source.licence,
-        "citation": source.citation,
-        "size": size,
-        "images": len(items),
-        "checksum": digest(*sorted(digests)),  # independent of the order
-        "label_sets": {name: by_value(meaning) for name, meaning in source.label_sets.items()},
-        "skipped": source.skipped,
-        "versions": _versions(),
-        **source.facts,
-    }
-    write_text(folder / DATALIST, json.dumps(items, indent=1) + "\n")
-    write_text(folder / PROVENANCE, json.dumps(provenance, indent=2) + "\n")
-    (folder / "journal.jsonl").unlink()
+def _sector(finder: SectorFinder | None) -> str | None:
+    """Name what finds the sector, with its weights."""
+    if finder is None:
+        return None
+    weights = None
+    with suppress(FileNotFoundError):
+        weights = getattr(finder, "weights", None)
+    name, module = getattr(finder, "__qualname__", type(finder).__qualname__), type(finder).__module__
+    return f"{name} {code_digest(getattr(finder, '__module__', module))[:16]} {weights or 'without network'}"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from ...label_set_map import admitted, drop_classes
 from ...label_sets import IGNORE
-from .layout import RESULTS, folder_paths, read_pixels, read_provenance
+from .layout import OWN, RESULTS, folder_paths, read_pixels, read_provenance
 from .preparation import prepare
 from .resident import ResidentDataset
 from .source import Frame, Job, Source
@@ -81,7 +80,13 @@ def write_pseudo_labels(
         for item, label in zip(dataset.data[start : start + BATCH], classes, strict=True):
             known = {key: value for key, value in item.items() if key not in (*RESULTS, "unlabelled")}
             known["completed"] = True
-            jobs.append(Job(f"{item['dataset']}_{Path(item['image']).stem}", known, partial(_frame, item, label)))
+            jobs.append(
+                Job(
+                    f"{item['dataset']}_{Path(item['image']).stem}",
+                    known,
+                    partial(_frame, Path(item["image"]), item["spacing"], label),
+                )
+            )
     origin = [read_provenance(folder) for folder in folder_paths(folders)]
     source = Source(
         name="pseudo-labels",
@@ -95,10 +100,11 @@ def write_pseudo_labels(
             "made_from": [str(one["checksum"]) for one in origin],
         },
     )
-    prepare(source, Path(out), len(read_pixels(dataset.data[0]["image"])), workers=1)
+    sizes = {one["size"] for one in origin}
+    prepare(source, Path(out), sizes.pop() if len(sizes) == 1 and OWN not in sizes else None, workers=1)
 
 
-def _frame(item: Mapping[str, Any], label: NDArray[np.uint8]) -> Frame:
-    image = read_pixels(item["image"])
+def _frame(path: Path, spacing: Sequence[float] | None, label: NDArray[np.uint8]) -> Frame:
+    image = read_pixels(path)
     own = Image.fromarray(label).resize(image.shape[::-1], Image.Resampling.NEAREST)
-    return Frame(image, np.asarray(own), item["spacing"] and tuple(item["spacing"]))
+    return Frame(image, np.asarray(own), None if spacing is None else (spacing[0], spacing[1]))

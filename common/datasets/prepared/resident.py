@@ -18,10 +18,11 @@ from .layout import read_pixels
 __all__ = ["ResidentDataset"]
 
 
-def _read(path: str, image_size: int, resample: Image.Resampling) -> Tensor:
+def _read(path: str, image_size: int, resample: Image.Resampling) -> tuple[Tensor, tuple[int, int]]:
+    """Return the resampled pixels, (1, size, size), and the rows and columns in the file."""
     image = Image.fromarray(read_pixels(path))
     square = image if image.size == (image_size, image_size) else image.resize((image_size,) * 2, resample)
-    return torch.from_numpy(np.array(square)).unsqueeze(0)
+    return torch.from_numpy(np.array(square)).unsqueeze(0), (image.height, image.width)
 
 
 class ResidentDataset(Dataset[dict[str, Any]]):
@@ -33,15 +34,19 @@ class ResidentDataset(Dataset[dict[str, Any]]):
     Args:
         data: items of a datalist (`read_datalist`).
         label_sets: of all datasets in `data`.
-        image_size: rows and columns; prepared images of another size are resized, annotations by nearest neighbour.
+        image_size: rows and columns; prepared images of another size are resampled once, annotations by nearest
+            neighbour.
         device: of the tensors.
+
+    Attributes:
+        spacing: mm per pixel of the resampled images, (row, column), float64, (images, 2), on the CPU; NaN if unknown.
 
     Raises:
         ValueError: if a dataset has no label sets, or an annotation holds a value that they do not name.
 
     Batch:
         image: grey value / 255, float32, (B, 1, size, size); label: annotation values, uint8, same shape;
-        dataset: index into `label_sets.label_sets`, int64, (B,); index: position in `data`, int64, (B,);
+        dataset: index into `label_sets.label_sets`, int64, (B,); index: position in `data`, int64, (B,), on the CPU;
         unlabelled: classes that an image does not annotate although its dataset does, bool, (B, classes), on the CPU;
         absent if every image annotates what its dataset does.
     """
@@ -61,8 +66,14 @@ class ResidentDataset(Dataset[dict[str, Any]]):
             raise ValueError(f"the data have the datasets {unknown}, which have no label sets; known are {names}.")
         with ThreadPoolExecutor() as pool:  # decoding releases the interpreter lock
             bilinear, nearest = Image.Resampling.BILINEAR, Image.Resampling.NEAREST
-            images = list(pool.map(lambda item: _read(item["image"], image_size, bilinear), self.data))
-            labels = list(pool.map(lambda item: _read(item["label"], image_size, nearest), self.data))
+            read = list(pool.map(lambda item: _read(item["image"], image_size, bilinear), self.data))
+            drawn = list(pool.map(lambda item: _read(item["label"], image_size, nearest), self.data))
+        (images, sizes), (labels, own_sizes) = zip(*read, strict=True), zip(*drawn, strict=True)
+        for item, size, own in zip(self.data, sizes, own_sizes, strict=True):
+            if size != own:
+                raise ValueError(f"{item['label']} has {own} pixels, its image {size}; prepare the dataset again.")
+        spacings = [item.get("spacing") or (np.nan, np.nan) for item in self.data]
+        self.spacing = torch.tensor(spacings, dtype=torch.float64) * torch.tensor(sizes) / image_size
         dataset = torch.tensor([names.index(item["dataset"]) for item in self.data])
         for position, name in enumerate(names):
             chosen = [label for label, index in zip(labels, dataset.tolist(), strict=True) if index == position]
@@ -86,12 +97,13 @@ class ResidentDataset(Dataset[dict[str, Any]]):
         return {key: value[0] for key, value in batch.items()}
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
-        index = torch.as_tensor(indices, device=self.images.device)
-        missing = {} if self.unlabelled is None else {"unlabelled": self.unlabelled[torch.as_tensor(indices)]}
+        position = torch.as_tensor(indices)
+        index = position.to(self.images.device)
+        missing = {} if self.unlabelled is None else {"unlabelled": self.unlabelled[position]}
         return {
             **missing,
             "image": self.images[index].float().div_(255),
             "label": self.labels[index],
             "dataset": self.dataset[index],
-            "index": index,
+            "index": position,
         }

@@ -88,9 +88,10 @@ class Job:
 
     Args:
         id: file name of the prepared image, unique in the dataset: letters, digits, "_", "-" and ".".
-        item: fields for the datalist: dataset, patient, view, phase, fold, and what else is known. `unlabelled` lists
-            classes that this image does not annotate although its dataset does.
-        read: reads the image, in any process, so it is picklable (functools.partial). Raises ValueError or OSError,
+        item: fields for the datalist: dataset, patient, view, phase, fold (None: preparation assigns it), and what else
+            is known. `unlabelled` lists classes that this image does not annotate although its dataset does.
+        read: reads the image, in any process, so it is picklable (functools.partial). Paths among its arguments are the
+            files whose changes preparation notices. Raises ValueError or OSError,
             with a message that names the file, if the image cannot be used.
     """
 

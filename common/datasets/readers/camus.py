@@ -2,9 +2,9 @@
 
 There are two public releases. NIfTI: SOURCE/database_nifti/patientXXXX/patientXXXX_{2CH,4CH}_{ED,ES}[_gt].nii[.gz] with
 the official split SOURCE/database_split/subgroup_{training,validation,testing}.txt. 2019: SOURCE/training/patientXXXX/
-patientXXXX_{2CH,4CH}_{ED,ES}[_gt].mhd with pixels twice as wide as high, split by a hash of the patient; its testing
-folder has no annotations, numbers its patients from 1 again and is left out. Annotation values: 0 background, 1 LV
-cavity, 2 LV myocardium, 3 left atrium.
+patientXXXX_{2CH,4CH}_{ED,ES}[_gt].mhd with pixels twice as wide as high and no split, so preparation assigns one; its
+testing folder has no annotations, numbers its patients from 1 again and is left out. Annotation values: 0 background,
+1 LV cavity, 2 LV myocardium, 3 left atrium.
 
 References:
     S. Leclerc et al., IEEE TMI 38(9):2198-2210, 2019, doi 10.1109/TMI.2019.2900516.
@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from ..catalogue import HEART_LABELS
-from ..prepared.layout import fold_of
 from ..prepared.source import Job, Source
 from ..views import PHASES, VIEWS
 from .image_and_mask import read_image_and_mask
@@ -49,12 +48,12 @@ def _find(folder: Path, stem: str, suffixes: Sequence[str]) -> Path | None:
 def _text(path: Path) -> str:
     if not path.is_file():
         return ""
-    with path.open(errors="replace") as file:
+    with path.open(encoding="utf-8", errors="replace") as file:
         return file.read(MAX_TEXT)
 
 
-def _folds(source: Path) -> dict[str, str]:
-    folds: dict[str, str] = {}
+def _folds(source: Path) -> dict[str, str | None]:
+    folds: dict[str, str | None] = {}
     for official, fold in SPLIT_FILES.items():
         path = source / "database_split" / f"subgroup_{official}.txt"
         for patient in _text(path).split():
@@ -98,7 +97,8 @@ def camus(source: Path, skip_incomplete: bool = False) -> Source:
     suffixes: tuple[str, ...]
     if (source / "training").is_dir() and not (source / "database_nifti").is_dir():
         release, root, suffixes = "2019", source / "training", (".mhd",)
-        folds = {path.name: fold_of("camus", path.name) for path in root.glob("patient[0-9][0-9][0-9][0-9]")}
+        names = sorted(path.name for path in root.glob("patient[0-9][0-9][0-9][0-9]"))
+        folds: dict[str, str | None] = dict.fromkeys(names)  # preparation assigns them
         if (source / "testing").is_dir():
             skipped["testing"] = "this release has no annotations of testing patients"
     else:

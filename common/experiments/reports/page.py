@@ -43,7 +43,8 @@ class Section:
 class ClaimShown:
     """A claim with its margin and unit, its verdict, and the caption and contents of its table of contrasts.
 
-    Each contrast has its description, and a row per network: network, n, seeds, effect, range over seeds, p, verdict.
+    Each contrast has its description, and a row per network: network, n, seeds, effect, range over seeds, p, reason,
+    verdict.
     """
 
     claim: Claim

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
+from numpy.typing import NDArray
 
-__all__ = ["cell_scores", "paired_differences", "patient_scores"]
+__all__ = ["cell_scores", "paired_scores", "patient_scores"]
 
 PATIENT = ["dataset", "patient"]
 
@@ -31,19 +33,23 @@ def patient_scores(images: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     return means.groupby(level=keys).mean().reset_index()
 
 
-def paired_differences(of: pd.DataFrame, against: pd.DataFrame) -> pd.Series:
-    """Return the difference of Dice of each patient.
+def paired_scores(*sides: pd.DataFrame) -> list[NDArray[Any]]:
+    """Return the Dice of each training and patient, (trainings, patients), of each side.
 
-    Each side (rows of images) is averaged over its runs; images that one side leaves undefined are left out of both;
-    the differences of the remaining images, `of` minus `against`, are averaged per patient.
+    Images that any training leaves undefined are left out of all; those of a patient are averaged.
+
+    Args:
+        sides: rows of the images of a cell, with one training per seed.
 
     Example:
-        >>> side = pd.DataFrame({"dataset": "d", "patient": "p", "image": ["ED", "ES"], "dice": [0.9, 0.8]})
-        >>> paired_differences(side, side.assign(dice=[0.7, float("nan")])).round(6).tolist()
-        [0.2]
+        >>> side = pd.DataFrame({"dataset": "d", "patient": "p", "image": ["ED", "ES"], "seed": 0, "dice": [0.9, 0.8]})
+        >>> paired_scores(side, side.assign(dice=[0.7, float("nan")]))
+        [array([[0.9]]), array([[0.7]])]
     """
-    means = [side.groupby([*PATIENT, "image"], observed=True)["dice"].mean() for side in (of, against)]
-    return (means[0] - means[1]).dropna().groupby(level=PATIENT).mean()
+    keys = [*PATIENT, "image", "seed"]
+    tables = [side.groupby(keys, observed=True)["dice"].mean().unstack("seed") for side in sides]
+    patients = pd.concat(tables, axis="columns", keys=range(len(sides))).dropna().groupby(level=PATIENT).mean()
+    return [patients.loc[:, patients.columns.get_level_values(0) == n].to_numpy().T for n in range(len(sides))]
 
 
 def cell_scores(images: pd.DataFrame, cell: Sequence[str], by: Sequence[str] = ()) -> pd.DataFrame:

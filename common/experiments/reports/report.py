@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from ...atomic import write_text
 from ...command import command
 from ...datasets.phantom.study import DOMAINS
+from ..grid import check_scale
 from .claims.contrasts import judge_claims
 from .claims.wording import claims_shown
 from .figures.draw import Drawn, draw
@@ -38,6 +39,7 @@ def report(bundle: Path, scale: str, uri: str, out: Path | None = None) -> Path:
         The page, `index.html`.
     """
     settings = read_settings(bundle)
+    check_scale([bundle], scale)
     results = read_results(uri, settings.experiment, scale)
     folder = out or settings.runs_dir / f"report-{scale}"
     folder.mkdir(parents=True, exist_ok=True)

@@ -4,8 +4,8 @@ A value is one value, a list of values (null for runs of which the grid does not
 `lowest`, `highest` or `level 2` (the second lowest) among the numbers of the grid, or `best`.
 
 `best` chooses the setting with the best test results, as the literature does for label dropout. The largest of ten
-noisy means is an optimistic estimate, so each patient is given the setting that is best on average for all *other*
-patients.
+noisy means is an optimistic estimate, so each patient and seed is given the setting that is best on average for all
+*other* patients and all *other* seeds (with one seed: all other patients).
 """
 
 from __future__ import annotations
@@ -100,12 +100,17 @@ def _level(value: Any, column: str, grid: pd.DataFrame) -> Any:
 
 
 def _best(rows: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Keep for each patient the rows at the level of `column` that is best for the other patients."""
+    """Keep for each patient and seed the rows at the level of `column` that is best for the others of both."""
     settings = [name for name in rows.columns if name not in (*NOT_SETTINGS, column)]
     kept = []
     for _, group in rows[rows[column].notna()].groupby(settings, dropna=False, observed=True):
-        means = group.pivot_table(index="patient", columns=column, values="dice", aggfunc="mean")
-        others = (means.sum() - means.fillna(0)) / (means.count() - means.notna())
-        picked = others.dropna(how="all").idxmax(axis="columns")
-        kept.append(group[group[column] == group["patient"].map(picked)])
+        table = group.pivot_table(index="patient", columns=["seed", column], values="dice", aggfunc="mean")
+        seeds = table.columns.get_level_values("seed").unique()
+        for seed in seeds:
+            others = table.drop(columns=seed) if len(seeds) > 1 else table
+            means = others.T.groupby(level=column).mean().T
+            rest = (means.sum() - means.fillna(0)) / (means.count() - means.notna())
+            own = group[group["seed"] == seed]
+            picked = rest[rest.columns.intersection(own[column])].dropna(how="all").idxmax(axis="columns")
+            kept.append(own[own[column] == own["patient"].map(picked)])
     return pd.concat(kept) if kept else rows[:0]

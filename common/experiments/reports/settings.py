@@ -153,6 +153,8 @@ def _claim(given: Mapping[str, Any], margin: float, path: Path) -> Claim:
     if not contrasts:
         raise ValueError(f"{culprit} needs contrasts.")
     _check("measure", own["measure"], ("dice", "seconds"), culprit)
+    if isinstance(own["margin"], bool) or not isinstance(own["margin"], int | float) or not own["margin"] > 0:
+        raise ValueError(f"{culprit}, margin: expected a number above 0, got {own['margin']!r}.")
     return _make(Claim, {**own, "contrasts": contrasts}, f"a claim of {path}")
 
 

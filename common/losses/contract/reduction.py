@@ -1,12 +1,18 @@
-"""Reduce the losses of many pixels or structures to one number."""
+"""Reduce the losses of many pixels or structures to one number, over all processes of a training."""
 
 import torch
+from torch import distributed
 
 __all__ = ["reduce"]
 
 
 def reduce(loss: torch.Tensor, reduction: str, counted: torch.Tensor | None = None) -> torch.Tensor:
     """Reduce losses to their mean or sum, or return them as they are.
+
+    In a training of several processes (`torch.distributed`) each process divides its sum by its share of the number of
+    entries of all processes. The mean over processes, which `DistributedDataParallel` takes of gradients, is then that
+    of the whole batch, whichever process holds which images. This exchanges one number, for "mean" alone and only where
+    the loss has a gradient: every process must then compute the loss as often as the others.
 
     Args:
         loss: losses of any shape, zero where nothing is counted.
@@ -19,9 +25,23 @@ def reduce(loss: torch.Tensor, reduction: str, counted: torch.Tensor | None = No
         tensor(1.)
     """
     if reduction == "mean":
+        if _is_shared(loss):
+            own = torch.tensor(loss.numel(), device=loss.device) if counted is None else counted.sum()
+            return loss.sum() / _share(own)
         return loss.mean() if counted is None else loss.sum() / counted.sum().clamp(min=1)
     if reduction == "sum":
         return loss.sum()
     if reduction == "none":
         return loss
     raise ValueError(f"expected reduction 'mean', 'sum' or 'none', got '{reduction}'.")
+
+
+def _is_shared(loss: torch.Tensor) -> bool:
+    return loss.requires_grad and distributed.is_available() and distributed.is_initialized()
+
+
+def _share(count: torch.Tensor) -> torch.Tensor:
+    """Return the number of entries of all processes, at least one, divided by the number of processes."""
+    total = count.clone()
+    distributed.all_reduce(total)
+    return total.clamp(min=1) / distributed.get_world_size()

@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
+import clinic
 import numpy as np
 import pytest
 from clinic import broken, job, ramp, source, unequal
@@ -52,7 +55,8 @@ def test_a_prepared_folder_holds_the_facts_of_the_source(tmp_path: Path):
     expected = ramp(2).resized(32)
     np.testing.assert_array_equal(np.array(Image.open(out / stored[1]["image"])), expected.image)
     np.testing.assert_array_equal(np.array(Image.open(out / stored[1]["label"])), expected.label)
-    assert sorted(path.name for path in out.iterdir()) == ["datalist.json", "images", "labels", "provenance.json"]
+    written = ["datalist.json", "images", "journal.jsonl", "labels", "provenance.json"]
+    assert sorted(path.name for path in out.iterdir()) == written
 
 
 def test_an_image_that_cannot_be_read_is_left_out_with_its_reason(tmp_path: Path):
@@ -70,9 +74,25 @@ def test_strict_stops_at_an_unreadable_image_and_keeps_finished_ones(tmp_path: P
     with pytest.raises(ValueError, match=r"patient2_4CH_ED: patient2\.nii\.gz cannot be read"):
         prepare(source(job(1), job(2, read=broken), job(3)), tmp_path / "clinic", size=32, workers=1, strict=True)
     assert [path.name for path in tmp_path.iterdir()] == ["clinic.partial"]
-    prepare(source(job(1, read=broken), job(3)), tmp_path / "clinic", size=32, workers=1)
-    assert [path.name for path in tmp_path.iterdir()] == ["clinic"], "the finished image was not read again"
+    with never_reading(1):
+        prepare(source(job(1), job(3)), tmp_path / "clinic", size=32, workers=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["clinic"]
     assert len(read_provenance(tmp_path / "clinic")["skipped"]) == 0
+
+
+@contextmanager
+def never_reading(*numbers: int) -> Iterator[None]:
+    """Fail if the images of these numbers are read again."""
+    read = clinic.ramp
+
+    def ramp(number: int) -> Frame:
+        assert number not in numbers, f"{number} was read again"
+        return read(number)
+
+    ramp.__module__, ramp.__qualname__ = read.__module__, read.__qualname__
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(clinic, "ramp", ramp)
+        yield
 
 
 def test_a_misspelt_background_or_ignore_is_refused_before_anything_is_read(tmp_path: Path):
@@ -102,8 +122,8 @@ def test_an_interrupted_preparation_resumes_and_ends_the_same(tmp_path: Path):
         journal.write('{"id": "patient3_4CH_ED", "item": {"im')  # killed while it wrote
     (tmp_path / "clinic.partial/images/patient9_4CH_ED.png").write_bytes(b"from a patient who left the source")
     (tmp_path / "clinic.partial/labels/patient1_4CH_ED.png").unlink()
-    finished = [job(0, read=broken), *jobs[1:2], job(2, read=broken), *jobs[3:]]  # 0 and 2 must not be read again
-    prepare(source(*finished), tmp_path / "clinic", size=32, workers=1)
+    with never_reading(0, 2):
+        prepare(source(*map(job, range(6))), tmp_path / "clinic", size=32, workers=1)
     assert contents(tmp_path / "clinic") == contents(tmp_path / "whole")
 
 
@@ -118,14 +138,14 @@ def test_a_changed_source_is_read_again(tmp_path: Path):
     assert [item["fold"] for item in items] == ["validation", "training"]
 
 
-def test_other_settings_do_not_resume_an_interrupted_preparation(tmp_path: Path):
+def test_an_interrupted_preparation_with_other_settings_begins_again_aloud(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     with pytest.raises(KeyboardInterrupt):
         prepare(source(job(1), job(2, read=stop)), tmp_path / "clinic", size=32, workers=1)
-    with pytest.raises(FileExistsError, match=r"clinic\.partial holds an interrupted preparation with another size"):
-        prepare(source(job(1), job(2)), tmp_path / "clinic", size=64, workers=1)
-    with pytest.raises(FileExistsError, match=r"clinic\.partial holds an interrupted preparation with another seed"):
-        prepare(source(job(1), job(2), facts={"seed": 1}), tmp_path / "clinic", size=32, workers=1)
-    assert (tmp_path / "clinic.partial/images/patient1_4CH_ED.png").is_file()
+    prepare(source(job(1), job(2)), tmp_path / "clinic", size=64, workers=1)
+    assert "clinic.partial: an interrupted preparation with other settings; begun again" in capsys.readouterr().out
+    assert Image.open(tmp_path / "clinic/images/patient1_4CH_ED.png").size == (64, 64)
 
 
 def test_only_one_process_prepares_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -256,7 +276,7 @@ def test_an_existing_folder_is_not_touched(tmp_path: Path):
     out = tmp_path / "clinic"
     out.mkdir()
     (out / "mine.txt").write_text("precious")
-    with pytest.raises(FileExistsError, match=r"clinic exists; remove it, or prepare into another folder"):
+    with pytest.raises(FileExistsError, match=r"clinic exists and is not a prepared folder; choose another folder"):
         prepare(source(job(1)), out, size=32, workers=1)
     assert [path.name for path in tmp_path.iterdir()] == ["clinic"]
     assert (out / "mine.txt").read_text() == "precious"

@@ -38,8 +38,8 @@ def test_the_coverage_table_counts_images():
     items = data("north", "lv_only", "lv_only")
     header, north, lv_only = coverage_table(labels_of(CLASSES, KNOWN, items), items).splitlines()
     assert header.split() == ["dataset", *CLASSES, "images"]
-    assert north.split() == ["north", "✓", "✓", "✓", "1"]
-    assert lv_only.split() == ["lv_only", "-", "✓", "-", "2"]
+    assert north.split() == ["north", "yes", "yes", "yes", "1"]
+    assert lv_only.split() == ["lv_only", "-", "yes", "-", "2"]
 
 
 def test_the_coverage_of_a_fold_names_datasets_without_images_and_classes_that_no_image_annotates():
@@ -47,8 +47,9 @@ def test_the_coverage_of_a_fold_names_datasets_without_images_and_classes_that_n
     rows = [line.split() for line in coverage_table(LabelSets(CLASSES, KNOWN), items).splitlines()[1:]]
     assert rows == [
         ["north", "-", "some", "-", "2"],
-        ["south", "✓", "✓", "✓", "0"],
-        ["lv_only", "-", "✓", "-", "1"],
+        ["south", "yes", "yes", "yes", "0"],
+        ["lv_only", "-", "yes", "-", "1"],
+        ["no", "image:", "south"],
     ]
 
 
@@ -58,9 +59,24 @@ def test_the_checksum_of_several_folders_ignores_their_order_and_place(tmp_path:
         folder.mkdir()
         (folder / "provenance.json").write_text(json.dumps({"checksum": number}))
     a, b, moved = folders
-    assert checksum(a) == checksum([str(a)]) == "1" * 64
+    assert checksum(a) == checksum([str(a)]) == checksum(moved)
     assert checksum([a, b]) == checksum([b, moved])
     assert len({checksum(a), checksum(b), checksum([a, b])}) == 3
+
+
+def test_the_checksum_covers_what_annotation_values_mean_and_spacings(tmp_path: Path):
+    stated = {
+        "a": {"label_sets": {"clinic": [["background"], ["lv"]]}},
+        "same": {"label_sets": {"clinic": {"1": ["lv"], "0": ["background"]}}},
+        "meaning": {"label_sets": {"clinic": [["background", "la"], ["lv"]]}},
+        "spacing": {"label_sets": {"clinic": [["background"], ["lv"]]}, "digests": {"spacings": "1"}},
+    }
+    for name, facts in stated.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "provenance.json").write_text(json.dumps({"checksum": "0", **facts}))
+    first, same, *others = (checksum(tmp_path / name) for name in stated)
+    assert first == same
+    assert len({first, *others}) == 3
 
 
 def images(*unlabelled: list[str]) -> list[dict[str, object]]:
@@ -73,7 +89,7 @@ def test_a_class_that_only_some_images_annotate_is_marked():
     assert labels.partly["north"] == ["la"]
     assert labels.annotated("north") == CLASSES
     assert labels.partially_labelled() == ["la"]
-    assert coverage_table(labels, items).splitlines()[1].split() == ["north", "✓", "✓", "some", "2"]
+    assert coverage_table(labels, items).splitlines()[1].split() == ["north", "yes", "yes", "some", "2"]
 
 
 def test_a_class_that_no_image_annotates_is_removed_from_the_label_sets():

@@ -1,11 +1,10 @@
-"""Reading prepared folders, and folds by a hash of the patient's name."""
+"""Reading prepared folders."""
 
 import io
 import json
 import shutil
 import struct
 import zlib
-from collections import Counter
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
@@ -15,7 +14,7 @@ from clinic import job, source
 from PIL import Image
 
 from common.datasets.prepared.labels import stated_label_sets
-from common.datasets.prepared.layout import checksum, fold_of, read_datalist, read_pixels, read_provenance
+from common.datasets.prepared.layout import checksum, read_datalist, read_pixels, read_provenance
 from common.datasets.prepared.preparation import prepare
 
 
@@ -91,22 +90,3 @@ def test_a_broken_or_missing_image_is_named(tmp_path: Path):
         read_pixels(str(tmp_path / "broken.png"))
     with pytest.raises(FileNotFoundError, match=r"nowhere\.png is missing; prepare the dataset again"):
         read_pixels(tmp_path / "nowhere.png")
-
-
-def test_the_folds_have_the_promised_sizes():
-    folds = Counter(fold_of("clinic", f"patient{number:04d}") for number in range(5000))
-    # the standard deviation of a fraction of 10 % of 5000 is 0.4 %
-    assert folds["training"] / 5000 == pytest.approx(0.8, abs=0.025)
-    assert folds["validation"] / 5000 == pytest.approx(0.1, abs=0.02)
-    assert folds["test"] / 5000 == pytest.approx(0.1, abs=0.02)
-
-
-def test_the_fold_depends_on_the_dataset_too():
-    names = [f"patient{number:04d}" for number in range(500)]
-    assert [fold_of("north", name) for name in names] != [fold_of("south", name) for name in names]
-
-
-def test_a_fold_never_changes():
-    # a change would move patients of trained models to other folds
-    folds = [fold_of("clinic", f"patient{number:04d}") for number in (0, 1, 10, 11, 12, 23)]
-    assert folds == ["training", "validation", "validation", "test", "training", "test"]

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from common.experiments.reports.patients import cell_scores, paired_differences, patient_scores
+from common.experiments.reports.patients import cell_scores, paired_scores, patient_scores
 
 COLUMNS = ["run_id", "method", "seed", "dataset", "patient", "image", "dice"]
 
@@ -31,21 +31,29 @@ def test_equal_names_in_two_datasets_are_two_patients():
     assert list(patient_scores(table, [])["dice"]) == [0.9, 0.5]
 
 
-def test_an_image_that_one_side_leaves_undefined_is_left_out_of_both():
+def test_an_image_that_any_training_leaves_undefined_is_left_out_of_all():
     of = images(("r", "a", 0, "d", "p", "ED", 0.9), ("r", "a", 0, "d", "p", "ES", 0.1))
-    against = images(("s", "b", 0, "d", "p", "ED", 0.8), ("s", "b", 0, "d", "p", "ES", math.nan))
-    assert list(paired_differences(of, against)) == [pytest.approx(0.1)]
+    against = images(
+        ("s", "b", 0, "d", "p", "ED", 0.8),
+        ("s", "b", 0, "d", "p", "ES", 0.2),
+        ("t", "b", 1, "d", "p", "ED", 0.7),
+        ("t", "b", 1, "d", "p", "ES", math.nan),
+    )
+    ours, theirs = paired_scores(of, against)
+    assert ours.tolist() == [[0.9]]
+    assert theirs.tolist() == [[0.8], [0.7]]
     nobody = images(("s", "b", 0, "d", "q", "ED", 0.8))
-    assert paired_differences(of, nobody).empty
+    assert [one.shape for one in paired_scores(of, nobody)] == [(1, 0), (1, 0)]
 
 
-def test_a_patient_with_more_images_or_seeds_has_no_more_weight():
+def test_a_patient_with_more_images_has_no_more_weight_and_stays_in_its_place():
     of = images(
-        *(("r", "a", seed, "d", "p", f"frame{n}", 0.9) for seed in range(3) for n in range(5)),
+        *(("r", "a", 0, "d", "p", f"frame{n}", 0.9) for n in range(5)),
         ("r", "a", 0, "d", "q", "ED", 0.5),
     )
-    against = of.assign(dice=0.5)
-    assert list(paired_differences(of, against)) == [pytest.approx(0.4), 0]
+    against = of.assign(dice=0.5)[::-1]
+    ours, theirs = paired_scores(of, against)
+    assert (ours - theirs).tolist() == [[pytest.approx(0.4), 0]]
 
 
 def test_cells_are_scored_over_seeds_and_keep_missing_settings():

@@ -136,6 +136,11 @@ def test_the_report_is_written_beside_the_runs_by_default(
     assert (tmp_path / "runs/echo_inter_domain/report-demo/index.html").is_file()
 
 
+def test_an_unknown_scale_is_refused_with_the_names_of_all(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"expected a scale of \['smoke', 'demo', 'anatomy', 'paper'\], got 'nope'"):
+        report(BUNDLE, "nope", f"sqlite:///{tmp_path}/none.db", tmp_path / "out")
+
+
 def test_nothing_is_written_where_there_are_no_results(tmp_path: Path):
     with pytest.raises(NoResults, match=r"make them with: python -m common.experiments run bundles/echo_inter_domain"):
         report(BUNDLE, "paper", f"sqlite:///{tmp_path}/none.db", tmp_path / "out")

@@ -54,6 +54,10 @@ def test_contrasts_inherit_from_their_claim_and_may_differ(tmp_path: Path):
         ),
         ({"claims": [{**CLAIM, "contrasts": [{"of": {}, "to": {}}]}]}, r"claim 'c' of .* no setting 'to'"),
         (
+            {"claims": [{**CLAIM, "contrasts": [ARMS]}], "margin": 0},
+            r"claim 'c' .*margin: expected a number above 0, got 0",
+        ),
+        (
             {"claims": [{**CLAIM, "measure": "hours", "contrasts": [ARMS]}]},
             r"measure: expected one of dice, seconds, got 'hours'",
         ),

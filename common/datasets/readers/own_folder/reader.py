@@ -27,7 +27,7 @@ from typing import Any
 
 from ....label_sets import IGNORE
 from ....spelling import did_you_mean, nearest
-from ...prepared.layout import FOLDS, fold_of
+from ...prepared.layout import FOLDS
 from ...prepared.source import Job, Source, spacing_of
 from ...views import PHASE_WORDS, VIEW_WORDS
 from ..image_and_mask import read_image_and_mask
@@ -66,6 +66,7 @@ def folder(source: Path, description: Path) -> Source:
         raise FileNotFoundError(f"{source} is not a directory; SOURCE is the folder that {description} describes.")
     about = read_description(description)
     facts: dict[str, Any] = {"modality": about.modality} if about.modality else {}
+    facts |= {"spacing": list(about.spacing)} if about.spacing else {}
     try:
         if about.files:
             records = _matches(source, *about.files)
@@ -87,7 +88,7 @@ def folder(source: Path, description: Path) -> Source:
         if job.id.lower() in jobs:
             raise ValueError(f"{place}: {job.id} exists already. Give images different names, frames numbers.")
         patient, fold = job.item["patient"], job.item["fold"]
-        if folds.setdefault(patient, fold) != fold:
+        if fold and folds.setdefault(patient, fold) != fold:
             raise ValueError(f"{place}: patient {patient!r} is in the fold {folds[patient]!r} already, not {fold!r}.")
         jobs[job.id.lower()] = job
     if any("patient" not in record for record in records.values()):
@@ -120,8 +121,8 @@ def _job(source: Path, about: Description, record: Record) -> Job:
     name = SUFFIX.sub("", record["image"]) + ("" if frame is None else f"_{frame}")
     identity = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip(".-")
     patient = record.get("patient", identity)
-    fold = record.get("fold") or fold_of(about.dataset, patient)
-    if fold not in FOLDS:
+    fold = record.get("fold")  # None: preparation assigns one
+    if fold not in (None, *FOLDS):
         raise ValueError(f"fold is {fold!r}, expected one of {list(FOLDS)}.")
     label_frame = _convert(record, "label_frame", int) if "label_frame" in record else None
     lengths = [record[name] for name in ("spacing_row", "spacing_column") if name in record]

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...prepared.layout import fold_of
 from ..tables import check_size, read_columns
 from .curves import CURVES
 
@@ -73,12 +72,12 @@ def find(source: Path) -> Files:
     return files
 
 
-def read_entries(paths: Mapping[str, Path]) -> tuple[dict[str, dict[str, Any]], dict[str, str], dict[str, str]]:
+def read_entries(paths: Mapping[str, Path]) -> tuple[dict[str, dict[str, Any]], dict[str, str | None], dict[str, str]]:
     """Read the lists of labels.
 
     Returns:
-        The `CURVES` of each image; the fold of each video that is in one official list at most; the names that are
-        left out, with reasons.
+        The `CURVES` of each image; the fold of each video that is in one official list at most (None: in none); the
+        names that are left out, with reasons.
     """
     entries: dict[str, dict[str, Any]] = {}
     skipped: dict[str, str] = {}
@@ -94,7 +93,7 @@ def read_entries(paths: Mapping[str, Path]) -> tuple[dict[str, dict[str, Any]], 
             else:
                 entries.setdefault(image[1], {curve: labels.get(curve) for curve in CURVES})
                 official.setdefault(image[2], set()).update({OFFICIAL[key]} if key in OFFICIAL else ())
-    folds = {video: min(of, default=fold_of("unity", video)) for video, of in official.items() if len(of) < 2}
+    folds = {video: min(of, default=None) for video, of in official.items() if len(of) < 2}
     return entries, folds, skipped
 
 

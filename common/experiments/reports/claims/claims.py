@@ -15,6 +15,7 @@ from rich.table import Table
 
 from ....atomic import write_text
 from ....command import command
+from ...grid import check_scale
 from ..page import ClaimsShown, render
 from ..results import NoResults, read_results
 from ..settings import read_settings
@@ -33,8 +34,9 @@ def claims(bundles: Sequence[Path], scale: str, uri: str) -> None:
     The files are written to the folder of all runs (`runs`). Bundles without a report.yaml are skipped.
 
     Raises:
-        ValueError: if no bundle makes a claim.
+        ValueError: if no bundle makes a claim, or none has the scale.
     """
+    check_scale(bundles, scale)
     read = [read_settings(bundle) for bundle in bundles if (bundle / "configs" / "report.yaml").is_file()]
     found = [settings for settings in read if settings.claims]
     if not found:
@@ -79,9 +81,11 @@ def _print(group: ClaimsShown, console: Console) -> None:
             table = Table(title=escape(contrast), title_justify="left", box=None, show_header=False)
             for width in WIDTHS:
                 table.add_column(width=width)
-            for network, n, _, effect, _, p, verdict in rows:
+            for network, n, _, effect, _, p, _, verdict in rows:
                 table.add_row(network, n, escape(effect), f"p {p}", _verdict(verdict))
             console.print(table)
+            for reason in dict.fromkeys(row[-2] for row in rows if row[-2]):
+                console.print(f"  [dim]{escape(reason)}[/]", soft_wrap=True)
 
 
 def _overview(groups: Sequence[ClaimsShown]) -> Table:

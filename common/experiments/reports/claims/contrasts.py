@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from ..figures.style import words
-from ..patients import paired_differences
 from ..results import Results
-from ..selection import Where, choose, list_values, replace_levels
 from ..settings import Claim, Contrast, ReportSettings
-from .statistics import holm, paired_effect
-from .verdicts import contrast_verdict
+from .cells import describe
+from .effects import Compared, GridEffects
+from .statistics import holm
+from .verdicts import contrast_verdict, p_values
 
 __all__ = ["dataset_of", "judge_claims"]
 
 COLUMNS = ["claim", "text", "source", "network", "contrast", "dataset", "class", "measure", "expect", "margin"]
-COLUMNS += ["n", "seeds", "effect", "low", "high", "lowest_seed", "highest_seed", "p", "corrected_p", "verdict"]
+COLUMNS += ["n", "seeds", "effect", "low", "high", "lowest_seed", "highest_seed"]
+COLUMNS += ["p", "corrected_p", "p_not", "corrected_p_not", "verdict", "reason"]
 
 
 def dataset_of(name: str, results: Results, settings: ReportSettings, label: str = "") -> str:
@@ -36,76 +35,48 @@ def judge_claims(results: Results | None, settings: ReportSettings) -> pd.DataFr
 
     Returns:
         The columns `COLUMNS`, a row per contrast and network. `effect`, `low` and `high` are differences of Dice, or
-        of seconds as a fraction of those of `against`; `n` counts patients, or pairs of runs for seconds.
+        of seconds as a fraction of those of `against`; `n` counts patients, or trainings of a side for seconds. `p` is
+        that of "holds", `p_not` that of "does not hold"; `reason` says what an undecided contrast lacks.
     """
-    rows = [row for claim in settings.claims for one in claim.contrasts for row in _rows(claim, one, results, settings)]
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    table["corrected_p"] = holm(table["p"].tolist())
-    judged = zip(rows, table["corrected_p"], strict=True)
-    return table.assign(
-        verdict=[contrast_verdict(row["expect"], row["estimate"], p, row["margin"]) for row, p in judged]
-    )
+    effects = GridEffects(results, settings.order) if results else None
+    found = [
+        (row, compared)
+        for claim in settings.claims
+        for contrast in claim.contrasts
+        for row, compared in _compare(claim, contrast, effects, settings)
+    ]
+    tests = [p_values(row["expect"], compared.effect, row["margin"]) for row, compared in found]
+    p, p_not = ([one[side] for one in tests] for side in (0, 1))
+    corrected, corrected_not = holm(p), holm(p_not)
+    rows = []
+    for n, (row, compared) in enumerate(found):
+        verdict, reason = contrast_verdict(row["expect"], compared.effect, corrected[n], corrected_not[n])
+        row |= {"p": p[n], "corrected_p": corrected[n], "p_not": p_not[n], "corrected_p_not": corrected_not[n]}
+        rows.append({**row, "verdict": verdict, "reason": compared.reason or reason})
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _rows(claim: Claim, contrast: Contrast, results: Results | None, settings: ReportSettings) -> list[dict[str, Any]]:
-    """Make a row per network; a single row without numbers if there is nothing to compare."""
-    seconds = claim.measure == "seconds"
+def _compare(
+    claim: Claim, contrast: Contrast, effects: GridEffects | None, settings: ReportSettings
+) -> list[tuple[dict[str, Any], Compared]]:
+    """Compare the cells of a contrast; return what the table says of each, except p-values and verdict."""
     row: dict[str, Any] = {name: getattr(claim, name) for name in ("text", "source", "measure", "margin")}
-    row |= {"claim": claim.name, "expect": contrast.expect, "network": "", "class": "" if seconds else contrast.label}
-    row |= {"dataset": contrast.dataset, "contrast": _describe(contrast.of, contrast.against)}
-    nothing = _estimate(pd.Series(dtype=float), [])
-    if results is None:
-        return [{**row, **nothing}]
-    row["contrast"] = _describe(*(replace_levels(where, results.runs) for where in (contrast.of, contrast.against)))
-    row["dataset"] = "" if seconds else dataset_of(contrast.dataset, results, settings, contrast.label)
-    images = results.images
-    images = images[(images["dataset"] == row["dataset"]) & (images["class"] == contrast.label)]
-    rows = results.runs if seconds else images
-    of, against = (choose(rows, where, results.runs) for where in (contrast.of, contrast.against))
-    if seconds:
-        same = [column for column in results.cell if column not in {**contrast.of, **contrast.against}]
-        made = [{**row, "network": "all", **_estimate(_time_differences(of, against, same), [])}]
+    row |= {"claim": claim.name, "expect": contrast.expect, "dataset": contrast.dataset, "class": contrast.label}
+    if claim.measure == "seconds":
+        row |= {"dataset": "", "class": ""}
+    if effects is None:
+        found = [Compared(describe(contrast.of, contrast.against))]
+    elif claim.measure == "seconds":
+        found = effects.seconds(contrast.of, contrast.against)
     else:
-        networks = list_values(rows, "network", settings.order)
-        made = [{**row, **_compare(of, against, network)} for network in networks]
-    return [one for one in made if one["n"]] or [{**row, **nothing}]
+        row["dataset"] = dataset_of(contrast.dataset, effects.results, settings, contrast.label)
+        found = effects.dice(contrast.of, contrast.against, row["dataset"], contrast.label)
+    return [({**row, **_numbers(one)}, one) for one in found]
 
 
-def _compare(of: pd.DataFrame, against: pd.DataFrame, network: str) -> dict[str, Any]:
-    of, against = (side[side["network"] == network] for side in (of, against))
-    common = sorted(set(of["seed"]) & set(against["seed"]))
-    alone = [paired_differences(of[of["seed"] == seed], against[against["seed"] == seed]).mean() for seed in common]
-    seeds = min(side["seed"].nunique() for side in (of, against))
-    estimate = _estimate(paired_differences(of, against), [float(one) for one in alone if pd.notna(one)])
-    return {"network": network, "seeds": seeds, **estimate}
-
-
-def _estimate(differences: pd.Series, seeds: Sequence[float]) -> dict[str, Any]:
-    estimate = paired_effect(differences.to_numpy())
-    extremes = {"lowest_seed": min(seeds, default=None), "highest_seed": max(seeds, default=None)}
-    ends = {"effect": estimate.mean, "low": estimate.low, "high": estimate.high}
-    return {"estimate": estimate, "n": estimate.n, "p": estimate.p, **ends, **extremes}
-
-
-def _time_differences(of: pd.DataFrame, against: pd.DataFrame, same: Sequence[str]) -> pd.Series:
-    """Pair the runs that agree in the columns `same`; return seconds as a fraction of those of `against`, minus 1."""
-    pairs = of.merge(against, on=same, suffixes=("", "_against"))
-    return (pairs["seconds"] / pairs["seconds_against"] - 1).dropna()
-
-
-def _describe(of: Where, against: Where) -> str:
-    """Describe both sides of a comparison, followed by what they have in common."""
-    same = {column: value for column, value in of.items() if column in against and against[column] == value}
-    sides = [{column: value for column, value in side.items() if column not in same} for side in (of, against)]
-    return " against ".join(map(_side, sides)) + f" ({_side(same)})" * bool(same)
-
-
-def _side(where: Where) -> str:
-    columns = sorted(where, key=lambda column: column != "method")  # the method first
-    return ", ".join(f"{words(one)} " * (one != "method") + _value(where[one]) for one in columns)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list):
-        return "/".join(_value(one) for one in value if one is not None)
-    return str(value).lower() if isinstance(value, bool) else words(value)
+def _numbers(compared: Compared) -> dict[str, Any]:
+    effect = compared.effect
+    counts = {"n": effect.seeds if effect.patients is None else effect.patients, "seeds": effect.seeds}
+    ends = {"effect": effect.mean, "low": effect.low, "high": effect.high}
+    extremes = {"lowest_seed": effect.lowest, "highest_seed": effect.highest}
+    return {"network": compared.network, "contrast": compared.contrast, **counts, **ends, **extremes}

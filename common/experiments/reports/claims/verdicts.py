@@ -1,21 +1,25 @@
 """Judge claims by their results: holds, does not hold, undecided, or no results.
 
-A claim consists of contrasts. A contrast compares some runs with others, on a dataset and a class. It is judged for
-each network separately (seconds: for all networks together), by the 95% interval of the effect (the mean difference
-over patients) and, where a direction is claimed, by the p-value corrected for all tests of the experiment. The margin
-is the smallest difference that matters (0.03 Dice unless the claim states another).
+A claim consists of contrasts. A contrast compares the trainings of one cell of the grid with those of another, on a
+dataset and a class; several levels (label dropout 0.2 and 0.4) and several networks are as many contrasts (seconds: all
+networks together). The effect is the mean difference over patients and trainings, and its 95% interval describes
+others of both. The margin is the smallest difference that matters (0.03 Dice unless the claim states another).
 
-- lower, higher: holds if the interval is on that side of zero and p < .05; does not hold if the interval excludes an
-  effect of the size of the margin on that side.
-- equal: holds if the interval is within the margin on both sides of zero; does not hold if it is completely outside.
-- not lower: holds if the interval is above minus the margin; does not hold if it is completely below.
+- lower, higher: holds if the effect is on that side of zero; does not hold if an effect of the size of the margin on
+  that side is excluded.
+- equal: holds if the effect is within the margin on both sides of zero; does not hold if it is outside.
+- not lower: holds if the effect is above minus the margin; does not hold if it is below.
 
-Everything else is undecided, and so is a contrast with fewer than six patients (or pairs of runs, for seconds). A
-difference that is not significant is never taken for equality. A claim holds if all its contrasts hold, does not hold
-if any contrast does not hold, has no results if no contrast has any, and is undecided otherwise.
+Each of these is a test with p < .05 after correction for all tests of the experiment, once for "holds" and once for
+"does not hold". A difference (lower, higher; not equal, lower) needs six patients, three seeds on each side, and the
+same sign for every training, compared with the mean of the other side. The absence of a difference that matters
+(equal, not lower; does not hold for lower and higher) needs ten patients and three seeds on each side: among fewer
+patients, those who would show a difference may be missing. Seconds need no patients.
 
-The interval describes other patients, not other trainings: where the range over seeds is wider, or there is only one
-seed, another seed may change the verdict.
+Everything else is undecided, with the reason if more patients or seeds are needed. A difference that is not significant
+is never taken for equality. A level that was not trained has no results; it is not replaced by another. A claim holds
+if all its contrasts hold, does not hold if any contrast does not hold, has no results if no contrast has any, and is
+undecided otherwise.
 """
 
 from __future__ import annotations
@@ -25,44 +29,72 @@ from collections.abc import Collection
 
 from .statistics import Effect
 
-__all__ = ["EXPECTATIONS", "contrast_verdict", "together"]
+__all__ = ["EXPECTATIONS", "FAILS", "contrast_verdict", "p_values", "together"]
 
-HOLDS, FAILS, UNDECIDED, NO_RESULTS = "holds", "does not hold", "undecided", "no results"
+FAILS = "does not hold"
+HOLDS, UNDECIDED, NO_RESULTS = "holds", "undecided", "no results"
 EXPECTATIONS = ("lower", "higher", "equal", "not_lower")
 LEVEL = 0.05
+SEEDS = 3  # of each side
+PATIENTS = {True: 6, False: 10}  # for a difference, and for the lack of one
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
-def contrast_verdict(expect: str, effect: Effect, corrected_p: float, margin: float) -> str:
+def p_values(expect: str, effect: Effect, margin: float) -> tuple[float, float]:
+    """Return the p-values for "holds" and for "does not hold"; NaN where patients or seeds are too few.
+
+    Args:
+        expect: one of `EXPECTATIONS`.
+        effect: of the contrast.
+        margin: smallest difference that matters, in the unit of the effect.
+
+    Example:
+        >>> from .statistics import Variance
+        >>> effect = Effect(20, 3, -0.1, Variance(0.0004, 20.0), -0.12, -0.08)
+        >>> [round(p, 4) for p in p_values("lower", effect, margin=0.03)]
+        [0.0001, 1.0]
+    """
+    above, below = effect.p_above, effect.p_below
+    both = {
+        "lower": (below(0.0), above(-margin)),
+        "higher": (above(0.0), below(margin)),
+        "equal": (max(above(-margin), below(margin)), min(above(margin), below(-margin))),
+        "not_lower": (above(-margin), below(-margin)),
+    }[expect]
+    holds, fails = (math.nan if _lacking(effect, kind) else p for p, kind in zip(both, _kinds(expect), strict=True))
+    return holds, fails
+
+
+def contrast_verdict(expect: str, effect: Effect, holds_p: float, fails_p: float) -> tuple[str, str]:
     """Judge one contrast by the rules above.
 
     Args:
         expect: one of `EXPECTATIONS`.
         effect: of the contrast.
-        corrected_p: for all tests of the experiment.
-        margin: smallest difference that matters, in the unit of the effect.
+        holds_p: of `p_values`, corrected for all tests of the experiment.
+        fails_p: the same for "does not hold".
+
+    Returns:
+        The verdict, and why it is undecided ("" if the interval shows it).
 
     Example:
-        >>> contrast_verdict("lower", Effect(20, -0.10, -0.15, -0.05, 0.001), 0.004, margin=0.03)
-        'holds'
-        >>> contrast_verdict("equal", Effect(20, -0.10, -0.15, -0.05, 0.001), 0.004, margin=0.03)
-        'does not hold'
-        >>> contrast_verdict("equal", Effect(20, -0.01, -0.05, 0.02, 0.4), 1.0, margin=0.03)
-        'undecided'
+        >>> from .statistics import Variance
+        >>> effect = Effect(20, 3, -0.1, Variance(0.0004, 20.0), -0.12, -0.08)
+        >>> contrast_verdict("lower", effect, 0.004, 1.0)
+        ('holds', '')
+        >>> contrast_verdict("lower", Effect(20, 2, -0.1, Variance(0.0004, 20.0), -0.12, -0.08), math.nan, math.nan)
+        ('undecided', 'two seeds; three are needed')
     """
-    if effect.n == 0:
-        return NO_RESULTS
-    low, high = effect.low, effect.high
-    if math.isnan(low):
-        return UNDECIDED
-    if expect == "equal":
-        holds, fails = -margin <= low and high <= margin, low > margin or high < -margin
-    elif expect == "not_lower":
-        holds, fails = low >= -margin, high < -margin
-    elif expect == "higher":
-        holds, fails = low > 0 and corrected_p < LEVEL, high < margin
-    else:
-        holds, fails = high < 0 and corrected_p < LEVEL, low > -margin
-    return HOLDS if holds else FAILS if fails else UNDECIDED
+    if not effect.seeds:
+        return NO_RESULTS, ""
+    agree, reason = effect.lowest > 0 or effect.highest < 0, ""
+    for verdict, p, difference in zip((HOLDS, FAILS), (holds_p, fails_p), _kinds(expect), strict=True):
+        if p < LEVEL and (agree or not difference):
+            return verdict, ""
+        if p < LEVEL:
+            reason = reason or "the trainings differ in sign"
+        reason = reason or _lacking(effect, difference)
+    return UNDECIDED, reason
 
 
 def together(verdicts: Collection[str]) -> str:
@@ -76,3 +108,20 @@ def together(verdicts: Collection[str]) -> str:
         return FAILS
     kinds = set(verdicts)
     return kinds.pop() if len(kinds) == 1 else UNDECIDED
+
+
+def _kinds(expect: str) -> tuple[bool, bool]:
+    """Return whether "holds" and "does not hold" are differences."""
+    directional = expect in ("lower", "higher")
+    return directional, not directional
+
+
+def _lacking(effect: Effect, difference: bool) -> str:
+    """Return what an effect lacks for a verdict."""
+    if effect.seeds < SEEDS:
+        return f"{NUMBERS[effect.seeds]} seed{'s' * (effect.seeds != 1)}; {NUMBERS[SEEDS]} are needed"
+    needed = PATIENTS[difference]
+    if effect.patients is not None and effect.patients < needed:
+        many = f"{NUMBERS[effect.patients]} patient{'s' * (effect.patients != 1)}"
+        return f"{many}; {NUMBERS[needed]} are needed"
+    return ""

@@ -11,7 +11,7 @@ from ..page import ClaimShown, ClaimsShown
 from ..results import Results, run_command
 from ..settings import Claim, ReportSettings
 from ..tables import MISSING
-from .verdicts import together
+from .verdicts import FAILS, together
 
 __all__ = ["claims_shown"]
 
@@ -22,7 +22,8 @@ def claims_shown(
     """Return the claims of an experiment as they are shown, from the table of `judge_claims` in the file `csv`."""
     shown = [_claim(claim, table[table["claim"] == claim.name]) for claim in settings.claims]
     note = f"{results.origin}; " if results else ""
-    note += f"p-values are corrected for {int(table['p'].notna().sum())} tests by Holm's method."
+    tests = max(int(table[name].notna().sum()) for name in ("p", "p_not"))
+    note += f"p-values are corrected for {tests} tests by Holm's method."
     command = "" if results else run_command(settings.experiment, scale)
     return ClaimsShown(f"claims-{settings.experiment}", f"Claims: {settings.title}", note, shown, csv, command)
 
@@ -35,18 +36,18 @@ def _claim(claim: Claim, rows: pd.DataFrame) -> ClaimShown:
         heading = f"{contrast}, {place}" if several else contrast
         contrasts.append((f"{heading}: {words(expect)}", [_cells(row) for _, row in own.iterrows()]))
     if claim.measure == "seconds":
-        margin, caption = f"{claim.margin:.0%} of the time", "n: pairs of runs"
+        margin, caption = f"{claim.margin:.0%} of the time", "n: trainings of a side"
     else:
         margin, caption = f"{claim.margin:g} Dice", "n: patients" if several else f"{place}; n: patients"
     return ClaimShown(claim, margin, together(list(rows["verdict"])), caption, contrasts)
 
 
 def _cells(row: Any) -> list[str]:
-    seeds = MISSING if pd.isna(row["seeds"]) else f"{row['seeds']:.0f}"
     over = MISSING if pd.isna(row["lowest_seed"]) else f"{row['lowest_seed']:+.3f} to {row['highest_seed']:+.3f}"
-    corrected = row["corrected_p"]
+    corrected = row["corrected_p_not" if row["verdict"] == FAILS else "corrected_p"]
     p = MISSING if pd.isna(corrected) else "< .001" if corrected < 0.001 else f"{corrected:.3f}"
-    return [words(row["network"]) or MISSING, str(row["n"]), seeds, _effect(row), over, p, row["verdict"]]
+    first = [words(row["network"]) or MISSING, str(row["n"]), str(row["seeds"])]
+    return [*first, _effect(row), over, p, row["reason"], row["verdict"]]
 
 
 def _effect(row: Any) -> str:

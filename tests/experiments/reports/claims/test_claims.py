@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-from synthetic_grid import TARGET, results_of
+from synthetic_grid import TARGET, inter_domain_runs, results_of
 
 from common.experiments.reports.claims.claims import claims
 from common.experiments.reports.claims.contrasts import COLUMNS, dataset_of, judge_claims
@@ -34,8 +34,14 @@ def settings_of(folder: Path, *given: dict[str, Any]) -> ReportSettings:
 
 
 @pytest.fixture(scope="module")
-def table(inter_domain: Results) -> pd.DataFrame:
-    return judge_claims(inter_domain, read_settings(INTER))
+def three_seeds() -> Results:
+    """Results in which the claims hold, of three seeds and all levels that the claims name."""
+    return results_of(list(inter_domain_runs(seeds=3, levels={0.0: 0.6, 0.2: 0.8, 0.4: 0.835, 0.6: 0.8, 1.0: 0.05})))
+
+
+@pytest.fixture(scope="module")
+def table(three_seeds: Results) -> pd.DataFrame:
+    return judge_claims(three_seeds, read_settings(INTER))
 
 
 def test_the_claims_hold_where_the_numbers_support_them(table: pd.DataFrame):
@@ -57,48 +63,103 @@ def test_an_effect_is_the_mean_difference_of_patients_averaged_over_seeds(table:
     assert list(table.columns) == COLUMNS
     assert row["effect"] == pytest.approx(0.6 - 0.85, abs=1e-4)
     assert row["low"] < row["effect"] < row["high"]
-    assert (row["n"], row["seeds"], row["network"], row["dataset"]) == (12, 2, "unet", "unity_like")
-    assert row["lowest_seed"] == pytest.approx(-0.25, abs=1e-4)
-    assert row["highest_seed"] == pytest.approx(-0.25, abs=1e-4)
+    assert (row["n"], row["seeds"], row["network"], row["dataset"]) == (12, 3, "unet", "unity_like")
+    assert row["lowest_seed"] == pytest.approx(-0.255, abs=1e-4)  # seeds are 0.005 apart
+    assert row["highest_seed"] == pytest.approx(-0.245, abs=1e-4)
     assert row["contrast"] == "aCCE, label dropout 0 against benchmark"
 
 
 def test_p_values_are_corrected_for_all_tests_of_the_experiment(table: pd.DataFrame):
     tested = table.dropna(subset=["p"])
-    assert len(tested) == 15
-    assert tested["corrected_p"].min() == pytest.approx(15 * tested["p"].min())
-    assert (tested["corrected_p"] >= tested["p"]).all()
+    assert len(tested) == len(table) == 27
+    for name in ("p", "p_not"):
+        least = tested[name][tested[name] > 0].idxmin()
+        larger = (tested[name] >= tested[name][least]).sum()
+        assert tested[f"corrected_{name}"][least] == pytest.approx(min(1, larger * tested[name][least]))
+        assert (tested[f"corrected_{name}"] >= tested[name]).all()
 
 
-def test_contrasts_show_levels_as_numbers_and_common_settings_once(table: pd.DataFrame):
-    assert set(table[table["claim"] == "dropout_best_in_the_middle"]["contrast"]) == {
-        "label dropout 0.2/0.4/0.6/0.8 against label dropout 0 (aCCE)",
-        "label dropout 0.2/0.4/0.6/0.8 against label dropout 1 (aCCE)",
+def test_several_levels_are_judged_level_by_level_and_common_settings_are_shown_once(table: pd.DataFrame):
+    rows = table[table["claim"] == "dropout_best_in_the_middle"]
+    assert set(rows["contrast"]) == {
+        f"label dropout {level} against label dropout {end} (aCCE)" for level in (0.2, 0.4, 0.6) for end in (0, 1)
+    }
+    effects = rows.set_index("contrast")["effect"]
+    assert effects["label dropout 0.2 against label dropout 0 (aCCE)"] == pytest.approx(0.2, abs=1e-4)
+    assert effects["label dropout 0.4 against label dropout 1 (aCCE)"] == pytest.approx(0.785, abs=1e-4)
+
+
+def test_levels_that_the_claim_does_not_name_are_judged_one_by_one(three_seeds: Results, tmp_path: Path):
+    contrasts = [{"of": {"method": "aCCE"}, "against": {"method": "marginal"}}]
+    own = judge_claims(three_seeds, settings_of(tmp_path, {"expect": "lower", "contrasts": contrasts}))
+    assert list(own["contrast"]) == [
+        f"aCCE against marginal (label dropout {level})" for level in ("0", "0.2", "0.4", "0.6", "1")
+    ]
+
+
+def test_a_level_that_was_not_trained_is_named_and_never_replaced(three_seeds: Results, tmp_path: Path):
+    arms = {"of": {"label_dropout": [0.4, 0.5]}, "against": {"label_dropout": "lowest"}}
+    gone = {"of": {"label_dropout": "level 9"}, "against": {"label_dropout": 0.0}}
+    where = {"method": "aCCE"}
+    settings = settings_of(tmp_path, {"expect": "higher", "where": where, "contrasts": [arms, gone]})
+    own = judge_claims(three_seeds, settings).set_index("contrast")
+    assert own["verdict"].to_dict() == {
+        "label dropout 0.4 against label dropout 0 (aCCE)": "holds",
+        "label dropout 0.5 against label dropout 0 (aCCE)": "no results",
+        "label dropout level 9 against label dropout 0 (aCCE)": "no results",
+    }
+    assert list(own["reason"]) == ["", *(f"aCCE, label dropout {one}: not trained" for one in ("0.5", "level 9"))]
+    assert together(list(own["verdict"])) == "undecided"
+
+
+def test_trainings_are_not_compared_with_themselves(three_seeds: Results, tmp_path: Path):
+    same = {"of": {"method": "CCE"}, "against": {"method": ["CCE", "benchmark"]}}
+    own = judge_claims(three_seeds, settings_of(tmp_path, {"expect": "equal", "contrasts": [same]}))
+    found = dict(zip(own["contrast"], zip(own["verdict"], own["reason"], strict=True), strict=True))
+    assert found == {
+        "CCE against benchmark": ("does not hold", ""),
+        "CCE against CCE": ("no results", "both sides are the same trainings"),
     }
 
 
-def test_contradicted_claims_do_not_hold_and_uncertain_ones_are_undecided(inter_domain: Results, tmp_path: Path):
+def test_trainings_that_differ_as_much_as_methods_decide_nothing(tmp_path: Path):
+    runs = [
+        ({"method": method, "network": "unet", "seed": seed}, {(TARGET, "left_atrium"): mean + noise})
+        for method, mean in {"benchmark": 0.8, "CCE": 0.76}.items()
+        for seed, noise in enumerate((-0.03, 0.0, 0.03))
+    ]
+    contrasts = [{"of": {"method": "CCE"}, "against": {"method": "benchmark"}}]
+    settings = settings_of(tmp_path, {"expect": "lower", "contrasts": contrasts})
+    row = judge_claims(results_of(runs, patients=100), settings).iloc[0]
+    assert (row["verdict"], row["n"]) == ("undecided", 100)
+    assert row["low"] < -0.08  # a hundred patients do not make up for three seeds
+    assert row["high"] > 0.0
+
+
+def test_contradicted_claims_do_not_hold_and_uncertain_ones_are_undecided(three_seeds: Results, tmp_path: Path):
     acce = {"of": {"method": "aCCE", "label_dropout": 0.0}, "against": {"method": "benchmark"}}
     settings = settings_of(
         tmp_path,
         {"expect": "higher", "contrasts": [{"of": {"method": "CCE"}, "against": {"method": "benchmark"}}]},
         {"expect": "equal", "contrasts": [acce]},
-        {"expect": "lower", "contrasts": [{"of": {"method": "benchmark"}, "against": {"method": "benchmark"}}]},
+        {"expect": "lower", "contrasts": [{"of": {"method": "benchmark"}, "against": {"method": "CCE"}}]},
         {"expect": "equal", "contrasts": [acce], "margin": 0.25},  # which is the effect
     )
     verdicts = ["does not hold", "does not hold", "does not hold", "undecided"]
-    assert list(judge_claims(inter_domain, settings)["verdict"]) == verdicts
+    assert list(judge_claims(three_seeds, settings)["verdict"]) == verdicts
 
 
 def test_few_patients_leave_every_claim_undecided(tmp_path: Path):
-    cell = {"network": "unet", "seed": 0}
-    means = {"benchmark": 0.9, "CCE": 0.1}
-    runs = [({**cell, "method": method}, {(TARGET, "left_atrium"): dice}) for method, dice in means.items()]
+    runs = [
+        ({"network": "unet", "seed": seed, "method": method}, {(TARGET, "left_atrium"): dice})
+        for method, dice in {"benchmark": 0.9, "CCE": 0.1}.items()
+        for seed in range(3)
+    ]
     contrasts = [{"of": {"method": "CCE"}, "against": {"method": "benchmark"}}]
     settings = settings_of(tmp_path, {"expect": "lower", "contrasts": contrasts})
     row = judge_claims(results_of(runs, patients=4), settings).iloc[0]
     assert row["effect"] == pytest.approx(-0.8, abs=0.01)
-    assert (row["n"], row["verdict"]) == (4, "undecided")
+    assert (row["n"], row["verdict"], row["reason"]) == (4, "undecided", "four patients; six are needed")
     assert pd.isna(row["p"])
 
 
@@ -124,6 +185,16 @@ def test_networks_are_judged_separately_and_seconds_for_all_together(tmp_path: P
         ("claim2", "all", 6, "does not hold"),
     ]
     assert table["effect"].iloc[2] == pytest.approx(0.05)
+    few = results_of([runs[0], runs[1], *runs[6:8]], [1.0, 1.05, 1.0, 1.05])
+    reasons = judge_claims(few, settings)[["verdict", "reason"]].to_numpy().tolist()
+    assert (
+        reasons
+        == [["undecided", "one seed; three are needed"]] * 2
+        + [
+            ["undecided", "two seeds; three are needed"]  # one of each network
+        ]
+        * 2
+    )
 
 
 def test_a_name_stands_for_the_first_dataset_that_defines_the_class(tmp_path: Path):
@@ -143,14 +214,15 @@ def test_a_contrast_without_runs_has_a_row_without_results(inter_domain: Results
         table = judge_claims(results, settings)
         assert list(table["verdict"]) == ["no results"]
         assert list(table["contrast"]) == ["focal against benchmark"]
+        assert list(table["reason"]) == ["focal: not trained" if results else ""]
 
 
-def test_dataset_and_class_are_shown_once_if_all_contrasts_share_them(inter_domain: Results, tmp_path: Path):
+def test_dataset_and_class_are_shown_once_if_all_contrasts_share_them(three_seeds: Results, tmp_path: Path):
     arms = {"of": {"method": "CCE"}, "against": {"method": "benchmark"}}
     shared = {"expect": "lower", "contrasts": [arms]}
     apart = {"expect": "lower", "contrasts": [arms, {**arms, "class": "lv_cavity"}]}
     settings = settings_of(tmp_path, shared, apart)
-    shown = claims_shown(judge_claims(inter_domain, settings), settings, inter_domain, "demo", "claims.csv")
+    shown = claims_shown(judge_claims(three_seeds, settings), settings, three_seeds, "demo", "claims.csv")
     first, second = shown.claims
     assert first.caption == "left atrium of unity_like; n: patients"
     assert [contrast for contrast, _ in first.contrasts] == ["CCE against benchmark: lower"]
@@ -159,7 +231,7 @@ def test_dataset_and_class_are_shown_once_if_all_contrasts_share_them(inter_doma
         "CCE against benchmark, left atrium of unity_like: lower",
         "CCE against benchmark, LV cavity of unity_like: lower",
     ]
-    assert first.contrasts[0][1][0][:3] == ["unet", "12", "2"]
+    assert first.contrasts[0][1][0][:3] == ["unet", "12", "3"]
     assert shown.note == "scale demo, data checksum 0123456789ab; p-values are corrected for 3 tests by Holm's method."
 
 
@@ -190,7 +262,8 @@ def test_the_command_prints_every_claim_and_writes_page_and_table(
     bundles = [INTER, ROOT / "bundles" / "echo_intra_domain", ROOT / "bundles" / "sector_segmentation"]
     claims(bundles, "demo", inter_domain_store)
     printed = " ".join(capsys.readouterr().out.split())
-    assert "The aCCE loss falls behind training on all labels. holds" in printed
+    assert "The aCCE loss falls behind training on all labels. undecided" in printed
+    assert "one seed; three are needed" in printed
     assert "Plain cross entropy fails on the structure whose labels are missing. no results" in printed
     assert "make them with: python -m common.experiments run bundles/echo_intra_domain --scale demo" in printed
     assert "figure 5; Islam et al., 2024; margin 0.03 Dice; left atrium of unity_like; n: patients" in printed
@@ -198,13 +271,19 @@ def test_the_command_prints_every_claim_and_writes_page_and_table(
     assert "aBCE, unet, seed 2, label_dropout 1.0: FAILED" in printed
     assert "camus_like, unity_like are phantoms" in printed
     page = Page((tmp_path / "runs" / "claims-demo.html").read_text())
-    assert {"holds", "no results"} <= set(page.verdicts)
+    assert {"undecided", "no results"} <= set(page.verdicts)
+    assert "one seed; three are needed" in page.text
     assert "python -m common.experiments run bundles/echo_intra_domain --scale demo" in page.text
     assert "never taken for equality" in page.text
     with (tmp_path / "runs" / "claims-demo.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["experiment"] for row in rows} == {"echo_inter_domain", "echo_intra_domain"}
     assert {row["verdict"] for row in rows if row["experiment"] == "echo_intra_domain"} == {"no results"}
+
+
+def test_an_unknown_scale_is_refused_with_the_names_of_all(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"expected a scale of \['smoke', 'demo', 'anatomy', 'paper'\], got 'nope'"):
+        claims([INTER], "nope", f"sqlite:///{tmp_path}/none.db")
 
 
 def test_bundles_without_claims_are_refused():

@@ -1,113 +1,139 @@
-"""The statistics, compared with numbers by hand and with their definitions."""
+"""The statistics, compared with numbers by hand and with other routes to them."""
 
 import math
-from itertools import product
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import rankdata, t, wilcoxon
+from scipy import stats
 
-from common.experiments.reports.claims.statistics import FEWEST, holm, paired_effect, signed_rank_p
-
-UP = [0.01, 0.02, 0.03, 0.04, 0.05, 0.06]
-
-
-def by_every_sign(differences: list[float]) -> float:
-    """Compute the two-sided signed-rank test by trying every sign; zeros are ranked, then lose their rank (Pratt)."""
-    ranks = rankdata(np.abs(differences))[np.array(differences) != 0]
-    signs = np.sign([one for one in differences if one])
-    sums = [
-        sum(rank for rank, sign in zip(ranks, every, strict=True) if sign > 0)
-        for every in product([1, -1], repeat=len(ranks))
-    ]
-    middle = ranks.sum() / 2
-    observed = abs(ranks[signs > 0].sum() - middle)
-    return float(np.mean([abs(one - middle) >= observed - 1e-9 for one in sums]))
-
-
-@pytest.mark.parametrize(
-    ("differences", "p"),
-    [
-        (UP, 2 / 64),
-        ([-one for one in UP], 2 / 64),
-        ([0.1] * 6, 2 / 64),  # all tied
-        ([0.0, *UP[:5]], 2 / 32),  # the zero has no direction
-        ([-0.01, *UP[1:]], 4 / 64),  # smallest rank against
-        ([0.01, 0.02, 0.03, 0.04, 0.05, -0.06], 0.4375),  # W+ = 15 of 21: 28 of 64 sign patterns are as far
-    ],
+from common.experiments.reports.claims.statistics import (
+    Effect,
+    Variance,
+    holm,
+    paired_effect,
+    pooled_variance,
+    time_effect,
 )
-def test_p_values_by_hand(differences: list[float], p: float):
-    assert paired_effect(differences).p == pytest.approx(p)
-    assert by_every_sign(differences) == pytest.approx(p)
+
+RANDOM = np.random.default_rng(5)
+OF, AGAINST = RANDOM.normal(0.8, 0.05, (4, 15)), RANDOM.normal(0.7, 0.05, (3, 15))
+NOTHING_BETWEEN_TRAININGS = Variance(0.0, 8)
 
 
-@given(st.lists(st.integers(-5, 5), min_size=FEWEST, max_size=9).filter(any))
-def test_p_values_with_zeros_and_ties_are_those_of_trying_every_sign(hundredths: list[int]):
-    differences = [one / 100 for one in hundredths]
-    assert paired_effect(differences).p == pytest.approx(by_every_sign(differences))
+def test_without_variance_of_trainings_the_interval_is_that_of_the_paired_t_test():
+    of, against = OF[:1], AGAINST[:1]  # one training a side: only the pool knows how much they vary
+    expected = stats.ttest_rel(of[0], against[0])
+    effect = paired_effect(of, against, NOTHING_BETWEEN_TRAININGS)
+    assert effect.mean == pytest.approx(expected.statistic * expected._standard_error, abs=1e-8)
+    interval = expected.confidence_interval(0.95)
+    assert (effect.low, effect.high) == pytest.approx((interval.low, interval.high), abs=1e-6)
+    assert min(effect.p_above(0.0), effect.p_below(0.0)) == pytest.approx(expected.pvalue, rel=1e-4)
 
 
-@pytest.mark.parametrize("n", [15, 50])
-def test_p_values_are_scipys_exact_ones_where_it_has_them(n: int):
-    values = np.random.default_rng(n).normal(0.3, 1, n)
-    assert signed_rank_p(values) == pytest.approx(wilcoxon(values, method="exact").pvalue)
+def test_without_variance_of_patients_the_interval_is_that_of_the_t_test_of_trainings():
+    ours, theirs = np.array([0.80, 0.83, 0.82]), np.array([0.70, 0.75, 0.78, 0.74])
+    of, against = (np.repeat(side[:, None], 12, axis=1) for side in (ours, theirs))
+    welch = stats.ttest_ind(ours, theirs, equal_var=False)
+    effect = paired_effect(of, against, Variance(0.0, 50))  # the other cells do not vary: these two count
+    interval = welch.confidence_interval(0.95)
+    assert (effect.low, effect.high) == pytest.approx((interval.low, interval.high), abs=1e-6)
+    large = 0.002
+    pooled = paired_effect(of, against, Variance(large, 20))  # the others vary more
+    half = stats.t.ppf(0.975, 20) * math.sqrt(large * (1 / 3 + 1 / 4))
+    assert pooled.high - pooled.mean == pytest.approx(half, rel=1e-5)
 
 
-def test_p_values_of_many_tied_differences_are_near_scipys_approximation():
-    values = np.random.default_rng(2).normal(0.1, 1, 300).round(1)
-    expected = wilcoxon(values, zero_method="pratt", method="asymptotic").pvalue
-    assert signed_rank_p(values) == pytest.approx(expected, rel=0.02)
+def test_variances_of_patients_and_trainings_add_up_with_satterthwaites_degrees_of_freedom():
+    pooled = Variance(0.001, 10)
+    effect = paired_effect(OF, AGAINST, pooled)
+    patients = (OF.mean(axis=0) - AGAINST.mean(axis=0)).var(ddof=1) / 15
+    trainings = 0.001 * (1 / 4 + 1 / 3)
+    total = patients + trainings
+    freedom = total**2 / (patients**2 / 14 + trainings**2 / 10)
+    assert effect.variance.value == pytest.approx(total)
+    assert effect.variance.freedom == pytest.approx(freedom)
+    assert effect.high - effect.mean == pytest.approx(stats.t.ppf(0.975, freedom) * math.sqrt(total))
 
 
-def test_rounding_errors_do_not_break_ties():
-    noisy = [0.1 + 0.2 - 0.2, 0.1, 0.3 - 0.2, 0.7 - 0.6, 0.1, 0.1]
-    assert len(set(noisy)) > 1
-    assert paired_effect(noisy) == paired_effect([0.1] * 6)
+def test_the_effect_of_a_training_is_its_difference_from_the_mean_of_the_other_side():
+    of, against = np.array([[0.9], [0.8]]), np.array([[0.6], [0.5], [0.85]])  # means 0.85 and 0.65
+    effect = paired_effect(of, against, NOTHING_BETWEEN_TRAININGS)
+    assert (effect.lowest, effect.highest) == pytest.approx((0.0, 0.35))  # 0.85 - 0.85 and 0.85 - 0.5
+    assert effect.seeds == 2
 
 
-def test_differences_of_zero_have_a_p_value_of_one():
-    effect = paired_effect([0.0] * 8)
-    assert (effect.n, effect.mean, effect.low, effect.high, effect.p) == (8, 0.0, 0.0, 0.0, 1.0)
+@given(st.permutations(range(4)), st.permutations(range(3)), st.permutations(range(15)))
+def test_numbers_of_seeds_and_order_of_patients_do_not_matter(ours: list[int], theirs: list[int], patients: list[int]):
+    pooled = Variance(0.0005, 6)
+    moved = paired_effect(OF[ours][:, patients], AGAINST[theirs][:, patients], pooled)
+    first = paired_effect(OF, AGAINST, pooled)
+    assert (moved.mean, moved.low, moved.high) == pytest.approx((first.mean, first.low, first.high))
+    assert (moved.lowest, moved.highest) == pytest.approx((first.lowest, first.highest))
 
 
-def test_a_constant_difference_has_an_interval_without_width():
-    effect = paired_effect([-0.05] * 7)
-    assert (effect.mean, effect.low, effect.high) == (-0.05, -0.05, -0.05)
-    assert effect.p == pytest.approx(2 / 128)
+def test_sides_are_symmetric():
+    pooled = Variance(0.0005, 6)
+    one, other = paired_effect(OF, AGAINST, pooled), paired_effect(AGAINST, OF, pooled)
+    assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
+    assert one.p_above(0.03) == pytest.approx(other.p_below(-0.03))
 
 
-@pytest.mark.parametrize("n", [0, 1, FEWEST - 1])
-def test_few_patients_give_an_effect_without_interval_and_test(n: int):
-    effect = paired_effect([0.1] * n)
-    assert effect.n == n
-    assert math.isnan(effect.mean) if n == 0 else effect.mean == 0.1
+@given(st.floats(-0.3, 0.3))
+def test_a_p_value_is_below_5_percent_where_the_interval_lies_beyond_the_border(border: float):
+    effect = paired_effect(OF, AGAINST, Variance(0.001, 10))
+    assert (effect.p_above(border) < 0.05) == (effect.low > border)
+    assert (effect.p_below(border) < 0.05) == (effect.high < border)
+
+
+def test_equal_differences_have_an_interval_without_width_in_spite_of_rounding():
+    of = np.array([[0.1 + 0.2, 0.7, 0.3, 0.8, 0.4, 0.6]] * 3)
+    effect = paired_effect(of, of - 0.1, pooled_variance([of.mean(axis=1)]))
+    assert (effect.mean, effect.low, effect.high) == (0.1, 0.1, 0.1)
+    assert (effect.p_above(0.0), effect.p_above(0.1), effect.p_below(0.1), effect.p_below(0.2)) == (0, 1, 1, 0)
+
+
+@pytest.mark.parametrize(("trainings", "patients"), [(0, 5), (3, 0)])
+def test_nothing_to_compare_has_no_effect(trainings: int, patients: int):
+    effect = paired_effect(np.zeros((trainings, patients)), np.zeros((3, patients)), Variance(0.001, 10))
+    assert (effect.patients, effect.seeds) == (0, 0)
+    assert math.isnan(effect.mean)
+
+
+@pytest.mark.parametrize("effect", [paired_effect(OF[:, :1], AGAINST[:, :1], Variance(0.001, 10))])
+def test_one_patient_has_an_effect_without_interval(effect: Effect):
+    assert not math.isnan(effect.mean)
+    assert all(math.isnan(value) for value in (effect.low, effect.high, effect.p_above(0), effect.p_below(0)))
+
+
+def test_variance_that_no_cell_shows_is_unknown():
+    assert pooled_variance([[0.8], [0.7], []]).freedom == 0
+    effect = paired_effect(OF[:1], AGAINST[:1], pooled_variance([OF[:1].mean(axis=1), AGAINST[:1].mean(axis=1)]))
     assert math.isnan(effect.low)
-    assert math.isnan(effect.high)
-    assert math.isnan(effect.p)
+    assert math.isnan(effect.p_above(0.0))
 
 
-def test_the_interval_of_many_normal_differences_is_that_of_students_t():
-    values = np.random.default_rng(0).normal(0.02, 0.05, 200)
-    effect = paired_effect(values)
-    half = t.ppf(0.975, 199) * values.std(ddof=1) / np.sqrt(200)
-    assert effect.low == pytest.approx(values.mean() - half, abs=0.1 * half)
-    assert effect.high == pytest.approx(values.mean() + half, abs=0.1 * half)
+def test_the_pooled_variance_is_the_mean_square_within_cells():
+    cells = [RANDOM.normal(mean, 1, size) for mean, size in ((0, 3), (5, 4), (9, 2))]
+    squares = stats.f_oneway(*cells)
+    everything = np.concatenate(cells)
+    between = sum(len(cell) * (cell.mean() - everything.mean()) ** 2 for cell in cells) / 2
+    assert pooled_variance(cells).value == pytest.approx(between / squares.statistic)
+    assert pooled_variance(cells).freedom == 6
 
 
-def test_the_interval_follows_a_shift_and_is_the_same_every_time():
-    values = np.random.default_rng(1).normal(0, 0.05, 20).round(4)
-    first, shifted = paired_effect(values), paired_effect(values + 0.5)
-    assert paired_effect(values) == first
-    # a resampled mean that ties with the mean may round to either side, which moves the ends by a resample of 9,999
-    assert shifted.low == pytest.approx(first.low + 0.5, abs=1e-4)
-    assert shifted.high == pytest.approx(first.high + 0.5, abs=1e-4)
-
-
-def test_the_interval_leans_to_the_side_of_the_tail():
-    effect = paired_effect([0.0] * 17 + [0.1, 0.3, 0.9])
-    assert effect.high - effect.mean > effect.mean - effect.low > 0
+def test_seconds_are_compared_cell_by_cell_as_ratios():
+    cells = [(np.array([1.1, 1.1, 1.1]), np.ones(3)), (np.array([22.0] * 3), np.array([20.0] * 3))]
+    effect = time_effect(cells, Variance(0.0, 8))
+    assert effect.mean == pytest.approx(0.1)
+    assert (effect.low, effect.high) == pytest.approx((0.1, 0.1))
+    assert (effect.patients, effect.seeds) == (None, 6)
+    noisy = time_effect(cells[:1], Variance(0.0004, 8))
+    half = stats.t.ppf(0.975, 8) * 1.1 * 0.02 * math.sqrt(2 / 3)  # 2% each
+    assert noisy.high - noisy.mean == pytest.approx(half)
+    uneven = time_effect([(np.array([1.0, 1.2]), np.array([1.0, 1.0]))], Variance(0.01, 2))
+    assert (uneven.lowest, uneven.highest) == pytest.approx((0.0, 0.2))
 
 
 def test_holm_by_hand():

@@ -1,0 +1,216 @@
+"""Compare a dataset with its prepared folder, and say in one line what is different."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .journal import JOURNAL, Asked, Journal, Record, read_journal
+from .layout import FOLDS, PROVENANCE, image_digest, read_datalist, read_pixels, read_provenance
+from .made_from import differing_file, read_files
+from .source import Job, Source
+
+__all__ = ["SETTINGS", "Earlier", "Kept", "plain", "read_earlier"]
+
+SETTINGS = {"size": "size", "sector": "sector:", "versions": "version of"}  # setting -> its name in a line
+# keys of provenance.json that follow from the images, or do not matter
+CONSEQUENCES = {"images", "checksum", "digests", "versions", "size", "request", "sector", "folds"}
+SHOWN = 3  # names in a line
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON gives it back."""
+    return json.loads(json.dumps(value))
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What can be kept of an earlier preparation.
+
+    Args:
+        records: by id, with the folder that holds the image.
+        reasons: why the others must be prepared: reason -> names.
+    """
+
+    records: dict[str, tuple[Record, Path]] = field(default_factory=dict)
+    reasons: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The prepared folder as it is, or an interrupted preparation.
+
+    Args:
+        folder: of the images.
+        journal: what they were made from.
+        provenance: empty if the folder is not complete.
+        items: of the datalist, with paths as they are stored.
+    """
+
+    folder: Path
+    journal: Journal
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    items: Sequence[Mapping[str, Any]] = ()
+
+    def keep(self, kept: Kept, settings: Mapping[str, Any], jobs: Iterable[Job], asked: Callable[[Job], Asked]) -> None:
+        """Add to `kept` what is as it was, and the reasons for what is not.
+
+        Args:
+            kept: is changed; what it has is not looked at.
+            settings: of the preparation.
+            jobs: of the source.
+            asked: returns `Record.asked` of a job.
+        """
+        present = {path.relative_to(self.folder).as_posix(): path for path in self.folder.glob("*/*.png")}
+        stated = {key: self.provenance[key] for key in ("size", "versions") if key in self.provenance}
+        differing = _differing({**self.journal.settings, **stated} if self.journal.settings else {}, settings)
+        written = (self.folder / JOURNAL).stat().st_mtime_ns if self.provenance and self.journal.settings else None
+        for job in jobs:
+            if job.id in kept.records:
+                continue
+            record = self.journal.records.get(job.id)
+            if differing or record is None:
+                reason = differing or "new"
+            else:
+                reason = _reason(job, record, asked(job)) or _state(record, present, written)
+            if reason or record is None:
+                kept.reasons.setdefault(reason, []).append(job.id)
+            else:
+                kept.records[job.id] = record, self.folder
+
+    def folds(self, source: Source) -> dict[tuple[str, str], str]:
+        """Return the folds of its patients; of a dataset that was renamed, too."""
+        assigned = self.provenance.get("folds", {})
+        folds = {(dataset, name): fold for dataset, own in assigned.items() for name, fold in own.items()}
+        folds |= {(item["dataset"], item["patient"]): item["fold"] for item in self.items}
+        before, now = list(self.provenance.get("label_sets", {})), list(source.label_sets)
+        if len(before) == len(now) == 1:
+            folds = {(now[0], name): fold for (_, name), fold in folds.items()}
+        return {patient: fold for patient, fold in folds.items() if fold in FOLDS}
+
+    def line(self, kept: Kept, items: Sequence[Mapping[str, Any]], provenance: Mapping[str, Any]) -> str:
+        """Say what is different from the items and the provenance that the source gives now; empty for nothing.
+
+        Args:
+            kept: of this folder.
+            items: of the images that are kept.
+            provenance: likewise.
+        """
+        reasons = {reason: names for reason, names in kept.reasons.items() if names}
+        known = {Path(item["image"]).stem for item in self.items} | self.journal.records.keys()
+        there = kept.records.keys() | {name for names in reasons.values() for name in names}
+        if gone := sorted(known - there):
+            reasons["gone"] = gone
+        before = {item["image"]: item for item in self.items}
+        facts: dict[str, list[str]] = {}
+        for item in plain(list(items)):
+            old = before.get(item["image"], item)
+            for key in sorted(key for key in item.keys() | old.keys() if item.get(key) != old.get(key)):
+                facts.setdefault(key, []).append(Path(item["image"]).stem)
+        parts = [f"{reason}: {_listed(names)}" for reason, names in reasons.items()]
+        parts += [f"{key} of {_listed(names)}" for key, names in facts.items()]
+        now = plain(dict(provenance))
+        stated = (now.keys() | self.provenance.keys()) - CONSEQUENCES - ({"skipped"} if reasons else set())
+        for key in sorted(key for key in stated if now.get(key) != self.provenance.get(key)):
+            values = [facts.get(key) for facts in (self.provenance, now)]
+            scalar = all(isinstance(value, int | float | str | list) and len(str(value)) < 40 for value in values)
+            parts.append(f"{key} {values[0]} -> {values[1]}" if scalar else key)
+        if not parts and [item["image"] for item in items] != list(before):
+            parts.append("order of the images")
+        return "; ".join(parts)
+
+
+def read_earlier(out: Path, source: Source) -> Earlier | None:
+    """Read the prepared folder that is there; None if there is none.
+
+    Raises:
+        FileExistsError: if it is not a prepared folder, or that of another dataset.
+    """
+    if not out.exists():
+        return None
+    if not (out / PROVENANCE).is_file():
+        raise FileExistsError(f"{out} exists and is not a prepared folder; choose another folder.")
+    provenance = read_provenance(out)
+    before, now = (facts.get("request") or {} for facts in (provenance, source.facts))
+    same_command = bool(now) and all(before.get(key) == now.get(key) for key in ("name", "source", "prepared"))
+    if provenance.get("source") != source.name and not same_command:
+        raise FileExistsError(
+            f"{out} holds the dataset {provenance.get('source')!r}, not {source.name!r}; choose another folder."
+        )
+    root = out.resolve()
+    try:
+        listed = read_datalist(out)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{out} is damaged ({error}); remove it, and run the command again.") from error
+    places = ("image", "label")
+    items = [{**item, **{key: Path(item[key]).relative_to(root).as_posix() for key in places}} for item in listed]
+    return Earlier(out, read_journal(out), provenance, items)
+
+
+def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    if not before:
+        return "prepared by an earlier version"
+    parts = []
+    for key, name in SETTINGS.items():
+        old, new = before.get(key), plain(now[key])
+        if old == new:
+            continue
+        if key == "versions":
+            old = old if isinstance(old, dict) else {}
+            parts += [f"{name} {library}" for library in new if old.get(library) != new[library]]
+        else:
+            parts.append(f"{name} {old} -> {new}")
+    return ", ".join(parts)
+
+
+def _reason(job: Job, record: Record, asked: Asked) -> str:
+    """Say why an image must be prepared again; empty if it is as it was."""
+    if record.asked.reader != asked.reader:
+        return "new version of the reader"
+    if record.asked != asked:
+        return "read in another way"
+    paths = read_files(job.read)
+    if len(paths) != len(record.files):
+        return "other files"
+    if differing_file(paths, record.files):
+        return "changed file"
+    return ""
+
+
+def _state(record: Record, present: Mapping[str, Path], written: int | None) -> str:
+    """Say what happened to a prepared image; empty if it is whole.
+
+    Args:
+        record: of the image.
+        present: images and annotations of the folder.
+        written: time at which the folder was complete, ns; None if it is not.
+
+    Raises:
+        FileExistsError: if somebody has changed it: that may be work that must not be lost.
+    """
+    if record.item is None:
+        return ""
+    names = [record.item[key] for key in ("image", "label")]
+    if missing := [name for name in names if name not in present]:
+        return f"missing {missing[0].partition('/')[0]}"
+    if written is None or all(present[name].stat().st_mtime_ns <= written for name in names):
+        return ""
+    try:
+        image, label = (read_pixels(present[name]) for name in names)
+    except (OSError, ValueError):
+        return "damaged in the prepared folder"
+    if image_digest(image, label, {}) != record.pixels:
+        raise FileExistsError(
+            f"{present[names[0]]} or its annotation {names[1]} was changed after it was prepared; correct the source "
+            "instead, or move the changed file elsewhere, and run the command again."
+        )
+    return ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) > SHOWN:
+        return f"{len(names)} images"
+    return ", ".join(names)

@@ -1,0 +1,54 @@
+"""Run a training to its end, also when it is asked to stop, and say what came out."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from monai.engines import Evaluator, Trainer
+
+__all__ = ["ends_on_sigterm", "train"]
+
+
+@contextmanager
+def ends_on_sigterm() -> Iterator[None]:
+    """End the block on SIGTERM as on Ctrl-C, with exit status 143: handlers close their files and runs.
+
+    A second signal is ignored. Only the main thread of a process receives signals; elsewhere nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        print("\nstopped by SIGTERM; --resume true continues this training", file=sys.stderr)
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def train(trainer: Trainer, evaluator: Evaluator, folder: str | Path) -> None:
+    """Run a training to its end and print its best result.
+
+    Raises:
+        ValueError: if no epoch had a result, so that there are no best weights.
+    """
+    with ends_on_sigterm():
+        trainer.run()
+    state, weights = evaluator.state, Path(folder) / "model.pt"
+    if state.best_metric_epoch < 1:
+        raise ValueError(
+            f"no epoch of this training has a mean Dice, so {weights} was not written: the validation fold annotates "
+            "no class. Add annotated images to it, or choose other data."
+        )
+    print(f"best mean Dice {state.best_metric:.4f} at epoch {state.best_metric_epoch}: {weights}")

@@ -1,0 +1,74 @@
+"""Names and values as MLflow accepts them: any character, escaped reversibly, within its limits."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import Any
+
+from ..identity import digest
+
+__all__ = ["mlflow_name", "one_segment", "original_name", "shortened", "without_password"]
+
+LONGEST_NAME = 250  # of parameters, metrics and tags, in characters
+LONGEST_VALUE = 6000  # of a parameter
+REFUSED = r"[^/\w.\- ]" if os.name == "nt" else r"[^/\w.\- :]"
+LEAD = r"-(?=x)"  # what begins an escape is escaped itself
+
+
+def mlflow_name(name: str) -> str:
+    """Return a name with every character that MLflow refuses written as `-x<code>-`; very long names are shortened.
+
+    Example:
+        >>> mlflow_name("dice/camus/lv (cavity)"), mlflow_name("mean_dice")
+        ('dice/camus/lv -x28-cavity-x29-', 'mean_dice')
+    """
+    parts = [_escaped(part, "[.]" if part in (".", "..") else f"{REFUSED}|{LEAD}") for part in name.split("/")]
+    return shortened("/".join(parts), LONGEST_NAME)  # "." and ".." are folders to MLflow
+
+
+def _escaped(text: str, pattern: str) -> str:
+    return re.sub(pattern, lambda found: f"-x{ord(found[0]):x}-", text)
+
+
+def original_name(name: str) -> str:
+    """Undo `mlflow_name`.
+
+    Example:
+        >>> original_name("dice/camus/lv -x28-cavity-x29-")
+        'dice/camus/lv (cavity)'
+    """
+    return re.sub(r"-x([0-9a-f]+)-", lambda found: chr(int(found[1], 16)), name)
+
+
+def one_segment(name: str) -> str:
+    """Return a name that is one folder: neither separators nor a step upwards.
+
+    Example:
+        >>> one_segment("a/b"), one_segment("..")
+        ('a-x2f-b', '-x2e--x2e-')
+    """
+    return _escaped(mlflow_name(name), "[/:]")
+
+
+def shortened(value: Any, longest: int = LONGEST_VALUE) -> str:
+    """Return a value as text, nested values as JSON; beyond `longest` characters it ends with a digest of the whole.
+
+    Example:
+        >>> shortened([1, 2]), shortened("x" * 50, 30)
+        ('[1, 2]', 'xxxxxxxxxxxxx-0304f5f7eac4f3a9')
+    """
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= longest else f"{text[: longest - 17]}-{digest(text)[:16]}"
+
+
+def without_password(text: str) -> str:
+    """Remove user names, passwords and tokens from the addresses in a text.
+
+    Example:
+        >>> without_password("no answer from http://me:secret@server:5000/path")
+        'no answer from http://server:5000/path'
+    """
+    text = re.sub(r"(?<=://)[^/\s]*@", "", text)
+    return re.sub(r"(?i)\b(password|passwd|token|secret)=[^&\s]+", r"\1=***", text)

@@ -1,0 +1,101 @@
+"""What MLflow should know about a run, and what it knows: two files in the run's folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..atomic import write_text
+from ..identity import digest
+from .names import without_password
+
+__all__ = ["OUTBOX", "RUN_FILE", "Outbox", "read_outbox", "read_rows", "read_run", "write_outbox", "write_run"]
+
+LOGGER = logging.getLogger(__name__)
+OUTBOX = "mlflow_outbox.json"
+RUN_FILE = "mlflow_run.json"
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """What MLflow should know about a run; the epochs are in `history.json`.
+
+    Args:
+        token: identifies the run at the server, even if its answer to the creation was lost.
+        tracking_uri: without a password.
+        experiment: name.
+        name: of the run.
+        started: milliseconds since 1970.
+        status: "RUNNING", "FINISHED", "FAILED" or "KILLED".
+        ended: milliseconds since 1970.
+        parameters: name -> value as text.
+        tags: name -> text.
+        inputs: datasets, as `dataset_inputs` describes them.
+        metrics: results without an epoch.
+    """
+
+    token: str
+    tracking_uri: str
+    experiment: str
+    name: str
+    started: int
+    status: str = "RUNNING"
+    ended: int | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    inputs: tuple[Mapping[str, str], ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def description(self) -> str:
+        """Return a digest of everything but the epochs and the state."""
+        parts = [self.name, dict(self.parameters), dict(self.tags), list(self.inputs), dict(self.metrics)]
+        return digest(json.dumps(parts, sort_keys=True))[:16]
+
+
+def write_outbox(folder: Path, outbox: Outbox) -> None:
+    """Write the outbox of a run, whole or not at all."""
+    write_text(folder / OUTBOX, json.dumps(asdict(outbox), indent=1) + "\n")
+
+
+def read_outbox(folder: Path) -> Outbox | None:
+    """Read the outbox of a run; None if there is none that can be read."""
+    content = _read(folder / OUTBOX, "token")
+    try:
+        return None if content is None else Outbox(**{**content, "inputs": tuple(content.get("inputs", ()))})
+    except TypeError:  # of another version
+        return None
+
+
+def write_run(folder: Path, run: Mapping[str, Any]) -> None:
+    """Write what MLflow knows: run_id, tracking_uri, and how much was handed in."""
+    write_text(folder / RUN_FILE, json.dumps({**run, "tracking_uri": without_password(run["tracking_uri"])}) + "\n")
+
+
+def read_run(folder: Path) -> dict[str, Any] | None:
+    """Read what MLflow knows about a run; None if there is nothing that can be read."""
+    return _read(folder / RUN_FILE, "run_id", "tracking_uri")
+
+
+def read_rows(folder: Path) -> list[dict[str, Any]]:
+    """Read the epochs of a training; empty if there are none that can be read."""
+    try:
+        return list(json.loads((folder / "history.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return []
+
+
+def _read(path: Path, *keys: str) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or not content.keys() >= set(keys):
+            raise ValueError(f"it does not name {', '.join(keys)}")
+    except (OSError, ValueError) as error:
+        LOGGER.warning("%s is not readable (%s); it is written again.", path, error)
+        return None
+    return content

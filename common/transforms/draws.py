@@ -1,0 +1,92 @@
+"""Random numbers that depend on a key and on the number of each image alone: a counter-based generator.
+
+An image draws the same whatever else is in its batch, whichever process or worker makes the batch, and in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import torch
+from monai.transforms import Randomizable
+from torch import Tensor
+
+__all__ = ["DrawsPerImage", "key_of", "uniform"]
+
+STEP = 0x9E3779B97F4A7C15 - 2**64  # the constants of SplitMix64, as signed integers
+FACTORS = (0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64)
+SHIFTS = (30, 27)
+
+
+def _mix(bits: Tensor) -> Tensor:
+    """Scatter int64 bits: each bit of the input flips each bit of the output half of the time (SplitMix64)."""
+    for shift, factor in zip(SHIFTS, FACTORS, strict=True):
+        bits = (bits ^ _shifted(bits, shift)) * factor
+    return bits ^ _shifted(bits, 31)
+
+
+def _shifted(bits: Tensor, by: int) -> Tensor:
+    return (bits >> by) & ((1 << (64 - by)) - 1)  # torch shifts the sign in
+
+
+def key_of(*numbers: int) -> int:
+    """Return one 64-bit key for several integers in order, such as seed, epoch and position of a transform.
+
+    Example:
+        >>> len({key_of(seed, epoch) for seed in range(10) for epoch in range(10)})
+        100
+    """
+    key = torch.zeros((), dtype=torch.int64)
+    for number in numbers:
+        for part in (number & (2**32 - 1), (number >> 32) & (2**32 - 1)):
+            key = _mix(key + STEP + part)
+    return int(key)
+
+
+def uniform(key: Tensor, index: Tensor, count: int) -> Tensor:
+    """Draw numbers from 0 up to, but not including, 1 for each image.
+
+    Args:
+        key: int64, ().
+        index: number of each image, int64, (B,).
+        count: numbers per image.
+
+    Returns:
+        float32, (B, count), on the device of `index`.
+
+    References:
+        Steele, Lea and Flood (2014), Fast splittable pseudorandom number generators, OOPSLA (SplitMix64).
+        Salmon et al. (2011), Parallel random numbers: as easy as 1, 2, 3, SC (counter-based generators).
+
+    Example:
+        >>> key = torch.tensor(key_of(0, 1))
+        >>> both, second = uniform(key, torch.tensor([3, 7]), 2), uniform(key, torch.tensor([7]), 2)
+        >>> torch.equal(both[1:], second)
+        True
+    """
+    of_image = _mix(_mix(index * STEP) ^ key.to(index.device))
+    numbers = torch.arange(1, count + 1, device=index.device) * STEP
+    return _shifted(_mix(of_image.unsqueeze(1) + numbers), 40).float() * 2.0**-24
+
+
+class DrawsPerImage(Randomizable):
+    """A random transform of whole batches whose draws for an image depend on its `index`, once it has a key.
+
+    `SeedEachEpoch` gives each transform another key in every epoch. Without a key, or without `index` in the batch,
+    the transform draws from its own state `R`, as every MONAI transform does.
+    """
+
+    def __init__(self) -> None:
+        # whether there is a key, and the key; shared: workers that persist over epochs see each
+        self._key = torch.zeros(2, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
+
+    def set_key(self, key: int) -> None:
+        """Draw from this key from now on."""
+        self._key.copy_(torch.tensor([1, key]))
+
+    def draw(self, data: Mapping[Hashable, Any], count: int) -> Tensor:
+        """Draw `count` numbers from 0 to 1 for each image of a batch, float32, (B, count)."""
+        if "index" in data and bool(self._key[0]):
+            return uniform(self._key[1], data["index"], count)
+        return torch.from_numpy(self.R.random_sample((len(data["label"]), count))).float()

@@ -1,0 +1,59 @@
+"""A training ends well and says what came out."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from common.engines import train
+from common.engines.ending import ends_on_sigterm
+
+
+def run(trainer: Any, best: float, epoch: int, folder: Path) -> None:
+    train(trainer, SimpleNamespace(state=SimpleNamespace(best_metric=best, best_metric_epoch=epoch)), folder)
+
+
+def test_the_end_names_the_best_weights_or_says_why_there_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    trainer = SimpleNamespace(run=lambda: None)
+    run(trainer, 0.5, 3, tmp_path)
+    assert capsys.readouterr().out == f"best mean Dice 0.5000 at epoch 3: {tmp_path}/model.pt\n"
+    with pytest.raises(ValueError, match=r"no epoch .* has a mean Dice, so .*model\.pt was not written"):
+        run(trainer, -1, -1, tmp_path)
+    assert capsys.readouterr().out == ""
+
+
+def test_sigterm_ends_a_training_like_control_c(tmp_path: Path):
+    before = signal.getsignal(signal.SIGTERM)
+    closed = []
+
+    def stopped() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+        except BaseException as error:
+            os.kill(os.getpid(), signal.SIGTERM)  # a second one lets the first end
+            closed.append(error)
+            raise
+
+    with pytest.raises(SystemExit) as raised:
+        run(SimpleNamespace(run=stopped), 0.5, 1, tmp_path)
+    assert raised.value.code == 128 + signal.SIGTERM
+    assert closed == [raised.value]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_other_threads_leave_signals_alone():
+    seen = []
+
+    def body() -> None:
+        with ends_on_sigterm():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    assert seen == [signal.getsignal(signal.SIGTERM)]
