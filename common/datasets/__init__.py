@@ -4,14 +4,12 @@ from .prepared.labels import coverage_table, labels_of, stated_label_sets
 from .prepared.layout import checksum, read_datalist
 from .prepared.resident import ResidentDataset
 from .prepared.selection import select
-from .prepared.spacing import network_spacing
 
 __all__ = [
     "ResidentDataset",
     "checksum",
     "coverage_table",
     "labels_of",
-    "network_spacing",
     "read_datalist",
     "select",
     "stated_label_sets",

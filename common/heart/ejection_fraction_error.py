@@ -13,7 +13,7 @@ from ignite.metrics import Metric
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..datasets.prepared.spacing import network_spacing
+from ..datasets.prepared.layout import read_pixels
 from ..datasets.views import PHASES
 from ..label_set_map import known_masks
 from .biomarkers import discs_volume, ejection_fraction, ventricle
@@ -113,5 +113,8 @@ class EjectionFractionError(Metric):
 
 def _scale(item: Mapping[str, Any], side: int) -> tuple[float, float]:
     """Return mm per pixel of the network's image; any will do without spacing, since only ratios count."""
-    known: tuple[float, float] | None = network_spacing([item], side)[0]
-    return known or (150 / side,) * 2  # about the depth of an apical view
+    if item.get("spacing") is None:
+        return (150 / side,) * 2  # about the depth of an apical view
+    rows, columns = read_pixels(item["image"]).shape
+    row, column = item["spacing"]
+    return row * rows / side, column * columns / side
