@@ -2,7 +2,7 @@
 
 It consists of the state dict, the record and the name of this module; no pickled class.
 
-    mlflow.pyfunc.load_model("models:/left_heart/1").predict(["scan.dcm"])
+    mlflow.pyfunc.load_model("models:/segmenter/1").predict(["scan.dcm"])
 """
 
 from __future__ import annotations

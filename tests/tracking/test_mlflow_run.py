@@ -18,6 +18,7 @@ from mlflow.entities import Run
 from tiny_training import SETTINGS, Tiny, stop_at
 
 from common.engines import run_folder
+from common.engines.run_folder import mark
 from common.tracking import MLflowRun, tracking_uri
 
 ROOT = Path(__file__).parents[2]
@@ -96,6 +97,7 @@ def test_two_trainings_of_one_name_are_two_runs(finished: Path, uri: str, client
 
 def test_a_crash_marks_its_run_and_the_next_training_has_its_own(uri: str, client: MlflowClient, tmp_path: Path):
     tmp_path = tmp_path / "run"
+    mark(tmp_path)
     with pytest.raises(Crash, match="out of luck"):
         train(tmp_path, uri, stop_at(2, Crash("out of luck")), epochs=3)
     crashed = run_of(tmp_path, client)
