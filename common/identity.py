@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -149,14 +149,15 @@ def _references(node: Any) -> Iterator[str]:
         yield from REFERENCE.findall(node)
 
 
-def plain_values(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out references and expressions, which say nothing to a reader.
+def plain_values(settings: Mapping[str, Any], datasets: Sequence[str] = ()) -> dict[str, Any]:
+    """Leave out references and expressions, which say nothing to a reader; add the names of the datasets, if given.
 
     Example:
-        >>> plain_values({"epochs": 3, "optimizer::lr": "@learning_rate"})
-        {'epochs': 3}
+        >>> plain_values({"epochs": 3, "optimizer::lr": "@learning_rate"}, datasets=["camus"])
+        {'epochs': 3, 'datasets': ['camus']}
     """
-    return {name: value for name, value in settings.items() if not str(value).startswith(("@", "$", "%", "['@"))}
+    plain = {name: value for name, value in settings.items() if not str(value).startswith(("@", "$", "%", "['@"))}
+    return plain | ({"datasets": list(datasets)} if datasets else {})
 
 
 def settings_digest(settings: Mapping[str, Any]) -> str:
