@@ -39,8 +39,8 @@ def test_a_published_run_states_the_version_of_its_code(tmp_path: Path):
     publish(ECHO, tmp_path / "out")
     for path in (tmp_path / "out" / "configs").glob("*.json"):
         if path.name not in ("metadata.json", "multi_gpu_train.json"):
-            check = json.loads(path.read_text())["initialize"][-1]
-            assert check["_target_"] == "scripts.bundle.settings.check_settings"
+            steps = [step for step in json.loads(path.read_text())["initialize"] if isinstance(step, dict)]
+            (check,) = [step for step in steps if step["_target_"] == "scripts.bundle.settings.check_settings"]
             assert check["version"] == common.__version__
 
 
