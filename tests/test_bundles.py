@@ -353,14 +353,11 @@ def test_the_workflows_have_monais_standard_properties(
     folder: Path, workflow: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(folder)
-    bundle = ConfigWorkflow(
-        str(ECHO / "configs" / workflow),
-        workflow_type=kind,
-        logging_file=False,
-        **TINY,
-        **({} if workflow == "evaluate.yaml" else {"output_dir": "runs/properties"}),
-        checkpoint="runs/whole/model.pt",
+    place = {} if workflow == "evaluate.yaml" else {"output_dir": "runs/properties"}
+    settings = (
+        {**TINY, **place} if kind == "train" else {**place, "image_size": 32, "checkpoint": "runs/whole/model.pt"}
     )
+    bundle = ConfigWorkflow(str(ECHO / "configs" / workflow), workflow_type=kind, logging_file=False, **settings)
     bundle.initialize()
     assert bundle.check_properties() == []
     if workflow == "inference.yaml":

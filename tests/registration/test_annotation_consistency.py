@@ -37,7 +37,7 @@ def test_a_run_leaves_a_table_a_summary_a_picture_and_a_run_and_repeats_itself(f
     output = run(folder, pairs=3)
     assert "Dice, annotation of camus_like carried to unity_like" in output
     assert {path.name for path in (folder / RUN).iterdir()} == {
-        "config.yaml", "mlflow_run.json", "pairs.csv", "pairs.png", "summary.json"
+        ".training", "config.yaml", "mlflow_outbox.json", "mlflow_run.json", "pairs.csv", "pairs.png", "summary.json"
     }  # fmt: skip
     with (folder / RUN / "pairs.csv").open() as file:
         rows = list(csv.DictReader(file))
