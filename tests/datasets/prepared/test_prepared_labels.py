@@ -58,6 +58,7 @@ def test_the_checksum_of_several_folders_ignores_their_order_and_place(tmp_path:
     for folder, number in zip(folders, ("1" * 64, "2" * 64, "1" * 64), strict=True):
         folder.mkdir()
         (folder / "provenance.json").write_text(json.dumps({"checksum": number}))
+        (folder / "datalist.json").write_text("[]")
     a, b, moved = folders
     assert checksum(a) == checksum([str(a)]) == checksum(moved)
     assert checksum([a, b]) == checksum([b, moved])
@@ -69,10 +70,12 @@ def test_the_checksum_covers_what_annotation_values_mean_and_spacings(tmp_path: 
         "a": {"label_sets": {"clinic": [["background"], ["lv"]]}},
         "same": {"label_sets": {"clinic": {"1": ["lv"], "0": ["background"]}}},
         "meaning": {"label_sets": {"clinic": [["background", "la"], ["lv"]]}},
-        "spacing": {"label_sets": {"clinic": [["background"], ["lv"]]}, "digests": {"spacings": "1"}},
+        "spacing": {"label_sets": {"clinic": [["background"], ["lv"]]}},
     }
     for name, facts in stated.items():
         (tmp_path / name).mkdir()
+        item = {"image": "images/a.png", "spacing": [1, 2 if name == "spacing" else 1]}
+        (tmp_path / name / "datalist.json").write_text(json.dumps([item]))
         (tmp_path / name / "provenance.json").write_text(json.dumps({"checksum": "0", **facts}))
     first, same, *others = (checksum(tmp_path / name) for name in stated)
     assert first == same
