@@ -114,7 +114,7 @@ def read_datalist(
         renamed: name of a structure -> class, background or ignore (`stated_label_sets`), applied to `unlabelled`.
 
     Raises:
-        ValueError: if `fold` is unknown, no item is left, or a patient is in another fold in another folder.
+        ValueError: if `fold` is unknown, no item is left, or a patient is in two folders.
     """
     if fold is not None and fold not in FOLDS:
         raise ValueError(f"fold is {fold!r}, expected one of {list(FOLDS)}.")
@@ -139,16 +139,19 @@ def read_datalist(
 
 
 def _check_patients(read: Mapping[Path, Iterable[Mapping[str, Any]]]) -> None:
-    """Refuse a patient who is in different folds of two folders: networks would be tested on what they have seen."""
-    known: dict[tuple[str, str], tuple[Path, str]] = {}
+    """Refuse a patient who is in two folders.
+
+    Nothing proves that it is one person: results are computed by patient, and would mix two. In other folds, networks
+    would be tested on what they have seen.
+    """
+    known: dict[tuple[str, str], Path] = {}
     for folder, items in read.items():
         for item in items:
-            other, fold = known.setdefault((item["dataset"], item["patient"]), (folder, item["fold"]))
-            if other != folder and fold != item["fold"]:
+            other = known.setdefault((item["dataset"], item["patient"]), folder)
+            if other != folder:
                 raise ValueError(
-                    f"patient {item['patient']!r} of '{item['dataset']}' is in the fold {fold} of {other} and in "
-                    f"{item['fold']} of {folder}. Give one of the datasets another name if they are different "
-                    "patients; otherwise prepare both together, or state the fold of the patient in both."
+                    f"patient {item['patient']!r} of '{item['dataset']}' is in {other} and in {folder}. Give one of "
+                    "the datasets another name if they are different patients; otherwise prepare both together."
                 )
 
 
