@@ -53,6 +53,18 @@ def test_the_coverage_of_a_fold_names_datasets_without_images_and_classes_that_n
     ]
 
 
+def test_the_coverage_of_a_fold_names_datasets_whose_annotation_decides_nothing():
+    sets = {"north": FULL, "open": [CLASSES, CLASSES]}
+    items = [*data("north", "open"), {"dataset": "open"}]
+    *_, last = coverage_table(LabelSets(CLASSES, sets), items).splitlines()
+    assert last == "no Dice, since the annotation decides no structure: open"
+    assert "no Dice" not in coverage_table(LabelSets(CLASSES, sets), items[:1])
+    assert coverage_table(LabelSets(CLASSES, sets), images(["lv", "la"])).splitlines()[-2:] == [
+        "no image: open",
+        "no Dice, since the annotation decides no structure: north",
+    ]
+
+
 def test_the_checksum_of_several_folders_ignores_their_order_and_place(tmp_path: Path):
     folders = [tmp_path / name for name in ("a", "b", "moved")]
     for folder, number in zip(folders, ("1" * 64, "2" * 64, "1" * 64), strict=True):
