@@ -151,7 +151,8 @@ def _check_patients(read: Mapping[Path, Iterable[Mapping[str, Any]]]) -> None:
             if other != folder:
                 raise ValueError(
                     f"patient {item['patient']!r} of '{item['dataset']}' is in {other} and in {folder}. Give one of "
-                    "the datasets another name if they are different patients; otherwise prepare both together."
+                    "the datasets another name if they are different patients; otherwise prepare both together, or "
+                    "leave one of the folders out."
                 )
 
 
