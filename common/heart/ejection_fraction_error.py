@@ -28,11 +28,12 @@ class EjectionFractionError(Metric):
     """Ignite metric: mean absolute error of the monoplane ejection fraction, percentage points, over the datasets.
 
     Patients with both the ED and the ES frame of a view count; both fractions are measured by discs, on masks of the
-    network's size, without ignored pixels. `engine.state.metrics` receives, for each dataset, `ef_mae/<dataset>`,
-    `ef_bias/<dataset>` (predicted minus annotated), the 95 % limits of agreement about it (two patients and more) as
-    `ef_limits_low/<dataset>` and `ef_limits_high/<dataset>`, and `ef_unmeasured/<dataset>`, the fraction of patients
-    whose annotation can be measured but whose prediction cannot; these patients do not enter the means. Without
-    anything to compare, a dataset has no entry and the mean is NaN.
+    network's size, without ignored pixels; volumes of several frames of one phase (beats) are averaged.
+    `engine.state.metrics` receives, for each dataset, `ef_mae/<dataset>`, `ef_bias/<dataset>` (predicted minus
+    annotated), the 95 % limits of agreement about it (two patients and more) as `ef_limits_low/<dataset>` and
+    `ef_limits_high/<dataset>`, and `ef_unmeasured/<dataset>`, the fraction of patients whose annotation can be measured
+    but whose prediction cannot; these patients do not enter the means. Without anything to compare, a dataset has no
+    entry and the mean is NaN.
 
     Args:
         classes: names, background first.
@@ -51,7 +52,8 @@ class EjectionFractionError(Metric):
 
     def reset(self) -> None:
         """Forget all images."""
-        self._volumes: dict[tuple[str, str, str], dict[str, tuple[float, float]]] = defaultdict(dict)
+        # patient and view -> phase -> image -> volumes of prediction and annotation
+        self._volumes: dict[tuple[str, str, str], dict[str, dict[int, tuple[float, float]]]] = defaultdict(dict)
 
     def update(self, output: Mapping[str, Tensor]) -> None:
         """Add a batch: `pred` logits (B, C, H, W), `label` label-set maps (B, 2, H, W), `dataset` and `index` (B,)."""
@@ -67,7 +69,8 @@ class EjectionFractionError(Metric):
             scale = _scale(item, predicted.shape[1])
             masks = [predicted[position] == value for value in range(len(self.classes))]
             key = self.datasets[int(output["dataset"][position])], str(item["patient"]), str(item.get("view"))
-            self._volumes[key][item["phase"]] = self._volume(masks, scale), self._volume(known[position], scale)
+            volumes = self._volume(masks, scale), self._volume(known[position], scale)
+            self._volumes[key].setdefault(item["phase"], {})[index] = volumes
 
     def compute(self) -> float:
         """Return the mean of the datasets' errors; NaN without any."""
@@ -99,7 +102,8 @@ class EjectionFractionError(Metric):
         found: dict[str, list[float]] = defaultdict(list)
         for (dataset, _, _), volumes in self._volumes.items():
             if volumes.keys() >= set(PHASES):
-                pairs = zip(*(volumes[phase] for phase in PHASES), strict=True)
+                means = [np.mean(list(volumes[phase].values()), axis=0).tolist() for phase in PHASES]
+                pairs = zip(*means, strict=True)
                 predicted, annotated = (ejection_fraction(*pair) for pair in pairs)
                 if not math.isnan(annotated):
                     found[dataset].append(predicted - annotated)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ..datasets.prepared.layout import read_pixels
+from ..datasets.prepared.journal import stated_pixels
+from ..datasets.prepared.layout import read_pair
 from ..label_set_map import known_classes
 from ..label_sets import LabelSets
 from .affine_then_bspline import AffineThenBSpline
@@ -80,9 +81,10 @@ def compare(pairs: Sequence[Pair], labels: LabelSets, registration: AffineThenBS
         return View(image, known_classes(label[None], num_classes)[0].numpy())
 
     results = []
+    stated = iter(stated_pixels([item for pair in pairs for item in (pair.source, pair.target)]))
     for pair in tqdm(pairs, "register", unit=" pairs", file=sys.stdout, dynamic_ncols=True):
-        source, target = (read_pixels(item["image"]) for item in (pair.source, pair.target))
-        values, own_values = (read_pixels(item["label"]) for item in (pair.source, pair.target))
+        source, values = read_pair(pair.source, next(stated))
+        target, own_values = read_pair(pair.target, next(stated))
 
         def encode(annotation: NDArray[Any], item: Item) -> Any:
             return encode_annotation(annotation, labels, item["dataset"], item.get("unlabelled", ()))

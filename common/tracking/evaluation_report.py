@@ -7,6 +7,7 @@ import json
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -130,8 +131,13 @@ class EvaluationReport:
     def __call__(self, engine: Engine) -> None:
         """Write and print the report."""
         folder, fold = self.evaluation.folder, self.evaluation.fold
-        folder.mkdir(parents=True, exist_ok=True)
         metrics = {name: float(value) for name, value in engine.state.metrics.items()}
+        if math.isnan(metrics[engine.state.key_metric_name]):
+            with suppress(OSError):  # not empty: of an earlier evaluation
+                folder.rmdir()
+            names = ", ".join(self.evaluation.data_names)
+            raise ValueError(f"no image of the {fold} fold of {names} has a Dice; evaluate data that annotate a class.")
+        folder.mkdir(parents=True, exist_ok=True)
         header, rows = self._rows(engine)
         with whole_file(folder / "dice.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([header, *rows])

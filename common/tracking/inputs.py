@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..datasets.prepared.layout import PROVENANCE, read_provenance
+from ..datasets.prepared.layout import PROVENANCE, checksum, read_provenance
 
 __all__ = ["dataset_inputs"]
 
@@ -30,13 +30,15 @@ def dataset_inputs(items: Mapping[str, Iterable[Mapping[str, Any]]]) -> tuple[di
         for context, chosen in items.items()
         for item in chosen
     )
-    inputs = []
+    inputs, contents = [], dict[str, str]()
     for (context, folder, dataset), images in counts.items():
         if not (Path(folder) / PROVENANCE).is_file():  # images that were not prepared
             continue
         stated = read_provenance(Path(folder))
         suffix = "" if context == "training" else f"-{context}"
-        digest = str(stated["checksum"])[: LONGEST_DIGEST - len(suffix)] + suffix
+        if folder not in contents:
+            contents[folder] = checksum(folder)
+        digest = contents[folder][: LONGEST_DIGEST - len(suffix)] + suffix
         source = {"uri": folder, "made_from": stated.get("source")}
         inputs.append(
             {

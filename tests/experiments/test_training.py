@@ -36,6 +36,7 @@ def test_the_hash_covers_everything_that_changes_the_result():
 def test_a_job_and_the_training_that_it_starts_agree_on_their_identity(tmp_path: Path):
     stated = {"checksum": "c0ffee", "label_sets": {"clinic": [["background"], ["lv_cavity"]]}}
     (tmp_path / "provenance.json").write_text(json.dumps(stated))
+    (tmp_path / "datalist.json").write_text("[]")
     first = replace(job(seed=3, complete_only="true"), data=[str(tmp_path)], checksum=checksum([tmp_path]))
     teacher = first.place(tmp_path, "teacher", {"role": "teacher"}, "sqlite:///x.db")
     student = replace(job(loss="adaptive_ce"), teacher=teacher).place(tmp_path, "student", {}, "sqlite:///y.db")

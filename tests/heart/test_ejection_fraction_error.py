@@ -52,6 +52,22 @@ def test_the_error_is_the_difference_of_the_fractions(image: str):
     assert metric.compute() == pytest.approx(EF - wrong, abs=1.0)
 
 
+def test_several_frames_of_a_phase_are_averaged_in_any_order(image: str):
+    """A second ES frame that is predicted as ED: by hand, the mean of both ES volumes counts."""
+    data = [*items(image), items(image)[1]]
+    frames = batch([heart(), heart(50, 16)])
+    again = {key: value[1:] for key, value in {**batch([heart(), heart()]), "index": torch.tensor([0, 2])}.items()}
+    found = []
+    for order in ((frames, again), (again, frames), (frames, again, again)):
+        metric = EjectionFractionError(NAMES, list(SETS), data)
+        for part in order:
+            metric.update(part)
+        found.append(metric.compute())
+    wrong = 100 * (1 - (volume(50, 16) + volume()) / 2 / volume())
+    assert found == pytest.approx([EF - wrong] * 3, abs=1.0)
+    assert found[0] == found[1] == found[2]
+
+
 def test_ignored_pixels_are_left_out_of_both_masks(image: str):
     perfect = batch([heart(), heart(50, 16)])
     perfect["label"][:, :, 90:130, :100] = 0  # cuts a part of the ventricle

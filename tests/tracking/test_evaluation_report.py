@@ -92,6 +92,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory, uri: str) -> Path:
     return runs / "evaluations" / "clinic-ba7816bf-test-01234567"
 
 
+def test_an_evaluation_without_any_dice_is_an_error_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(f"{__name__}.IMAGES", [IMAGES[2]] * 4)
+    with pytest.raises(ValueError, match="no image of the test fold of clinic has a Dice; evaluate data that annotate"):
+        report(tmp_path, "none")
+    assert not list((tmp_path / "evaluations").iterdir())
+
+
 def test_the_rows_are_the_scores_of_the_images(folder: Path):
     with (folder / "dice.csv").open(newline="") as file:
         header, *rows = list(csv.reader(file))
@@ -181,7 +188,7 @@ def test_a_dataset_without_any_defined_value_is_a_row_of_dashes():
 
 def test_undefined_numbers_are_null_in_the_summary(tmp_path: Path, uri: str):
     evaluator = report(tmp_path, uri)
-    evaluator.state.metrics["mean_dice"] = math.nan
+    evaluator.state.metrics["wrong"] = math.nan
     handler = EvaluationReport(
         evaluation(tmp_path, fold="other"),
         [{"image": "a.png"}] * 4,
@@ -192,7 +199,7 @@ def test_undefined_numbers_are_null_in_the_summary(tmp_path: Path, uri: str):
     )
     handler(evaluator)
     summary = json.loads((handler.evaluation.folder / "summary.json").read_text(), parse_constant=pytest.fail)
-    assert summary["mean_dice"] is None
+    assert summary["wrong"] is None
 
 
 class SilentExamples(Examples):

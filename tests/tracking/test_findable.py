@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mlflow import MlflowClient
 from mlflow.utils.validation import _validate_metric_name
 
+from common.datasets import checksum
 from common.tracking import connect
 from common.tracking.names import mlflow_name, original_name
 from common.tracking.table import COLUMNS, open_tables
@@ -27,8 +28,8 @@ def test_names_are_valid_and_reversible(parts: list[str]):
 def test_a_run_names_its_datasets_its_maker_and_its_best_dice(uri: str, client: MlflowClient, tmp_path: Path):
     prepared = tmp_path / "prepared"
     prepared.mkdir()
-    checksum = "0123456789abcdef" * 4
-    (prepared / "provenance.json").write_text(json.dumps({"checksum": checksum, "source": "clinic"}))
+    (prepared / "provenance.json").write_text(json.dumps({"checksum": "0123456789abcdef" * 4, "source": "clinic"}))
+    (prepared / "datalist.json").write_text("[]")
     items = [{"image": str(prepared / "images" / f"{n}.png"), "dataset": "unity"} for n in range(3)]
     parameters = {"loss": "marginal", "network": "unet", "augmentation::scale": 0.1, "long": "x" * 9000}
     many = {f"networks::unet::{number}": number for number in range(250)}  # more than a request may hold
@@ -36,7 +37,7 @@ def test_a_run_names_its_datasets_its_maker_and_its_best_dice(uri: str, client: 
     (run,) = runs_of(client, tmp_path / "run")
     found = {item.tags[0].value: item.dataset for item in run.inputs.dataset_inputs}
     assert {context: one.name for context, one in found.items()} == {"training": "unity", "validation": "unity"}
-    assert checksum.startswith(found["training"].digest)
+    assert checksum(prepared).startswith(found["training"].digest)
     assert json.loads(found["training"].source) == {"uri": str(prepared), "made_from": "clinic"}
     assert json.loads(found["validation"].profile) == {"images": 1}
     tags = run.data.tags

@@ -10,7 +10,7 @@ from typing import Any
 from ...label_sets import IGNORE, LabelSets, Meaning, describe, hide_unmentioned
 from ...spelling import did_you_mean, nearest
 from .layout import checked_renamed, folder_paths, read_label_sets
-from .remarks import copies, resampled_again, without_folds, without_images, without_validation
+from .remarks import copies, resampled_again, without_annotation, without_folds, without_images, without_validation
 
 __all__ = ["coverage_table", "labels_of", "stated_label_sets"]
 
@@ -177,6 +177,7 @@ def coverage_table(
         lines.append(f"completed by a network, nothing is withheld: {', '.join(completed)}")
     if validation is None:
         lines += without_images(label_sets.label_sets, data)
+        lines += without_annotation({name: labels.annotated(name) for name in labels.label_sets}, data)
     else:
         meaning = {**label_sets.label_sets, **(stated or {})}
         known = {name: meaning[name] for name in dict.fromkeys(item["dataset"] for item in validation)}

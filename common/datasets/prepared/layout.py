@@ -27,6 +27,7 @@ from PIL import Image
 from ...command import command
 from ...identity import digest
 from ...label_sets import IGNORE, by_value
+from .journal import read_journal
 
 __all__ = [
     "DATALIST",
@@ -40,6 +41,7 @@ __all__ = [
     "image_digest",
     "read_datalist",
     "read_label_sets",
+    "read_pair",
     "read_pixels",
     "read_provenance",
 ]
@@ -58,18 +60,22 @@ def image_digest(image: NDArray[np.uint8], label: NDArray[np.uint8], item: Mappi
 
 
 def checksum(folders: str | Path | Iterable[str | Path]) -> str:
-    """Return one checksum for what prepared folders state, regardless of their names, places and order.
+    """Return one checksum for what prepared folders hold now, regardless of their names, places and order.
 
-    It covers images, annotations, items, what annotation values mean, and spacings.
+    It covers the items (and so folds and spacings), what annotation values mean, and the digests of the pixels in the
+    journal, which are verified where pixels are read (`read_pair`); in a folder of an earlier version, without journal,
+    the checksum of its preparation instead.
     """
     parts = []
     for folder in folder_paths(folders):
-        provenance, label_sets = read_provenance(folder), read_label_sets(folder)
         meaning = {
             dataset: [[value, sorted(names)] for value, names in sorted(values.items())]
-            for dataset, values in label_sets.items()
+            for dataset, values in read_label_sets(folder).items()
         }
-        stated = [provenance["checksum"], provenance.get("digests", {}).get("spacings"), meaning]
+        pixels = {name: record.pixels for name, record in read_journal(folder).records.items()}
+        items = [[item, pixels.get(Path(item["image"]).stem)] for item in _read_json(folder, DATALIST)]
+        prepared = None if pixels else read_provenance(folder)["checksum"]
+        stated = [sorted(json.dumps(one, sort_keys=True) for one in items), prepared, meaning]
         parts.append(digest(json.dumps(stated, sort_keys=True)))
     return parts[0] if len(parts) == 1 else digest(*sorted(parts))
 
@@ -108,7 +114,7 @@ def read_datalist(
         renamed: name of a structure -> class, background or ignore (`stated_label_sets`), applied to `unlabelled`.
 
     Raises:
-        ValueError: if `fold` is unknown, no item is left, or a patient is in another fold in another folder.
+        ValueError: if `fold` is unknown, no item is left, or a patient is in two folders.
     """
     if fold is not None and fold not in FOLDS:
         raise ValueError(f"fold is {fold!r}, expected one of {list(FOLDS)}.")
@@ -133,16 +139,20 @@ def read_datalist(
 
 
 def _check_patients(read: Mapping[Path, Iterable[Mapping[str, Any]]]) -> None:
-    """Refuse a patient who is in different folds of two folders: networks would be tested on what they have seen."""
-    known: dict[tuple[str, str], tuple[Path, str]] = {}
+    """Refuse a patient who is in two folders.
+
+    Nothing proves that it is one person: results are computed by patient, and would mix two. In other folds, networks
+    would be tested on what they have seen.
+    """
+    known: dict[tuple[str, str], Path] = {}
     for folder, items in read.items():
         for item in items:
-            other, fold = known.setdefault((item["dataset"], item["patient"]), (folder, item["fold"]))
-            if other != folder and fold != item["fold"]:
+            other = known.setdefault((item["dataset"], item["patient"]), folder)
+            if other != folder:
                 raise ValueError(
-                    f"patient {item['patient']!r} of '{item['dataset']}' is in the fold {fold} of {other} and in "
-                    f"{item['fold']} of {folder}. Give one of the datasets another name if they are different "
-                    "patients; otherwise prepare both together, or state the fold of the patient in both."
+                    f"patient {item['patient']!r} of '{item['dataset']}' is in {other} and in {folder}. Give one of "
+                    "the datasets another name if they are different patients; otherwise prepare both together, or "
+                    "leave one of the folders out."
                 )
 
 
@@ -179,6 +189,25 @@ def read_pixels(path: str | Path, size: int | None = None) -> NDArray[np.uint8]:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises
         found = f"cannot be read ({error})"
     raise ValueError(f"{path} {found}; prepare the dataset again.")
+
+
+def read_pair(item: Mapping[str, Any], stated: str | None = None) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Read the image and the annotation of an item, uint8, (rows, columns).
+
+    Args:
+        item: of a datalist, with absolute paths.
+        stated: digest of both in the journal (`stated_pixels`); None: unknown.
+
+    Raises:
+        ValueError: if they are not what was prepared.
+    """
+    image, label = (read_pixels(item[key]) for key in ("image", "label"))
+    if stated is not None and image_digest(image, label, {}) != stated:
+        raise ValueError(
+            f"{item['image']} or its annotation {item['label']} is not what was prepared; correct the source instead, "
+            "move the changed file elsewhere, and prepare the dataset again."
+        )
+    return image, label
 
 
 def folder_paths(folders: str | Path | Iterable[str | Path]) -> list[Path]:

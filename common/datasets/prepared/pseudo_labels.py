@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ...label_set_map import admitted, drop_classes
 from ...label_sets import IGNORE
-from .layout import OWN, RESULTS, folder_paths, read_pixels, read_provenance
+from .layout import OWN, RESULTS, checksum, folder_paths, read_pixels, read_provenance
 from .preparation import prepare
 from .resident import ResidentDataset
 from .source import Frame, Job, Source
@@ -87,7 +87,8 @@ def write_pseudo_labels(
                     partial(_frame, Path(item["image"]), item["spacing"], label),
                 )
             )
-    origin = [read_provenance(folder) for folder in folder_paths(folders)]
+    paths = folder_paths(folders)
+    origin = [read_provenance(folder) for folder in paths]
     source = Source(
         name="pseudo-labels",
         jobs=jobs,
@@ -97,7 +98,7 @@ def write_pseudo_labels(
         facts={
             "teacher": str(checkpoint),
             "teacher_digest": weights_digest,
-            "made_from": [str(one["checksum"]) for one in origin],
+            "made_from": [checksum(folder) for folder in paths],
         },
     )
     sizes = {one["size"] for one in origin}

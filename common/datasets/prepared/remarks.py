@@ -11,7 +11,7 @@ from ...command import command
 from .journal import read_journal
 from .layout import FOLDS, read_datalist, read_provenance
 
-__all__ = ["copies", "resampled_again", "without_folds", "without_images", "without_validation"]
+__all__ = ["copies", "resampled_again", "without_annotation", "without_folds", "without_images", "without_validation"]
 
 Items = Sequence[Mapping[str, Any]]
 
@@ -27,6 +27,22 @@ def without_images(datasets: Iterable[str], data: Items) -> Iterator[str]:
     if missing := [name for name in datasets if name not in there]:
         fold = next((f" in the fold {item['fold']}" for item in data if "fold" in item), "")
         yield f"no image{fold}: {', '.join(missing)}"
+
+
+def without_annotation(annotated: Mapping[str, Collection[str]], data: Items) -> Iterator[str]:
+    """Name the datasets in `data` whose annotation decides no structure.
+
+    Args:
+        annotated: dataset -> classes that it annotates.
+        data: items of a datalist.
+
+    Example:
+        >>> list(without_annotation({"a": ["background"], "b": ["background", "lv"]}, [{"dataset": "a"}]))
+        ['no Dice, since the annotation decides no structure: a']
+    """
+    there = dict.fromkeys(item["dataset"] for item in data)
+    if missing := [name for name in there if not set(annotated[name]) - {"background"}]:
+        yield f"no Dice, since the annotation decides no structure: {', '.join(missing)}"
 
 
 def without_validation(classes: Sequence[str], covered: Collection[str]) -> Iterator[str]:

@@ -4,25 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from ...label_sets import LabelSets
-from .layout import read_pixels
+from .journal import stated_pixels
+from .layout import read_pair
 
 __all__ = ["ResidentDataset"]
 
 
-def _read(path: str, image_size: int, resample: Image.Resampling) -> tuple[Tensor, tuple[int, int]]:
-    """Return the resampled pixels, (1, size, size), and the rows and columns in the file."""
-    image = Image.fromarray(read_pixels(path))
+def _read(item: Mapping[str, Any], stated: str | None, image_size: int) -> tuple[Tensor, Tensor, tuple[int, int]]:
+    """Return resampled image and annotation, (1, size, size), and the rows and columns in the files."""
+    image, label = read_pair(item, stated)
+    if image.shape != label.shape:
+        raise ValueError(
+            f"{item['label']} has {label.shape} pixels, its image {image.shape}; prepare the dataset again."
+        )
+    bilinear, nearest = Image.Resampling.BILINEAR, Image.Resampling.NEAREST
+    size = image.shape[0], image.shape[1]
+    return _resampled(image, image_size, bilinear), _resampled(label, image_size, nearest), size
+
+
+def _resampled(pixels: NDArray[np.uint8], image_size: int, resample: Image.Resampling) -> Tensor:
+    image = Image.fromarray(pixels)
     square = image if image.size == (image_size, image_size) else image.resize((image_size,) * 2, resample)
-    return torch.from_numpy(np.array(square)).unsqueeze(0), (image.height, image.width)
+    return torch.from_numpy(np.array(square)).unsqueeze(0)
 
 
 class ResidentDataset(Dataset[dict[str, Any]]):
@@ -42,9 +56,7 @@ class ResidentDataset(Dataset[dict[str, Any]]):
         spacing: mm per pixel of the resampled images, (row, column), float64, (images, 2), on the CPU; NaN if unknown.
 
     Raises:
-        ValueError: if a dataset has no label sets, or an annotation holds a value that they do not name.
-
-    Batch:
+        ValueError: if a dataset has no label sets, or an annotation holds a value that they do XX:
         image: grey value / 255, float32, (B, 1, size, size); label: annotation values, uint8, same shape;
         dataset: index into `label_sets.label_sets`, int64, (B,); index: position in `data`, int64, (B,), on the CPU;
         unlabelled: classes that an image does not annotate although its dataset does, bool, (B, classes), on the CPU;
@@ -65,13 +77,8 @@ class ResidentDataset(Dataset[dict[str, Any]]):
         if unknown := sorted({item["dataset"] for item in self.data} - set(names)):
             raise ValueError(f"the data have the datasets {unknown}, which have no label sets; known are {names}.")
         with ThreadPoolExecutor() as pool:  # decoding releases the interpreter lock
-            bilinear, nearest = Image.Resampling.BILINEAR, Image.Resampling.NEAREST
-            read = list(pool.map(lambda item: _read(item["image"], image_size, bilinear), self.data))
-            drawn = list(pool.map(lambda item: _read(item["label"], image_size, nearest), self.data))
-        (images, sizes), (labels, own_sizes) = zip(*read, strict=True), zip(*drawn, strict=True)
-        for item, size, own in zip(self.data, sizes, own_sizes, strict=True):
-            if size != own:
-                raise ValueError(f"{item['label']} has {own} pixels, its image {size}; prepare the dataset again.")
+            read = list(pool.map(partial(_read, image_size=image_size), self.data, stated_pixels(self.data)))
+        images, labels, sizes = zip(*read, strict=True)
         spacings = [item.get("spacing") or (np.nan, np.nan) for item in self.data]
         self.spacing = torch.tensor(spacings, dtype=torch.float64) * torch.tensor(sizes) / image_size
         dataset = torch.tensor([names.index(item["dataset"]) for item in self.data])

@@ -53,11 +53,24 @@ def test_the_coverage_of_a_fold_names_datasets_without_images_and_classes_that_n
     ]
 
 
+def test_the_coverage_of_a_fold_names_datasets_whose_annotation_decides_nothing():
+    sets = {"north": FULL, "open": [CLASSES, CLASSES]}
+    items = [*data("north", "open"), {"dataset": "open"}]
+    *_, last = coverage_table(LabelSets(CLASSES, sets), items).splitlines()
+    assert last == "no Dice, since the annotation decides no structure: open"
+    assert "no Dice" not in coverage_table(LabelSets(CLASSES, sets), items[:1])
+    assert coverage_table(LabelSets(CLASSES, sets), images(["lv", "la"])).splitlines()[-2:] == [
+        "no image: open",
+        "no Dice, since the annotation decides no structure: north",
+    ]
+
+
 def test_the_checksum_of_several_folders_ignores_their_order_and_place(tmp_path: Path):
     folders = [tmp_path / name for name in ("a", "b", "moved")]
     for folder, number in zip(folders, ("1" * 64, "2" * 64, "1" * 64), strict=True):
         folder.mkdir()
         (folder / "provenance.json").write_text(json.dumps({"checksum": number}))
+        (folder / "datalist.json").write_text("[]")
     a, b, moved = folders
     assert checksum(a) == checksum([str(a)]) == checksum(moved)
     assert checksum([a, b]) == checksum([b, moved])
@@ -69,10 +82,12 @@ def test_the_checksum_covers_what_annotation_values_mean_and_spacings(tmp_path: 
         "a": {"label_sets": {"clinic": [["background"], ["lv"]]}},
         "same": {"label_sets": {"clinic": {"1": ["lv"], "0": ["background"]}}},
         "meaning": {"label_sets": {"clinic": [["background", "la"], ["lv"]]}},
-        "spacing": {"label_sets": {"clinic": [["background"], ["lv"]]}, "digests": {"spacings": "1"}},
+        "spacing": {"label_sets": {"clinic": [["background"], ["lv"]]}},
     }
     for name, facts in stated.items():
         (tmp_path / name).mkdir()
+        item = {"image": "images/a.png", "spacing": [1, 2 if name == "spacing" else 1]}
+        (tmp_path / name / "datalist.json").write_text(json.dumps([item]))
         (tmp_path / name / "provenance.json").write_text(json.dumps({"checksum": "0", **facts}))
     first, same, *others = (checksum(tmp_path / name) for name in stated)
     assert first == same

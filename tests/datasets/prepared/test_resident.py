@@ -1,5 +1,7 @@
 """The resident set returns the content of the files, and names the file that it cannot use."""
 
+import json
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -7,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from clinic import job, source
 from PIL import Image
 from torch.utils.data import DataLoader
 
 from common.datasets import ResidentDataset, read_datalist
+from common.datasets.prepared.layout import checksum
 from common.datasets.prepared.preparation import prepare
 from common.datasets.prepared.source import Frame, Job, Source
 from common.label_sets import LabelSets
@@ -188,3 +192,56 @@ def test_a_batch_marks_the_classes_that_its_images_leave_unlabelled(data: list[d
     data[1]["unlabelled"] = ["la", "a class of another bundle"]
     batch = ResidentDataset(data, LABELS, SIZE).__getitems__([0, 1])
     assert batch["unlabelled"].tolist() == [[False, False, False], [False, False, True]]
+
+
+def prepared(folder: Path) -> Path:
+    prepare(source(job(1), job(2), job(3, "test")), folder, SIZE, workers=1)
+    return folder
+
+
+HEART = LabelSets(["background", "lv_cavity", "lv_myocardium"], source(job(1)).label_sets)
+
+
+@pytest.mark.parametrize("changed", ["images", "labels"])
+def test_pixels_that_changed_since_the_preparation_are_refused_by_the_name_of_the_first_image(
+    tmp_path: Path, changed: str
+):
+    folder = prepared(tmp_path / "clinic")
+    for number in (3, 2):
+        Image.new("L", (SIZE, SIZE)).save(folder / changed / f"patient{number}_4CH_ED.png")
+    assert len(ResidentDataset(read_datalist(folder)[:1], HEART, SIZE)) == 1
+    message = (
+        r"images/patient2_4CH_ED\.png or its annotation .*labels/patient2_4CH_ED\.png is not what was prepared; .*"
+    )
+    with pytest.raises(ValueError, match=message + "prepare the dataset again"):
+        ResidentDataset(read_datalist(folder), HEART, SIZE)
+    (folder / "journal.jsonl").unlink()  # an earlier version wrote none
+    assert len(ResidentDataset(read_datalist(folder), HEART, SIZE)) == 3
+
+
+@pytest.mark.parametrize("change", ["folds", "annotation of another image", "image that was not prepared"])
+def test_a_datalist_that_somebody_edited_has_another_checksum_and_only_prepared_pairs(tmp_path: Path, change: str):
+    folder = prepared(tmp_path / "clinic")
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    assert checksum(copy) == checksum(folder)
+    items = json.loads((copy / "datalist.json").read_text())
+    if change == "folds":
+        items[0]["fold"], items[2]["fold"] = items[2]["fold"], items[0]["fold"]
+    elif change == "annotation of another image":
+        items[0]["label"] = items[1]["label"]
+    else:
+        shutil.copy(copy / items[1]["image"], copy / "images/other.png")
+        items[0]["image"] = "images/other.png"
+    (copy / "datalist.json").write_text(json.dumps(items))
+    assert checksum(copy) != checksum(folder)
+    if change == "folds":
+        assert len(ResidentDataset(read_datalist(copy), HEART, SIZE)) == 3
+    else:
+        with pytest.raises(ValueError, match="is not what was prepared"):
+            ResidentDataset(read_datalist(copy), HEART, SIZE)
+
+
+def test_the_checksum_covers_the_pixels_that_a_new_preparation_found(tmp_path: Path):
+    folders = [prepared(tmp_path / "a"), tmp_path / "b"]
+    prepare(source(job(1), job(2), job(3, "test", partial(job(4).read.func, 4))), folders[1], SIZE, workers=1)
+    assert len(set(map(checksum, folders))) == 2
