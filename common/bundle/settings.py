@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -92,6 +93,11 @@ def check_given(
             check_overrides(config, {name: word}, {})
         if word == "None" and config.get(name) is not None:
             raise ValueError(f"--{name}: None would be ignored by MONAI; leave --{name} out, or give a value.")
+    if recorded := [name for name in overrides if re.match(r"record\b", name) and "record" in config]:
+        raise ValueError(
+            f"--{recorded[0]}: the record says what was trained; set what it is taken from instead, such as --classes, "
+            "--image_size, --network or --loss."
+        )
     for name, value in overrides.items():
         _check_text(name, value, words.get(name), name in names)
     defaults = {name: config[name] for name in limits if name in config}

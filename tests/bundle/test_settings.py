@@ -34,6 +34,7 @@ images: {}
 renamed: {}
 train_on: []
 loss: marginal
+record: {classes: "@classes"}
 doubled: "$@epochs * 2"
 losses:
   marginal: {_target_: torch.nn.L1Loss}
@@ -175,6 +176,8 @@ def test_known_settings_may_be_set(config: Path, words: list[str]):
         (["--run_name", "a,b"], r"^--run_name: expected a name, but 'a,b' would be read as \('a', 'b'\)"),
         (["--run_name", "a#b"], r"^--run_name: expected a name, but 'a#b' would be read as 'a'"),
         (["--run_name", "läuf #1"], r"^--run_name: expected a name, but 'läuf #1' would be read as 'läuf'"),
+        (["--record::classes", "[background, la]"], r"^--record::classes: the record says what was trained; set what "),
+        (["--record", "{}"], r"^--record: the record says what was trained"),
         (["--run_name", ""], r"^--run_name: expected a name, but '' "),
         (["--run_name", "None"], r"^--run_name: None would be ignored by MONAI"),
         (["--data", "None"], r"^--data: None would be ignored by MONAI"),
