@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import pydoc
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,17 @@ from monai.bundle import ComponentLocator, ConfigComponent, ConfigParser
 
 from .spelling import nearest
 
-__all__ = ["callers", "check_overrides", "given_settings", "given_words", "resolve", "running", "switch"]
+__all__ = [
+    "callers",
+    "check_overrides",
+    "evaluated",
+    "given_settings",
+    "given_words",
+    "resolve",
+    "running",
+    "switch",
+    "without_password",
+]
 
 
 def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any], choices: Mapping[str, str]) -> None:
@@ -102,10 +113,14 @@ def running() -> dict[str, Any]:
         >>> parser.get_parsed_content("own")["epochs"]
         5
     """
+    parser = _parser()
+    return {name: _copied(value) for name, value in parser.get().items() if name != parser.meta_key}
+
+
+def _parser() -> ConfigParser:
     for frame in callers():
-        parser = frame.f_locals.get("self")
-        if isinstance(parser, ConfigParser):
-            return {name: _copied(value) for name, value in parser.get().items() if name != parser.meta_key}
+        if isinstance(parser := frame.f_locals.get("self"), ConfigParser):
+            return parser
     raise RuntimeError("no configuration is being resolved; use this as a component of one.")
 
 
@@ -147,6 +162,39 @@ def switch(value: bool | str) -> bool:
     if str(value).lower() not in ("true", "false"):
         raise ValueError(f"expected true or false, got {value!r}.")
     return str(value).lower() == "true"
+
+
+def evaluated(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings in which expressions at the top level have their values, as far as those are plain.
+
+    As a component it evaluates the configuration that it is part of.
+
+    Args:
+        settings: flattened, of the configuration that is being resolved.
+
+    Example:
+        >>> rates = {"_target_": f"{__name__}.evaluated", "settings": {"rate": "$0.1 * @scale", "x": 3}}
+        >>> ConfigParser({"scale": 2, "rate": "$0.1 * @scale", "own": rates}).get_parsed_content("own")
+        {'rate': 0.2, 'x': 3}
+    """
+    parser = _parser()
+    names = [name for name, value in settings.items() if "::" not in name and str(value).startswith("$")]
+    values = {name: parser.get_parsed_content(name) for name in names}
+    return {
+        **settings,
+        **{name: value for name, value in values.items() if isinstance(value, bool | int | float | str)},
+    }
+
+
+def without_password(text: str) -> str:
+    """Remove user names, passwords and tokens from the addresses in a text.
+
+    Example:
+        >>> without_password("no answer from http://me:secret@server:5000/path")
+        'no answer from http://server:5000/path'
+    """
+    text = re.sub(r"(?<=://)[^/\s]*@", "", text)
+    return re.sub(r"(?i)\b(password|passwd|token|secret)=[^&\s\"]+", r"\1=***", text)
 
 
 def _get(config: Mapping[str, Any], name: str, overrides: Mapping[str, Any]) -> Any:

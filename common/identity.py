@@ -63,7 +63,7 @@ def fingerprint(path: str | Path) -> str:
 
 
 def training_settings(
-    configuration: Mapping[str, Any], data: str, initial_weights: str | Path | None = None
+    configuration: Mapping[str, Any], data: str, initial_weights: str | Path | None = None, processes: int = 1
 ) -> dict[str, Any]:
     """Return everything that defines a training, by the names that a command line gives to settings.
 
@@ -74,6 +74,7 @@ def training_settings(
         configuration: of the training, with its overrides.
         data: checksum of the prepared folders.
         initial_weights: path of the weights that the training starts from; None: from scratch.
+        processes: that share the training; one is not named.
 
     Raises:
         FileNotFoundError: if the initial weights are missing.
@@ -103,7 +104,8 @@ def training_settings(
     if initial_weights is not None and not Path(initial_weights).is_file():
         raise FileNotFoundError(f"{initial_weights} is missing; --initial_weights expects the path of a model.pt.")
     weights = None if initial_weights is None else fingerprint(initial_weights)
-    return {**settings, "data": data, "initial_weights": weights}
+    several = {"processes": processes} if processes > 1 else {}
+    return {**settings, "data": data, "initial_weights": weights, **several}
 
 
 def flattened(node: Any, name: str = "") -> dict[str, Any]:

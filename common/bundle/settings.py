@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,8 @@ from ..engines.processes import check_processes
 from .overrides import given_overrides
 
 __all__ = ["check_given", "check_settings", "command_words"]
+
+LONGEST_NAME = 200  # bytes of the name of a training: file systems allow 255, and names beside it are longer
 
 
 def check_settings(
@@ -92,8 +95,14 @@ def check_given(
             check_overrides(config, {name: word}, {})
         if word == "None" and config.get(name) is not None:
             raise ValueError(f"--{name}: None would be ignored by MONAI; leave --{name} out, or give a value.")
+    if recorded := [name for name in overrides if re.match(r"record\b", name) and "record" in config]:
+        raise ValueError(
+            f"--{recorded[0]}: the record says what was trained; set what it is taken from instead, such as --classes, "
+            "--image_size, --network or --loss."
+        )
     for name, value in overrides.items():
         _check_text(name, value, words.get(name), name in names)
+    _check_folder_name(overrides.get("run_name"))
     defaults = {name: config[name] for name in limits if name in config}
     parser = ConfigParser(config)
     parser.update(pairs=dict(overrides))
@@ -125,6 +134,15 @@ def _check_text(name: str, value: Any, word: str | None, is_name: bool) -> None:
         raise ValueError(f"--{name}: expected a name, but {typed!r} would be read as {value!r}; choose another name.")
     if isinstance(value, str) and ("#" in typed or "#" in value or ("::" in value and "//" not in value)):
         raise ValueError(f"--{name}: MONAI would change the '#' in {typed!r}; choose a name without '#'.")
+
+
+def _check_folder_name(name: Any) -> None:
+    """Refuse a name of a training that cannot be the name of one folder."""
+    text = "" if name is None or str(name).startswith(("$", "@", "%")) else str(name)
+    if "/" in text or "\\" in text or text in (".", ".."):
+        raise ValueError(f"--run_name: expected the name of one folder, got {text!r}; choose its place by --runs_dir.")
+    if len(text.encode()) > LONGEST_NAME:
+        raise ValueError(f"--run_name: expected at most {LONGEST_NAME} bytes, got {len(text.encode())}.")
 
 
 def _check_number(name: str, value: Any, whole: bool) -> None:

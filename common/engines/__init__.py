@@ -21,6 +21,7 @@ from .processes import (
 )
 from .run_folder import RunFolder, run_folder, save_configuration
 from .seeding import SeedEachEpoch
+from .true_record import check_record
 from .weights import check_fit, load_weights
 from .weights_record import read_record, weights_record
 
@@ -41,6 +42,7 @@ __all__ = [
     "check_fit",
     "check_image_size",
     "check_processes",
+    "check_record",
     "data_parallel",
     "find_weights",
     "handlers_of_process",

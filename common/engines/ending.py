@@ -46,8 +46,11 @@ def train(trainer: Trainer, evaluator: Evaluator, folder: str | Path) -> None:
     """Run a training to its end and print its best result.
 
     Raises:
-        ValueError: if no epoch had a result, so that there are no best weights.
+        ValueError: if the trainer has run before: it would begin anew in the same folder; or if no epoch had a
+            result, so that there are no best weights.
     """
+    if trainer.state.iteration:
+        raise ValueError(f"this workflow has trained in {folder} already; make a new one, with resume=True to go on.")
     for engine in (trainer, evaluator):  # the error itself ends the run with the same words
         engine.logger.addFilter(_is_not_repeated)
     with ends_on_sigterm():

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from ignite.engine import Engine, Events
 
 from ..atomic import write_text
+from ..configuration import without_password
 from .checkpoint import read_checkpoint
 
 __all__ = ["RunFolder", "claim", "mark", "release", "run_folder", "save_configuration"]
@@ -74,7 +75,7 @@ def claim(folder: str | Path) -> None:
         BlockingIOError: if another process holds it.
         OSError: if its parent is not writable.
     """
-    folder = Path(folder).absolute()
+    folder = Path(folder).resolve()
     if folder in _held:
         return
     lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
@@ -92,7 +93,7 @@ def claim(folder: str | Path) -> None:
 
 def release(folder: str | Path) -> None:
     """Let other processes have a folder that this process holds."""
-    if lock := _held.pop(Path(folder).absolute(), None):
+    if lock := _held.pop(Path(folder).resolve(), None):
         lock.release()
 
 
@@ -112,11 +113,11 @@ def run_folder(folder: str | Path, resume: bool = False) -> None:
 
     Raises:
         BlockingIOError: if another process trains in this folder.
-        FileExistsError: if the folder contains anything but one training.
+        FileExistsError: if the folder contains anything but one training, or lies in the folder of another.
         OSError: if the folder cannot be written.
     """
-    folder = Path(folder)
-    _check_content(folder)
+    _check_content(Path(folder))
+    folder = Path(folder).resolve()  # of a link, what it leads to is claimed and renamed
     claim(folder)
     content = _check_content(folder)  # it may have changed
     for partial in folder.glob(".partial-*"):  # of a process that was killed: this folder has one process at a time
@@ -131,7 +132,11 @@ def run_folder(folder: str | Path, resume: bool = False) -> None:
 
 
 def _check_content(folder: Path) -> bool:
-    """Return whether a folder contains a training; refuse any other content."""
+    """Return whether a folder contains a training; refuse any other content, and a place in another training."""
+    if outer := next((path for path in folder.resolve().parents if _has_training(path)), None):
+        raise FileExistsError(
+            f"{folder} lies in {outer}, the folder of another training; choose another --run_name or --output_dir."
+        )
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder} is a file; choose another --run_name or --output_dir.")
     content = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
@@ -146,7 +151,7 @@ def _check_content(folder: Path) -> bool:
 
 
 def save_configuration(folder: str | Path, configuration: Mapping[str, Any]) -> None:
-    """Write `config.yaml`: the configuration of a run with its overrides, ready to be run again."""
+    """Write `config.yaml`: the configuration of a run with its overrides, without passwords, ready to be run again."""
     text = yaml.safe_dump(_written(configuration), sort_keys=False, width=120, allow_unicode=True)
     write_text(Path(folder) / "config.yaml", text)
 
@@ -169,4 +174,6 @@ def _written(node: Any) -> Any:
         return {str(name) if not isinstance(name, int) else name: _written(value) for name, value in node.items()}
     if isinstance(node, list | tuple):
         return [_written(value) for value in node]
-    return node if node is None or type(node) in (bool, int, float, str) else str(node)
+    if isinstance(node, str | Path):
+        return without_password(str(node))
+    return node if node is None or type(node) in (bool, int, float) else str(node)

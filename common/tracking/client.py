@@ -20,7 +20,8 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from .names import one_segment, without_password
+from ..configuration import without_password
+from .names import one_segment
 
 __all__ = ["address", "connect", "experiment_id", "is_off", "let_go", "tracking_uri"]
 

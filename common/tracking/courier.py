@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..command import command
+from ..configuration import without_password
 from .client import let_go
 from .delivery import backlog, cause, deliver, folder_lock, pending
-from .names import without_password
 from .outbox import OUTBOX, read_outbox
 
 __all__ = ["PATIENCE", "Courier"]

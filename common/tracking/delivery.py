@@ -15,8 +15,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
+from ..configuration import without_password
 from .client import connect, experiment_id, let_go
-from .names import mlflow_name, shortened, without_password
+from .names import mlflow_name, shortened
 from .note import note
 from .outbox import OUTBOX, RUN_FILE, Outbox, read_outbox, read_rows, read_run, write_outbox, write_run
 
@@ -87,6 +88,9 @@ def deliver(folder: Path, uri: str, until: float = math.inf, alive: bool = False
         write_run(folder, run)
         yield
     try:
+        if known:
+            _check_not_deleted(client, folder, run)
+            yield
         yield from _update(client, folder, _described(folder, outbox), run, until)
     except MlflowException as error:
         if known and error.error_code == "RESOURCE_DOES_NOT_EXIST":
@@ -95,7 +99,7 @@ def deliver(folder: Path, uri: str, until: float = math.inf, alive: bool = False
             yield from deliver(folder, uri, until, alive)
             return
         if error.error_code in ("INVALID_PARAMETER_VALUE", "INVALID_STATE"):
-            _check_not_deleted(client, run["run_id"])
+            _check_not_deleted(client, folder, run)
         raise
 
 
@@ -127,7 +131,8 @@ def backlog(root: Path, uri: str, own: Path | None = None) -> Iterator[tuple[Pat
         except Timeout:  # its process lives
             continue
         except Exception as error:  # MLflow raises any type
-            away[outbox.tracking_uri] = error
+            if not isinstance(error, ValueError):  # of this run alone
+                away[outbox.tracking_uri] = error
             yield folder, error
 
 
@@ -264,9 +269,12 @@ def _dataset_input(name: str, digest: str, source: str, context: str, profile: s
     )
 
 
-def _check_not_deleted(client: MlflowClient, run_id: str) -> None:
+def _check_not_deleted(client: MlflowClient, folder: Path, run: Mapping[str, Any]) -> None:
+    """Refuse a run that was deleted at the server; it counts as not handed in."""
+    run_id = run["run_id"]
     info = client.get_run(run_id).info
     if info.lifecycle_stage == "deleted":
+        write_run(folder, {name: value for name, value in run.items() if name != "described"})
         experiment = client.get_experiment(info.experiment_id)
         if experiment.lifecycle_stage == "deleted":
             what, restore = f"the experiment '{experiment.name}'", f"experiments restore -x {info.experiment_id}"

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..configuration import without_password
 from .client import is_off
 from .courier import Courier
 from .delivery import PARENT, described
 from .inputs import dataset_inputs
-from .names import shortened, without_password
+from .names import shortened
 from .origin import origin_tags
 from .outbox import Outbox, read_outbox, read_run, write_outbox
 

@@ -20,10 +20,11 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
+from ..configuration import without_password
 from .client import is_off
 from .courier import Courier
 from .inputs import dataset_inputs
-from .names import shortened, without_password
+from .names import shortened
 from .origin import git_commit, origin_tags
 from .outbox import Outbox, read_outbox, read_run, write_outbox
 

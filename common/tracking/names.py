@@ -9,7 +9,7 @@ from typing import Any
 
 from ..identity import digest
 
-__all__ = ["mlflow_name", "one_segment", "original_name", "shortened", "without_password"]
+__all__ = ["mlflow_name", "one_segment", "original_name", "shortened"]
 
 LONGEST_NAME = 250  # of parameters, metrics and tags, in characters
 LONGEST_VALUE = 6000  # of a parameter
@@ -65,14 +65,3 @@ def shortened(value: Any, longest: int = LONGEST_VALUE) -> str:
     """
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     return text if len(text) <= longest else f"{text[: longest - 17]}-{digest(text)[:16]}"
-
-
-def without_password(text: str) -> str:
-    """Remove user names, passwords and tokens from the addresses in a text.
-
-    Example:
-        >>> without_password("no answer from http://me:secret@server:5000/path")
-        'no answer from http://server:5000/path'
-    """
-    text = re.sub(r"(?<=://)[^/\s]*@", "", text)
-    return re.sub(r"(?i)\b(password|passwd|token|secret)=[^&\s\"]+", r"\1=***", text)

@@ -9,7 +9,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from .names import without_password
+from ..configuration import without_password
 
 __all__ = ["git_commit", "origin_tags"]
 

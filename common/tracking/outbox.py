@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..atomic import write_text
+from ..configuration import without_password
 from ..identity import digest
-from .names import without_password
 
 __all__ = ["OUTBOX", "RUN_FILE", "Outbox", "read_outbox", "read_rows", "read_run", "write_outbox", "write_run"]
 

@@ -14,7 +14,8 @@ from common.engines import train
 from common.engines.ending import ends_on_sigterm
 
 
-def run(trainer: Any, best: float, epoch: int, folder: Path) -> None:
+def run(trainer: Any, best: float, epoch: int, folder: Path, iteration: int = 0) -> None:
+    trainer.state = SimpleNamespace(iteration=iteration)
     trainer.logger = logging.getLogger("trainer")
     state = SimpleNamespace(best_metric=best, best_metric_epoch=epoch)
     train(trainer, SimpleNamespace(state=state, logger=trainer.logger), folder)
@@ -27,6 +28,11 @@ def test_the_end_names_the_best_weights_or_says_why_there_are_none(tmp_path: Pat
     with pytest.raises(ValueError, match=r"no epoch .* has a mean Dice, so .*model\.pt was not written"):
         run(trainer, -1, -1, tmp_path)
     assert capsys.readouterr().out == ""
+
+
+def test_a_training_runs_once(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"^this workflow has trained in .* already; make a new one, with resume=True"):
+        run(SimpleNamespace(run=lambda: None), 0.5, 3, tmp_path, iteration=6)
 
 
 def test_sigterm_ends_a_training_like_control_c(tmp_path: Path):

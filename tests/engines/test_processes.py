@@ -12,6 +12,7 @@ import torch
 from mlflow import MlflowClient
 
 from common.engines import check_processes, handlers_of_process, share_of_batch
+from common.identity import changes, training_settings
 
 CONFIGS = Path("bundles/echo_segmentation/configs")
 BOTH = f"['{CONFIGS}/train.yaml','{CONFIGS}/multi_gpu_train.yaml']"
@@ -39,6 +40,12 @@ def test_a_workflow_and_the_number_of_processes_must_agree(monkeypatch: pytest.M
     check_processes(shares=True)
     with pytest.raises(ValueError, match=r"torchrun started 2 processes that would each do the same; run this without"):
         check_processes(shares=False)
+
+
+def test_the_number_of_processes_is_part_of_the_identity():
+    alone, two, four = (training_settings({"train": {}}, "c0ffee", processes=number) for number in (1, 2, 4))
+    assert alone == training_settings({"train": {}}, "c0ffee")
+    assert changes(two, four) == "processes: 2 then, 4 now"
 
 
 def test_handlers_that_only_write_run_in_the_first_process(monkeypatch: pytest.MonkeyPatch):

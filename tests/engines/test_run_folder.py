@@ -9,7 +9,7 @@ import yaml
 from filelock import FileLock, Timeout
 from tiny_training import SETTINGS, Tiny
 
-from common.engines import RunFolder, run_folder
+from common.engines import RunFolder, run_folder, save_configuration
 from common.engines.run_folder import mark, release
 
 
@@ -130,3 +130,29 @@ def test_a_training_that_starts_again_in_its_process_keeps_its_folder(tmp_path: 
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text(encoding="utf-8")) == {
         "epochs": 3, "data": "data/p", "names": ["a", "ü"], 1: None
     }  # fmt: skip
+
+
+def test_a_training_within_the_folder_of_another_is_refused(tmp_path: Path):
+    run_folder(tmp_path / "outer")
+    for resume in (False, True):
+        with pytest.raises(FileExistsError, match=r"outer/a/b lies in .*/outer, the folder of another training; "):
+            run_folder(tmp_path / "outer" / "a" / "b", resume)
+    assert [path.name for path in (tmp_path / "outer").iterdir()] == [".training"]
+
+
+def test_a_link_to_the_folder_of_a_running_training_is_held_with_it(tmp_path: Path):
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    run_folder(tmp_path / "link")
+    with pytest.raises(Timeout):
+        FileLock(tmp_path / ".run.lock").acquire(timeout=0)
+    run_folder(tmp_path / "link")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["link", "run", "run.previous-1"]
+    release(tmp_path / "link")
+    FileLock(tmp_path / ".run.lock").acquire(timeout=0)
+
+
+def test_the_saved_configuration_has_no_password(tmp_path: Path):
+    addresses = {"tracking_uri": "https://me:secret@server:5000/x", "other": ["sqlite:///a.db", "$'a' + @b"]}
+    save_configuration(tmp_path, addresses)
+    stored = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert stored == {"tracking_uri": "https://server:5000/x", "other": ["sqlite:///a.db", "$'a' + @b"]}

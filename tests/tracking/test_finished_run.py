@@ -3,9 +3,11 @@
 import math
 from pathlib import Path
 
+import pytest
 from mlflow import MlflowClient
 
 from common.tracking import log_finished_run
+from common.tracking.delivery import handed_in
 
 
 def test_parameters_metrics_and_files_are_one_finished_run(uri: str, client: MlflowClient, tmp_path: Path):
@@ -31,3 +33,27 @@ def test_a_repeated_result_replaces_its_numbers_in_the_same_run(uri: str, client
     assert again == first != other
     assert client.get_run(first).data.metrics == {"dice": 0.25}
     assert client.get_run(other).info.status == "FINISHED"
+
+
+def test_an_evaluation_whose_database_is_gone_is_logged_again(other: str, tmp_path: Path):
+    words = ("finished", "a_result", {"fold": "test"}, {"dice": 0.5})
+    database = Path(other.removeprefix("sqlite:///"))
+    empty = database.read_bytes()
+    first = log_finished_run(tmp_path, other, *words)
+    database.write_bytes(empty)
+    again = log_finished_run(tmp_path, other, *words)
+    assert again not in (None, first)
+    assert MlflowClient(other).get_run(again).data.metrics == {"dice": 0.5}
+
+
+def test_a_run_that_was_deleted_is_not_said_to_be_logged(
+    uri: str, client: MlflowClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    words = ("finished", "a_result", {"fold": "test"}, {"dice": 0.5})
+    first = log_finished_run(tmp_path, uri, *words)
+    client.delete_run(first)
+    assert log_finished_run(tmp_path, uri, *words) is None
+    assert f"the run 'a_result' is deleted; restore it: mlflow runs restore --run-id {first}" in caplog.text
+    assert handed_in(tmp_path) is None
+    client.restore_run(first)
+    assert log_finished_run(tmp_path, uri, *words) == first == handed_in(tmp_path)

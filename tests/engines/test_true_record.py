@@ -1,0 +1,51 @@
+"""A training whose record would be false does not start."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from monai.inferers import SimpleInferer, SlidingWindowInferer
+
+from common.engines import check_record, inferer_for
+from common.label_sets import LabelSets
+
+RECORD = {"activation": "softmax", "classes": ["background", "lv"], "image_size": 64}
+
+
+def dataset(image_size: int = 64, classes: tuple[str, ...] = ("background", "lv")) -> Any:
+    return SimpleNamespace(image_size=image_size, label_sets=LabelSets(classes, {"clinic": {0: classes[0]}}))
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        (
+            {"datasets": {"train": dataset(32)}},
+            r"^train::dataset has image_size 32, but the record would say 64; "
+            r"set --image_size instead of --train::dataset::image_size\.$",
+        ),
+        ({"datasets": {"train": dataset(), "validate": dataset(96)}}, r"^validate::dataset has image_size 96, but"),
+        ({"datasets": {"train": dataset(classes=("background", "la"))}}, r"has classes \['background', 'la'\], but"),
+        (
+            {"inferers": {"validate": inferer_for("sigmoid")}},
+            r"^validate::inferer has activation sigmoid, but ",
+        ),
+        ({"inferers": {"train": inferer_for("sigmoid", amp=True)}}, r"; leave out --train::inferer\.$"),
+        (
+            {"record": RECORD | {"activation": "sigmoid"}, "inferers": {"train": SimpleInferer()}},
+            r"^train::inferer has activation softmax, but the record would say sigmoid",
+        ),
+        ({"initial_digest": "b" * 64}, r"^the file of --initial_weights changed while this training started; start it"),
+    ],
+)
+def test_a_false_record_is_refused(own: dict[str, Any], message: str):
+    right: dict[str, Any] = {"record": RECORD, "settings": {"initial_weights": "a" * 16}, "initial_digest": "a" * 64}
+    right |= {"datasets": {"train": dataset(), "validate": dataset()}}
+    right |= {"inferers": {"train": inferer_for("softmax", amp=True), "validate": inferer_for("softmax")}}
+    check_record(**right)
+    with pytest.raises(ValueError, match=message):
+        check_record(**{**right, **own})
+
+
+def test_what_components_of_your_own_do_not_state_is_not_compared():
+    check_record(RECORD, {"initial_weights": None}, None, {"train": [1, 2]}, {"train": SlidingWindowInferer((32, 32))})
