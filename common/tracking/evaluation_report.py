@@ -142,7 +142,10 @@ class EvaluationReport:
         write_text(folder / "evaluation.json", json.dumps(self.evaluation.facts, indent=1) + "\n")
         console = Console()
         names = ", ".join(self.evaluation.data_names)
-        for table in (dice_table(metrics, f"Dice, {fold} fold of {names}", self.classes), *other_tables(metrics)):
+        title = f"Dice, {fold} fold of {names}"
+        if self.evaluation.changes:
+            title += f"\nwith {self.evaluation.said}"
+        for table in (dice_table(metrics, title, self.classes), *other_tables(metrics)):
             console.print(fit(table, console))
         logged = self._log({f"{fold}/{name}": value for name, value in metrics.items()})
         console.print(f"{folder}: dice.csv, examples.png" + ("; logged in MLflow" if logged else ""), soft_wrap=True)
@@ -176,6 +179,7 @@ class EvaluationReport:
             "data_checksum": evaluation.checksum,
             "fold": evaluation.fold,
             "weights": Path(evaluation.weights).name,
+            **({"overrides": evaluation.said} if evaluation.changes else {}),
         }
         origin = evaluation.training.name if evaluation.training else Path(evaluation.weights).stem
         name = f"{origin} on {'_'.join(evaluation.data_names)} {evaluation.fold}"
