@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,8 @@ class Evaluation:
         """Folder of the evaluation: another for other data, meanings, folds, weights, records or overrides."""
         names = re.sub(r"[^\w.-]+", "_", "_".join(self.data_names))[:LONGEST]
         data = digest(self.checksum, json.dumps(self.renamed, sort_keys=True)) if self.renamed else self.checksum
-        weights = digest(self.weights_digest, json.dumps(self.record, sort_keys=True))
+        record = {name: value for name, value in self.record.items() if name != "weights"}  # their digest
+        weights = digest(self.weights_digest, json.dumps(record, sort_keys=True))
         others = [digest(json.dumps(self.changes, sort_keys=True))[:8]] if self.changes else []
         root = Path(self.runs_dir) if self.training is None else self.training
         return root / "evaluations" / "-".join([names, data[:8], self.fold, weights[:8], *others])
@@ -88,6 +89,23 @@ class Evaluation:
         """The overrides without those of `networks` if the record states the architecture: they agree with it."""
         known = "architecture" in self.record
         return {name: value for name, value in self.overrides.items() if not (known and name.startswith("networks::"))}
+
+    def settled(self, place: int) -> Evaluation:
+        """Return this evaluation where its training lies now: another of its name may have set it aside meanwhile.
+
+        Args:
+            place: inode of `folder` when the evaluation started, which a renamed folder keeps.
+
+        Raises:
+            FileNotFoundError: if the folder is gone.
+        """
+        own = Path(self.weights)
+        aside = own.parent.parent.glob(f"{own.parent.name}.previous-*") if self.training else ()
+        for training in (own.parent, *aside):
+            found = self if training == own.parent else replace(self, weights=training / own.name)
+            if found.folder.is_dir() and found.folder.stat().st_ino == place:
+                return found
+        raise FileNotFoundError(f"{self.folder} was removed or replaced during the evaluation; evaluate again.")
 
     @cached_property
     def facts(self) -> dict[str, Any]:

@@ -108,6 +108,7 @@ class EvaluationReport:
         self.examples = examples
         self.experiment = experiment
         self.uri = uri
+        self._place = 0
 
     def attach(self, engine: Engine) -> None:
         """Register with an evaluator."""
@@ -126,11 +127,12 @@ class EvaluationReport:
                 f"{folder} cannot be written ({error.strerror or error}); copy the weights with their record to a "
                 "folder that can be, and name them with --checkpoint PATH, or choose another --runs_dir."
             ) from None
+        self._place = folder.stat().st_ino
 
     def __call__(self, engine: Engine) -> None:
         """Write and print the report."""
+        self.evaluation = self.evaluation.settled(self._place)
         folder, fold = self.evaluation.folder, self.evaluation.fold
-        folder.mkdir(parents=True, exist_ok=True)
         metrics = {name: float(value) for name, value in engine.state.metrics.items()}
         header, rows = self._rows(engine)
         with whole_file(folder / "dice.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:

@@ -3,7 +3,9 @@
 import csv
 import json
 import math
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -195,6 +197,34 @@ def test_an_evaluation_with_overrides_says_so_and_does_not_count_as_that_of_the_
     assert sorted(map(len, said)) == [0, 1]
 
 
+def test_an_evaluation_beside_a_retraining_of_the_same_name_stays_with_its_weights(tmp_path: Path):
+    def training(run_id: str) -> Path:
+        folder = tmp_path / "first"
+        folder.mkdir()
+        (folder / "mlflow_run.json").write_text(json.dumps({"run_id": run_id, "tracking_uri": "none"}))
+        return folder
+
+    folder = training("old")
+    handler = EvaluationReport(
+        evaluation(tmp_path, weights=folder / "model.pt"),
+        [{}] * 4,
+        CLASSES,
+        SilentExamples(CLASSES, []),
+        "none",
+        "none",
+    )
+    handler._claim(SimpleNamespace())
+    folder.rename(tmp_path / "first.previous-1")
+    training("new")
+    settled = handler.evaluation.settled(handler._place)
+    assert settled.folder.parent == tmp_path / "first.previous-1/evaluations"
+    assert logged_run(settled.training or tmp_path)["run_id"] == "old"
+    assert settled.facts["weights"] == f"{tmp_path}/first.previous-1/model.pt"
+    shutil.rmtree(tmp_path / "first.previous-1")
+    with pytest.raises(FileNotFoundError, match=r"was removed or replaced during the evaluation; evaluate again"):
+        handler.evaluation.settled(handler._place)
+
+
 def test_the_table_shows_a_dash_for_missing_pairs():
     header, full, lv_only, *others = text(
         {"mean_dice": 0.7, "dice/full/lv": 0.5, "dice/full/la": 0.7, "dice/lv_only/lv": 0.9}
@@ -220,6 +250,7 @@ def test_undefined_numbers_are_null_in_the_summary(tmp_path: Path, uri: str):
         "reports",
         uri,
     )
+    handler._claim(evaluator)
     handler(evaluator)
     summary = json.loads((handler.evaluation.folder / "summary.json").read_text(), parse_constant=pytest.fail)
     assert summary["mean_dice"] is None
