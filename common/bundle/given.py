@@ -1,14 +1,50 @@
-"""The settings below a block that a run was given."""
+"""What a run was given: settings below a block, and settings that change its result."""
 
 from __future__ import annotations
 
-from .overrides import given_overrides
+import re
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
 
-__all__ = ["given_below"]
+from monai.bundle import ConfigParser, create_workflow
+from monai.utils import ensure_tuple
+
+from ..configuration import callers
+from ..identity import flattened
+from .overrides import REFERENCE, given_overrides
+
+__all__ = ["given_below", "given_changes", "result_changes"]
+
+KNOWN_OTHERWISE = frozenset(  # do not change a result, or are among its facts by another name
+    (
+        *("bundle_root", "device", "experiment", "runs_dir", "run_name", "tracking_uri"),
+        *("checkpoint", "data", "renamed", "fold", "input", "output", "output_dir", "out"),
+        *("activation", "classes", "image_size", "loss", "network"),  # by the record of the weights
+        *("spacing", "frame_rate", "find_sector", "sector_bundle", "augmented", "smallest_piece", "pictures"),
+        *("frames_at_once", "finding", "drawing"),
+    )
+)
+WITHOUT_USE = ("bundle_root", "experiment", "runs_dir", "tracking_uri")  # common to all workflows, used by some
+SPEED = ("dataloader::batch_size", "dataloader::num_workers", "dataset::device")
+FIXED = {  # what a result says about itself -> the settings that choose it
+    "evaluation": "--checkpoint, --data and --fold",
+    "given": "--networks::NAME::ARGUMENT",
+    "loaded": "--checkpoint PATH",
+    "overrides": "the settings themselves",
+    "plan": "--input and --output",
+    "record": "--checkpoint PATH",
+    "trained": "--checkpoint PATH",
+    "weights": "--checkpoint PATH",
+}
+FOLD = re.compile(r"(^|::)data::fold$")
+ROOTS = ("initialize", "run", "finalize")
 
 
 def given_below(block: str) -> list[str]:
     """Return the names of the settings within a block that the workflow of the caller was given.
+
+    A block that was given as a whole counts as those of its settings that differ from the file.
 
     Args:
         block: top-level id of a mapping.
@@ -17,5 +53,99 @@ def given_below(block: str) -> list[str]:
         >>> given_below("networks")  # no workflow is running
         []
     """
-    names = [name.replace("#", "::") for name in given_overrides()[1]]
-    return [name for name in names if name.startswith(f"{block}::")]
+    config, given = given_overrides()
+    names = [name.replace("#", "::") for name in given]
+    whole = _differing(config, {block: given[block]}) if block in names else {}
+    return [*(name for name in names if name.startswith(f"{block}::")), *whole]
+
+
+def given_changes() -> dict[str, Any]:
+    """Return the settings that change the result of the workflow of the caller and that its files do not state.
+
+    Returns:
+        Name -> value, without settings that name the data, the weights or a place; None for one that was left out.
+
+    Raises:
+        ValueError: for a setting that has no effect, or that replaces what a result says about itself.
+
+    Example:
+        >>> given_changes()  # no workflow is running
+        {}
+    """
+    config, overrides = given_overrides()
+    return result_changes(_first_file() or config, config, overrides) if config else {}
+
+
+def result_changes(file: Mapping[str, Any], config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `given_changes` returns, for given files and overrides.
+
+    Args:
+        file: configuration of the bundle.
+        config: it, joined with further files.
+        overrides: setting -> value.
+
+    Example:
+        >>> file = {"rate": 1, "unused": 2, "data": "a", "run": ["$@rate", "$@data"]}
+        >>> result_changes(file, file, {"rate": 2, "data": "b"})
+        {'rate': 2}
+        >>> result_changes(file, file, {"rate": 1.0})
+        {}
+        >>> result_changes(file, file, {"unused": 3})
+        Traceback (most recent call last):
+        ...
+        ValueError: --unused has no effect here; leave it out.
+    """
+    changed = _differing(file, overrides, config)
+    full = _with(config, overrides)
+    reached = _reached(full)
+    for name in changed:
+        top = name.split("::")[0]
+        if top in FIXED:
+            raise ValueError(f"--{name} would make the result say what is not so; use {FIXED[top]}.")
+        if FOLD.search(name):
+            remedy = "use --fold FOLD" if "fold" in file else "leave it out"
+            raise ValueError(f"--{name} would make the result say another fold than it has; {remedy}.")
+        if top not in reached and top not in WITHOUT_USE and not top.startswith("_"):
+            raise ValueError(f"--{name} has no effect here; leave it out.")
+    hidden = {name for name in changed if name.split("::")[0] in KNOWN_OTHERWISE or name.startswith("_")}
+    return {name: value for name, value in sorted(changed.items()) if name not in hidden and name not in SPEED}
+
+
+def _differing(
+    file: Mapping[str, Any], overrides: Mapping[str, Any], config: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the settings, flattened, that overrides and further files change."""
+    before, after = flattened(file), flattened(_with(file if config is None else config, overrides))
+    names = dict.fromkeys([*after, *before])
+    return {
+        name: after.get(name)
+        for name in names
+        if (name in before, before.get(name)) != (name in after, after.get(name))
+    }
+
+
+def _with(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    parser = ConfigParser(deepcopy(dict(config)))
+    for name, value in overrides.items():
+        parser.set(deepcopy(value), name)
+    return {name: value for name, value in parser.get().items() if name != parser.meta_key}
+
+
+def _reached(config: Mapping[str, Any]) -> set[str]:
+    """Return the top-level names that a run leads to."""
+    reached, found = set(ROOTS), [*ROOTS]
+    while found:
+        for name in REFERENCE.findall(str(config.get(found.pop(), ""))):
+            if name not in reached:
+                reached.add(name)
+                found.append(name)
+    return reached
+
+
+def _first_file() -> dict[str, Any]:
+    """Return the first configuration file of the workflow that is being initialised; empty if there is only one."""
+    for frame in callers():
+        if frame.f_code is create_workflow.__code__ and (files := frame.f_locals["config_file"]) is not None:
+            listed = files.split(",") if isinstance(files, str) else ensure_tuple(files)
+            return dict(ConfigParser.load_config_file(listed[0])) if len(listed) > 1 else {}
+    return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,8 +14,8 @@ from monai.engines import Evaluator
 from torch import nn
 
 from ..atomic import whole_file
-from ..identity import changes
-from .weights_record import write_record
+from ..identity import changes, fingerprint
+from .weights_record import recorded_digest, write_record
 
 __all__ = ["BestAndLast", "Resume", "read_checkpoint", "save_checkpoint"]
 
@@ -115,9 +116,12 @@ class BestAndLast:
         network: nn.Module = self.objects["network"]
         # contiguous: the memory format is a choice of this training, not of later users
         weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
+        content = io.BytesIO()
+        torch.save(weights, content)
         path = self.folder / "model.pt"
-        write_record(path, self.record)  # first: weights never stand without their record
-        save_checkpoint(weights, path)
+        write_record(path, self.record, content.getvalue())  # first: weights never stand without their record
+        with whole_file(path) as partial:
+            partial.write_bytes(content.getvalue())
 
     def _complete(self, engine: Engine) -> None:
         """Write what a killed or damaged training lacks: the best weights, if they are of its last epoch."""
@@ -127,14 +131,21 @@ class BestAndLast:
         path = self.folder / "model.pt"
         if state.best_metric_epoch == engine.state.epoch:
             self._save_best()
-        elif _is_readable(path):
-            write_record(path, self.record)
+        elif _is_readable(path) and self._is_own(path):
+            write_record(path, self.record, path.read_bytes())
         else:
             lost = f"{path}, the best weights (epoch {state.best_metric_epoch}), are lost"
             if engine.state.epoch >= engine.state.max_epochs:
                 raise ValueError(f"{lost}, and the training is finished; train without --resume.")
             LOGGER.warning("%s; a later epoch takes their place", lost)
             state.best_metric, state.best_metric_epoch = -1, -1
+
+    def _is_own(self, path: Path) -> bool:
+        """Return whether weights are those that their record describes, as far as it can be read."""
+        try:
+            return recorded_digest(path) in (None, fingerprint(path))
+        except ValueError:  # the record is cut off
+            return True
 
 
 def _is_readable(path: Path) -> bool:

@@ -41,6 +41,12 @@ def find_weights(runs_dir: str | Path, run_name: str | int | None, checkpoint: s
     current = [name for name in trained if not SET_ASIDE.search(name)]
     remedy = "choose weights with --checkpoint PATH"
     if run_name is not None:
+        if Path(str(run_name)).name != str(run_name):
+            path = Path(runs_dir) / str(run_name) / WEIGHTS
+            raise ValueError(
+                f"--run_name {run_name}: expected the name of a folder in {runs_dir}, got a path; choose weights by "
+                f"their path with --checkpoint {path}."
+            )
         if str(run_name) not in trained:
             there = f"; there are {', '.join(current)}" if current else ""
             hint = did_you_mean(str(run_name), current)

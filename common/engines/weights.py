@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from ..identity import digest
+from .weights_record import record_path, recorded_digest
+
 __all__ = ["check_fit", "load_weights"]
 
 NESTED = ("network", "model", "state_dict")  # where checkpoints of this and other projects keep the weights
+WAITS = (0.1, 0.3, 0.6, 0.0)  # seconds until record and weights are read again
 PARALLEL = "module."  # prefix of the names in a network that was wrapped for several devices
 
 
@@ -31,7 +35,8 @@ def load_weights(path: str | Path, option: str = "--checkpoint") -> tuple[dict[s
 
     Raises:
         FileNotFoundError: if the file is missing.
-        ValueError: if it is not readable, or holds something else than one state dict.
+        ValueError: if it is not readable, holds something else than one state dict, or is not the file that the
+            record beside it describes.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -43,7 +48,7 @@ def load_weights(path: str | Path, option: str = "--checkpoint") -> tuple[dict[s
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; {option} expects the path of weights, such as a model.pt.")
-    content = path.read_bytes()
+    content, own = _read(path, option)
     try:
         found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises half a dozen types for a file that it did not write
@@ -57,7 +62,22 @@ def load_weights(path: str | Path, option: str = "--checkpoint") -> tuple[dict[s
         raise ValueError(f"{path} holds no weights but {held}; expected a state dict ({option} PATH).")
     if all(str(name).startswith(PARALLEL) for name in found):
         found = {name.removeprefix(PARALLEL): value for name, value in found.items()}
-    return dict(found), hashlib.sha256(content).hexdigest()
+    return dict(found), own
+
+
+def _read(path: Path, option: str) -> tuple[bytes, str]:
+    """Return the bytes of weights and their digest; refuse those that their record does not describe."""
+    for wait in WAITS:  # a training writes the record first
+        content, stated = path.read_bytes(), recorded_digest(path)
+        own = digest(content)
+        if stated in (None, own[:16]):
+            return content, own
+        time.sleep(wait)
+    raise ValueError(
+        f"{path} is not the file that its record describes ({record_path(path).name}: {stated}, not {own[:16]}). "
+        "Copy both files again from one training, or resume the training if it was killed while it wrote them; "
+        f"or choose other weights ({option} PATH)."
+    )
 
 
 def check_fit(weights: Mapping[str, Tensor], network: nn.Module, path: str | Path, remedy: str) -> None:

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..atomic import write_text
+import yaml
 
-__all__ = ["NORMALISATION", "WeightsRecord", "contradictions", "read_record", "weights_record", "write_record"]
+from ..atomic import write_text
+from ..identity import digest
+
+__all__ = [
+    "NORMALISATION",
+    "WeightsRecord",
+    "contradictions",
+    "read_record",
+    "recorded_digest",
+    "weights_record",
+    "write_record",
+]
 
 NORMALISATION = "grey value / 255"  # of the network's images, in training and in use
 NOTHING = type(None)
@@ -23,7 +34,9 @@ KINDS: dict[str, tuple[type, ...]] = {
     "normalisation": (str,),
     "spacing": (list, NOTHING),
     "training": (str, NOTHING),
+    "weights": (str,),
 }
+WEIGHTS_OF_TRAINING = "model.pt"
 BY_HAND = {
     "classes": '--classes "[background, ...]"',
     "image_size": "--image_size PIXELS",
@@ -38,7 +51,6 @@ class WeightsRecord(dict[str, Any]):
     Args:
         facts: name -> value.
         weights: their path.
-        by_hand: names of the facts that a run states and the weights do not.
 
     Example:
         >>> facts = {"classes": ["background", "lv"], "network": "unet", "activation": "softmax"}
@@ -48,10 +60,9 @@ class WeightsRecord(dict[str, Any]):
         ValueError: w.pt has no record that says its image_size (w.json). State what it lacks: --image_size PIXELS.
     """
 
-    def __init__(self, facts: Mapping[str, Any], weights: Path, by_hand: Sequence[str] = ()) -> None:
+    def __init__(self, facts: Mapping[str, Any], weights: Path) -> None:
         super().__init__(facts)
         self.weights = weights
-        self.by_hand = by_hand
 
     def __missing__(self, name: str) -> Any:
         lacking = ", ".join(option for fact, option in BY_HAND.items() if fact not in self)
@@ -66,9 +77,26 @@ def record_path(checkpoint: Path) -> Path:
     return checkpoint.with_name("model.json") if checkpoint.name == "last.pt" else checkpoint.with_suffix(".json")
 
 
-def write_record(checkpoint: Path, record: Mapping[str, Any]) -> None:
-    """Write the record of weights: `model.json` for `model.pt`."""
-    write_text(record_path(checkpoint), json.dumps(dict(record), indent=1) + "\n")
+def write_record(checkpoint: Path, record: Mapping[str, Any], content: bytes) -> None:
+    """Write the record of weights, `model.json` for `model.pt`.
+
+    Args:
+        checkpoint: path of the weights.
+        record: of them.
+        content: of their file, whose digest the record states as `weights`.
+    """
+    stated = {**record, "weights": digest(content)[:16]}
+    write_text(record_path(checkpoint), json.dumps(stated, indent=1) + "\n")
+
+
+def recorded_digest(checkpoint: Path) -> str | None:
+    """Return the first 16 digits of the SHA-256 that the record of weights states; None if it states none.
+
+    The record beside `last.pt` is that of `model.pt`.
+    """
+    if checkpoint.name == "last.pt":
+        return None
+    return read_record(checkpoint).get("weights")
 
 
 def read_record(checkpoint: str | Path) -> WeightsRecord:
@@ -100,7 +128,25 @@ def read_record(checkpoint: str | Path) -> WeightsRecord:
             raise ValueError(f"{path} is damaged: expected {name} to be {kinds[0].__name__}, got {got}; {again}.")
     if (other := record.get("normalisation", NORMALISATION)) != NORMALISATION:
         raise ValueError(f"{weights} was trained with normalisation {other}, not {NORMALISATION}; use other weights.")
+    if weights.name == WEIGHTS_OF_TRAINING and (wrong := contradictions(record, _trained_with(weights.parent))):
+        said = ", ".join(f"{name} {record[name]}, not {value}" for name, value in wrong.items())
+        raise ValueError(f"{path} says {said} as config.yaml beside it: one was edited; {again}.")
     return WeightsRecord(record, weights)
+
+
+def _trained_with(folder: Path) -> dict[str, Any]:
+    """Return what the configuration of a training, if there is one, says in plain values about its weights."""
+    try:
+        found = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):  # no training, or a configuration that is cut off
+        return {}
+    plain = {"classes": list, "image_size": int, "network": str, "loss": str}
+    content = found if isinstance(found, dict) else {}
+    return {
+        name: content[name]
+        for name, kind in plain.items()
+        if type(content.get(name)) is kind and not str(content[name]).startswith(("$", "@"))
+    }
 
 
 def contradictions(record: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,10 +177,10 @@ def weights_record(checkpoint: str | Path, stated: Mapping[str, Any]) -> Weights
     Example:
         >>> from tempfile import mkdtemp
         >>> weights = Path(mkdtemp()) / "model.pt"
-        >>> weights.touch()
-        >>> write_record(weights, {"activation": "sigmoid", "image_size": 160})
+        >>> _ = weights.write_bytes(b"abc")
+        >>> write_record(weights, {"activation": "sigmoid", "image_size": 160}, b"abc")
         >>> weights_record(weights, {"activation": None, "image_size": 160, "network": "unet"})
-        {'activation': 'sigmoid', 'image_size': 160, 'network': 'unet'}
+        {'activation': 'sigmoid', 'image_size': 160, 'weights': 'ba7816bf8f01cfea', 'network': 'unet'}
     """
     record = read_record(checkpoint)
     if wrong := contradictions(record, stated):
@@ -145,7 +191,7 @@ def weights_record(checkpoint: str | Path, stated: Mapping[str, Any]) -> Weights
             "(--checkpoint PATH)."
         )
     given = {name: value for name, value in stated.items() if value is not None and name not in record}
-    return WeightsRecord(record | given, record.weights, list(given))
+    return WeightsRecord(record | given, record.weights)
 
 
 def _word(value: Any) -> str:

@@ -26,11 +26,11 @@ def evaluations(client: MlflowClient, experiment: str, checksum: str) -> dict[st
     Args:
         client: of MLflow.
         experiment: its id.
-        checksum: of the data; evaluations of other data, folds and weights do not count.
+        checksum: of the data; evaluations of other data, folds and weights, and with overrides, do not count.
     """
     wanted = f"tags.role = 'evaluation' and tags.data_checksum = '{checksum}'"
     found = search_runs(client, experiment, f"{wanted} and tags.fold = 'test' and tags.weights = 'model.pt'")
-    done = [run for run in reversed(found) if run.info.status == "FINISHED"]
+    done = [run for run in reversed(found) if run.info.status == "FINISHED" and "overrides" not in run.data.tags]
     return {run.data.tags["mlflow.parentRunId"]: run for run in done if "mlflow.parentRunId" in run.data.tags}
 
 

@@ -1,11 +1,11 @@
-"""What an evaluation is: weights, data and fold; each has a folder of its own."""
+"""What an evaluation is: weights, data, fold and overrides; each has a folder of its own."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def logged_run(folder: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Weights, data and fold of an evaluation.
+    """Weights, data and fold of an evaluation, and what it does in another way than the bundle.
 
     Args:
         weights: path of the weights.
@@ -42,11 +42,12 @@ class Evaluation:
         renamed: classes of the data that count as others.
         fold: that is evaluated.
         runs_dir: folder of the trainings of the bundle; evaluations of other weights lie there.
+        overrides: settings that change the result, name -> value (`given_changes`).
 
     Example:
         >>> record = {"classes": ["background", "lv"]}
         >>> Evaluation("w.pt", "0123456789ab", record, "data/clinic", "ba7816bf8f01", {}, "test", "runs/b").folder
-        PosixPath('runs/b/evaluations/clinic-ba7816bf-test-01234567')
+        PosixPath('runs/b/evaluations/clinic-ba7816bf-test-d5f3dbf3')
     """
 
     weights: str | Path
@@ -57,6 +58,7 @@ class Evaluation:
     renamed: Mapping[str, str] | None
     fold: str
     runs_dir: str | Path
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def data_names(self) -> list[str]:
@@ -73,15 +75,37 @@ class Evaluation:
 
     @cached_property
     def folder(self) -> Path:
-        """Folder of the evaluation: another for other data, meanings, folds or weights, the same for the same."""
+        """Folder of the evaluation: another for other data, meanings, folds, weights, records or overrides."""
         names = re.sub(r"[^\w.-]+", "_", "_".join(self.data_names))[:LONGEST]
         data = digest(self.checksum, json.dumps(self.renamed, sort_keys=True)) if self.renamed else self.checksum
-        by_hand = self.training is None and bool(getattr(self.record, "by_hand", None))
-        weights = (
-            digest(self.weights_digest, json.dumps(self.record, sort_keys=True)) if by_hand else self.weights_digest
-        )
+        record = {name: value for name, value in self.record.items() if name != "weights"}  # their digest
+        weights = digest(self.weights_digest, json.dumps(record, sort_keys=True))
+        others = [digest(json.dumps(self.changes, sort_keys=True))[:8]] if self.changes else []
         root = Path(self.runs_dir) if self.training is None else self.training
-        return root / "evaluations" / f"{names}-{data[:8]}-{self.fold}-{weights[:8]}"
+        return root / "evaluations" / "-".join([names, data[:8], self.fold, weights[:8], *others])
+
+    @cached_property
+    def changes(self) -> dict[str, Any]:
+        """The overrides without those of `networks` if the record states the architecture: they agree with it."""
+        known = "architecture" in self.record
+        return {name: value for name, value in self.overrides.items() if not (known and name.startswith("networks::"))}
+
+    def settled(self, place: int) -> Evaluation:
+        """Return this evaluation where its training lies now: another of its name may have set it aside meanwhile.
+
+        Args:
+            place: inode of `folder` when the evaluation started, which a renamed folder keeps.
+
+        Raises:
+            FileNotFoundError: if the folder is gone.
+        """
+        own = Path(self.weights)
+        aside = own.parent.parent.glob(f"{own.parent.name}.previous-*") if self.training else ()
+        for training in (own.parent, *aside):
+            found = self if training == own.parent else replace(self, weights=training / own.name)
+            if found.folder.is_dir() and found.folder.stat().st_ino == place:
+                return found
+        raise FileNotFoundError(f"{self.folder} was removed or replaced during the evaluation; evaluate again.")
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -94,15 +118,21 @@ class Evaluation:
             "weights": str(self.weights),
             "weights_digest": self.weights_digest,
             "record": dict(self.record),
+            "overrides": self.changes,
         }
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of the MLflow run."""
-        own = {name: value for name, value in self.facts.items() if name != "record"}
+        own = {name: value for name, value in self.facts.items() if name != "record" and (name != "overrides" or value)}
         of_weights = {name: self.record[name] for name in ("loss", "network", "image_size") if name in self.record}
         trained = {"training": str(self.record.get("training")), "label_dropout": self._label_dropout()}
         return {**of_weights, **own, **{name: value for name, value in trained.items() if value not in (None, "None")}}
+
+    @cached_property
+    def said(self) -> str:
+        """The overrides in one line, for titles and tags; empty without any."""
+        return ", ".join(f"{name} {value}" for name, value in self.changes.items())
 
     def _label_dropout(self) -> float | None:
         path = self.training / "config.yaml" if self.training else None

@@ -109,6 +109,7 @@ class EvaluationReport:
         self.examples = examples
         self.experiment = experiment
         self.uri = uri
+        self._place = 0
 
     def attach(self, engine: Engine) -> None:
         """Register with an evaluator."""
@@ -127,9 +128,11 @@ class EvaluationReport:
                 f"{folder} cannot be written ({error.strerror or error}); copy the weights with their record to a "
                 "folder that can be, and name them with --checkpoint PATH, or choose another --runs_dir."
             ) from None
+        self._place = folder.stat().st_ino
 
     def __call__(self, engine: Engine) -> None:
         """Write and print the report."""
+        self.evaluation = self.evaluation.settled(self._place)
         folder, fold = self.evaluation.folder, self.evaluation.fold
         metrics = {name: float(value) for name, value in engine.state.metrics.items()}
         if math.isnan(metrics[engine.state.key_metric_name]):
@@ -148,7 +151,10 @@ class EvaluationReport:
         write_text(folder / "evaluation.json", json.dumps(self.evaluation.facts, indent=1) + "\n")
         console = Console()
         names = ", ".join(self.evaluation.data_names)
-        for table in (dice_table(metrics, f"Dice, {fold} fold of {names}", self.classes), *other_tables(metrics)):
+        title = f"Dice, {fold} fold of {names}"
+        if self.evaluation.changes:
+            title += f"\nwith {self.evaluation.said}"
+        for table in (dice_table(metrics, title, self.classes), *other_tables(metrics)):
             console.print(fit(table, console))
         logged = self._log({f"{fold}/{name}": value for name, value in metrics.items()})
         console.print(f"{folder}: dice.csv, examples.png" + ("; logged in MLflow" if logged else ""), soft_wrap=True)
@@ -182,6 +188,7 @@ class EvaluationReport:
             "data_checksum": evaluation.checksum,
             "fold": evaluation.fold,
             "weights": Path(evaluation.weights).name,
+            **({"overrides": evaluation.said} if evaluation.changes else {}),
         }
         origin = evaluation.training.name if evaluation.training else Path(evaluation.weights).stem
         name = f"{origin} on {'_'.join(evaluation.data_names)} {evaluation.fold}"

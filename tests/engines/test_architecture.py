@@ -93,7 +93,7 @@ def test_a_configuration_that_spells_out_another_network_is_refused(tmp_path: Pa
     trained = partial(SMALL, act="relu")
     torch.save(trained().state_dict(), path)
     check_explicit_network(path, {"image_size": 32}, trained())
-    write_record(path, {"image_size": 64, "architecture": architecture_of(trained)})
+    write_record(path, {"image_size": 64, "architecture": architecture_of(trained)}, path.read_bytes())
     check_explicit_network(path, {"image_size": 64}, trained())
     with pytest.raises(ValueError, match=r"trained with image_size 64, not 32"):
         check_explicit_network(path, {"image_size": 32}, trained())
@@ -101,6 +101,7 @@ def test_a_configuration_that_spells_out_another_network_is_refused(tmp_path: Pa
         ValueError, match=r"another network: \(A\): ReLU\(\), not \(A\): ELU\(.*; evaluate\.yaml and measure"
     ):
         check_explicit_network(path, {}, partial(SMALL, act="elu")())  # tensors of the same names and shapes
+    path.with_suffix(".json").unlink()
     torch.save({"state_dict": trained().state_dict()}, path)
     with pytest.raises(ValueError, match=r"holds its weights within a checkpoint or under other names"):
         check_explicit_network(path, {}, trained())

@@ -11,8 +11,9 @@ import torch
 from ignite.engine import Events
 from tiny_training import RECORD, SETTINGS, Tiny, stop_at
 
-from common.engines import BestAndLast, Resume
+from common.engines import BestAndLast, Resume, load_weights
 from common.engines.checkpoint import save_checkpoint
+from common.identity import fingerprint
 
 
 class Interrupted(Exception):
@@ -112,8 +113,33 @@ def test_weights_never_stand_without_their_record(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(torch, "save", fail)
     with pytest.raises(KeyboardInterrupt):
         handler(engine_after(1))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.pt", "model.json"]
-    assert json.loads((tmp_path / "model.json").read_text()) == RECORD
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.pt"]
+    monkeypatch.undo()
+    write, names = Path.replace, []
+    monkeypatch.setattr(Path, "replace", lambda path, to: (names.append(to.name), write(path, to))[1])
+    handler(engine_after(1))
+    assert names == ["last.pt", "model.json", "model.pt"], "the record first"
+    assert json.loads((tmp_path / "model.json").read_text()) == {
+        **RECORD,
+        "weights": fingerprint(tmp_path / "model.pt"),
+    }
+
+
+def test_a_kill_between_record_and_weights_is_completed_and_swapped_weights_are_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    Tiny(tmp_path, epochs=2).run()
+    path = tmp_path / "model.pt"
+    for epochs, best in ((3, 2), (4, 1)):  # 2: killed while it wrote the last epoch; 1: swapped by hand
+        torch.save(load(tmp_path / "last.pt") | {"best_metric": 0.98, "best_metric_epoch": best}, tmp_path / "last.pt")
+        torch.save({"weight": torch.zeros(1)}, path)
+        with pytest.raises(
+            ValueError, match=r"model\.pt is not the file that its record describes \(model\.json: \w+, not"
+        ):
+            load_weights(path)
+        Tiny(tmp_path, epochs=epochs, resume=True).run()
+        assert ("are lost" in caplog.text) == (best == 1)
+        assert load_weights(path)[1][:16] == json.loads((tmp_path / "model.json").read_text())["weights"]
 
 
 def test_model_is_a_bare_state_dict_in_standard_memory_order(tmp_path: Path):
@@ -224,7 +250,7 @@ def test_damaged_best_weights_are_written_again_or_replaced(
     path.unlink() if damage == "missing" else path.write_bytes(b"" if damage == "cut" else path.read_bytes())
     (tmp_path / "model.json").write_text('{"activation": "soft')
     again = Tiny(tmp_path, epochs=3, resume=True).run()
-    assert json.loads((tmp_path / "model.json").read_text()) == RECORD
+    assert json.loads((tmp_path / "model.json").read_text()) == {**RECORD, "weights": fingerprint(path)}
     if best == 2:
         same(load(path), checkpoint["network"])
         assert again.evaluator.state.best_metric == 0.98

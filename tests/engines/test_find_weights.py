@@ -28,6 +28,13 @@ def test_the_only_training_needs_no_name(tmp_path: Path):
         (["a", "b"], None, None, ValueError, r"holds 2 trainings; name one: --run_name a \| b$"),
         ([], None, None, FileNotFoundError, r"holds no training with weights \(model\.pt\)\. Train first, or choose"),
         (["first"], "frist", None, FileNotFoundError, r"frist/model\.pt is missing; there are first\. Did you mean"),
+        (
+            ["a/b"],
+            "a/b",
+            None,
+            ValueError,
+            r"--run_name a/b: expected the name of a .* with --checkpoint .*a/b/model\.pt",
+        ),
         (["a"], "a", "w.pt", ValueError, r"give --run_name a or --checkpoint w\.pt, not both"),
     ],
 )

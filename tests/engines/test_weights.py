@@ -1,6 +1,8 @@
 """Weights of this and other projects are read, or refused in one line."""
 
 import hashlib
+import json
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import torch
 from torch import nn
 
 from common.engines.weights import check_fit, load_weights
+from common.engines.weights_record import write_record
 
 
 def network(classes: int = 3) -> nn.Module:
@@ -61,3 +64,24 @@ def test_weights_of_another_network_are_refused_by_the_first_tensor_that_differs
         check_fit(network(5).state_dict(), network(), "w.pt", "Use others.")
     with pytest.raises(ValueError, match=r"5 of 5 tensors differ, the first is 0\.weight: missing .*\. Use others\.$"):
         check_fit({"other.weight": torch.zeros(2)}, network(), "w.pt", "Use others.")
+
+
+def test_weights_are_those_that_their_record_describes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "model.pt"
+    torch.save({"weight": torch.ones(1)}, path)
+    first = path.read_bytes()
+    write_record(path, {}, first)
+    assert load_weights(path)[1][:16] == json.loads(path.with_suffix(".json").read_text())["weights"]
+    torch.save({"weight": torch.zeros(1)}, path)
+    second = path.read_bytes()
+    monkeypatch.setattr(time, "sleep", lambda _: path.write_bytes(first))  # a training that writes at the moment
+    assert load_weights(path)[0] == {"weight": torch.ones(1)}
+    monkeypatch.setattr(time, "sleep", lambda _: path.write_bytes(second))
+    path.write_bytes(second)
+    with pytest.raises(ValueError, match=r"not the file that its record describes .* choose other weights \(--checkp"):
+        load_weights(path)
+    path.rename(tmp_path / "last.pt")
+    load_weights(tmp_path / "last.pt")  # the record is that of model.pt
+    path.with_suffix(".json").write_text("{}")
+    (tmp_path / "last.pt").rename(path)
+    load_weights(path)  # written before records had digests

@@ -65,7 +65,6 @@ def test_weights_without_a_record_need_their_facts_in_one_line_and_take_them_by_
         read_record(weights)["classes"]
     stated = {**NOTHING, "activation": "sigmoid", "image_size": 160}
     assert weights_record(weights, stated) == {"activation": "sigmoid", "image_size": 160}
-    assert weights_record(weights, stated).by_hand == ["activation", "image_size"]
 
 
 def test_images_that_were_normalised_in_another_way_are_refused(weights: Path):
@@ -109,7 +108,7 @@ def test_shipped_weights_have_the_record_of_their_bundle(path: Path):
     record = weights_record(path, {name: settings[name] for name in ("classes", "image_size", "network")})
     assert record["activation"] == "softmax"
     assert record["loss"] in settings["losses"]
-    assert set(record) == set(settings["record"]) | {"training"}
+    assert set(record) == set(settings["record"]) | {"training", "weights"}
     assert record["normalisation"] == NORMALISATION
     explicit = ConfigParser(yaml.safe_load((path.parents[1] / "configs" / "inference.yaml").read_text()))
     network = explicit.get_parsed_content("network_def")
@@ -170,3 +169,18 @@ def test_a_sum_refuses_losses_that_read_the_logits_differently():
     nested = [SumLoss([MarginalLoss()], [1.0]), SumLoss([AdaptiveBCELoss()], [1.0])]
     with pytest.raises(ValueError, match=r"got SumLoss \(softmax\), SumLoss \(sigmoid\)"):
         SumLoss(nested, [1.0, 1.0])
+
+
+@pytest.mark.parametrize("edited", [{"image_size": 32}, {"classes": ["lv", "background"]}])
+def test_a_record_that_the_configuration_beside_it_contradicts_is_refused(weights: Path, edited: dict[str, Any]):
+    config = {**RECORD, "activation": "$@trained"}
+    weights.with_name("config.yaml").write_text(yaml.safe_dump(config))
+    assert read_record(weights) == RECORD
+    weights.with_name("model.json").write_text(json.dumps({**RECORD, **edited}))
+    (name,) = edited
+    with pytest.raises(
+        ValueError, match=rf"model\.json says {name} .*, not .* as config\.yaml beside it: one was edited"
+    ):
+        read_record(weights)
+    weights.with_name("config.yaml").write_text("classes: [")
+    read_record(weights)

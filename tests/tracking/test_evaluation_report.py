@@ -3,7 +3,9 @@
 import csv
 import json
 import math
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from monai.engines import SupervisedEvaluator
 from rich.console import Console
 from torch.nn.functional import one_hot
 
-from common.engines.weights_record import WeightsRecord
+from common.experiments.store import evaluations
 from common.label_sets import LabelSets
 from common.metrics import DatasetDice, ImageScores, false_positives
 from common.tracking import Evaluation, EvaluationReport, Examples, dice_table, logged_run
@@ -89,7 +91,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, uri: str) -> Path:
     """The folder of a report."""
     runs = tmp_path_factory.mktemp("runs")
     report(runs, uri)
-    return runs / "evaluations" / "clinic-ba7816bf-test-01234567"
+    return evaluation(runs).folder
 
 
 def test_an_evaluation_without_any_dice_is_an_error_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -143,12 +145,20 @@ def test_other_data_meanings_folds_and_weights_have_folders_of_their_own(tmp_pat
         {"renamed": {"wall": "background"}},
         {"fold": "validation"},
         {"weights_digest": "feed" * 4},
-        {"record": WeightsRecord({"activation": "sigmoid"}, tmp_path, ["activation"])},
-        {"record": WeightsRecord({"activation": "softmax"}, tmp_path, ["activation"])},
+        {"record": {"image_size": 32}},
+        {"record": {"image_size": 64}},
+        {"overrides": {"inferer::activation": "sigmoid"}},
+        {"overrides": {"inferer::activation": "softmax"}},
     ]
     folders = [evaluation(tmp_path, **change).folder for change in changes]
     assert len(set(folders)) == len(changes)
     assert {path.parent for path in folders} == {tmp_path / "evaluations"}
+    network = {"networks::unet::act": "tanh"}
+    by_hand, recorded = ({"image_size": 8, **more} for more in ({}, {"architecture": {"act": "tanh"}}))
+    folders = [evaluation(tmp_path, record=by_hand, overrides=given).folder for given in ({}, network)]
+    assert folders[0] != folders[1]
+    folders = [evaluation(tmp_path, record=recorded, overrides=given).folder for given in ({}, network)]
+    assert folders[0] == folders[1], "the record says it"
     (tmp_path / "first").mkdir()
     (tmp_path / "first" / "history.json").touch()
     own = evaluation(tmp_path, weights=tmp_path / "first" / "model.pt").folder
@@ -169,7 +179,57 @@ def test_the_tables_are_printed_and_say_where_the_files_are(
     assert "0.00 (1)" in output
     *tables, last = output.strip().splitlines()
     assert max(map(len, tables)) <= 80
-    assert last == f"{tmp_path}/evaluations/clinic-ba7816bf-test-01234567: dice.csv, examples.png; logged in MLflow"
+    assert last == f"{evaluation(tmp_path).folder}: dice.csv, examples.png; logged in MLflow"
+
+
+def test_an_evaluation_with_overrides_says_so_and_does_not_count_as_that_of_the_training(
+    tmp_path: Path, client: MlflowClient, uri: str, capsys: pytest.CaptureFixture[str]
+):
+    experiment = client.create_experiment("overridden", artifact_location=(tmp_path / "store").as_uri())
+    training = client.create_run(experiment).info.run_id
+    folder = tmp_path / "first"
+    folder.mkdir()
+    (folder / "mlflow_run.json").write_text(json.dumps({"run_id": training, "tracking_uri": uri}))
+    other = {"checksum": "0verr1d3", "weights": folder / "model.pt"}
+    report(tmp_path, uri, **other)
+    report(tmp_path, uri, **other, overrides={"inferer::activation": "sigmoid"})
+    assert "with inferer::activation sigmoid" in capsys.readouterr().out
+    (reports,) = client.search_experiments(filter_string="name = 'reports'")
+    found = client.search_runs([reports.experiment_id], f"tags.`mlflow.parentRunId` = '{training}'")
+    tags = [run.data.tags.get("overrides") for run in found]
+    assert sorted(map(str, tags)) == ["None", "inferer::activation sigmoid"]
+    (counted,) = evaluations(client, reports.experiment_id, "0verr1d3").values()
+    assert "overrides" not in counted.data.params
+    said = [json.loads(path.read_text())["overrides"] for path in folder.glob("evaluations/*/evaluation.json")]
+    assert sorted(map(len, said)) == [0, 1]
+
+
+def test_an_evaluation_beside_a_retraining_of_the_same_name_stays_with_its_weights(tmp_path: Path):
+    def training(run_id: str) -> Path:
+        folder = tmp_path / "first"
+        folder.mkdir()
+        (folder / "mlflow_run.json").write_text(json.dumps({"run_id": run_id, "tracking_uri": "none"}))
+        return folder
+
+    folder = training("old")
+    handler = EvaluationReport(
+        evaluation(tmp_path, weights=folder / "model.pt"),
+        [{}] * 4,
+        CLASSES,
+        SilentExamples(CLASSES, []),
+        "none",
+        "none",
+    )
+    handler._claim(SimpleNamespace())
+    folder.rename(tmp_path / "first.previous-1")
+    training("new")
+    settled = handler.evaluation.settled(handler._place)
+    assert settled.folder.parent == tmp_path / "first.previous-1/evaluations"
+    assert logged_run(settled.training or tmp_path)["run_id"] == "old"
+    assert settled.facts["weights"] == f"{tmp_path}/first.previous-1/model.pt"
+    shutil.rmtree(tmp_path / "first.previous-1")
+    with pytest.raises(FileNotFoundError, match=r"was removed or replaced during the evaluation; evaluate again"):
+        handler.evaluation.settled(handler._place)
 
 
 def test_the_table_shows_a_dash_for_missing_pairs():
@@ -197,6 +257,7 @@ def test_undefined_numbers_are_null_in_the_summary(tmp_path: Path, uri: str):
         "reports",
         uri,
     )
+    handler._claim(evaluator)
     handler(evaluator)
     summary = json.loads((handler.evaluation.folder / "summary.json").read_text(), parse_constant=pytest.fail)
     assert summary["wrong"] is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -54,6 +54,7 @@ def write_pseudo_labels(
     weights_digest: str,
     folders: str | Path | Iterable[str | Path],
     out: str | Path,
+    overrides: Mapping[str, object] | None = None,
 ) -> None:
     """Write the images of `dataset` as a prepared folder with every class annotated: value i is class i, 255 ignored.
 
@@ -67,6 +68,7 @@ def write_pseudo_labels(
         weights_digest: of them.
         folders: prepared folders of the images; their licences apply to the new folder.
         out: the prepared folder to create.
+        overrides: settings that change the result, name -> value.
     """
     network.eval()
     label_sets = dataset.label_sets
@@ -99,6 +101,7 @@ def write_pseudo_labels(
             "teacher": str(checkpoint),
             "teacher_digest": weights_digest,
             "made_from": [checksum(folder) for folder in paths],
+            **({"overrides": dict(overrides)} if overrides else {}),
         },
     )
     sizes = {one["size"] for one in origin}

@@ -1,0 +1,69 @@
+"""What changes a result is named, and what would make a result say what is not so is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from monai.bundle import ConfigParser, create_workflow
+
+from common.bundle.given import given_below, result_changes
+
+CONFIGS = Path(__file__).parents[2] / "bundles/echo_segmentation/configs"
+
+
+def file(workflow: str) -> dict[str, Any]:
+    return dict(ConfigParser.load_config_file(CONFIGS / f"{workflow}.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("workflow", "given", "named"),
+    [
+        ("evaluate", {"inferer::activation": "sigmoid"}, {"inferer::activation": "sigmoid"}),
+        ("evaluate", {"other_metrics#ece#activation": "sigmoid"}, {"other_metrics::ece::activation": "sigmoid"}),
+        ("evaluate", {"networks::unet::act": "tanh"}, {"networks::unet::act": "tanh"}),
+        ("evaluate", {"network_def": "$None"}, {"network_def": "$None"}),
+        ("measure", {"inferer::inferer::activation": "sigmoid"}, {"inferer::inferer::activation": "sigmoid"}),
+        ("measure", {"patient": {"sex": "F"}}, {"patient::sex": "F", "patient": None}),
+        ("pseudo_label", {"inferer::activation": "sigmoid"}, {"inferer::activation": "sigmoid"}),
+        ("evaluate", {"networks::unet::act": "relu", "inferer::activation": "@activation"}, {}),
+        ("evaluate", {"data": "x", "fold": "validation", "checkpoint": "w.pt", "dataloader::batch_size": 4}, {}),
+        ("evaluate", {"tracking_uri": "none", "bundle_root": "b", "device": "cpu", "activation": "sigmoid"}, {}),
+        ("measure", {"input": "x", "output": "y", "spacing": 0.5, "pictures": "false"}, {}),
+    ],
+)  # fmt: skip
+def test_what_changes_the_result_is_named(workflow: str, given: dict[str, Any], named: dict[str, Any]):
+    found = result_changes(file(workflow), file(workflow), given)
+    assert named.items() <= found.items()
+    assert all(value is None for name, value in found.items() if name not in named), "left out"
+
+
+@pytest.mark.parametrize(
+    ("workflow", "given", "message"),
+    [
+        ("evaluate", {"loaded::path": "other.pt"}, r"^--loaded::path would make .* not so; use --checkpoint PATH\.$"),
+        ("evaluate", {"record::checkpoint": "other.pt"}, r"use --checkpoint PATH"),
+        ("measure", {"trained": {"classes": ["a"]}}, r"--trained::.*; use --checkpoint PATH"),
+        ("evaluate", {"weights": "other.pt"}, r"use --checkpoint PATH"),
+        ("evaluate", {"evaluation::fold": "test"}, r"--evaluation::fold would .* use --checkpoint, --data and --fold"),
+        ("evaluate", {"dataset::data::fold": "validation"}, r"another fold .*; use --fold FOLD\.$"),
+        ("pseudo_label", {"training::data::fold": "test"}, r"another fold .*; leave it out"),
+        ("evaluate", {"epochs": 3}, r"^--epochs has no effect here; leave it out\.$"),
+        ("evaluate", {"withheld": {}}, r"^--withheld has no effect here"),
+    ],
+)  # fmt: skip
+def test_what_would_make_the_result_say_what_is_not_so_is_refused(workflow: str, given: dict[str, Any], message: str):
+    with pytest.raises(ValueError, match=message):
+        result_changes(file(workflow), file(workflow), given)
+
+
+def test_a_workflow_knows_what_it_was_given_and_so_do_further_files(tmp_path: Path):
+    (tmp_path / "mine.yaml").write_text("inferer::activation: sigmoid\n")
+    files = [str(CONFIGS / "evaluate.yaml"), str(tmp_path / "mine.yaml")]
+    networks = file("evaluate")["networks"]
+    networks["unet"]["act"] = "tanh"
+    meta = str(CONFIGS / "metadata.json")
+    workflow = create_workflow(config_file=files, meta_file=meta, networks=networks)
+    content = workflow.parser.get_parsed_content
+    assert content("overrides") == {"inferer::activation": "sigmoid", "networks::unet::act": "tanh"}
+    assert content("given") == ["networks::unet::act"], "a whole block counts as what differs in it"
+    assert given_below("networks") == [], "no workflow is being initialised"
