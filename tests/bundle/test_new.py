@@ -231,7 +231,7 @@ def run_readme(folder: Path, bundle: Path, /, **small: list[str]) -> None:
 
 @pytest.mark.slow
 def test_the_readme_of_a_new_bundle_draws_trains_and_evaluates(folder: Path, abdomen: Path):
-    run_readme(folder, abdomen, datasets=["--size", "32"], train=SIZES, evaluate=SIZES[:4], bundle=[])
+    run_readme(folder, abdomen, datasets=["--size", "32"], train=SIZES, evaluate=SIZES[:2], bundle=[])
     run = folder / "runs/abdomen/first"
     weights = torch.load(run / "model.pt", weights_only=True)
     assert all(value.isfinite().all() for value in weights.values())
