@@ -47,7 +47,7 @@ def train(trainer: Trainer, evaluator: Evaluator, folder: str | Path) -> None:
 
     Raises:
         ValueError: if the trainer has run before: it would begin anew in the same folder; or if no epoch had a
-            result, so that there are no best weights.
+            result, so that none has the best weights.
     """
     if trainer.state.iteration:
         raise ValueError(f"this workflow has trained in {folder} already; make a new one, with resume=True to go on.")

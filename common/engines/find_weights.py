@@ -22,7 +22,7 @@ def find_weights(runs_dir: str | Path, run_name: str | int | None, checkpoint: s
         checkpoint: path of the weights, instead of a name.
 
     Raises:
-        FileNotFoundError: if there is no such training.
+        FileNotFoundError: if that training is missing.
         ValueError: if name and path are given, or neither with several trainings.
 
     Example:

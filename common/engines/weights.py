@@ -51,8 +51,8 @@ def load_weights(path: str | Path, option: str = "--checkpoint") -> tuple[dict[s
     content, own = _read(path, option)
     try:
         found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises half a dozen types for a file that it did not write
-        reason = str(error).partition("\n")[0] or type(error).__name__
+    except Exception:  # torch raises half a dozen types, and advises to load the file without the safeguard
+        reason = "torch did not save it, it is cut off, or it holds more than tensors"
         raise ValueError(f"{path} is not readable as weights ({reason}); give other weights ({option} PATH).") from None
     while isinstance(found, Mapping) and (inner := [key for key in NESTED if isinstance(found.get(key), Mapping)]):
         found = found[inner[0]]

@@ -1,4 +1,4 @@
-"""Run the grid of a bundle on Ray, on this machine or on a cluster: skip finished trainings, repeat failed ones.
+"""Run the grid of a bundle on Ray, on this computer or on a cluster: skip finished trainings, repeat failed ones.
 
 Each training takes one core, or one GPU if there are any. On a cluster the project, its environment, the data and the
 tracking server must have the same paths on every node (a shared file system).
@@ -64,8 +64,8 @@ def run_grid(
         bundle: folder of the bundle.
         scale: of its experiments.yaml.
         data: prepared folders; none draws the phantom of the scale.
-        workers: trainings in parallel on this machine; 0 takes one per core.
-        address: of a Ray cluster ("ray://host:10001", "auto"); None starts Ray on this machine.
+        workers: trainings in parallel on this computer; 0 takes one per core.
+        address: of a Ray cluster ("ray://host:10001", "auto"); None starts Ray on this computer.
         settings: of the bundle, for every training whose cell does not state its own.
 
     Raises:
@@ -131,7 +131,7 @@ def _start(workers: int, address: str | None) -> None:
     environment = {"env_vars": {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}}
     quiet: dict[str, Any] = {"log_to_driver": False, "runtime_env": environment}
     if address is None:
-        # "local" never joins a cluster that happens to run on this machine
+        # "local" never joins a cluster that happens to run on this computer
         cores = workers or os.cpu_count()
         ray.init("local", num_cpus=cores, include_dashboard=False, logging_level=logging.ERROR, **quiet)
         return

@@ -65,7 +65,7 @@ class Journal:
     """Content of a journal.
 
     Args:
-        settings: of the preparation; empty if there is no journal.
+        settings: of the preparation; empty without a journal.
         records: by id; the last one counts.
     """
 

@@ -27,7 +27,7 @@ class Compared:
         contrast: description of what is compared.
         effect: `NOTHING` without results.
         network: of the trainings; "all" for seconds.
-        reason: why there is no effect.
+        reason: why the effect is undefined.
     """
 
     contrast: str
