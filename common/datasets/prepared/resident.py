@@ -56,7 +56,10 @@ class ResidentDataset(Dataset[dict[str, Any]]):
         spacing: mm per pixel of the resampled images, (row, column), float64, (images, 2), on the CPU; NaN if unknown.
 
     Raises:
-        ValueError: if a dataset has no label sets, or an annotation holds a value that they do XX:
+        ValueError: if a dataset has no label sets, or an annotation holds a value that they do not name,
+            or a file is not what was prepared.
+
+    Batch:
         image: grey value / 255, float32, (B, 1, size, size); label: annotation values, uint8, same shape;
         dataset: index into `label_sets.label_sets`, int64, (B,); index: position in `data`, int64, (B,), on the CPU;
         unlabelled: classes that an image does not annotate although its dataset does, bool, (B, classes), on the CPU;
