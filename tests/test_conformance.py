@@ -319,15 +319,21 @@ def test_law_13_the_gradient_is_right(case):
     assert torch.autograd.gradcheck(lambda z: build(case)(z, target), logits.requires_grad_(), fast_mode=True)
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "backend",
+    [  # inductor takes half a minute; the cross entropy that all losses share is compiled with it in its own test
+        pytest.param("aot_eager", marks=pytest.mark.slow),
+        pytest.param("inductor", marks=pytest.mark.robust),
+    ],
+)
 @law()
-def test_law_14_compiled_equals_eager(case):
+def test_law_14_compiled_equals_eager(case, backend):
     torch._dynamo.reset()
     logits, target, _ = example(*EVERY_KIND, size=9)
     target[:, :, :2] = 0  # ignored pixels
     logits[:, 1, 0] = 1e4
     loss = build(case)
-    compiled = torch.compile(loss, fullgraph=True)
+    compiled = torch.compile(loss, fullgraph=True, backend=backend)
     expected = value_and_gradient(loss, logits, target)
     for form in (target, target.float()):
         torch.testing.assert_close(value_and_gradient(compiled, logits, form), expected)

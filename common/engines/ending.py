@@ -62,3 +62,5 @@ def train(trainer: Trainer, evaluator: Evaluator, folder: str | Path) -> None:
             "no class. Add annotated images to it, or choose other data."
         )
     print(f"best mean Dice {state.best_metric:.4f} at epoch {state.best_metric_epoch}: {weights}")
+    if not state.best_metric:
+        print("The network found no structure in the validation images: train longer, or try another learning rate.")

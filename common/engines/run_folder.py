@@ -87,7 +87,8 @@ def claim(folder: str | Path) -> None:
             f"a training is running in {folder}; wait for it, or choose another --run_name or --output_dir."
         ) from None
     except OSError as error:
-        raise OSError(f"{folder} cannot be written ({error.strerror or error}); choose another --runs_dir.") from error
+        reason = error.strerror or error
+        raise OSError(f"{folder} cannot be written ({reason}); choose another --runs_dir or --output_dir.") from error
     _held[folder] = lock
 
 

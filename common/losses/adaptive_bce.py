@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .contract import check_agreement, full_precision, reduce
+from .contract import check_agreement, full_precision, reduce_pixels
 from .membership import membership
 
 __all__ = ["AdaptiveBCELoss"]
@@ -19,7 +19,8 @@ class AdaptiveBCELoss(nn.Module):
     Args:
         exclusive_negatives: count a pixel annotated as one structure as a negative for every structure that it does not
             admit, annotated or not; only ambiguous pixels are left out (Petit's ambiguity map).
-        reduction: "mean" over all pixels, "sum", or "none" for the loss per pixel (B, *spatial).
+        reduction: "mean" over all pixels, "annotated_mean" over those whose annotation says something (sparse
+            annotations), "sum", or "none" for the loss per pixel (B, *spatial).
 
     References:
         Petit et al. (2018), Handling missing annotations for semantic segmentation with deep ConvNets.
@@ -53,4 +54,4 @@ class AdaptiveBCELoss(nn.Module):
         loss = functional.binary_cross_entropy_with_logits(
             logits[:, 1:], truth[:, 1:], weight=weight[:, 1:], reduction="none"
         )
-        return reduce(loss.sum(dim=1), self.reduction)
+        return reduce_pixels(loss.sum(dim=1), self.reduction, admitted, input.shape[1])

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from .categorical_cross_entropy import lowest_admitted
-from .contract import check_agreement, reduce
+from .contract import check_agreement, reduce_pixels
 from .set_cross_entropy import set_cross_entropy
 
 __all__ = ["AdaptiveCrossEntropyLoss"]
@@ -27,7 +27,8 @@ class AdaptiveCrossEntropyLoss(nn.Module):
 
     Args:
         reading: "masked_softmax", "annotated_foreground" or "literal".
-        reduction: "mean" over all pixels, "sum", or "none" for the loss per pixel (B, *spatial).
+        reduction: "mean" over all pixels, "annotated_mean" over those whose annotation says something (sparse
+            annotations), "sum", or "none" for the loss per pixel (B, *spatial).
 
     References:
         Mariscal-Harana et al. (2023), An artificial intelligence tool for automated analysis of large-scale
@@ -67,4 +68,4 @@ class AdaptiveCrossEntropyLoss(nn.Module):
             raise ValueError(
                 f"expected reading 'masked_softmax', 'annotated_foreground' or 'literal', got '{self.reading}'."
             )
-        return reduce(loss, self.reduction)
+        return reduce_pixels(loss, self.reduction, admitted, input.shape[1])

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from .contract import check_agreement, reduce
+from .contract import check_agreement, reduce_pixels
 from .set_cross_entropy import set_cross_entropy
 
 __all__ = ["CategoricalCrossEntropyLoss", "lowest_admitted"]
@@ -26,7 +26,8 @@ class CategoricalCrossEntropyLoss(nn.Module):
     labels this is the ordinary cross entropy.
 
     Args:
-        reduction: "mean" over all pixels, "sum", or "none" for the loss per pixel (B, *spatial).
+        reduction: "mean" over all pixels, "annotated_mean" over those whose annotation says something (sparse
+            annotations), "sum", or "none" for the loss per pixel (B, *spatial).
 
     References:
         Islam et al. (2026), Comparison of loss functions for robust deep learning-based echocardiography segmentation
@@ -47,4 +48,5 @@ class CategoricalCrossEntropyLoss(nn.Module):
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Compute the loss of logits (B, C, *spatial) for a label-set map (B, 2, *spatial)."""
         input, target = check_agreement(input, target)
-        return reduce(set_cross_entropy(input, lowest_admitted(target[:, 0])), self.reduction)
+        loss = set_cross_entropy(input, lowest_admitted(target[:, 0]))
+        return reduce_pixels(loss, self.reduction, target[:, 0], input.shape[1])

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from .contract import check_agreement, reduce
+from .contract import check_agreement, reduce_pixels
 from .set_cross_entropy import set_cross_entropy
 
 __all__ = ["MarginalLoss"]
@@ -17,7 +17,8 @@ class MarginalLoss(nn.Module):
     admits every class has a loss of exactly zero, and complete labels give the ordinary cross entropy.
 
     Args:
-        reduction: "mean" over all pixels, "sum", or "none" for the loss per pixel (B, *spatial).
+        reduction: "mean" over all pixels, "annotated_mean" over those whose annotation says something (sparse
+            annotations), "sum", or "none" for the loss per pixel (B, *spatial).
 
     References:
         Shi et al. (2021), Marginal loss and exclusion loss for partially supervised multi-organ segmentation, eq. (4).
@@ -40,4 +41,5 @@ class MarginalLoss(nn.Module):
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Compute the loss of logits (B, C, *spatial) for a label-set map (B, 2, *spatial)."""
         input, target = check_agreement(input, target)
-        return reduce(set_cross_entropy(input, target[:, 0]), self.reduction)
+        loss = set_cross_entropy(input, target[:, 0])
+        return reduce_pixels(loss, self.reduction, target[:, 0], input.shape[1])

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .contract import check_agreement, full_precision, reduce
+from .contract import check_agreement, full_precision, reduce, reduce_pixels
 from .dice import dice_of_sums
 from .membership import membership
 from .set_cross_entropy import relative_exponential
@@ -22,7 +22,8 @@ class MarginalDiceCELoss(nn.Module):
     second derivative is not implemented; asking for one raises an error.
 
     Args:
-        reduction: "mean" over all pixels plus the mean over the counted pairs of image and class, or "sum" of both.
+        reduction: "mean" over all pixels plus the mean over the counted pairs of image and class; "annotated_mean", the
+            first over the pixels whose annotation says something (sparse annotations); or "sum" of both.
 
     References:
         Shi et al. (2021), Marginal loss and exclusion loss for partially supervised multi-organ segmentation.
@@ -43,12 +44,16 @@ class MarginalDiceCELoss(nn.Module):
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Compute the loss of logits (B, C, *spatial) for a label-set map (B, 2, *spatial)."""
         if self.reduction == "none":
-            raise ValueError("expected reduction 'mean' or 'sum', got 'none': pixels and classes have no common shape.")
+            raise ValueError(
+                "expected reduction 'mean', 'annotated_mean' or 'sum', got 'none': pixels and classes have no common "
+                "shape."
+            )
         input, target = check_agreement(input, target)
         pixels, *sums, counted = _MarginalDiceCE.apply(input, *target.unbind(dim=1))  # type: ignore[no-untyped-call]
         counted = functional.pad(counted[:, 1:], (1, 0))
         structures = (1 - dice_of_sums(*sums)) * counted
-        return reduce(pixels, self.reduction) + reduce(structures, self.reduction, counted)
+        of_pixels = reduce_pixels(pixels, self.reduction, target[:, 0], input.shape[1])
+        return of_pixels + reduce(structures, self.reduction.removeprefix("annotated_"), counted)
 
 
 def _admitted(admitted: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

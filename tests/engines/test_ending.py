@@ -25,6 +25,8 @@ def test_the_end_names_the_best_weights_or_says_why_there_are_none(tmp_path: Pat
     trainer = SimpleNamespace(run=lambda: None)
     run(trainer, 0.5, 3, tmp_path)
     assert capsys.readouterr().out == f"best mean Dice 0.5000 at epoch 3: {tmp_path}/model.pt\n"
+    run(trainer, 0.0, 1, tmp_path)
+    assert "found no structure in the validation images: train longer" in capsys.readouterr().out
     with pytest.raises(ValueError, match=r"no epoch .* has a mean Dice, so .*model\.pt was not written"):
         run(trainer, -1, -1, tmp_path)
     assert capsys.readouterr().out == ""

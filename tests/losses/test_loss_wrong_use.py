@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from common.losses import AdaptiveCrossEntropyLoss, MarginalLoss, SumLoss
+from common.losses import AdaptiveCrossEntropyLoss, MarginalDiceLoss, MarginalLoss, SumLoss
 
 LOGITS = torch.zeros(2, 3, 4, 5)
 TARGET = torch.ones(2, 2, 4, 5, dtype=torch.uint8)
@@ -50,8 +50,10 @@ def test_logits_and_label_set_map_must_agree(logits, target, error, message):
 
 def test_an_unknown_reduction_is_refused():
     for word in ("average", "mode", "no", "zzz"):
-        with pytest.raises(ValueError, match=f"expected reduction 'mean', 'sum' or 'none', got '{word}'"):
+        with pytest.raises(ValueError, match=f"expected reduction 'mean', 'annotated_mean', 'sum' or .*, got '{word}'"):
             MarginalLoss(word)(LOGITS, TARGET)
+        with pytest.raises(ValueError, match=f"expected reduction 'mean', 'sum' or 'none', got '{word}'"):
+            MarginalDiceLoss(reduction=word)(LOGITS, TARGET)
 
 
 def test_an_unknown_reading_is_refused():

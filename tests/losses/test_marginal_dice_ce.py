@@ -76,5 +76,5 @@ def test_a_second_derivative_raises_instead_of_being_wrong():
 
 
 def test_pixels_and_classes_are_not_returned_together():
-    with pytest.raises(ValueError, match="expected reduction 'mean' or 'sum', got 'none'"):
+    with pytest.raises(ValueError, match="expected reduction 'mean', 'annotated_mean' or 'sum', got 'none'"):
         MarginalDiceCELoss("none")(torch.zeros(1, 3, 2), torch.ones(1, 2, 2, dtype=torch.uint8))

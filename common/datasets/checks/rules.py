@@ -154,7 +154,9 @@ def _spacing(image: CheckedImage, facts: ImageFacts) -> Iterator[tuple[str, str]
     if image.item.get("spacing") is None:
         return
     if not sides or not all(SIDE[0] <= side <= SIDE[1] for side in sides):
-        yield "implausible spacing", f": {image.item['spacing']} mm per pixel of {facts.shape[0]}x{facts.shape[1]}"
+        stated = image.item["spacing"]
+        stated = [float(f"{one:.4g}") for one in image.spacing] if image.spacing else stated
+        yield "implausible spacing", f": {stated} mm per pixel of {facts.shape[0]}x{facts.shape[1]}"
     elif not LV_LENGTH[0] <= length <= LV_LENGTH[1]:
         yield "implausible spacing", f": an LV cavity of {length:.0f} mm"
 

@@ -3,6 +3,6 @@
 from .activation import ACTIVATIONS, activation_of
 from .check_shapes import check_agreement
 from .precision import full_precision
-from .reduction import reduce
+from .reduction import reduce, reduce_pixels
 
-__all__ = ["ACTIVATIONS", "activation_of", "check_agreement", "full_precision", "reduce"]
+__all__ = ["ACTIVATIONS", "activation_of", "check_agreement", "full_precision", "reduce", "reduce_pixels"]

@@ -3,7 +3,7 @@
 import torch
 from torch import distributed
 
-__all__ = ["reduce"]
+__all__ = ["reduce", "reduce_pixels"]
 
 
 def reduce(loss: torch.Tensor, reduction: str, counted: torch.Tensor | None = None) -> torch.Tensor:
@@ -34,6 +34,32 @@ def reduce(loss: torch.Tensor, reduction: str, counted: torch.Tensor | None = No
     if reduction == "none":
         return loss
     raise ValueError(f"expected reduction 'mean', 'sum' or 'none', got '{reduction}'.")
+
+
+def reduce_pixels(loss: torch.Tensor, reduction: str, admitted: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """Reduce a loss per pixel, as `reduce` or to its mean over the pixels whose annotation says something.
+
+    "mean" counts every pixel, so a loss of sparse annotations (scribbles, few slices) is small beside a Dice loss.
+    "annotated_mean" leaves out ignored pixels and those that admit every class: where the others are fully labelled, it
+    is `torch.nn.functional.cross_entropy` with `ignore_index`.
+
+    Args:
+        loss: (B, *spatial).
+        reduction: "mean", "annotated_mean", "sum" or "none".
+        admitted: channel 0 of the label-set map, (B, *spatial).
+        num_classes: number of classes.
+
+    Example:
+        >>> loss, admitted = torch.tensor([[3.0, 0.0, 0.0]]), torch.tensor([[2, 7, 0]])  # class 1, any class, ignored
+        >>> reduce_pixels(loss, "mean", admitted, 3), reduce_pixels(loss, "annotated_mean", admitted, 3)
+        (tensor(1.), tensor(3.))
+    """
+    if reduction == "annotated_mean":
+        counted = (admitted != 0) & (admitted != (1 << num_classes) - 1)
+        return reduce(torch.where(counted, loss, 0), "mean", counted)
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"expected reduction 'mean', 'annotated_mean', 'sum' or 'none', got '{reduction}'.")
+    return reduce(loss, reduction)
 
 
 def _is_shared(loss: torch.Tensor) -> bool:
