@@ -50,10 +50,10 @@ DATALIST = "datalist.json"
 PROVENANCE = "provenance.json"
 FOLDS = ("training", "validation", "test")
 OWN = "own"  # size of a folder whose images keep their rows and columns
-RESULTS = ("image", "label", "spacing", "values")  # keys of an item that follow from the pixels and their place
+RESULTS = ("image", "label", "spacing", "size", "values", "intensity")  # keys of an item that follow from its pixels
 
 
-def image_digest(image: NDArray[np.uint8], label: NDArray[np.uint8], item: Mapping[str, Any]) -> str:
+def image_digest(image: NDArray[Any], label: NDArray[np.uint8], item: Mapping[str, Any]) -> str:
     """Return the digest of a prepared image, its annotation and its item (and so its fold) without `RESULTS`."""
     facts = json.dumps({key: item[key] for key in item if key not in RESULTS}, sort_keys=True)
     return digest(image.tobytes(), label.tobytes(), facts)
