@@ -82,7 +82,9 @@ class Earlier:
         if self.items and not self.journal.settings:
             self._check_unchanged(read)
         present = {path.relative_to(self.folder).as_posix(): path for path in self.folder.glob("*/*")}
-        stated = {key: self.provenance[key] for key in ("size", "versions") if key in self.provenance}
+        stated = {
+            key: self.provenance[key] for key in ("size", "versions") if key in settings and key in self.provenance
+        }
         differing = _differing({**self.journal.settings, **stated} if self.journal.settings else {}, settings)
         written = (self.folder / JOURNAL).stat().st_mtime_ns if self.provenance and self.journal.settings else None
         for job in jobs:

@@ -90,14 +90,14 @@ class Job:
         id: file name of the prepared image, unique in the dataset: letters, digits, "_", "-" and ".".
         item: fields for the datalist: dataset, patient, view, phase, fold (None: preparation assigns it), and what else
             is known. `unlabelled` lists classes that this image does not annotate although its dataset does.
-        read: reads the image, in any process, so it is picklable (functools.partial). Paths among its arguments are the
-            files whose changes preparation notices. Raises ValueError or OSError,
-            with a message that names the file, if the image cannot be used.
+        read: reads the image (a `Frame`, or a `Volume`), in any process, so it is picklable (functools.partial). Paths
+            among its arguments are the files whose changes preparation notices. Raises ValueError or OSError, with a
+            message that names the file, if the image cannot be used.
     """
 
     id: str
     item: Mapping[str, Any]
-    read: Callable[[], Frame]
+    read: Callable[[], Any]
 
 
 @dataclass(frozen=True)
