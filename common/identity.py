@@ -36,7 +36,7 @@ SHOWN = 5  # differences in a message
 WIDTH = 60  # characters of a value in a message
 
 
-def digest(*parts: str | bytes) -> str:
+def digest(*parts: str | bytes | memoryview) -> str:
     """Return the SHA-256 of the concatenated parts, text as UTF-8.
 
     Example:

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from ...identity import digest
 from .changes import plain
 from .journal import Asked, Record
-from .layout import FOLDS, RESULTS, image_digest
+from .layout import FOLDS, RESULTS, image_digest, image_digests
 from .made_from import file_states, read_files
-from .source import Job
+from .source import Job, values_in
 
 __all__ = ["Form", "Task", "with_facts", "write"]
 
@@ -99,7 +99,7 @@ def write(task: Task, folder: Path, form: Form) -> Record:
         with _writing(folder / name):
             form.save(folder / name, pixels, facts)
     own = {key: value for key, value in facts.items() if key in (*RESULTS, *form.found)}
-    item = {**names, **job.item, **own, "values": np.unique(label).tolist()}
+    item = {**names, **job.item, **own, "values": values_in(label)}
     return _recorded(Record(job.id, asked, files, item), image, label)
 
 
@@ -144,7 +144,6 @@ def with_facts(job: Job, record: Record, form: Form) -> Record:
 def _recorded(record: Record, image: NDArray[Any], label: NDArray[np.uint8]) -> Record:
     """Return the record with its digests."""
     item = record.item or {}
-    content = {fold: image_digest(image, label, {**item, "fold": fold}) for fold in FOLDS}
-    pixels = image_digest(image, label, {})
-    distinct = digest(image.tobytes()) if image.min() != image.max() else ""
-    return replace(record, content=content, image=distinct, pixels=pixels)
+    *own, pixels = image_digests(image, label, [*({**item, "fold": fold} for fold in FOLDS), {}])
+    distinct = digest(np.ascontiguousarray(image).data) if image.min() != image.max() else ""
+    return replace(record, content=dict(zip(FOLDS, own, strict=True)), image=distinct, pixels=pixels)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..files.volume.volume_file import as_labels, read_voxels
 from ..files.volume.voxels import Affine, Voxels, affine_of_letters, spacing_of_affine
+from ..prepared.source import values_in
 from ..volumes.volume import Volume
 
 __all__ = ["in_the_same_place", "read_volume_and_masks"]
@@ -52,7 +53,7 @@ def read_volume_and_masks(
     if structures is None:
         (mask,) = masks
         label = as_labels(_placed(read_voxels(mask), mask, voxels, affine, image), mask)
-        if unknown := sorted(set(np.unique(label).tolist()) - set(values)):
+        if unknown := sorted(set(values_in(label)) - set(values)):
             raise ValueError(f"{mask} has the annotation values {unknown}, expected values among {sorted(values)}.")
         label = np.array(label)
     else:

@@ -73,8 +73,9 @@ class Volume:
         factor = np.array(spacing) / self.spacing
         shape = tuple(max(1, round(size / one)) for size, one in zip(self.image.shape, factor, strict=True))
         shift = (factor - 1) / 2
+        reverse = {"matrix": factor[::-1], "offset": shift[::-1], "output_shape": shape[::-1]}  # files have x fastest
         image, label = (
-            ndimage.affine_transform(values, factor, shift, shape, order=order, mode="nearest", prefilter=False)
+            ndimage.affine_transform(values.T, **reverse, order=order, mode="nearest", prefilter=False).T
             for values, order in ((self.image, 1), (self.label, 0))
         )
         step = np.eye(4)
