@@ -36,14 +36,17 @@ SHOWN = 5  # differences in a message
 WIDTH = 60  # characters of a value in a message
 
 
-def digest(*parts: str | bytes) -> str:
+def digest(*parts: str | bytes | memoryview) -> str:
     """Return the SHA-256 of the concatenated parts, text as UTF-8.
 
     Example:
         >>> digest("abc")[:8], digest("a", b"bc")[:8]
         ('ba7816bf', 'ba7816bf')
     """
-    return hashlib.sha256(b"".join(part.encode() if isinstance(part, str) else part for part in parts)).hexdigest()
+    hashed_so_far = hashlib.sha256()
+    for part in parts:
+        hashed_so_far.update(part.encode() if isinstance(part, str) else part)
+    return hashed_so_far.hexdigest()
 
 
 def hashed(*names: object) -> int:

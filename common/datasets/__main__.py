@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from ..command import command
-from .catalogue import READERS
+from .catalogue import READERS, VOLUME_READERS
 from .prepared.layout import OWN, PROVENANCE
 from .prepared.source import Source
 
@@ -20,6 +22,7 @@ EXAMPLES = (
     "organs OUT --classes liver spleen kidney",
     f"{{{','.join(READERS)}}} SOURCE OUT",
     "folder SOURCE OUT --description mine.yaml",
+    "volumes SOURCE OUT --description mine.yaml",
     "moved PREPARED OUT",
     "check OUT...",
 )
@@ -84,6 +87,13 @@ def _arguments() -> argparse.Namespace:
             reader.add_argument(option, **facts)
     folder = names.add_parser("folder", parents=[read, output, sector], help="your own images and masks")
     folder.add_argument("--description", type=Path, required=True, help="YAML with files, values and licence")
+    at = argparse.ArgumentParser(add_help=False)
+    at.add_argument("--spacing", type=float, nargs="+", metavar="MM", help="resample to mm along x y z (each its own)")
+    at.add_argument("--window", type=int, nargs=2, metavar=("LOW", "HIGH"), help="clip values beyond (keep all)")
+    for name, (_, about) in VOLUME_READERS.items():
+        names.add_parser(name, parents=[read, at, written], help=about)
+    volumes = names.add_parser("volumes", parents=[read, written], help="your own volumes and masks")
+    volumes.add_argument("--description", type=Path, required=True, help="YAML with files, values, spacing and window")
     prepared = argparse.ArgumentParser(add_help=False)
     prepared.add_argument("prepared", type=Path, metavar="PREPARED", help="a prepared folder; it is not changed")
     moved = names.add_parser(
@@ -137,6 +147,23 @@ def _prepare(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out
     if "source" in arguments and not arguments.source.is_dir():
         sys.exit(f"{arguments.source} is not a directory; SOURCE is the folder of the unpacked dataset.")
+    source, items = (_volumes if arguments.name in ("volumes", *VOLUME_READERS) else _pictures)(arguments, request)
+    folds = Counter(item["fold"] for item in items)
+    print(f"{out}: {len(items)} images ({', '.join(f'{count} {fold}' for fold, count in folds.items())})")
+    for name, reason in list(source.skipped.items())[:SHOWN]:
+        print(f"  left out: {name}, {reason}")
+    if len(source.skipped) > SHOWN:
+        print(f"  and {len(source.skipped) - SHOWN} more: {out / PROVENANCE}")
+    if unused := source.facts.get("columns_left_out"):
+        from .readers.own_folder.reader import COLUMNS
+        from .readers.own_folder.records import unused_columns
+        from .readers.own_volumes.reader import VOLUME_COLUMNS
+
+        known = VOLUME_COLUMNS if arguments.name == "volumes" else COLUMNS
+        print(f"  columns not used: {unused_columns(unused, known)}; list a column under 'keep' to copy it")
+
+
+def _pictures(arguments: argparse.Namespace, request: Mapping[str, str]) -> tuple[Source, list[dict[str, Any]]]:
     from .prepared.preparation import prepare
 
     source = _source(arguments)
@@ -149,17 +176,27 @@ def _prepare(arguments: argparse.Namespace) -> None:
         finder = SectorFinder(arguments.sector_bundle if choice == "auto" else None)
     strict = getattr(arguments, "strict", False)
     size = source.facts["origin"]["size"] if arguments.size is None else arguments.size
-    items = prepare(source, out, None if size == OWN else size, arguments.workers, strict, finder)
-    folds = Counter(item["fold"] for item in items)
-    print(f"{out}: {len(items)} images ({', '.join(f'{count} {fold}' for fold, count in folds.items())})")
-    for name, reason in list(source.skipped.items())[:SHOWN]:
-        print(f"  left out: {name}, {reason}")
-    if len(source.skipped) > SHOWN:
-        print(f"  and {len(source.skipped) - SHOWN} more: {out / PROVENANCE}")
-    if unused := source.facts.get("columns_left_out"):
-        from .readers.own_folder.reader import unused_columns
+    return source, prepare(source, arguments.out, None if size == OWN else size, arguments.workers, strict, finder)
 
-        print(f"  columns not used: {unused_columns(unused)}; list a column under 'keep' to copy it")
+
+def _volumes(arguments: argparse.Namespace, request: Mapping[str, str]) -> tuple[Source, list[dict[str, Any]]]:
+    from .volumes.form import prepare_volumes
+    from .volumes.volume import checked_spacing, checked_window
+
+    if arguments.name == "volumes":
+        from .readers.own_volumes.description import read_volumes_description
+        from .readers.own_volumes.reader import volumes
+
+        about = read_volumes_description(arguments.description)
+        source, spacing, window = volumes(arguments.source, about), about.spacing, about.window
+    else:
+        module = import_module(f".{VOLUME_READERS[arguments.name][0]}", __package__)
+        source = getattr(module, arguments.name.replace("-", "_"))(arguments.source)
+        lengths = arguments.spacing
+        spacing = checked_spacing(lengths[0] if lengths and len(lengths) == 1 else lengths)
+        window = checked_window(arguments.window)
+    source.facts["request"] = request
+    return source, prepare_volumes(source, arguments.out, spacing, window, arguments.workers, arguments.strict)
 
 
 def _sector(arguments: argparse.Namespace, source: Source) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DRAWN", "HEART_LABELS", "MOVED", "READERS", "dataset_names"]
+__all__ = ["DRAWN", "HEART_LABELS", "MOVED", "READERS", "VOLUME_READERS", "dataset_names"]
 
 # command -> module and help; the module has a function of the dataset's name, which is the command with "_" for "-",
 # and may state OPTIONS (words -> arguments of argparse) and SECTOR (its images show more than the ultrasound sector)
@@ -11,6 +11,7 @@ READERS = {
     "echonet-dynamic": ("readers.echonet_dynamic", "EchoNet-Dynamic"),
     "unity": ("readers.unity.reader", "Unity Imaging"),
 }
+VOLUME_READERS = {"open-kbp": ("readers.open_kbp", "OpenKBP, the public release or as NIfTI")}  # likewise
 DRAWN = ("camus_like", "unity_like", "echonet_like", "clinic_like", "screens")  # phantoms
 MOVED = "_moved"  # ends the name of a dataset on a simulated second scanner
 
@@ -21,4 +22,5 @@ HEART_LABELS = (("background",), ("lv_cavity",), ("lv_myocardium",), ("left_atri
 def dataset_names() -> list[str]:
     """Return the names of the datasets that this project can make, moved to a second scanner or not."""
     names = [*(name.replace("-", "_") for name in READERS), *DRAWN]
-    return [*names, *(name + MOVED for name in names)]
+    volumes = [name.replace("-", "_") for name in VOLUME_READERS]
+    return [*names, *(name + MOVED for name in names), *volumes]

@@ -6,20 +6,26 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ...identity import digest
 from .journal import JOURNAL, Asked, Journal, Record, read_journal
-from .layout import FOLDS, PROVENANCE, image_digest, read_datalist, read_pixels, read_provenance
+from .layout import FOLDS, PROVENANCE, image_digest, read_datalist, read_provenance
 from .made_from import differing_file, read_files
 from .source import Job, Source
 
 __all__ = ["SETTINGS", "Earlier", "Kept", "plain", "read_earlier"]
 
-SETTINGS = {"size": "size", "sector": "sector:", "versions": "version of"}  # setting -> its name in a line
+# setting -> its name in a line
+SETTINGS = {"size": "size", "sector": "sector:", "spacing": "spacing", "window": "window", "versions": "version of"}
 # keys of provenance.json that follow from the images, or do not matter
-CONSEQUENCES = {"images", "checksum", "digests", "versions", "size", "request", "sector"}
+CONSEQUENCES = {"images", "checksum", "digests", "versions", "size", "request", "sector", "intensity"}
 SHOWN = 3  # names in a line
+
+Read: TypeAlias = Callable[[Path, Path], tuple[NDArray[Any], NDArray[np.uint8]]]
 
 
 def plain(value: Any) -> Any:
@@ -56,7 +62,14 @@ class Earlier:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     items: Sequence[Mapping[str, Any]] = ()
 
-    def keep(self, kept: Kept, settings: Mapping[str, Any], jobs: Iterable[Job], asked: Callable[[Job], Asked]) -> None:
+    def keep(
+        self,
+        kept: Kept,
+        settings: Mapping[str, Any],
+        jobs: Iterable[Job],
+        asked: Callable[[Job], Asked],
+        read: Read,
+    ) -> None:
         """Add to `kept` what is as it was, and the reasons for what is not.
 
         Args:
@@ -64,11 +77,14 @@ class Earlier:
             settings: of the preparation.
             jobs: of the source.
             asked: returns `Record.asked` of a job.
+            read: reads a prepared image and its annotation from their files.
         """
         if self.items and not self.journal.settings:
-            self._check_unchanged()
-        present = {path.relative_to(self.folder).as_posix(): path for path in self.folder.glob("*/*.png")}
-        stated = {key: self.provenance[key] for key in ("size", "versions") if key in self.provenance}
+            self._check_unchanged(read)
+        present = {path.relative_to(self.folder).as_posix(): path for path in self.folder.glob("*/*")}
+        stated = {
+            key: self.provenance[key] for key in ("size", "versions") if key in settings and key in self.provenance
+        }
         differing = _differing({**self.journal.settings, **stated} if self.journal.settings else {}, settings)
         written = (self.folder / JOURNAL).stat().st_mtime_ns if self.provenance and self.journal.settings else None
         for job in jobs:
@@ -78,17 +94,17 @@ class Earlier:
             if differing or record is None:
                 reason = differing or "new"
             else:
-                reason = _reason(job, record, asked(job)) or _state(record, present, written)
+                reason = _reason(job, record, asked(job)) or _state(record, present, written, read)
             if reason or record is None:
                 kept.reasons.setdefault(reason, []).append(job.id)
             else:
                 kept.records[job.id] = record, self.folder
 
-    def _check_unchanged(self) -> None:
+    def _check_unchanged(self, read: Read) -> None:
         """Refuse a folder without journal, of an earlier version, whose content is not what was prepared."""
         try:
             digests = [
-                image_digest(read_pixels(self.folder / item["image"]), read_pixels(self.folder / item["label"]), item)
+                image_digest(*read(self.folder / item["image"], self.folder / item["label"]), item)
                 for item in self.items
             ]
         except (OSError, ValueError):
@@ -130,7 +146,8 @@ class Earlier:
         parts = [f"{reason}: {_listed(names)}" for reason, names in reasons.items()]
         parts += [f"{key} of {_listed(names)}" for key, names in facts.items()]
         now = plain(dict(provenance))
-        stated = (now.keys() | self.provenance.keys()) - CONSEQUENCES - ({"skipped", "folds"} if reasons else set())
+        stated = (now.keys() | self.provenance.keys()) - CONSEQUENCES - self.journal.settings.keys()
+        stated -= {"skipped", "folds"} if reasons else set()
         for key in sorted(key for key in stated if now.get(key) != self.provenance.get(key)):
             values = [facts.get(key) for facts in (self.provenance, now)]
             scalar = all(isinstance(value, int | float | str | list) and len(str(value)) < 40 for value in values)
@@ -172,7 +189,7 @@ def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
         return "prepared by an earlier version"
     parts = []
     for key, name in SETTINGS.items():
-        old, new = before.get(key), plain(now[key])
+        old, new = before.get(key), plain(now.get(key))
         if old == new:
             continue
         if key == "versions":
@@ -197,13 +214,14 @@ def _reason(job: Job, record: Record, asked: Asked) -> str:
     return ""
 
 
-def _state(record: Record, present: Mapping[str, Path], written: int | None) -> str:
+def _state(record: Record, present: Mapping[str, Path], written: int | None, read: Read) -> str:
     """Say what happened to a prepared image; empty if it is whole.
 
     Args:
         record: of the image.
         present: images and annotations of the folder.
         written: time at which the folder was complete, ns; None if it is not.
+        read: reads an image and its annotation.
 
     Raises:
         FileExistsError: if somebody has changed it: that may be work that must not be lost.
@@ -216,7 +234,7 @@ def _state(record: Record, present: Mapping[str, Path], written: int | None) -> 
     if written is None or all(present[name].stat().st_mtime_ns <= written for name in names):
         return ""
     try:
-        image, label = (read_pixels(present[name]) for name in names)
+        image, label = read(*(present[name] for name in names))
     except (OSError, ValueError):
         return "damaged in the prepared folder"
     if image_digest(image, label, {}) != record.pixels:

@@ -1,83 +1,122 @@
-"""Prepare one image: read it, or take over what was prepared before."""
+"""Prepare one image: read it, or take over what was prepared before.
+
+What is particular to pictures or to volumes is their form (`pictures/form.py`, and that of volumes); everything else
+is the same for both.
+"""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ...identity import digest
 from .changes import plain
 from .journal import Asked, Record
-from .layout import FOLDS, image_digest, read_pixels
+from .layout import FOLDS, RESULTS, image_digest, image_digests
 from .made_from import file_states, read_files
-from .source import Frame, Job
+from .source import Job, values_in
 
-if TYPE_CHECKING:
-    from ..sector.finder import FoundSector
+__all__ = ["Form", "Task", "with_facts", "write"]
 
-__all__ = ["SIZES", "SectorFinder", "Task", "with_facts", "write"]
-
-SIZES = (16, 4096)  # rows and columns
-FOUND = ("sector", "outside_sector")  # what the search for the sector adds to an item
-
-SectorFinder: TypeAlias = "Callable[[NDArray[np.uint8], NDArray[np.float32] | None], FoundSector | None]"
 Task: TypeAlias = tuple[Job, Asked, tuple[Record, Path] | None]  # the last: what was prepared before
 
 
-def write(
-    task: Task,
-    folder: Path,
-    size: int | None,
-    sector_finder: SectorFinder | None,
-    structures: Mapping[str, Sequence[int]],
-) -> Record:
+class Form(ABC):
+    """How images are kept in a prepared folder.
+
+    Attributes:
+        suffix: of the files.
+        libraries: whose versions can affect the pixels.
+        resampling: module whose code affects the pixels, beside that of the reader.
+        found: keys that preparation adds to an item, and that stay when only the facts of the source change.
+    """
+
+    suffix: ClassVar[str]
+    libraries: ClassVar[tuple[str, ...]]
+    resampling: ClassVar[str]
+    found: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """What decides the content of every image, beside its own files and the versions of libraries."""
+
+    @abstractmethod
+    def settings_of(self, dataset: str) -> str:
+        """Return what else decides the content of the images of a dataset."""
+
+    @abstractmethod
+    def stated(self, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Return the entries of provenance.json that describe the form, and `size`."""
+
+    @abstractmethod
+    def read(self, image: Path, label: Path) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+        """Read a prepared image and its annotation, as `prepared` returned them.
+
+        Raises:
+            ValueError: or OSError, if they are not what `save` writes.
+        """
+
+    @abstractmethod
+    def prepared(self, job: Job) -> tuple[NDArray[Any], NDArray[np.uint8], dict[str, Any]]:
+        """Read the image of a job; return it as it is kept, its annotation, and facts for the item.
+
+        Raises:
+            ValueError: or OSError, if it cannot be used.
+        """
+
+    @abstractmethod
+    def save(self, path: Path, pixels: NDArray[Any], facts: Mapping[str, Any]) -> None:
+        """Write an image or an annotation.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+
+
+def write(task: Task, folder: Path, form: Form) -> Record:
     """Take over the image that was prepared before, or read it."""
     job, asked, before = task
-    if before is not None and (record := _take_over(job, *before, folder)) is not None:
+    if before is not None and (record := _take_over(job, *before, folder, form)) is not None:
         return record
     files = file_states(read_files(job.read))
     try:
-        frame = job.read()
-        if size is None and max(frame.image.shape) > SIZES[1]:
-            raise ValueError(f"it has {frame.image.shape} pixels, at most {SIZES[1]} a side are kept; give --size")
+        image, label, facts = form.prepared(job)
     except (ValueError, OSError) as error:
         return Record(job.id, asked, files, reason=str(error) or type(error).__name__)
     except MemoryError:
         return Record(job.id, Asked("", ""), files, reason="MemoryError")  # it may be read the next time
-    found: dict[str, Any] = {}
-    if sector_finder is not None:
-        frame, found = _blacken(frame, sector_finder, structures[job.item["dataset"]])
-    frame = frame if size is None else frame.resized(size)
-    for name, pixels in zip(_names(job).values(), (frame.image, frame.label), strict=True):
+    names = _names(job, form)
+    for name, pixels in zip(names.values(), (image, label), strict=True):
         with _writing(folder / name):
-            Image.fromarray(pixels).save(folder / name)
-    spacing = None if frame.spacing is None else list(frame.spacing)
-    item = {**_names(job), **job.item, **found, "spacing": spacing, "values": np.unique(frame.label).tolist()}
-    return _recorded(Record(job.id, asked, files, item), frame.image, frame.label)
+            form.save(folder / name, pixels, facts)
+    own = {key: value for key, value in facts.items() if key in (*RESULTS, *form.found)}
+    item = {**names, **job.item, **own, "values": values_in(label)}
+    return _recorded(Record(job.id, asked, files, item), image, label)
 
 
-def _take_over(job: Job, record: Record, place: Path, folder: Path) -> Record | None:
+def _take_over(job: Job, record: Record, place: Path, folder: Path, form: Form) -> Record | None:
     """Copy a prepared image and describe it as the source does now; None if it is not what it was."""
     if record.item is None:
         return record
     try:
-        image, label = (read_pixels(place / record.item[key]) for key in ("image", "label"))
+        image, label = form.read(place / record.item["image"], place / record.item["label"])
     except (OSError, ValueError):
         return None
     if image_digest(image, label, {}) != record.pixels:
         return None
-    for name in _names(job).values() if place != folder else ():
+    for name in _names(job, form).values() if place != folder else ():
         with _writing(folder / name):
             shutil.copy2(place / name, folder / name)
-    return _recorded(with_facts(job, record), image, label)
+    return _recorded(with_facts(job, record, form), image, label)
 
 
 @contextmanager
@@ -88,37 +127,23 @@ def _writing(path: Path) -> Iterator[None]:
         raise OSError(error.errno, f"{error.strerror or error}; finished images are kept", str(path)) from error
 
 
-def _names(job: Job) -> dict[str, str]:
-    return {"image": f"images/{job.id}.png", "label": f"labels/{job.id}.png"}
+def _names(job: Job, form: Form) -> dict[str, str]:
+    return {"image": f"images/{job.id}{form.suffix}", "label": f"labels/{job.id}{form.suffix}"}
 
 
-def with_facts(job: Job, record: Record) -> Record:
+def with_facts(job: Job, record: Record, form: Form) -> Record:
     """Return the record of an unchanged image with the facts that the source states now."""
     if record.item is None:
         return record
-    found = {key: record.item[key] for key in FOUND if key in record.item and key not in job.item}
-    results = {key: record.item[key] for key in ("spacing", "values")}
-    return replace(record, item=plain({**_names(job), **job.item, **found, **results}))
+    names = _names(job, form)
+    found = {key: record.item[key] for key in form.found if key in record.item and key not in job.item}
+    results = {key: record.item[key] for key in RESULTS if key in record.item and key not in names}
+    return replace(record, item=plain({**names, **job.item, **found, **results}))
 
 
-def _recorded(record: Record, image: NDArray[np.uint8], label: NDArray[np.uint8]) -> Record:
+def _recorded(record: Record, image: NDArray[Any], label: NDArray[np.uint8]) -> Record:
     """Return the record with its digests."""
     item = record.item or {}
-    content = {fold: image_digest(image, label, {**item, "fold": fold}) for fold in FOLDS}
-    pixels = image_digest(image, label, {})
-    distinct = digest(image.tobytes()) if image.min() != image.max() else ""
-    return replace(record, content=content, image=distinct, pixels=pixels)
-
-
-def _blacken(frame: Frame, sector_finder: SectorFinder, structures: Sequence[int]) -> tuple[Frame, dict[str, Any]]:
-    """Blacken the pixels outside the sector; return how it was found and how much of the structures is outside, too."""
-    found = sector_finder(frame.image, frame.motion)
-    if found is None:
-        return frame, {"sector": None}
-    drawn = np.isin(frame.label, structures)
-    outside = drawn & ~found.mask
-    facts = {
-        "sector": {"method": found.method, "confidence": round(found.confidence, 3)},
-        "outside_sector": round(float(outside.sum() / max(1, np.count_nonzero(drawn))), 4),
-    }
-    return replace(frame, image=np.where(found.mask, frame.image, 0).astype(np.uint8)), facts
+    *own, pixels = image_digests(image, label, [*({**item, "fold": fold} for fold in FOLDS), {}])
+    distinct = digest(np.ascontiguousarray(image).data) if image.min() != image.max() else ""
+    return replace(record, content=dict(zip(FOLDS, own, strict=True)), image=distinct, pixels=pixels)

@@ -15,6 +15,7 @@ outside it), `completed` (true: a network labelled what was not annotated), `ef`
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -39,6 +40,7 @@ __all__ = [
     "checksum",
     "folder_paths",
     "image_digest",
+    "image_digests",
     "read_datalist",
     "read_label_sets",
     "read_pair",
@@ -50,13 +52,25 @@ DATALIST = "datalist.json"
 PROVENANCE = "provenance.json"
 FOLDS = ("training", "validation", "test")
 OWN = "own"  # size of a folder whose images keep their rows and columns
-RESULTS = ("image", "label", "spacing", "values")  # keys of an item that follow from the pixels and their place
+RESULTS = ("image", "label", "spacing", "size", "values", "intensity")  # keys of an item that follow from its pixels
 
 
-def image_digest(image: NDArray[np.uint8], label: NDArray[np.uint8], item: Mapping[str, Any]) -> str:
+def image_digest(image: NDArray[Any], label: NDArray[np.uint8], item: Mapping[str, Any]) -> str:
     """Return the digest of a prepared image, its annotation and its item (and so its fold) without `RESULTS`."""
-    facts = json.dumps({key: item[key] for key in item if key not in RESULTS}, sort_keys=True)
-    return digest(image.tobytes(), label.tobytes(), facts)
+    return image_digests(image, label, [item])[0]
+
+
+def image_digests(image: NDArray[Any], label: NDArray[np.uint8], items: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the digest of a prepared image and its annotation with each of several items; the pixels are read once."""
+    pixels = hashlib.sha256(np.ascontiguousarray(image).data)
+    pixels.update(np.ascontiguousarray(label).data)
+    digests = []
+    for item in items:
+        facts = json.dumps({key: item[key] for key in item if key not in RESULTS}, sort_keys=True)
+        whole = pixels.copy()
+        whole.update(facts.encode())
+        digests.append(whole.hexdigest())
+    return digests
 
 
 def checksum(folders: str | Path | Iterable[str | Path]) -> str:

@@ -15,7 +15,6 @@ import numpy as np
 
 from ...identity import digest, fingerprint
 from ..files.images import with_pixel_files
-from .source import Frame
 
 __all__ = [
     "FileState",
@@ -57,10 +56,10 @@ def arguments_digest(read: Callable[[], Any]) -> str:
     return digest(_name(read), _plain(getattr(read, "__defaults__", None)))
 
 
-def reader_digest(read: Callable[[], Any]) -> str:
-    """Return a digest of the code that reads a job and resamples it."""
+def reader_digest(read: Callable[[], Any], resampling: str) -> str:
+    """Return a digest of the code that reads a job, and of the module that resamples it."""
     function = read.func if isinstance(read, partial) else read
-    return digest(*map(code_digest, (function.__module__, Frame.__module__)))[:16]
+    return digest(*map(code_digest, (function.__module__, resampling)))[:16]
 
 
 def file_states(paths: Sequence[Path]) -> list[FileState]:

@@ -1,4 +1,4 @@
-"""Prepare a source: read every image, blacken what is outside the ultrasound sector, squash it, write the folder.
+"""Prepare a source: read every image, bring it into the form of the folder, write the folder.
 
 The work is done in OUT.partial, which takes the place of OUT when complete: a folder that exists is whole, and a kill
 at any moment leaves the old or the new one. Re-running the command resumes interrupted work, does nothing when nothing
@@ -15,13 +15,12 @@ import platform
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
@@ -31,22 +30,19 @@ from ...identity import digest
 from ...label_sets import IGNORE, by_value
 from .changes import Earlier, Kept, plain, read_earlier
 from .folds import assign, missing_folds
-from .image_job import SIZES, SectorFinder, Task, with_facts, write
+from .image_job import Form, Task, with_facts, write
 from .journal import JOURNAL, Asked, Record, read_journal
-from .layout import DATALIST, OWN, PROVENANCE
-from .made_from import arguments_digest, code_digest, reader_digest
+from .layout import DATALIST, PROVENANCE
+from .made_from import arguments_digest, reader_digest
+from .pictures.form import Pictures, SectorFinder
 from .replacing import check_own, partial_folder, remove_partial, replace_folder, settle
 from .source import Job, Source, check_case
 from .workers import each
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["prepare"]
+__all__ = ["prepare", "prepare_in"]
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 LOCK_TIMEOUT = 5  # seconds: workers of a killed process need a moment to exit
-LIBRARIES = ("pillow", "numpy", "scipy", "itk", "nibabel", "av", "pydicom")  # can affect the pixels
 
 
 def prepare(
@@ -80,10 +76,19 @@ def prepare(
         ValueError: if there is nothing to prepare, or, with `strict`, an image cannot be read.
         OSError: if the folder cannot be written.
     """
+    structures = {
+        name: [value for value, names in by_value(meaning).items() if not {"background", IGNORE} & set(names)]
+        for name, meaning in source.label_sets.items()
+    }
+    return prepare_in(Pictures(size, sector_finder, structures), source, out, workers, strict)
+
+
+def prepare_in(form: Form, source: Source, out: Path, workers: int = 0, strict: bool = False) -> list[dict[str, Any]]:
+    """Read every image of `source` and write the prepared folder `out` in the given form; else as `prepare`."""
     out = out.resolve() if out.is_symlink() else out
-    _check(source, size)
+    _check(source)
     read_earlier(out, source)
-    work = _Work(source, out, size, workers or os.cpu_count() or 1, strict, sector_finder)
+    work = _Work(form, source, out, workers or os.cpu_count() or 1, strict)
     out.parent.mkdir(parents=True, exist_ok=True)
     lock = out.with_name(f"{out.name}.lock")
     try:
@@ -97,9 +102,7 @@ def prepare(
         raise RuntimeError(f"another process is preparing {out}; wait for it or choose another folder.") from error
 
 
-def _check(source: Source, size: int | None) -> None:
-    if size is not None and not SIZES[0] <= size <= SIZES[1]:
-        raise ValueError(f"size is {size}, expected {SIZES[0]} to {SIZES[1]} rows and columns.")
+def _check(source: Source) -> None:
     if not source.jobs:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in islice(source.skipped.items(), 3)) or "nothing"
         raise ValueError(f"{source.name}: no image to prepare; left out ({len(source.skipped)}): {reasons}.")
@@ -115,14 +118,13 @@ def _check(source: Source, size: int | None) -> None:
 
 @dataclass(frozen=True)
 class _Work:
-    """One preparation; the arguments are those of `prepare`."""
+    """One preparation; the arguments are those of `prepare_in`."""
 
+    form: Form
     source: Source
     out: Path
-    size: int | None
     workers: int
     strict: bool
-    sector_finder: SectorFinder | None
     skipped: dict[str, str] = field(default_factory=dict)  # by the reader
 
     def __post_init__(self) -> None:
@@ -131,16 +133,7 @@ class _Work:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What decides the content of every image beside its own files and arguments."""
-        versions = {name: version(name) for name in LIBRARIES}
-        return {"size": self.size or OWN, "sector": _sector(self.sector_finder), "versions": versions}
-
-    @cached_property
-    def structures(self) -> dict[str, list[int]]:
-        """The annotation values of each dataset that stand for structures."""
-        return {
-            name: [value for value, names in by_value(meaning).items() if not {"background", IGNORE} & set(names)]
-            for name, meaning in self.source.label_sets.items()
-        }
+        return {**self.form.settings, "versions": {name: version(name) for name in self.form.libraries}}
 
     @property
     def partial(self) -> Path:
@@ -149,20 +142,20 @@ class _Work:
 
     def asked(self, job: Job) -> Asked:
         """Return what decides the content of an image beside its files and the settings."""
-        drawn = str(self.structures[job.item["dataset"]]) if self.sector_finder else ""
-        return Asked(digest(arguments_digest(job.read), drawn), reader_digest(job.read))
+        own = self.form.settings_of(job.item["dataset"])
+        return Asked(digest(arguments_digest(job.read), own), reader_digest(job.read, self.form.resampling))
 
     def update(self, earlier: Earlier | None) -> list[dict[str, Any]]:
         """Prepare what is not in the earlier folder, or in an interrupted preparation, as it must be."""
         kept = Kept()
         if earlier is not None:
-            earlier.keep(kept, self.settings, self.source.jobs, self.asked)
+            earlier.keep(kept, self.settings, self.source.jobs, self.asked, self.form.read)
             for name in [name for name, (record, _) in kept.records.items() if self.strict and record.item is None]:
                 kept.reasons.setdefault("left out before", []).append(name)
                 del kept.records[name]
             jobs = [job for job in self.source.jobs if job.id in kept.records]
             items, provenance = self._result(
-                {job.id: with_facts(job, kept.records[job.id][0]) for job in jobs}, earlier
+                {job.id: with_facts(job, kept.records[job.id][0], self.form) for job in jobs}, earlier
             )
             changes = earlier.line(kept, items, provenance)
             if not changes:
@@ -197,7 +190,7 @@ class _Work:
             (self.partial / JOURNAL).write_text(json.dumps(self.settings) + "\n", encoding="utf-8")
             return kept.records
         begun = Kept()
-        Earlier(self.partial, journal).keep(begun, self.settings, self.source.jobs, self.asked)
+        Earlier(self.partial, journal).keep(begun, self.settings, self.source.jobs, self.asked, self.form.read)
         return {**kept.records, **begun.records}
 
     def _read(self, known: Mapping[str, tuple[Record, Path]]) -> dict[str, Record]:
@@ -208,13 +201,11 @@ class _Work:
             record, place = known.get(job.id, (None, self.partial))
             if record is None:
                 tasks.append((job, self.asked(job), None))
-            elif place == self.partial and with_facts(job, record) == record:
+            elif place == self.partial and with_facts(job, record, self.form) == record:
                 done[job.id] = record
             else:
                 tasks.append((job, self.asked(job), (record, place)))
-        work = partial(
-            write, folder=self.partial, size=self.size, sector_finder=self.sector_finder, structures=self.structures
-        )
+        work = partial(write, folder=self.partial, form=self.form)
         total, name = len(self.source.jobs), self.source.name
         try:
             with (
@@ -257,7 +248,7 @@ class _Work:
             "source": self.source.name,
             "licence": self.source.licence,
             "citation": self.source.citation,
-            "size": self.size or OWN,
+            **self.form.stated(items),
             "images": len(items),
             "checksum": digest(*sorted(content)),  # independent of the order
             "digests": {
@@ -284,14 +275,3 @@ class _Work:
         write_text(self.partial / PROVENANCE, json.dumps(provenance, indent=2) + "\n")
         lines = [json.dumps(self.settings) + "\n", *(done[job.id].line() for job in self.source.jobs)]
         write_text(self.partial / JOURNAL, "".join(lines))  # last: no image is newer
-
-
-def _sector(finder: SectorFinder | None) -> str | None:
-    """Name what finds the sector, with its weights."""
-    if finder is None:
-        return None
-    weights = None
-    with suppress(FileNotFoundError):
-        weights = getattr(finder, "weights", None)
-    name, module = getattr(finder, "__qualname__", type(finder).__qualname__), type(finder).__module__
-    return f"{name} {code_digest(getattr(finder, '__module__', module))[:16]} {weights or 'without network'}"

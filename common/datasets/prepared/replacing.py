@@ -18,6 +18,7 @@ AT_CWD, EXCHANGE = -100, 2  # of renameat2 (Linux) and renamex_np (macOS)
 MARKS = {PROVENANCE, JOURNAL}
 FILES = {DATALIST, *MARKS}
 PIXELS = ("images", "labels")
+SUFFIXES = (".png", ".nii")
 
 
 def partial_folder(out: Path) -> Path:
@@ -30,13 +31,13 @@ def _replaced(out: Path) -> Path:
 
 
 def _foreign(folder: Path, pixels: set[str] | None) -> Iterator[str]:
-    """Yield what preparation did not write; `pixels` are the names of its images, None accepts every PNG."""
+    """Yield what preparation did not write; `pixels` are the names of its images, None accepts every PNG and NIfTI."""
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
         if path.is_dir() and not path.is_symlink():
             own = name in PIXELS
         elif "/" in name:
-            own = name in pixels if pixels is not None else name.startswith(PIXELS) and path.suffix == ".png"
+            own = name in pixels if pixels is not None else name.startswith(PIXELS) and path.suffix in SUFFIXES
         else:
             own = name in FILES or name.startswith(".partial-")
         if not own:

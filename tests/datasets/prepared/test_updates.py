@@ -130,7 +130,7 @@ def test_another_size_or_reader_reads_everything_again(clinic: Path, capsys: Out
     assert "prepared again (size 16 -> 24: 4 images)" in capsys.readouterr().out
     assert len(again(clinic, describe(clinic), None)) == 4
     assert read_pixels(clinic.parent / "out/images" / f"{NAMES[0]}.png").shape == (ROWS, COLUMNS)
-    monkeypatch.setattr("common.datasets.prepared.preparation.reader_digest", lambda _: "newer")
+    monkeypatch.setattr("common.datasets.prepared.preparation.reader_digest", lambda *_: "newer")
     assert len(again(clinic, describe(clinic), None)) == 4
     assert "prepared again (new version of the reader: 4 images)" in capsys.readouterr().out
 

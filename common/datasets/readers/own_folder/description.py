@@ -68,45 +68,45 @@ def _parse(content: Any) -> Description:
             raise ValueError(f"unknown key {str(key)[:50]!r}.{hint} Allowed: {list(KEYS)}.")
     if ("files" in content) == ("table" in content):
         raise ValueError("expected either 'files', naming patterns, or 'table', a CSV.")
-    dataset = _text(content, "dataset")
+    dataset = text_of(content, "dataset")
     if not NAME.fullmatch(dataset):
         raise ValueError(f"dataset is {dataset!r}, expected a name of letters, digits, '_' and '-'.")
     files = None
     if "files" in content:
         if not isinstance(content["files"], dict) or set(content["files"]) != {"image", "label"}:
             raise ValueError("'files' must have two naming patterns, 'image' and 'label'.")
-        files = (_text(content["files"], "image"), _text(content["files"], "label"))
+        files = (text_of(content["files"], "image"), text_of(content["files"], "label"))
     keep = content.get("keep", [])
     if not isinstance(keep, list) or not all(isinstance(name, str) for name in keep):
         raise ValueError("'keep' must be a list of columns.")
     return Description(
         dataset=dataset,
-        licence=_text(content, "licence"),
-        citation=_text(content, "citation") if content.get("citation") else "",
-        values=_values(content.get("values")),
+        licence=text_of(content, "licence"),
+        citation=text_of(content, "citation") if content.get("citation") else "",
+        values=values_of(content.get("values")),
         files=files,
-        table=_text(content, "table") if "table" in content else None,
+        table=text_of(content, "table") if "table" in content else None,
         spacing=spacing_of(content["spacing"]) if content.get("spacing") is not None else None,
         keep=tuple(keep),
-        modality=_modality(content["modality"]) if "modality" in content else None,
+        modality=modality_of(content["modality"]) if "modality" in content else None,
     )
 
 
-def _modality(given: object) -> str:
+def modality_of(given: object) -> str:
     if given not in MODALITIES:
         hint = did_you_mean(given, MODALITIES)
         raise ValueError(f"modality is {str(given)[:50]!r}, expected one of {list(MODALITIES)}.{hint}")
     return str(given)
 
 
-def _text(content: Mapping[str, Any], key: str) -> str:
+def text_of(content: Mapping[str, Any], key: str) -> str:
     value = content.get(key)
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"{key!r} is missing or not text.")
     return value
 
 
-def _values(content: Any) -> dict[int, list[str]]:
+def values_of(content: Any) -> dict[int, list[str]]:
     if not isinstance(content, dict) or not content:
         raise ValueError("'values' must map annotation values to classes, such as {0: background, 1: lv_cavity}.")
     values = {}

@@ -15,29 +15,23 @@ docs/own_data.md explains both ways. Paths are relative to the source folder; no
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-import os
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ....label_sets import IGNORE
-from ....spelling import did_you_mean, nearest
 from ...prepared.layout import FOLDS
 from ...prepared.source import Job, Source, spacing_of
 from ...views import PHASE_WORDS, VIEW_WORDS
 from ..image_and_mask import read_image_and_mask
-from ..tables import check_size
 from .description import Description, read_description
+from .records import Record, converted, filled, inside, matches, placeholders, rows
 
-__all__ = ["folder", "unused_columns"]
+__all__ = ["COLUMNS", "folder"]
 
 SUFFIX = re.compile(r"\.(nii\.gz|nii|mhd|mha|png|jpe?g|bmp|tiff?|dcm)$", re.IGNORECASE)
-PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 # column or placeholder -> type of the item's field
 FIELDS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("ef", "edv", "esv", "frame_rate", "age"), float),
@@ -47,9 +41,6 @@ FIELDS: dict[str, Callable[[str], Any]] = {
 }
 PLACES = ("image", "label", "label_frame", "spacing_row", "spacing_column")  # where and how to read
 COLUMNS = (*PLACES, "patient", "view", "phase", "fold", *FIELDS)
-WRITTEN = ("dataset", "spacing", "values", "sector", "outside_sector")  # fields that preparation writes
-
-Record = dict[str, str]
 
 
 def folder(source: Path, description: Path) -> Source:
@@ -71,7 +62,8 @@ def folder(source: Path, description: Path) -> Source:
         if about.files:
             records = _matches(source, *about.files)
         else:
-            records, facts["columns_left_out"] = _rows(source, about)
+            needed = ("image", "label")
+            records, facts["columns_left_out"] = rows(source, str(about.table), needed, COLUMNS, about.keep)
     except ValueError as error:
         raise ValueError(f"{description}: {error}") from error
     jobs: dict[str, Job] = {}
@@ -97,21 +89,10 @@ def folder(source: Path, description: Path) -> Source:
     return Source(about.dataset, list(jobs.values()), about.licence, about.citation, sets, skipped, facts)
 
 
-def unused_columns(names: Collection[str]) -> str:
-    """Describe columns of a table that are not used, with the names that may have been meant.
-
-    Example:
-        >>> unused_columns(["mm_row", "born"])
-        "mm_row (did you mean 'spacing_row'?), born"
-    """
-    close = {name: nearest(name, COLUMNS, cutoff=0.45) for name in names}
-    return ", ".join(name + (f" (did you mean {known!r}?)" if known else "") for name, known in close.items())
-
-
 def _job(source: Path, about: Description, record: Record) -> Job:
     """Turn a record into a job; raise OSError to leave out this image, ValueError to stop."""
-    image, label = (_inside(source, record, key) for key in ("image", "label"))
-    item = {name: _convert(record, name, kind) for name, kind in FIELDS.items() if name in record}
+    image, label = (inside(source, record, key) for key in ("image", "label"))
+    item = {name: converted(record, name, kind) for name, kind in FIELDS.items() if name in record}
     item |= {name: value for name, value in record.items() if name not in COLUMNS}
     mentioned = {name for names in about.values.values() for name in names} - {"background", IGNORE}
     if unknown := set(item.get("unlabelled", ())) - mentioned:
@@ -124,28 +105,13 @@ def _job(source: Path, about: Description, record: Record) -> Job:
     fold = record.get("fold")  # None: preparation assigns one
     if fold not in (None, *FOLDS):
         raise ValueError(f"fold is {fold!r}, expected one of {list(FOLDS)}.")
-    label_frame = _convert(record, "label_frame", int) if "label_frame" in record else None
+    label_frame = converted(record, "label_frame", int) if "label_frame" in record else None
     lengths = [record[name] for name in ("spacing_row", "spacing_column") if name in record]
     spacing = spacing_of(lengths) if lengths else about.spacing
     item |= {"dataset": about.dataset, "patient": patient, "fold": fold}
     item |= {"view": _recognise(record, "view", VIEW_WORDS), "phase": _recognise(record, "phase", PHASE_WORDS)}
     values = tuple(about.values)
     return Job(identity, item, partial(read_image_and_mask, image, label, values, frame, label_frame, spacing))
-
-
-def _inside(source: Path, record: Record, key: str) -> Path:
-    if key not in record:
-        raise OSError(f"{key} is not given")
-    path = source / record[key]
-    if not _is_within(source, path):
-        raise OSError(f"{key} {record[key]} is outside SOURCE")
-    if not path.is_file():
-        raise OSError(f"{key} {record[key]} is missing")
-    return path
-
-
-def _is_within(source: Path, path: Path) -> bool:
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(source))
 
 
 def _recognise(record: Record, key: str, names: Mapping[str, str]) -> str | None:
@@ -156,91 +122,15 @@ def _recognise(record: Record, key: str, names: Mapping[str, str]) -> str | None
     return names[record[key].upper()]
 
 
-def _convert(record: Record, name: str, kind: Callable[[str], Any]) -> Any:
-    try:
-        value = kind(record[name])
-    except ValueError:
-        value = math.nan
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{name} is {record[name]!r}, expected a number.")
-    return value
-
-
 def _matches(source: Path, image: str, label: str) -> dict[str, Record]:
     """Return a record for each file whose path matches the pattern `image`."""
-    names = PLACEHOLDER.findall(image)
-    if missing := set(PLACEHOLDER.findall(label)) - set(names):
+    if missing := set(placeholders(label)) - set(placeholders(image)):
         raise ValueError(f"the pattern of 'label' has {sorted(missing)}, which the pattern of 'image' lacks.")
-    if taken := sorted(set(names) & {*WRITTEN, *PLACES}):
-        raise ValueError(f"the pattern of 'image' has {taken}, which are reserved. Rename them.")
-    _check_names(names, keep=())
-    pattern, label_parts = re.compile(_expression(image)), PLACEHOLDER.split(label)
-    records = {}
-    for directory, _, files in os.walk(source):
-        for name in files:
-            path = (Path(directory) / name).relative_to(source).as_posix()
-            if match := pattern.fullmatch(path):
-                parts = match.groupdict()
-                mask = "".join(parts[part] if index % 2 else part for index, part in enumerate(label_parts))
-                records[path] = {**parts, "image": path, "label": mask}
+    found = matches(source, image, COLUMNS, PLACES)
+    records = {path: {**parts, "image": path, "label": filled(label, parts)} for path, parts in found.items()}
     masks = {record["label"] for record in records.values()}
     # p_mask.png is a mask, not the image of a patient p_mask
-    records = {path: records[path] for path in sorted(records) if path not in masks}
+    records = {path: record for path, record in records.items() if path not in masks}
     if not records:
         raise FileNotFoundError(f"no file in {source} matches the pattern {image!r} of 'image'.")
     return records
-
-
-def _expression(pattern: str) -> str:
-    expression, seen = "", set()
-    for index, part in enumerate(PLACEHOLDER.split(pattern)):
-        if index % 2 == 0:
-            expression += re.escape(part)
-        elif part in seen:
-            expression += f"(?P={part})"
-        else:
-            # views and phases have no separators, so that names of patients may
-            characters = {"view": "[A-Za-z0-9]+", "phase": "[A-Za-z0-9]+", "frame": "[0-9]+"}.get(part, "[^/]+?")
-            expression += f"(?P<{part}>{characters})"
-        seen.add(part)
-    return expression
-
-
-def _rows(source: Path, about: Description) -> tuple[dict[str, Record], list[str]]:
-    """Read the table; return a record for each line, and the names of the columns that are left out."""
-    path = source / str(about.table)
-    if not _is_within(source, path) or not path.is_file():
-        raise FileNotFoundError(f"the table {path} is missing or outside SOURCE; its path is relative to SOURCE.")
-    check_size(path, 64 * 1024 * 1024)  # half a million rows
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        header = text.partition("\n")[0]
-        delimiter = ";" if header.count(";") > header.count(",") else ","
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        names = [name.strip() for name in next(lines, [])]
-        needed = ["image", "label", *about.keep]
-        if len(set(names)) < len(names) or not set(needed) <= set(names):
-            raise ValueError(f"the columns are {names}, expected unique names that include {needed}.")
-        _check_names(names, about.keep)
-        copied = {*COLUMNS, *about.keep}
-        records = {}
-        for line in lines:
-            if line and len(line) != len(names):
-                raise ValueError(f"line {lines.line_num} has {len(line)} cells, the header {len(names)}.")
-            cells = {name: cell.strip() for name, cell in zip(names, line, strict=False) if name in copied}
-            if any(cells.values()):
-                records[f"{about.table}, line {lines.line_num}"] = {name: cell for name, cell in cells.items() if cell}
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 ({error.reason}); save the table as UTF-8.") from error
-    except (ValueError, csv.Error) as error:
-        raise ValueError(f"{path}: {error}") from error
-    return records, [name for name in names if name not in copied]
-
-
-def _check_names(names: Collection[str], keep: Collection[str]) -> None:
-    for name in names:
-        known = name in (*COLUMNS, *keep)
-        if hint := "" if known else did_you_mean(name, set(COLUMNS) - set(names), cutoff=0.77):
-            raise ValueError(f"{name!r} is unknown.{hint} Rename it (a column may also be listed under 'keep').")
-    if taken := sorted(set(keep) & set(WRITTEN)):
-        raise ValueError(f"{taken} cannot be kept because the prepared set has fields of these names. Rename them.")

@@ -1,0 +1,1 @@
+"""Volumes from medical files: voxels, and how they lie in the patient."""

@@ -1,0 +1,62 @@
+"""Read a volume from any file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..unreadable import Unreadable, reading
+from .nifti import read_nifti
+from .voxels import Voxels, spacing_of_affine
+
+__all__ = ["SUFFIXES", "as_labels", "read_voxels"]
+
+SUFFIXES = (".nii", ".nii.gz")
+
+
+def read_voxels(path: Path) -> Voxels:
+    """Read a volume.
+
+    Args:
+        path: .nii, .nii.gz.
+
+    Raises:
+        FileNotFoundError: if it is missing.
+        ValueError: if it cannot be read as a volume.
+    """
+    name = path.name.lower()
+    if not name.endswith(SUFFIXES):
+        raise ValueError(f"{path} is not a volume; expected one of {', '.join(SUFFIXES)}.")
+    with reading(path, "NIfTI"):
+        voxels = read_nifti(path)
+        _check(voxels)
+        return voxels
+
+
+def as_labels(voxels: Voxels, path: Path) -> NDArray[np.uint8]:
+    """Return annotation values, uint8; refuse what is not an integer from 0 to 255.
+
+    Raises:
+        ValueError: naming `path`.
+    """
+    values = voxels.values
+    low, high = (float(bound) for bound in (values.min(), values.max()))
+    labels = values if values.dtype == np.uint8 else values.clip(0, 255).astype(np.uint8)
+    if low < 0 or high > 255 or (values.dtype.kind == "f" and not np.array_equal(labels, values)):
+        raise ValueError(f"{path} holds values from {low:g} to {high:g}; annotation values are integers from 0 to 255.")
+    return labels
+
+
+def _check(voxels: Voxels) -> None:
+    if voxels.values.dtype.kind == "f" and not np.isfinite(voxels.values).all():
+        raise Unreadable("some voxels are not finite numbers. Replace them.")
+    if voxels.affine is None:
+        return
+    axes = voxels.affine[:3, :3]
+    if not np.isfinite(voxels.affine).all() or abs(np.linalg.det(axes)) < 1e-6:
+        raise Unreadable("the directions of its axes are not those of a volume. Correct its header.")
+    if not np.allclose(spacing_of_affine(voxels.affine), voxels.lengths, rtol=1e-2):
+        spacing = spacing_of_affine(voxels.affine)
+        raise Unreadable(f"its header states {spacing} mm in one place and {voxels.lengths} mm in another. Correct it.")

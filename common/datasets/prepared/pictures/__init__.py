@@ -1,0 +1,1 @@
+"""Pictures in a prepared folder: 8-bit PNG, squashed to one size, black outside the ultrasound sector."""

@@ -1,0 +1,192 @@
+"""Find files by naming patterns, or in a table, for readers of one's own data."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import re
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from ....spelling import did_you_mean, nearest
+from ..tables import check_size
+
+__all__ = [
+    "Record",
+    "check_names",
+    "converted",
+    "filled",
+    "inside",
+    "is_within",
+    "matches",
+    "placeholders",
+    "rows",
+    "unused_columns",
+]
+
+PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+WRITTEN = ("dataset", "spacing", "size", "values", "sector", "outside_sector", "intensity")  # by preparation
+
+Record = dict[str, str]
+
+
+def placeholders(pattern: str) -> list[str]:
+    """Return the names in braces.
+
+    Example:
+        >>> placeholders("images/{patient}_{view}.png")
+        ['patient', 'view']
+    """
+    return PLACEHOLDER.findall(pattern)
+
+
+def filled(pattern: str, parts: Record) -> str:
+    """Return a pattern with its names replaced.
+
+    Example:
+        >>> filled("masks/{patient}.png", {"patient": "p1"})
+        'masks/p1.png'
+    """
+    return "".join(parts[part] if index % 2 else part for index, part in enumerate(PLACEHOLDER.split(pattern)))
+
+
+def matches(source: Path, pattern: str, columns: Sequence[str], reserved: Collection[str]) -> dict[str, Record]:
+    """Return the parts of each path in `source` that matches a pattern.
+
+    Args:
+        source: the folder; paths are relative to it.
+        pattern: with names in braces.
+        columns: known names, for the suggestion when one is misspelt.
+        reserved: names that a pattern must not use, beside those that preparation writes.
+
+    Raises:
+        ValueError: if the pattern is wrong.
+    """
+    names = placeholders(pattern)
+    if taken := sorted(set(names) & {*WRITTEN, *reserved}):
+        raise ValueError(f"the pattern of 'image' has {taken}, which are reserved. Rename them.")
+    check_names(names, columns, keep=())
+    expression = re.compile(_expression(pattern))
+    records = {}
+    for directory, _, files in os.walk(source):
+        for name in files:
+            path = (Path(directory) / name).relative_to(source).as_posix()
+            if match := expression.fullmatch(path):
+                records[path] = match.groupdict()
+    return {path: records[path] for path in sorted(records)}
+
+
+def _expression(pattern: str) -> str:
+    expression, seen = "", set()
+    for index, part in enumerate(PLACEHOLDER.split(pattern)):
+        if index % 2 == 0:
+            expression += re.escape(part)
+        elif part in seen:
+            expression += f"(?P={part})"
+        else:
+            # views and phases have no separators, so that names of patients may
+            characters = {"view": "[A-Za-z0-9]+", "phase": "[A-Za-z0-9]+", "frame": "[0-9]+"}.get(part, "[^/]+?")
+            expression += f"(?P<{part}>{characters})"
+        seen.add(part)
+    return expression
+
+
+def rows(
+    source: Path, table: str, needed: Sequence[str], columns: Sequence[str], keep: Sequence[str]
+) -> tuple[dict[str, Record], list[str]]:
+    """Read a table; return a record for each line, and the names of the columns that are left out.
+
+    Args:
+        source: the folder.
+        table: path in it.
+        needed: columns that it must have.
+        columns: that are copied.
+        keep: further ones, as the user wished.
+
+    Raises:
+        FileNotFoundError: if it is missing, or outside the folder.
+        ValueError: if it is malformed.
+    """
+    path = source / table
+    if not is_within(source, path) or not path.is_file():
+        raise FileNotFoundError(f"the table {path} is missing or outside SOURCE; its path is relative to SOURCE.")
+    check_size(path, 64 * 1024 * 1024)  # half a million rows
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        header = text.partition("\n")[0]
+        delimiter = ";" if header.count(";") > header.count(",") else ","
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        names = [name.strip() for name in next(lines, [])]
+        needed = [*needed, *keep]
+        if len(set(names)) < len(names) or not set(needed) <= set(names):
+            raise ValueError(f"the columns are {names}, expected unique names that include {needed}.")
+        check_names(names, columns, keep)
+        copied = {*columns, *keep}
+        records = {}
+        for line in lines:
+            if line and len(line) != len(names):
+                raise ValueError(f"line {lines.line_num} has {len(line)} cells, the header {len(names)}.")
+            cells = {name: cell.strip() for name, cell in zip(names, line, strict=False) if name in copied}
+            if any(cells.values()):
+                records[f"{table}, line {lines.line_num}"] = {name: cell for name, cell in cells.items() if cell}
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 ({error.reason}); save the table as UTF-8.") from error
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path}: {error}") from error
+    return records, [name for name in names if name not in copied]
+
+
+def check_names(names: Collection[str], columns: Collection[str], keep: Collection[str]) -> None:
+    """Refuse misspelt names, and columns to keep that preparation would overwrite."""
+    for name in names:
+        known = name in (*columns, *keep)
+        if hint := "" if known else did_you_mean(name, set(columns) - set(names), cutoff=0.77):
+            raise ValueError(f"{name!r} is unknown.{hint} Rename it (a column may also be listed under 'keep').")
+    if taken := sorted(set(keep) & set(WRITTEN)):
+        raise ValueError(f"{taken} cannot be kept because the prepared set has fields of these names. Rename them.")
+
+
+def inside(source: Path, record: Record, key: str) -> Path:
+    """Return the file that a record names, which must lie in `source`.
+
+    Raises:
+        OSError: if it does not.
+    """
+    if key not in record:
+        raise OSError(f"{key} is not given")
+    path = source / record[key]
+    if not is_within(source, path):
+        raise OSError(f"{key} {record[key]} is outside SOURCE")
+    if not path.is_file():
+        raise OSError(f"{key} {record[key]} is missing")
+    return path
+
+
+def is_within(source: Path, path: Path) -> bool:
+    """Return whether a path lies in a folder, links followed."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(source))
+
+
+def converted(record: Record, name: str, kind: Callable[[str], Any]) -> Any:
+    """Return an entry of a record as another type; refuse what is not a finite number."""
+    try:
+        value = kind(record[name])
+    except ValueError:
+        value = math.nan
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name} is {record[name]!r}, expected a number.")
+    return value
+
+
+def unused_columns(names: Collection[str], columns: Collection[str]) -> str:
+    """Describe columns of a table that are not used, with the names that may have been meant.
+
+    Example:
+        >>> unused_columns(["mm_row", "born"], ["spacing_row"])
+        "mm_row (did you mean 'spacing_row'?), born"
+    """
+    close = {name: nearest(name, columns, cutoff=0.45) for name in names}
+    return ", ".join(name + (f" (did you mean {known!r}?)" if known else "") for name, known in close.items())

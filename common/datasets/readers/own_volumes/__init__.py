@@ -1,0 +1,1 @@
+"""Your own volumes and masks, described in YAML."""
