@@ -31,7 +31,7 @@ ROOMS = [
     *("tracking", "registration", "inference", "heart", "experiments"),  # use
     *("bundle", "workflows"),
 ]
-DATA_ROOMS = ["views", "catalogue", "files", "sector", "prepared", "readers", "phantom", "checks"]
+DATA_ROOMS = ["views", "catalogue", "files", "sector", "prepared", "volumes", "readers", "phantom", "checks"]
 DATA_ONLY = {"workflows"}
 MOST_FILES = 15  # in a folder, beside __init__.py
 
