@@ -4,9 +4,13 @@ from .prepared.labels import coverage_table, labels_of, stated_label_sets
 from .prepared.layout import checksum, read_datalist
 from .prepared.resident import ResidentDataset
 from .prepared.selection import select
+from .volumes.intensity import Intensity
+from .volumes.resident import ResidentVolumes
 
 __all__ = [
+    "Intensity",
     "ResidentDataset",
+    "ResidentVolumes",
     "checksum",
     "coverage_table",
     "labels_of",
