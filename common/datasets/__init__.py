@@ -6,11 +6,13 @@ from .prepared.resident import ResidentDataset
 from .prepared.selection import select
 from .volumes.intensity import Intensity
 from .volumes.resident import ResidentVolumes
+from .volumes.whole import WholeVolumes
 
 __all__ = [
     "Intensity",
     "ResidentDataset",
     "ResidentVolumes",
+    "WholeVolumes",
     "checksum",
     "coverage_table",
     "labels_of",
