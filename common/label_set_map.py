@@ -9,12 +9,15 @@ Zero in both channels marks an ignored pixel: it costs nothing and no metric cou
 survives cropping, padding and mixing images of different datasets, and losses and metrics need not know the dataset.
 """
 
+from collections.abc import Sequence
+
 import torch
 
 __all__ = [
     "admitted",
     "annotated",
     "drop_classes",
+    "exchange_classes",
     "from_one_hot",
     "known_classes",
     "known_masks",
@@ -158,6 +161,32 @@ def drop_classes(target: torch.Tensor, drop: torch.Tensor) -> torch.Tensor:
     # clamp and multiply instead of `torch.where`, which takes 40 times as long on 8-bit integers on a CPU
     truth = truth | (truth & ambiguous).clamp(max=1) * ambiguous
     return torch.stack([truth, still_annotated], dim=1)
+
+
+def exchange_classes(target: torch.Tensor, pairs: Sequence[tuple[int, int]]) -> torch.Tensor:
+    """Exchange classes in pairs, as a reflection does to the structures on the left and on the right.
+
+    Args:
+        target: label-set map (B, 2, *spatial).
+        pairs: of class indices; a class is in one pair at most.
+
+    Returns:
+        New label-set map, of the same shape and dtype.
+
+    Raises:
+        ValueError: a class is in several pairs.
+
+    Example:
+        >>> exchange_classes(torch.tensor([[[1, 2, 5], [7, 7, 3]]]), [(1, 2)]).tolist()  # bits 2 and 4
+        [[[1, 4, 3], [7, 7, 5]]]
+    """
+    classes = [index for pair in pairs for index in pair]
+    if len(set(classes)) < len(classes):
+        raise ValueError(f"expected each class in one pair at most, got the pairs {list(pairs)}.")
+    for first, second in pairs:
+        differ = ((target >> first) ^ (target >> second)) & 1
+        target = target ^ ((differ << first) | (differ << second))
+    return target.clone() if not pairs else target
 
 
 def from_one_hot(one_hot: torch.Tensor, annotated: torch.Tensor) -> torch.Tensor:

@@ -149,6 +149,23 @@ class LabelSets:
         encoded = table.gather(2, label.flatten(start_dim=2).to(torch.int64).expand(-1, 2, -1))
         return encoded.reshape(label.shape[0], 2, *label.shape[2:])
 
+    @property
+    def padding(self) -> int:
+        """The lowest annotation value that no dataset names: whatever pads an annotation with it is ignored there.
+
+        Raises:
+            ValueError: all values of a byte are named.
+
+        Example:
+            >>> label_sets = LabelSets(["background", "lv"], {"a": {0: "background", 1: "lv", 255: "ignore"}})
+            >>> label_sets.padding, label_sets.encode_batch(torch.tensor([[[2]]]), torch.tensor([0])).tolist()
+            (2, [[[0], [0]]])
+        """
+        free = self._free()
+        if free not in BYTE:
+            raise ValueError("the datasets name all 256 annotation values; nothing is left to mark padded pixels.")
+        return free
+
     def annotated(self, dataset: str) -> list[str]:
         """Return the names of the classes that a dataset outlines: some annotation value stands for each alone.
 
@@ -241,8 +258,12 @@ class LabelSets:
             self._tables[device] = self._tables[torch.device("cpu")].to(device)
         return self._tables[device]
 
+    def _free(self) -> int:
+        named = {value for values in self._values.values() for value in values}
+        return next(value for value in range(len(named) + 1) if value not in named)
+
     def _tabulate(self) -> torch.Tensor:
-        length = 1 + max(value for values in self._values.values() for value in values)
+        length = 1 + max(self._free(), *(value for values in self._values.values() for value in values))
         # Zero in both channels, an ignored pixel, for "ignore" and for values that no checked annotation holds.
         table = torch.zeros(len(self.label_sets), 2, length, dtype=smallest_dtype(len(self.classes)))
         for index, (dataset, values) in enumerate(self._values.items()):

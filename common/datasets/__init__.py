@@ -4,9 +4,15 @@ from .prepared.labels import coverage_table, labels_of, stated_label_sets
 from .prepared.layout import checksum, read_datalist
 from .prepared.resident import ResidentDataset
 from .prepared.selection import select
+from .volumes.intensity import Intensity
+from .volumes.resident import ResidentVolumes
+from .volumes.whole import WholeVolumes
 
 __all__ = [
+    "Intensity",
     "ResidentDataset",
+    "ResidentVolumes",
+    "WholeVolumes",
     "checksum",
     "coverage_table",
     "labels_of",

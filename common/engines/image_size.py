@@ -20,7 +20,7 @@ def check_image_size(network: nn.Module, shape: Sequence[int]) -> None:
 
     Args:
         network: to be trained.
-        shape: of one batch, (batch, channels, *spatial); the spatial sizes are equal.
+        shape: of one batch, (batch, channels, *spatial): square images, or patches of volumes of any sides.
 
     Raises:
         ValueError: if a pass fails, or returns another size; the message names the nearest sizes that fit.
@@ -36,13 +36,14 @@ def check_image_size(network: nn.Module, shape: Sequence[int]) -> None:
     shapes = copy.deepcopy(network).to("meta").train()
     if _fits(shapes, shape):
         return
-    size = shape[2]
-    nearby = {other for step in STEPS for other in (size // step * step, size // step * step + step)} - {0, size}
-    fitting = [other for other in sorted(nearby) if _fits(shapes, [*shape[:2], *[other] * (len(shape) - 2)])]
-    sides = [one for one in fitting if one < size][-1:], [one for one in fitting if one > size][:1]
-    named = " and ".join(str(one) for side in sides for one in side)
-    nearest = f"the nearest that fit are {named}" if named else "choose another --image_size or --network"
-    raise ValueError(f"this network cannot take --image_size {size}; {nearest}.")
+    size, volume = list(shape[2:]), len(shape) == 5
+    nearby = {tuple(one // step * step + more for one in size) for step in STEPS for more in (0, step)}
+    fitting = [other for other in sorted(nearby, key=sum) if 0 not in other and _fits(shapes, [*shape[:2], *other])]
+    sides = [one for one in fitting if sum(one) < sum(size)][-1:], [one for one in fitting if sum(one) > sum(size)][:1]
+    setting = "patch_size" if volume else "image_size"
+    named = " and ".join(str(list(one) if volume else one[0]) for side in sides for one in side)
+    nearest = f"the nearest that fit are {named}" if named else f"choose another --{setting} or --network"
+    raise ValueError(f"this network cannot take --{setting} {size if volume else size[0]}; {nearest}.")
 
 
 def _fits(network: nn.Module, shape: Sequence[int]) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
 import torch
-from monai.inferers import Inferer, SimpleInferer
+from monai.inferers import Inferer, SimpleInferer, SlidingWindowInferer
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample
 
@@ -15,18 +16,25 @@ from ..losses.contract import ACTIVATIONS
 __all__ = ["BackgroundReferenceInferer", "FramesInferer", "MixedPrecisionInferer", "ShiftedInferer", "inferer_for"]
 
 AUGMENTED = ("stills", "always", "never")
+WINDOWS = 4  # of a sliding window at a time; affects only speed and memory
 
 
-class BackgroundReferenceInferer(SimpleInferer):
+class BackgroundReferenceInferer(Inferer):
     """Run the network and set its background logit to 0.
 
     Adaptive binary cross entropy trains one sigmoid per foreground class and leaves the background logit untrained: the
     most likely class is the argmax over [0, z_1, ..., z_C-1].
+
+    Args:
+        inferer: runs the network; None: once, on the whole image.
     """
+
+    def __init__(self, inferer: Inferer | None = None) -> None:
+        self.inferer = SimpleInferer() if inferer is None else inferer
 
     def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """Return the logits (B, C, *spatial) with channel 0 set to zero."""
-        logits = super().__call__(inputs, network, *args, **kwargs)
+        logits = self.inferer(inputs, network, *args, **kwargs)
         return torch.cat([torch.zeros_like(logits[:, :1]), logits[:, 1:]], dim=1)
 
 
@@ -129,12 +137,17 @@ class MixedPrecisionInferer(Inferer):
         return logits.float()
 
 
-def inferer_for(activation: str, amp: bool = False) -> Inferer:
+def inferer_for(
+    activation: str, amp: bool = False, patch_size: Sequence[int] | None = None, outside: float = 0.0
+) -> Inferer:
     """Return the inferer for logits that are read in a certain way.
 
     Args:
         activation: "softmax" (classes exclude each other) or "sigmoid" (one sigmoid per foreground class).
         amp: compute in bfloat16 (`MixedPrecisionInferer`).
+        patch_size: voxels of a window that slides over the volume by half of its size, (x, y, z); logits are averaged
+            with Gaussian weights, so that the middle of a window counts most. None: the whole image at once.
+        outside: value that pads a volume smaller than the window, in the units of the image.
 
     Raises:
         ValueError: for another word.
@@ -142,9 +155,17 @@ def inferer_for(activation: str, amp: bool = False) -> Inferer:
     Example:
         >>> type(inferer_for("softmax")).__name__
         'SimpleInferer'
+        >>> inferer_for("softmax", patch_size=(4, 4, 4))(torch.ones(1, 1, 9, 3, 6), nn.Identity()).shape
+        torch.Size([1, 1, 9, 3, 6])
     """
     _check(activation)
-    inferer = BackgroundReferenceInferer() if activation == "sigmoid" else SimpleInferer()
+    inferer: Inferer = SimpleInferer()
+    if patch_size is not None:
+        inferer = SlidingWindowInferer(
+            tuple(patch_size), sw_batch_size=WINDOWS, overlap=0.5, mode="gaussian", cval=outside
+        )
+    if activation == "sigmoid":
+        inferer = BackgroundReferenceInferer(inferer)
     return MixedPrecisionInferer(inferer) if amp else inferer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from monai.inferers import Inferer, SimpleInferer
+from monai.inferers import Inferer, SimpleInferer, SlidingWindowInferer
 
 from .inferer import BackgroundReferenceInferer, MixedPrecisionInferer
 
@@ -63,4 +63,4 @@ def _activation(inferer: Inferer) -> str | None:
         return _activation(inferer.inferer)
     if isinstance(inferer, BackgroundReferenceInferer):
         return "sigmoid"
-    return "softmax" if type(inferer) is SimpleInferer else None
+    return "softmax" if type(inferer) in (SimpleInferer, SlidingWindowInferer) else None

@@ -91,8 +91,31 @@ def draw_examples(
     _save(figure, Path(path))
 
 
+def _flat(one: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return an image as it is, and of a volume, (x, y, z) = RAS, the axial slice in the middle of what is annotated.
+
+    It is shown as radiologists see it: from the feet, the patient's right on the left. Grey values are spread from 0
+    to 1.
+    """
+    if one["image"].ndim == 2:
+        return one
+    heights = np.nonzero(one["truth"].any(axis=(0, 1)))[0]
+    middle = int(np.median(heights)) if len(heights) else one["image"].shape[2] // 2
+    slices = {name: one[name][:, :, middle].T[::-1, ::-1] for name in ("image", "truth", "prediction")}
+    low, high = float(one["image"].min()), float(one["image"].max())
+    return {**one, **slices, "image": (slices["image"] - low) / max(high - low, 1e-6)}
+
+
+def _same_size(images: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Fill images, (rows, columns), with 0 below and on the right up to the largest."""
+    largest = np.array([image.shape for image in images]).max(axis=0, initial=0)
+    return [np.pad(image, [(0, more) for more in largest - image.shape]) for image in images]
+
+
 class Examples:
     """Evaluator handler that keeps the first images of each dataset with their annotation and prediction.
+
+    Of volumes, one axial slice is kept.
 
     Args:
         classes: names, background first.
@@ -127,7 +150,7 @@ class Examples:
                     "annotated": annotated(label, len(self.classes))[0].flatten(start_dim=1).any(dim=1),
                     "prediction": output["pred"][position].argmax(dim=0),
                 }
-                kept.append({name: value.cpu().numpy() for name, value in one.items()})
+                kept.append(_flat({name: value.cpu().numpy() for name, value in one.items()}))
 
     def draw(self, path: str | Path) -> None:
         """Draw the images of the last evaluation."""
@@ -146,14 +169,15 @@ class Examples:
 
         Args:
             path: NPZ to write: `name`, `dataset` (n,), `image` (grey values), `truth` and `prediction` (class index)
-                uint8 (n, rows, columns), `annotated` (n, C), whether the annotation decides a class, `classes` (C,).
+                uint8 (n, rows, columns), smaller ones filled up with 0, `annotated` (n, C), whether the annotation
+                decides a class, `classes` (C,).
             data: items of the datalist, in the loader's numbering.
         """
         kept = [(self.datasets[dataset], one) for dataset, images in sorted(self.kept.items()) for one in images]
         arrays: dict[str, Any] = {
-            key: np.array([one[key] for _, one in kept], np.uint8) for key in ("truth", "prediction")
+            key: np.array(_same_size([one[key] for _, one in kept]), np.uint8) for key in ("truth", "prediction")
         }
-        arrays["image"] = np.array([np.round(255 * one["image"]) for _, one in kept], np.uint8)
+        arrays["image"] = np.array(_same_size([np.round(255 * one["image"]) for _, one in kept]), np.uint8)
         arrays["annotated"] = np.array([one["annotated"] for _, one in kept], np.bool_)
         arrays["name"] = np.array([Path(data[int(one["index"])]["image"]).name for _, one in kept])
         arrays["dataset"] = np.array([dataset for dataset, _ in kept])

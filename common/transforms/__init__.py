@@ -2,6 +2,8 @@
 
 from .encode_label_sets import EncodeLabelSetsd
 from .rand_augment import RandAugmentd
+from .rand_augment_volume import RandAugmentVolumed
+from .rand_flip import RandFlipd
 from .rand_label_dropout import RandLabelDropoutd
 
-__all__ = ["EncodeLabelSetsd", "RandAugmentd", "RandLabelDropoutd"]
+__all__ = ["EncodeLabelSetsd", "RandAugmentVolumed", "RandAugmentd", "RandFlipd", "RandLabelDropoutd"]

@@ -177,3 +177,29 @@ def test_mixed_precision_trains():
         losses.append(loss.item())
     assert loss.dtype == network.weight.grad.dtype == torch.float32
     assert losses[-1] < 0.6 * losses[0]
+
+
+def test_windows_of_a_volume_are_averaged_and_the_background_follows_the_activation():
+    volume = torch.randn(1, 1, 9, 7, 5, generator=torch.Generator().manual_seed(0))
+
+    def net(inputs: torch.Tensor) -> torch.Tensor:
+        assert inputs.shape[2:] == (6, 4, 8)
+        return torch.cat([inputs, 2 * inputs], dim=1)
+
+    logits = inferer_for("softmax", patch_size=[6, 4, 8])(volume, net)
+    torch.testing.assert_close(logits, torch.cat([volume, 2 * volume], dim=1))
+    sigmoid = inferer_for("sigmoid", patch_size=[6, 4, 8])(volume, net)
+    torch.testing.assert_close(sigmoid, torch.cat([0 * volume, 2 * volume], dim=1))
+    half = inferer_for("sigmoid", amp=True, patch_size=[6, 4, 8])(volume, net)
+    assert half.dtype == torch.float32
+
+
+def test_what_pads_a_volume_smaller_than_the_window_is_stated():
+    seen = []
+
+    def net(inputs: torch.Tensor) -> torch.Tensor:
+        seen.append(inputs.clone())
+        return inputs.clone()
+
+    inferer_for("softmax", patch_size=[4, 4, 4], outside=-2.5)(torch.zeros(1, 1, 2, 4, 4), net)
+    assert seen[0].unique().tolist() == [-2.5, 0.0]

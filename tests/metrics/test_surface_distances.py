@@ -72,3 +72,30 @@ def test_outlines_are_compared_only_where_the_annotation_decides():
     assert found["hd95_mm"][1] == found["asd_mm"][1] == 0
     predicted[:, 2:4, 2:4] = 1  # wrong, and annotated
     assert distances(predicted, label)["asd_mm"][1] > 0
+
+
+def balls(shift: int = 0, radius: int = 5) -> torch.Tensor:
+    x, y, z = np.mgrid[:24, :20, :14]
+    labels = ((x - 9 - shift) ** 2 + (y - 9) ** 2 + (1.5 * (z - 6)) ** 2 < radius**2).astype(np.int64)
+    labels[(x - 19) ** 2 + (y - 14 + shift) ** 2 + (z - 10) ** 2 < 9] = 2
+    return torch.from_numpy(labels)[None]
+
+
+@pytest.mark.parametrize("shift", [0, 2])
+def test_volumes_have_the_distances_of_monai(shift: int):
+    spacing = (0.8, 1.3, 2.5)
+    predicted, label = balls(shift, 4), balls()
+    both = [one_hot(one, 3).movedim(-1, 1) for one in (predicted, label)]
+    found = distances(predicted, label, spacing=spacing)
+    expected = compute_hausdorff_distance(*both, percentile=95, spacing=spacing)[0].tolist()
+    assert found["hd95_mm"][1:] == pytest.approx(expected, abs=1e-5)
+    expected = compute_average_surface_distance(*both, symmetric=True, spacing=spacing)[0].tolist()
+    assert found["asd_mm"][1:] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_box_at_the_border_of_a_volume_has_an_outline_there():
+    label = torch.zeros(1, 6, 6, 6, dtype=torch.int64)
+    label[:, :3] = 1
+    moved = torch.zeros_like(label)
+    moved[:, :4] = 1
+    assert distances(moved, label, spacing=(2.0, 1.0, 1.0))["hd95_mm"][1] == pytest.approx(2.0)

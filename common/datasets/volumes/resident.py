@@ -1,0 +1,190 @@
+"""Training volumes held on the training device, so that a batch of patches is one gather."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ...identity import hashed
+from ...label_sets import LabelSets
+from ...transforms.draws import DrawsPerImage
+from .annotated_items import AnnotatedItems
+from .intensity import Intensity
+from .patch_centres import ANYWHERE, DRAWS, PatchCentres, thinned
+
+__all__ = ["ResidentVolumes"]
+
+BYTES = 3  # of a voxel: int16 and uint8
+
+
+class _File(NamedTuple):
+    """Where the voxels of a file lie: no descriptor stays open."""
+
+    path: str
+    dtype: np.dtype[Any]
+    offset: int
+    shape: tuple[int, ...]
+
+    def mapped(self) -> NDArray[Any]:
+        return np.memmap(self.path, self.dtype, "r", self.offset, self.shape, order="F")
+
+
+class ResidentVolumes(DrawsPerImage, Dataset[dict[str, Any]]):
+    """Patches of prepared volumes of any sizes, drawn anew in each epoch from voxels held on one device.
+
+    A patch is drawn by class, then by a patient who annotates the class and has voxels of it, then by a voxel of it
+    (`PatchCentres`). It is centred on the voxel, or moved into the volume where it would leave it; a volume smaller
+    than the patch is padded with ignored voxels and the lowest value of the window. What patch n of an epoch shows
+    depends on seed, epoch and n alone (`SeedEachEpoch` gives the key).
+
+    A voxel takes 3 bytes. Where all of them exceed `memory`, patches are read from the files, mapped into memory.
+
+    Args:
+        data: items of a datalist (`read_datalist`).
+        label_sets: of all datasets in `data`.
+        patch_size: voxels, (x, y, z).
+        patches: in an epoch.
+        intensity: how values are standardised.
+        shares: class, or "anywhere" (any voxel of any patient) -> how often patches are drawn by it, relative to the
+            others; None: each class with voxels, and "anywhere", equally.
+        memory: GiB that the voxels may take; None: any.
+        device: of the tensors.
+
+    Raises:
+        ValueError: if a dataset has no label sets, an annotation holds a value that they do not name, a file is not
+            what was prepared, or a share is of a class without voxels.
+
+    Batch:
+        image: standardised values, float32, (B, 1, X, Y, Z); label: annotation values, uint8, same shape;
+        dataset: index into `label_sets.label_sets`, int64, (B,); and on the CPU
+        index: number of the patch, int64, (B,); spacing: mm per voxel, (x, y, z), float32, (B, 3), NaN if unknown;
+        unlabelled: classes that a patient does not annotate although the dataset does, bool, (B, classes), absent if
+        every patient annotates what the dataset does.
+    """
+
+    def __init__(
+        self,
+        data: Sequence[Mapping[str, Any]],
+        label_sets: LabelSets,
+        patch_size: Sequence[int],
+        patches: int,
+        intensity: Intensity,
+        shares: Mapping[str, float] | None = None,
+        memory: float | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__()
+        if len(patch_size) != 3 or min(patch_size) < 1 or patches < 1:
+            raise ValueError(f"expected a patch of three sizes and at least 1 patch, got {patch_size} and {patches}.")
+        self.data, self.label_sets, self.intensity = list(data), label_sets, intensity
+        self.patch_size, self.patches, self.shares, self.memory = list(patch_size), patches, shares, memory
+        self.device = torch.device(device)
+        self._items = AnnotatedItems(data, label_sets)
+        sizes = [self._items.read(position)[0].shape for position in range(len(self._items))]
+        voxels = np.array([int(np.prod(size)) for size in sizes])
+        self._offsets = torch.from_numpy(np.concatenate([[0], voxels.cumsum()[:-1]]))
+        self.resident = memory is None or voxels.sum() * BYTES <= memory * 2**30
+        count = int(voxels.sum()) if self.resident else 0
+        self._images, self._labels = torch.empty(count, dtype=torch.int16), torch.empty(count, dtype=torch.uint8)
+        with ThreadPoolExecutor() as pool:
+            read = list(pool.map(self._read, range(len(self._items))))
+        self._files = [files for _, files in read]
+        self._images, self._labels = self._images.to(self.device), self._labels.to(self.device)
+        self._dataset = self._items.dataset.to(self.device)
+        if shares is None:
+            held = {name for known, _ in read for name in known}
+            shares = dict.fromkeys([*(name for name in label_sets.classes if name in held), ANYWHERE], 1.0)
+        patients = [(item["dataset"], item["patient"]) for item in self.data]
+        self._centres = PatchCentres([known for known, _ in read], sizes, patients, shares)
+
+    def __len__(self) -> int:
+        return self.patches
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        batch = self.__getitems__([index])
+        return {key: value[0] for key, value in batch.items()}
+
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
+        index = torch.as_tensor(indices)
+        item, voxel = self._centres(self.draw({"index": index, "label": index}, DRAWS))
+        patch = torch.tensor(self.patch_size)
+        room = self._centres.sizes[item] - patch
+        start = torch.where(room < 0, -(-room // 2), (voxel - patch // 2).clamp(min=0).minimum(room))
+        image, label = self._gathered(item, start) if self.resident else self._mapped(item, start)
+        missing = {"unlabelled": self._items.unlabelled[item]} if self._items.unlabelled.any() else {}
+        return {
+            **missing,
+            "image": self.intensity(image).unsqueeze(1),
+            "label": label.unsqueeze(1),
+            "dataset": self._dataset[item.to(self.device)],
+            "index": index,
+            "spacing": self._items.spacing[item],
+        }
+
+    def _read(self, position: int) -> tuple[dict[str, NDArray[np.int32]], list[_File]]:
+        """Copy a volume into its place, or else return its files; return the voxels of its classes, too."""
+        image, label = self._items.checked(position)
+        of_value = self._items.classes_of_values(position)
+        key = hashed(self.data[position]["dataset"], self.data[position]["patient"], "voxels")
+        flat = np.ascontiguousarray(label).reshape(-1)
+        inside = np.flatnonzero(of_value[flat]) if of_value.any() else np.zeros(0, np.int64)
+        classes = of_value[flat[inside]]
+        voxels = {
+            name: thinned(inside[classes == number].astype(np.int32), key)
+            for number, name in enumerate(self.label_sets.classes)
+            if number and (classes == number).any()
+        }
+        if self.resident:
+            place = slice(int(self._offsets[position]), int(self._offsets[position]) + flat.size)
+            self._images[place].view(*image.shape).numpy()[...] = image
+            self._labels[place].numpy()[...] = flat
+            return voxels, []
+        return voxels, [_file(self.data[position][key], one) for key, one in (("image", image), ("label", label))]
+
+    def _gathered(self, item: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+        """Return images and annotations, (B, X, Y, Z), of the patches of volumes `item`, (B,), at `start`, (B, 3)."""
+        sizes, lines = self._centres.sizes[item], []
+        steps = torch.stack([sizes[:, 1] * sizes[:, 2], sizes[:, 2], torch.ones_like(item)], dim=1)
+        inside = []
+        for axis, length in enumerate(self.patch_size):
+            line = start[:, axis, None] + torch.arange(length)
+            inside.append((line >= 0) & (line < sizes[:, axis, None]))
+            lines.append(line.clamp(min=0).minimum(sizes[:, axis, None] - 1) * steps[:, axis, None])
+        lines[0] += self._offsets[item, None]
+        x, y, z = (line.to(self.device, non_blocking=True) for line in lines)
+        index = x[:, :, None, None] + y[:, None, :, None] + z[:, None, None, :]
+        image, label = self._images[index], self._labels[index]
+        if not all(bool(part.all()) for part in inside):
+            x, y, z = (part.to(self.device, non_blocking=True) for part in inside)
+            outside = ~(x[:, :, None, None] & y[:, None, :, None] & z[:, None, None, :])
+            image.masked_fill_(outside, self.intensity.outside)
+            label.masked_fill_(outside, self.label_sets.padding)
+        return image, label
+
+    def _mapped(self, item: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `_gathered` does, read from the files."""
+        shape = (len(item), *self.patch_size)
+        padding = (self.intensity.outside, np.int16), (self.label_sets.padding, np.uint8)
+        patches: list[NDArray[Any]] = [np.full(shape, value, dtype) for value, dtype in padding]
+        for number, (position, corner) in enumerate(zip(item.tolist(), start.tolist(), strict=True)):
+            size = self._centres.sizes[position].tolist()
+            spans = list(zip(corner, self.patch_size, size, strict=True))
+            there = tuple(slice(max(low, 0), min(low + length, most)) for low, length, most in spans)
+            here = tuple(slice(part.start - low, part.stop - low) for part, low in zip(there, corner, strict=True))
+            for patch, file in zip(patches, self._files[position], strict=True):
+                patch[number][here] = file.mapped()[there]
+        image, label = (torch.from_numpy(patch).to(self.device) for patch in patches)
+        return image, label
+
+
+def _file(path: str, values: NDArray[Any]) -> _File:
+    if not isinstance(values, np.memmap):
+        raise ValueError(f"{path} cannot be mapped into memory; prepare the dataset again.")
+    return _File(path, values.dtype, values.offset, values.shape)

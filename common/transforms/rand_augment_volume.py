@@ -1,0 +1,155 @@
+"""Random geometry and intensity of a batch of volumes, on its device."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import grid_sample
+
+from .draws import DrawsPerImage
+
+__all__ = ["RandAugmentVolumed", "affine_coordinates", "rotation_matrix", "sample_nearest", "sample_trilinear"]
+
+
+def rotation_matrix(angles: Tensor) -> Tensor:
+    """Return rotations about z, then y, then x; by the right hand, (B, 3, 3).
+
+    Args:
+        angles: about (x, y, z), radians, (B, 3).
+
+    Example:
+        >>> quarter = rotation_matrix(torch.tensor([[0.0, 0.0, torch.pi / 2]]))
+        >>> (quarter[0] @ torch.tensor([1.0, 0.0, 0.0])).long().tolist()  # x becomes y
+        [0, 1, 0]
+    """
+    cos, sin = angles.cos(), angles.sin()
+    zero, one = torch.zeros_like(cos[:, 0]), torch.ones_like(cos[:, 0])
+    (cx, cy, cz), (sx, sy, sz) = cos.T, sin.T
+    about_x = torch.stack([one, zero, zero, zero, cx, -sx, zero, sx, cx], dim=1).view(-1, 3, 3)
+    about_y = torch.stack([cy, zero, sy, zero, one, zero, -sy, zero, cy], dim=1).view(-1, 3, 3)
+    about_z = torch.stack([cz, -sz, zero, sz, cz, zero, zero, zero, one], dim=1).view(-1, 3, 3)
+    return about_x @ about_y @ about_z
+
+
+def affine_coordinates(matrix: Tensor, shift: Tensor, size: Sequence[int], source: Sequence[int]) -> Tensor:
+    """Return where the voxels of a new volume lie in the old one, about the centres of both, (B, 3, X, Y, Z).
+
+    Args:
+        matrix: from voxels of the new volume to voxels of the old one, (B, 3, 3).
+        shift: of the old volume's centre, voxels, (B, 3).
+        size: of the new volume, (x, y, z).
+        source: size of the old one.
+
+    Example:
+        >>> affine_coordinates(torch.eye(3)[None], torch.zeros(1, 3), (2, 2, 2), (4, 2, 2))[0, 0, :, 0, 0].tolist()
+        [1.0, 2.0]
+    """
+    coordinates: Tensor = (shift + (torch.tensor(source, device=shift.device) - 1) / 2).view(-1, 3, 1, 1, 1)
+    for axis, length in enumerate(size):
+        line = torch.arange(length, device=matrix.device, dtype=matrix.dtype) - (length - 1) / 2
+        shape = [1, 1, 1]
+        shape[axis] = length
+        coordinates = coordinates + (matrix[:, :, axis, None] * line).view(-1, 3, *shape)
+    return coordinates
+
+
+def sample_trilinear(image: Tensor, coordinates: Tensor) -> Tensor:
+    """Sample volumes (B, C, X, Y, Z) at voxel coordinates (B, 3, X', Y', Z'); outside, the nearest voxel counts."""
+    size = torch.tensor(image.shape[2:], device=image.device).view(1, 3, 1, 1, 1)
+    grid = ((2 * coordinates + 1) / size - 1).flip(1)  # grid_sample counts axes from the last
+    return grid_sample(image, grid.permute(0, 2, 3, 4, 1), padding_mode="border", align_corners=False)
+
+
+def sample_nearest(label: Tensor, coordinates: Tensor) -> Tensor:
+    """Sample integer volumes of any dtype like `sample_trilinear`, the nearest voxel; outside, 0.
+
+    Example:
+        >>> places = torch.tensor([[0.4], [0.0], [0.0]]).view(1, 3, 1, 1, 1)
+        >>> sample_nearest(torch.tensor([7, 9]).view(1, 1, 2, 1, 1), places).item()
+        7
+    """
+    place = coordinates.round().long()
+    index = torch.zeros_like(place[:, 0])
+    inside = torch.ones_like(index, dtype=torch.bool)
+    for axis, length in enumerate(label.shape[2:]):
+        inside &= (place[:, axis] >= 0) & (place[:, axis] < length)
+        index = index * length + place[:, axis].clamp(0, length - 1)
+    sampled = label.flatten(start_dim=2).gather(
+        2, index.flatten(start_dim=1).unsqueeze(1).expand(-1, label.shape[1], -1)
+    )
+    return sampled.view(*label.shape[:2], *index.shape[1:]) * inside.unsqueeze(1)
+
+
+class RandAugmentVolumed(DrawsPerImage):
+    """Rotate, scale and shift each volume of a batch, and change its intensity.
+
+    Geometry is that of the patient: rotations are rotations in mm, whatever the voxels' shape. It moves the label-set
+    map, so place it behind `EncodeLabelSetsd`: voxels that enter from outside are then ignored; in the image they
+    repeat the border. A batch that is larger than `size` leaves nothing to enter.
+
+    Args:
+        size: voxels of the result, (x, y, z), cut from the centre; None: as the batch.
+        rotation: largest angle about each axis, degrees.
+        scale: largest change of size, as a fraction.
+        shift: largest displacement along each axis, mm; voxels where the spacing is unknown.
+        intensity_shift: largest number added, in the units of the image.
+        intensity_scale: largest change of contrast, as a fraction.
+        noise: largest standard deviation of white noise, in the units of the image; 0 adds none.
+
+    Example:
+        >>> augment = RandAugmentVolumed(rotation=(0, 0, 10))
+        >>> _ = augment.set_random_state(0)
+        >>> batch = {"image": torch.ones(2, 1, 8, 8, 6), "label": torch.ones(2, 2, 8, 8, 6, dtype=torch.uint8)}
+        >>> augment(batch)["label"].dtype
+        torch.uint8
+    """
+
+    def __init__(
+        self,
+        size: Sequence[int] | None = None,
+        rotation: Sequence[float] = (10.0, 10.0, 10.0),
+        scale: float = 0.1,
+        shift: float = 0.0,
+        intensity_shift: float = 0.1,
+        intensity_scale: float = 0.1,
+        noise: float = 0.0,
+    ) -> None:
+        if len(rotation) != 3 or not 0 <= scale < 1:
+            raise ValueError(f"expected three angles and a scale from 0 to below 1, got {rotation} and {scale}.")
+        super().__init__()
+        self.size, self.rotation, self.scale, self.shift = size, rotation, scale, shift
+        self.intensity_shift, self.intensity_scale, self.noise = intensity_shift, intensity_scale, noise
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Augment `image` (B, C, X, Y, Z) and the integer `label` (B, K, X, Y, Z), by `index` (B,), on the CPU.
+
+        `spacing`, mm per voxel, (x, y, z), (B, 3), on the CPU, says how long voxels are; without it they are cubes.
+        """
+        image, label = data["image"], data["label"]
+        draws = self.draw(data, 11)
+        both = 2 * draws[:, :9] - 1
+        spacing = data["spacing"].nan_to_num(1.0) if "spacing" in data else torch.ones(len(image), 3)
+        turn = rotation_matrix(torch.deg2rad(torch.tensor(self.rotation) * both[:, :3]))
+        matrix = turn / (1 + self.scale * both[:, 3, None, None])
+        matrix = matrix * spacing[:, None, :] / spacing[:, :, None]  # to mm, moved, and back
+        shift = self.shift * both[:, 4:7] / spacing
+        coordinates = affine_coordinates(
+            matrix.to(image.device), shift.to(image.device), self.size or image.shape[2:], image.shape[2:]
+        )
+        factors = torch.stack([1 + self.intensity_scale * both[:, 7], self.intensity_shift * both[:, 8]])
+        contrast, brightness = factors.to(image.device).view(2, -1, 1, 1, 1, 1)
+        moved = sample_trilinear(image, coordinates).mul_(contrast).add_(brightness)
+        if self.noise:
+            moved += self._noise(moved, draws[:, 9:])
+        return {**data, "image": moved, "label": sample_nearest(label, coordinates)}
+
+    def _noise(self, like: Tensor, draws: Tensor) -> Tensor:
+        """Return white noise; each volume has its own generator, seeded by its draw."""
+        noise = torch.empty_like(like)
+        generator = torch.Generator(like.device)
+        for volume, (level, seed) in zip(noise, draws.tolist(), strict=True):
+            volume.normal_(0, 1, generator=generator.manual_seed(int(seed * 2**24))).mul_(self.noise * level)
+        return noise

@@ -1,0 +1,67 @@
+"""Random reflection of the images of a batch, which exchanges the structures on the left and on the right."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from ..label_set_map import exchange_classes
+from .draws import DrawsPerImage
+
+__all__ = ["RandFlipd"]
+
+
+class RandFlipd(DrawsPerImage):
+    """Flip each image along one axis with a probability, and exchange paired classes of its label-set map.
+
+    A left kidney that is flipped looks like a right one: without the exchange, a network would learn that sides do not
+    matter. Where only one class of a pair is annotated, the other is after the flip.
+
+    Args:
+        axis: of the image's spatial axes, from 0; that from left to right is x of a volume, columns of a picture.
+        classes: names, background first.
+        exchanged: pairs of classes that exchange, [left, right].
+        prob: probability of a flip, per image.
+
+    Raises:
+        ValueError: for a probability outside 0 to 1, or pairs that are not two classes each.
+
+    Example:
+        >>> flip = RandFlipd(0, ["background", "left", "right"], exchanged=[["left", "right"]], prob=1.0)
+        >>> batch = {"image": torch.tensor([[[1.0, 2.0]]]), "label": torch.tensor([[[1, 2], [7, 7]]])}
+        >>> flip(batch)["image"].tolist(), flip(batch)["label"].tolist()
+        ([[[2.0, 1.0]]], [[[4, 1], [7, 7]]])
+    """
+
+    def __init__(
+        self, axis: int, classes: Sequence[str], exchanged: Sequence[Sequence[str]] = (), prob: float = 0.5
+    ) -> None:
+        if not 0 <= prob <= 1:
+            raise ValueError(f"expected a probability of a flip from 0 to 1, got {prob}.")
+        for pair in exchanged:
+            if isinstance(pair, str) or len(pair) != 2 or not set(pair) <= set(classes[1:]):
+                raise ValueError(f"expected pairs of classes among {list(classes[1:])}, got {pair!r}.")
+        super().__init__()
+        self.axis, self.classes, self.exchanged, self.prob = axis, classes, exchanged, prob
+        self._pairs = [(list(classes).index(left), list(classes).index(right)) for left, right in exchanged]
+        exchange_classes(torch.zeros(1, 2, 0, dtype=torch.uint8), self._pairs)  # refuses a class in two pairs
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Flip `image` (B, C, *spatial) and the label-set map `label` (B, 2, *spatial), by `index` (B,), on the CPU."""
+        image, label = data["image"], data["label"]
+        if self._pairs and label.shape[1] != 2:
+            raise ValueError(f"expected label-set maps (B, 2, *spatial), got {tuple(label.shape)}; encode them first.")
+        chosen = (self.draw(data, 1)[:, 0] < self.prob).nonzero()[:, 0].to(image.device)
+        if not len(chosen):
+            return dict(data)
+        axis = 2 + self.axis
+        image, label = (
+            each.index_copy(0, chosen, part)
+            for each, part in (
+                (image, image[chosen].flip(axis)),
+                (label, exchange_classes(label[chosen].flip(axis), self._pairs)),
+            )
+        )
+        return {**data, "image": image, "label": label}
