@@ -21,18 +21,20 @@ from .weights_record import weights_record
 __all__ = ["architecture_of", "build_network", "check_explicit_network", "network_of", "with_weights"]
 
 OTHERS = "Use other weights (--checkpoint PATH)"
+DROPOUT = "_dropout_"  # of the training: networks that are built to be used have none
 
 
-def architecture_of(factory: Any) -> dict[str, Any]:
+def architecture_of(factory: Any, dropout: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Describe what a factory builds.
 
     Args:
         factory: a class, or `functools.partial` of it with keyword arguments: an entry of `networks` with
             `_mode_: callable`.
+        dropout: `rate` and `layers` of the dropout that a training adds (`place_dropout`).
 
     Returns:
         `_target_`, the shortest address of the class (it begins with a dot within this package, whose name differs
-        between copies), and its arguments.
+        between copies), its arguments, and `_dropout_` if the training has it.
 
     Raises:
         ValueError: if the network is already built, or an argument is not a plain value.
@@ -55,7 +57,8 @@ def architecture_of(factory: Any) -> dict[str, Any]:
                 f"the argument {name} of {component.__qualname__} is {value!r}, which a record of weights cannot hold; "
                 "expected numbers, text, lists or mappings."
             ) from None
-    return {"_target_": _address(component), **plain}
+    placed = {DROPOUT: dict(dropout)} if dropout and dropout["rate"] else {}
+    return {"_target_": _address(component), **plain, **placed}
 
 
 def _address(component: Any) -> str:
@@ -67,7 +70,7 @@ def _address(component: Any) -> str:
 
 
 def build_network(architecture: Mapping[str, Any]) -> nn.Module:
-    """Build a network from its architecture.
+    """Build a network from its architecture, without the dropout of its training.
 
     Records come with weights from elsewhere: only subclasses of `torch.nn.Module` are built.
 
@@ -78,7 +81,7 @@ def build_network(architecture: Mapping[str, Any]) -> nn.Module:
         >>> build_network({"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 1})
         Linear(in_features=2, out_features=1, bias=True)
     """
-    arguments = dict(architecture)
+    arguments = {name: value for name, value in architecture.items() if name != DROPOUT}
     target = str(arguments.pop("_target_", ""))
     try:
         found = resolve_name(f"{PACKAGE}{target}" if target.startswith(".") else target)
@@ -105,12 +108,13 @@ def network_of(record: Mapping[str, Any], networks: Mapping[str, Any], given: Se
     Raises:
         ValueError: if a stated setting contradicts the record, or neither has the network.
     """
-    name, architecture = record["network"], record.get("architecture")
-    if architecture is None:
+    name, recorded = record["network"], record.get("architecture")
+    if recorded is None:
         if name not in networks:
             raise ValueError(f"--network: expected one of {', '.join(networks)}, got {name!r}.")
         network = networks[name]
         return network if isinstance(network, nn.Module) else network()
+    architecture = {key: value for key, value in recorded.items() if key != DROPOUT}
     for setting in given:
         _, own, *rest = setting.replace("#", "::").split("::")
         here = _at(architecture_of(networks[own]), rest) if own == name else ""

@@ -30,6 +30,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "image_size": (int,),
     "network": (str,),
     "loss": (str,),
+    "predict_with": (str,),
     "architecture": (dict,),
     "normalisation": (str,),
     "spacing": (list, NOTHING),

@@ -28,6 +28,22 @@ def test_an_architecture_is_the_address_of_its_class_and_plain_arguments():
     assert isinstance(build_network(architecture_of(swin)), SwinUnet)
 
 
+def test_the_dropout_of_the_training_is_recorded_and_not_built(tmp_path: Path):
+    placed = {"rate": 0.5, "layers": "last_two"}
+    assert architecture_of(SMALL, {**placed, "rate": 0.0}) == architecture_of(SMALL)
+    architecture = architecture_of(SMALL, placed)
+    assert architecture == {**architecture_of(SMALL), "_dropout_": placed}
+    assert str(build_network(architecture)) == str(SMALL())
+    record = {"network": "unet", "architecture": architecture}
+    for networks in (NETWORKS, {"unet": SMALL}):
+        assert str(network_of(record, networks)) == str(SMALL())
+        network = network_of(record, networks).train()
+        assert not any(module._forward_hooks for module in network.modules())
+    torch.save(SMALL().state_dict(), tmp_path / "model.pt")
+    write_record(tmp_path / "model.pt", record, (tmp_path / "model.pt").read_bytes())
+    check_explicit_network(tmp_path / "model.pt", {}, SMALL())
+
+
 @pytest.mark.parametrize(
     ("factory", "message"),
     [
