@@ -109,13 +109,17 @@ def check_given(
     values = {name: parser.get_parsed_content(name) for name in defaults}
     for name, default in defaults.items():
         smallest, *largest = limits[name]
-        _check_number(name, values[name], whole=type(default) is int)
-        if values[name] < smallest:
-            raise ValueError(f"--{name}: expected at least {smallest}, got {values[name]}.")
-        for most in largest:
-            bound, said = (values[most], f"--{most}, {values[most]}") if isinstance(most, str) else (most, most)
-            if values[name] > bound:
-                raise ValueError(f"--{name} is {values[name]}, expected at most {said}.")
+        sides = isinstance(default, list)  # of a volume
+        if sides and not (isinstance(values[name], list) and len(values[name]) == len(default)):
+            raise ValueError(f"--{name}: expected {len(default)} numbers, such as {default}, got {values[name]!r}.")
+        for value in values[name] if sides else [values[name]]:
+            _check_number(name, value, whole=sides or type(default) is int)
+            if value < smallest:
+                raise ValueError(f"--{name}: expected at least {smallest}, got {value}.")
+            for most in largest:
+                bound, said = (values[most], f"--{most}, {values[most]}") if isinstance(most, str) else (most, most)
+                if value > bound:
+                    raise ValueError(f"--{name} is {value}, expected at most {said}.")
     if named:
         check_names(parser.get_parsed_content("data"), {name: parser.get_parsed_content(name) for name in named})
 

@@ -4,7 +4,7 @@ from .prepared.labels import coverage_table, labels_of, stated_label_sets
 from .prepared.layout import checksum, read_datalist
 from .prepared.resident import ResidentDataset
 from .prepared.selection import select
-from .volumes.intensity import Intensity
+from .volumes.intensity import Intensity, intensity_of, stated_normalisation, stated_spacing
 from .volumes.resident import ResidentVolumes
 from .volumes.whole import WholeVolumes
 
@@ -15,8 +15,11 @@ __all__ = [
     "WholeVolumes",
     "checksum",
     "coverage_table",
+    "intensity_of",
     "labels_of",
     "read_datalist",
     "select",
     "stated_label_sets",
+    "stated_normalisation",
+    "stated_spacing",
 ]

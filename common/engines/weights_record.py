@@ -27,12 +27,12 @@ NOTHING = type(None)
 KINDS: dict[str, tuple[type, ...]] = {
     "activation": (str,),
     "classes": (list,),
-    "image_size": (int,),
+    "image_size": (int, list),  # sides of a patch of a volume
     "network": (str,),
     "loss": (str,),
     "predict_with": (str,),
     "architecture": (dict,),
-    "normalisation": (str,),
+    "normalisation": (str, dict),
     "spacing": (list, NOTHING),
     "training": (str, NOTHING),
     "weights": (str,),
@@ -100,8 +100,13 @@ def recorded_digest(checkpoint: Path) -> str | None:
     return read_record(checkpoint).get("weights")
 
 
-def read_record(checkpoint: str | Path) -> WeightsRecord:
+def read_record(checkpoint: str | Path, volumes: bool | None = None) -> WeightsRecord:
     """Read the record of weights; empty if they have none.
+
+    Args:
+        checkpoint: path of the weights.
+        volumes: whether their images have to be volumes (normalised by window, mean and standard deviation), or must
+            not be; None: either.
 
     Raises:
         FileNotFoundError: if the weights are missing; the message explains how to get them.
@@ -127,7 +132,11 @@ def read_record(checkpoint: str | Path) -> WeightsRecord:
         if name in record and type(record[name]) not in kinds:
             got = repr(record[name])
             raise ValueError(f"{path} is damaged: expected {name} to be {kinds[0].__name__}, got {got}; {again}.")
-    if (other := record.get("normalisation", NORMALISATION)) != NORMALISATION:
+    other = record.get("normalisation", NORMALISATION)
+    of_volumes = isinstance(other, dict)
+    if volumes and not of_volumes:
+        raise ValueError(f"{weights} was trained on pictures (normalisation {other}), not on volumes; use other weights.")
+    if (of_volumes and volumes is False) or (not of_volumes and other != NORMALISATION):
         raise ValueError(f"{weights} was trained with normalisation {other}, not {NORMALISATION}; use other weights.")
     if weights.name == WEIGHTS_OF_TRAINING and (wrong := contradictions(record, _trained_with(weights.parent))):
         said = ", ".join(f"{name} {record[name]}, not {value}" for name, value in wrong.items())

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
-__all__ = ["Intensity"]
+from ..prepared.layout import folder_paths, read_datalist, read_provenance
+from .layout import VOLUMES, pooled_intensity
+
+__all__ = ["Intensity", "intensity_of", "stated_normalisation", "stated_spacing"]
 
 
 class Intensity:
@@ -45,3 +50,40 @@ class Intensity:
         if self.window is not None:
             values = values.clamp_(*self.window)
         return values.sub_(self.mean).div_(self.sd)
+
+
+def intensity_of(normalisation: Mapping[str, Any]) -> Intensity:
+    """Return the intensity that the record of weights states: window, mean and sd."""
+    return Intensity(**normalisation)
+
+
+def stated_normalisation(folders: str | Path | Iterable[str | Path]) -> dict[str, Any]:
+    """Return window, and mean and standard deviation of the training fold, of prepared folders of volumes.
+
+    Raises:
+        ValueError: if a folder holds no volumes, they were prepared with different windows, or the training fold is
+            of one value.
+    """
+    window = _same(folders, "window")
+    return {"window": window, **(pooled_intensity(read_datalist(folders, "training")) or {})}
+
+
+def stated_spacing(folders: str | Path | Iterable[str | Path]) -> list[float] | None:
+    """Return the spacing, mm per voxel (x, y, z), that prepared folders of volumes share; None: each volume its own.
+
+    Raises:
+        ValueError: if a folder holds no volumes, or they were prepared with different spacings.
+    """
+    spacing: list[float] | None = _same(folders, "spacing")
+    return spacing
+
+
+def _same(folders: str | Path | Iterable[str | Path], name: str) -> Any:
+    stated = {folder: read_provenance(folder) for folder in folder_paths(folders)}
+    if other := [str(folder) for folder, facts in stated.items() if facts.get("kind") != VOLUMES]:
+        raise ValueError(f"{other} hold no volumes; prepare a folder of volumes, or choose a bundle for pictures.")
+    values = [facts.get(name) for facts in stated.values()]
+    if any(value != values[0] for value in values):
+        got = ", ".join(f"{folder} {value}" for folder, value in zip(stated, values, strict=True))
+        raise ValueError(f"the folders differ in their {name} ({got}); prepare them alike.")
+    return values[0]

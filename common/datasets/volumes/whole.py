@@ -28,6 +28,7 @@ class WholeVolumes(Dataset[dict[str, Any]]):
         data: items of a datalist (`read_datalist`).
         label_sets: of all datasets in `data`.
         intensity: how values are standardised.
+        spacing: mm per voxel, (x, y, z), that the network was trained at; None: any.
         device: of the tensors.
 
     Attributes:
@@ -49,12 +50,20 @@ class WholeVolumes(Dataset[dict[str, Any]]):
         data: Sequence[Mapping[str, Any]],
         label_sets: LabelSets,
         intensity: Intensity,
+        spacing: Sequence[float] | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         self.data, self.label_sets, self.intensity = list(data), label_sets, intensity
         self.device = torch.device(device)
         self._items = AnnotatedItems(data, label_sets)
         self.spacing = self._items.spacing
+        if spacing is not None and not torch.allclose(self.spacing, torch.tensor(spacing, dtype=self.spacing.dtype)):
+            found = sorted({tuple(one) for one in self.spacing.tolist()})
+            sides = " ".join(f"{side:g}" for side in spacing)
+            raise ValueError(
+                f"the volumes have voxels of {found[:3]} mm, the network was trained at {list(spacing)}; prepare them "
+                f"with --spacing {sides}."
+            )
         with ThreadPoolExecutor() as pool:
             self._shapes = [image.shape for image, _ in pool.map(self._items.checked, range(len(self._items)))]
 
