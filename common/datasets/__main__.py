@@ -23,6 +23,8 @@ EXAMPLES = (
     f"{{{','.join(READERS)}}} SOURCE OUT",
     "folder SOURCE OUT --description mine.yaml",
     "volumes SOURCE OUT --description mine.yaml",
+    f"{{{','.join(VOLUME_READERS)}}} SOURCE OUT",
+    "export-nnunet PREPARED OUT",
     "moved PREPARED OUT",
     "check OUT...",
 )
@@ -101,6 +103,10 @@ def _arguments() -> argparse.Namespace:
     )
     moved.add_argument("--share", type=float, default=0.5, help="fraction of the patients of each fold (%(default)s)")
     moved.add_argument("--size", type=_size, help="rows and columns, or own (as PREPARED)")
+    export = names.add_parser(
+        "export-nnunet", parents=[prepared], help="write a prepared folder of volumes in the layout of nnU-Net"
+    )
+    export.add_argument("out", type=Path, metavar="OUT", help="the folder to create, such as Dataset101_Clinic")
     check = names.add_parser("check", help="find leaks, damage and implausible annotations in prepared folders")
     check.add_argument("out", type=Path, nargs="+", metavar="OUT", help="prepared folders, checked together")
     check.add_argument("--page", type=Path, default=Path("check.html"), help="HTML with thumbnails (%(default)s)")
@@ -210,6 +216,12 @@ def _sector(arguments: argparse.Namespace, source: Source) -> str:
     return "off"
 
 
+def _export(arguments: argparse.Namespace) -> None:
+    from .volumes.export_nnunet import export_nnunet
+
+    print(f"{arguments.out}: {export_nnunet(arguments.prepared, arguments.out)} volumes in the layout of nnU-Net")
+
+
 def _check(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
@@ -227,7 +239,7 @@ def _check(arguments: argparse.Namespace) -> None:
 def main() -> None:
     """Run the command line; repeating a preparation resumes it, or prepares again what has changed."""
     arguments = _arguments()
-    work = _check if arguments.name == "check" else _prepare
+    work = {"check": _check, "export-nnunet": _export}.get(arguments.name, _prepare)
     try:
         work(arguments)
     except (OSError, ValueError, RuntimeError) as error:

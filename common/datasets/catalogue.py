@@ -11,7 +11,10 @@ READERS = {
     "echonet-dynamic": ("readers.echonet_dynamic", "EchoNet-Dynamic"),
     "unity": ("readers.unity.reader", "Unity Imaging"),
 }
-VOLUME_READERS = {"open-kbp": ("readers.open_kbp", "OpenKBP, the public release or as NIfTI")}  # likewise
+VOLUME_READERS = {  # likewise
+    "open-kbp": ("readers.open_kbp", "OpenKBP, the public release or as NIfTI"),
+    "nnunet": ("readers.nnunet", "a dataset in the layout of nnU-Net or of the Decathlon"),
+}
 DRAWN = ("camus_like", "unity_like", "echonet_like", "clinic_like", "screens")  # phantoms
 MOVED = "_moved"  # ends the name of a dataset on a simulated second scanner
 
@@ -22,5 +25,5 @@ HEART_LABELS = (("background",), ("lv_cavity",), ("lv_myocardium",), ("left_atri
 def dataset_names() -> list[str]:
     """Return the names of the datasets that this project can make, moved to a second scanner or not."""
     names = [*(name.replace("-", "_") for name in READERS), *DRAWN]
-    volumes = [name.replace("-", "_") for name in VOLUME_READERS]
+    volumes = [name.replace("-", "_") for name in VOLUME_READERS if name != "nnunet"]  # a layout of any dataset
     return [*names, *(name + MOVED for name in names), *volumes]

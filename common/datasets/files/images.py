@@ -1,17 +1,13 @@
 """Images and annotations from untrusted NIfTI, MetaImage, PNG, JPEG, BMP, TIFF and DICOM files.
 
 Header sizes are checked before memory is allocated; a compressed file is read only as far as its header promises.
-MetaImage is parsed here and not by ITK, which opens files in other folders and returns uninitialised memory for pixels
-that it cannot decompress; the tests compare both on sound files.
 All arrays are upright: rows run downwards from the transducer, columns to the right.
 """
 
 from __future__ import annotations
 
 import gzip
-import io
 import math
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -24,26 +20,15 @@ from PIL import Image
 
 from .dicom_grey import read_dicom
 from .grey import as_bytes, luma
+from .metaimage import metaimage_header, metaimage_pixels
 from .unreadable import Unreadable, reading
 
 __all__ = ["MAX_PIXELS", "PICTURES", "read_annotation", "read_clip", "read_grey", "with_pixel_files"]
 
 MAX_PIXELS = 64 * 1024 * 1024  # in a file, over all frames: a clip of 50 frames of 1280 x 1024; as float64 512 MiB
 MAX_EXTENSIONS = 16 * 1024 * 1024  # bytes between the header and the pixels of a NIfTI file
-MAX_TEXT = 64 * 1024  # bytes of a MetaImage header; real ones have a few hundred
 PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF"}
 NIFTI_UNITS = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # code of the length unit: mm; 0 is "unknown", mm by custom
-METAIMAGE_TYPES = {
-    "MET_UCHAR": "u1",
-    "MET_CHAR": "i1",
-    "MET_USHORT": "u2",
-    "MET_SHORT": "i2",
-    "MET_UINT": "u4",
-    "MET_INT": "i4",
-    "MET_FLOAT": "f4",
-    "MET_DOUBLE": "f8",
-}
-
 Spacing = tuple[float, float]
 Which = int | Literal["all"] | None  # of the frames of a file; None: the only one
 Read = tuple[NDArray[np.uint8], Spacing | None]
@@ -101,17 +86,18 @@ def read_clip(path: Path) -> Read:
 
 
 def with_pixel_files(path: Path) -> list[Path]:
-    """Return a file, and the file of its pixels if it is a MetaImage header that names one.
+    """Return a file, and the file of its pixels if it is a MetaImage header that names one; of a folder its files.
 
     Example:
         >>> with_pixel_files(Path("scan.nii.gz"))
         [PosixPath('scan.nii.gz')]
     """
+    if path.is_dir():
+        return sorted(file for file in path.iterdir() if file.is_file())
     if path.suffix.lower() not in (".mhd", ".mha"):
         return [path]
     try:
-        fields, start = _metaimage_fields(path)
-        return list(dict.fromkeys([path, _metaimage_pixels(path, fields["ElementDataFile"], start)[0]]))
+        return list(dict.fromkeys([path, metaimage_pixels(path)]))
     except (OSError, ValueError):
         return [path]  # the reader says what is wrong
 
@@ -165,62 +151,13 @@ def _nifti(path: Path, which: Which) -> tuple[NDArray[Any], Spacing]:
 
 
 def _metaimage(path: Path, which: Which) -> tuple[NDArray[Any], Spacing]:
-    fields, start = _metaimage_fields(path)
-    if missing := [key for key in ("DimSize", "ElementType", "ElementSpacing") if key not in fields]:
-        raise Unreadable(f"its header lacks {missing}. Export it again.")
-    if not _true(fields, "BinaryData", default="True") or fields.get("ElementNumberOfChannels", "1") != "1":
-        raise Unreadable("text and several channels are not read; save it as binary grey values.")
-    if fields["ElementType"] not in METAIMAGE_TYPES:
-        raise Unreadable(f"ElementType is {fields['ElementType']}, allowed are {list(METAIMAGE_TYPES)}.")
-    order = ">" if _true(fields, "BinaryDataByteOrderMSB") or _true(fields, "ElementByteOrderMSB") else "<"
-    dtype = np.dtype(order + METAIMAGE_TYPES[fields["ElementType"]])
-    sizes = [int(size) for size in fields["DimSize"].split()]
-    size = _check_pixels(sizes) * dtype.itemsize
-    columns, rows, *frames = sizes
+    header = metaimage_header(path)
+    _check_pixels(header.sizes)
+    columns, rows, *frames = header.sizes
     chosen = _chosen(which, math.prod(frames))
-    source, start = _metaimage_pixels(path, fields["ElementDataFile"], start)
-    skipped = int(fields.get("HeaderSize", "0"))
-    with source.open("rb") as opened:
-        file: io.BufferedIOBase = opened
-        file.seek(max(source.stat().st_size - size, 0) if skipped == -1 else start + skipped)  # -1: at the end
-        if _true(fields, "CompressedData"):
-            # what does not compress grows by less than a thousandth
-            file = io.BytesIO(zlib.decompressobj().decompress(file.read(size + size // 1000 + 1024), size))
-        frame = rows * columns * dtype.itemsize
-        file.seek(chosen.start * frame, io.SEEK_CUR)
-        content = file.read(len(chosen) * frame)
-    if len(content) < len(chosen) * frame:
-        raise EOFError
-    column, row = [float(length) for length in fields["ElementSpacing"].split()][:2]
-    return np.frombuffer(content, dtype).reshape(-1, rows, columns), (row, column)
-
-
-def _metaimage_fields(path: Path) -> tuple[dict[str, str], int]:
-    with path.open("rb") as file:
-        text = file.read(MAX_TEXT)
-    fields, end = {}, 0
-    while "ElementDataFile" not in fields:
-        start, end = end, text.find(b"\n", end) + 1 or len(text)
-        key, equals, value = text[start:end].decode("latin-1").partition("=")
-        if not equals:
-            raise Unreadable("no ElementDataFile in its header of 'key = value'. Is it a MetaImage?")
-        fields[key.strip()] = value.strip()
-    return fields, end
-
-
-def _metaimage_pixels(path: Path, name: str, start: int) -> tuple[Path, int]:
-    if name == "LOCAL":
-        return path, start
-    pixels = path.parent / (name if name == Path(name).name else path.name)
-    if pixels.resolve().parent != path.parent.resolve() or pixels == path:
-        raise Unreadable(f"ElementDataFile is {name!r}; expected a file in the same folder, or LOCAL.")
-    if not pixels.is_file():
-        raise Unreadable(f"its pixels {name} are missing. Put the file beside it.")
-    return pixels, 0
-
-
-def _true(fields: dict[str, str], key: str, default: str = "False") -> bool:
-    return fields.get(key, default).lower() == "true"
+    content = header.read(chosen.start * rows * columns, len(chosen) * rows * columns)
+    column, row = header.lengths[:2]
+    return content.reshape(-1, rows, columns), (row, column)
 
 
 def _picture(path: Path, kind: str, which: Which, annotation: bool) -> NDArray[np.uint8]:

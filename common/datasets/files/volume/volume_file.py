@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..unreadable import Unreadable, reading
+from .dicom_series import read_series
+from .metaimage_volume import read_metaimage_volume
 from .nifti import read_nifti
+from .nrrd import read_nrrd
 from .voxels import Voxels, spacing_of_affine
 
 __all__ = ["SUFFIXES", "as_labels", "read_voxels"]
 
-SUFFIXES = (".nii", ".nii.gz")
+# suffix -> kind and what reads it
+READERS: dict[str, tuple[str, Callable[[Path], Voxels]]] = {
+    ".nii": ("NIfTI", read_nifti),
+    ".nii.gz": ("NIfTI", read_nifti),
+    ".mhd": ("MetaImage", read_metaimage_volume),
+    ".mha": ("MetaImage", read_metaimage_volume),
+    ".nrrd": ("NRRD", read_nrrd),
+}
+SUFFIXES = tuple(READERS)
 
 
 def read_voxels(path: Path) -> Voxels:
     """Read a volume.
 
     Args:
-        path: .nii, .nii.gz.
+        path: .nii, .nii.gz, .mhd, .mha, .nrrd, or the folder of a DICOM series.
 
     Raises:
         FileNotFoundError: if it is missing.
         ValueError: if it cannot be read as a volume.
     """
-    name = path.name.lower()
-    if not name.endswith(SUFFIXES):
-        raise ValueError(f"{path} is not a volume; expected one of {', '.join(SUFFIXES)}.")
-    with reading(path, "NIfTI"):
-        voxels = read_nifti(path)
+    if path.is_dir():
+        return read_series(path)
+    suffix = next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
+    if suffix is None:
+        raise ValueError(f"{path} is not a volume; expected {', '.join(SUFFIXES)}, or the folder of a DICOM series.")
+    kind, read = READERS[suffix]
+    with reading(path, kind):
+        voxels = read(path)
         _check(voxels)
         return voxels
 

@@ -15,6 +15,7 @@ __all__ = [
     "MAX_VOXELS",
     "PAIRS",
     "SPACINGS",
+    "TO_RAS",
     "Affine",
     "Voxels",
     "affine_of_letters",
@@ -28,6 +29,8 @@ PAIRS = ("RL", "AP", "SI")  # directions of the three axes of the patient, the p
 SPACINGS = (0.01, 100.0)  # mm: micro-CT to a scout
 
 Affine = NDArray[np.float64]
+
+TO_RAS: Affine = np.diag([-1.0, -1.0, 1.0, 1.0])  # from places in LPS, as in DICOM and ITK, to RAS, as in NIfTI
 
 
 class Voxels(NamedTuple):

@@ -53,7 +53,9 @@ def filled(pattern: str, parts: Record) -> str:
     return "".join(parts[part] if index % 2 else part for index, part in enumerate(PLACEHOLDER.split(pattern)))
 
 
-def matches(source: Path, pattern: str, columns: Sequence[str], reserved: Collection[str]) -> dict[str, Record]:
+def matches(
+    source: Path, pattern: str, columns: Sequence[str], reserved: Collection[str], with_folders: bool = False
+) -> dict[str, Record]:
     """Return the parts of each path in `source` that matches a pattern.
 
     Args:
@@ -61,6 +63,7 @@ def matches(source: Path, pattern: str, columns: Sequence[str], reserved: Collec
         pattern: with names in braces.
         columns: known names, for the suggestion when one is misspelt.
         reserved: names that a pattern must not use, beside those that preparation writes.
+        with_folders: also match folders: a DICOM series is one.
 
     Raises:
         ValueError: if the pattern is wrong.
@@ -71,8 +74,8 @@ def matches(source: Path, pattern: str, columns: Sequence[str], reserved: Collec
     check_names(names, columns, keep=())
     expression = re.compile(_expression(pattern))
     records = {}
-    for directory, _, files in os.walk(source):
-        for name in files:
+    for directory, folders, files in os.walk(source):
+        for name in [*files, *(folders if with_folders else ())]:
             path = (Path(directory) / name).relative_to(source).as_posix()
             if match := expression.fullmatch(path):
                 records[path] = match.groupdict()
@@ -149,8 +152,8 @@ def check_names(names: Collection[str], columns: Collection[str], keep: Collecti
         raise ValueError(f"{taken} cannot be kept because the prepared set has fields of these names. Rename them.")
 
 
-def inside(source: Path, record: Record, key: str) -> Path:
-    """Return the file that a record names, which must lie in `source`.
+def inside(source: Path, record: Record, key: str, with_folders: bool = False) -> Path:
+    """Return the file (or the folder, `with_folders`) that a record names, which must lie in `source`.
 
     Raises:
         OSError: if it does not.
@@ -160,7 +163,7 @@ def inside(source: Path, record: Record, key: str) -> Path:
     path = source / record[key]
     if not is_within(source, path):
         raise OSError(f"{key} {record[key]} is outside SOURCE")
-    if not path.is_file():
+    if not path.is_file() and not (with_folders and path.is_dir()):
         raise OSError(f"{key} {record[key]} is missing")
     return path
 

@@ -19,6 +19,8 @@ A structure without a mask file, or in the column `unlabelled` of the table, is 
 be anywhere. An empty mask says that it is absent. `unannotated` stands for every class. Columns of the table: image,
 label (or one for each structure, with the path of its mask), patient, fold, unlabelled, sex, age, and those of `keep`.
 
+Files are NIfTI, MetaImage (.mhd, .mha) or NRRD; an image may also be the folder of one DICOM series ("{patient}/ct").
+
 docs/own_data.md explains all. Paths are relative to the source folder; nothing outside it is read.
 """
 
@@ -91,7 +93,7 @@ def volumes(source: Path, about: VolumesDescription) -> Source:
 
 def _job(source: Path, about: VolumesDescription, record: Record) -> Job:
     """Turn a record into a job; raise OSError to leave out this volume, ValueError to stop."""
-    image = inside(source, record, "image")
+    image = inside(source, record, "image", with_folders=True)
     item = {name: converted(record, name, kind) for name, kind in FIELDS.items() if name in record}
     taken = {*VOLUME_COLUMNS, *about.structures}
     item |= {name: value for name, value in record.items() if name not in taken}
@@ -126,7 +128,7 @@ def _matches(source: Path, about: VolumesDescription) -> dict[str, Record]:
     for name, pattern in patterns.items():
         if missing := set(placeholders(pattern)) - set(placeholders(image)):
             raise ValueError(f"the pattern of '{name}' has {sorted(missing)}, which the pattern of 'image' lacks.")
-    found = matches(source, image, VOLUME_COLUMNS, (*PLACES, *about.structures))
+    found = matches(source, image, VOLUME_COLUMNS, (*PLACES, *about.structures), with_folders=True)
     masks = {path: {name: filled(one, parts) for name, one in patterns.items()} for path, parts in found.items()}
     taken = {mask for own in masks.values() for mask in own.values()}
     records: dict[str, Record] = {}

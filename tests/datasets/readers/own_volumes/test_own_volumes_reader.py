@@ -5,11 +5,15 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from ct_series import write_series
 from own_volumes import AFFINE, BOTH, SHAPE, VALUES, ct, describe_ward, save, write_ward
 
+from common.datasets import read_datalist
 from common.datasets.prepared.source import Source
 from common.datasets.readers.own_volumes.description import read_volumes_description
 from common.datasets.readers.own_volumes.reader import volumes
+from common.datasets.volumes.form import prepare_volumes
+from common.datasets.volumes.layout import read_volume_pair
 
 EACH = {"image": "ct/{patient}.nii.gz", "label": "masks/{patient}/{structure}.nii.gz"}
 
@@ -201,3 +205,24 @@ def test_files_outside_the_source_are_not_read(tmp_path: Path):
     (root / "cases.csv").write_text("image,label\n../secret.nii.gz,masks/p1.nii.gz\nct/p1.nii.gz,masks/p1.nii.gz\n")
     source = found(root, files=None, table="cases.csv")
     assert source.skipped == {"cases.csv, line 2": "image ../secret.nii.gz is outside SOURCE"}
+
+
+def test_a_dicom_series_with_masks_of_another_format_is_read(tmp_path: Path):
+    root, hu = tmp_path / "ward", np.arange(60).reshape(5, 4, 3).astype(np.int16)
+    for patient in ("p1", "p2", "p3"):
+        write_series(root / patient / "ct", hu)
+        affine = np.diag([-0.7, -0.8, 2.5, 1.0])
+        affine[:3, 3] = [20, -30, 5]
+        save(root / patient / "bladder.nii.gz", (hu.transpose(2, 1, 0) == 33).astype(np.uint8), affine)
+    files = {"image": "{patient}/ct", "label": "{patient}/{structure}.nii.gz"}
+    source = found(root, files=files, values={0: "background", 1: "bladder"})
+    assert [job.item["patient"] for job in source.jobs] == ["p1", "p2", "p3"]
+    assert [job.id for job in source.jobs] == ["p1_ct", "p2_ct", "p3_ct"]
+    volume = source.jobs[0].read()
+    assert volume.image[volume.label == 1].tolist() == [33]
+    prepare_volumes(source, tmp_path / "out", workers=1)
+    assert prepare_volumes(source, tmp_path / "out", workers=1)
+    write_series(root / "p1" / "ct", hu + 1)
+    prepare_volumes(source, tmp_path / "out", workers=1)
+    image, _ = read_volume_pair(read_datalist(tmp_path / "out")[0])
+    assert image.max() == 60
