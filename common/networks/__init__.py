@@ -1,5 +1,6 @@
 """Networks that MONAI lacks."""
 
+from .deepmedic import DeepMedic
 from .swin_unet import SwinUnet
 
-__all__ = ["SwinUnet"]
+__all__ = ["DeepMedic", "SwinUnet"]
