@@ -31,7 +31,14 @@ NOT_OF_VARIANTS = ("inference.yaml", "measure.yaml")  # the weights of a variant
 HEADER = re.compile(r"(?:#.*\n)+")  # comments at the start of a file describe the file
 SHARED_NAME = "common"  # of this package in the YAML files of this repository, whatever it is called here
 PREFIX = re.compile(rf"(?<![\w.]){SHARED_NAME}(?=[./]\w)")
-TRAINED = ("classes", "image_size", "network", "loss", "normalisation", "spacing")  # a workflow that states them takes them from its weights
+TRAINED = (
+    "classes",
+    "image_size",
+    "network",
+    "loss",
+    "normalisation",
+    "spacing",
+)  # a workflow that states them takes them from its weights
 NAME = "BUNDLE"  # stands for the name of the folder in settings.yaml
 BUNDLES = Path("bundles")  # where a base is looked for that is not beside its variant
 BASES = "bases"  # folder of the shared files that state what other kinds of data change, such as volumes.yaml

@@ -20,6 +20,7 @@ __all__ = ["main"]
 EXAMPLES = (
     "phantom OUT",
     "organs OUT --classes liver spleen kidney",
+    "pelvis OUT",
     f"{{{','.join(READERS)}}} SOURCE OUT",
     "folder SOURCE OUT --description mine.yaml",
     "volumes SOURCE OUT --description mine.yaml",
@@ -29,6 +30,7 @@ EXAMPLES = (
     "check OUT...",
 )
 NOT_CONTENT = {"out", "workers", "strict"}  # arguments that do not affect the content
+PELVIS_WINDOW = (-200, 200)  # HU, of Filbrandt et al. (2021)
 SHOWN = 5  # images left out that are printed; provenance.json lists all
 
 
@@ -80,6 +82,9 @@ def _arguments() -> argparse.Namespace:
     organs.add_argument("--classes", nargs="+", required=True, metavar="CLASS", help="names of the organs")
     organs.add_argument("--sites", type=int, help="number of sites (one for each class)")
     organs.add_argument("--patients", type=int, default=20, help="number at each site (%(default)s)")
+    pelvis = names.add_parser("pelvis", parents=[written, seeded], help="draw CT volumes of pelves, supine and prone")
+    pelvis.add_argument("--patients", type=int, default=40, help="number in each domain (%(default)s)")
+    pelvis.add_argument("--spacing", type=float, default=4.0, metavar="MM", help="of the voxels (%(default)s)")
     for name, (place, about) in READERS.items():
         # readers need different libraries: import only the requested one
         module = import_module(f".{place}", __package__) if name in sys.argv else None
@@ -153,7 +158,8 @@ def _prepare(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out
     if "source" in arguments and not arguments.source.is_dir():
         sys.exit(f"{arguments.source} is not a directory; SOURCE is the folder of the unpacked dataset.")
-    source, items = (_volumes if arguments.name in ("volumes", *VOLUME_READERS) else _pictures)(arguments, request)
+    of_volumes = arguments.name in ("pelvis", "volumes", *VOLUME_READERS)
+    source, items = (_volumes if of_volumes else _pictures)(arguments, request)
     folds = Counter(item["fold"] for item in items)
     print(f"{out}: {len(items)} images ({', '.join(f'{count} {fold}' for fold, count in folds.items())})")
     for name, reason in list(source.skipped.items())[:SHOWN]:
@@ -195,6 +201,11 @@ def _volumes(arguments: argparse.Namespace, request: Mapping[str, str]) -> tuple
 
         about = read_volumes_description(arguments.description)
         source, spacing, window = volumes(arguments.source, about), about.spacing, about.window
+    elif arguments.name == "pelvis":
+        from .phantom.pelvis_dataset import pelves
+
+        source = pelves(arguments.patients, arguments.spacing, arguments.seed)
+        spacing, window = (arguments.spacing,) * 3, PELVIS_WINDOW
     else:
         module = import_module(f".{VOLUME_READERS[arguments.name][0]}", __package__)
         source = getattr(module, arguments.name.replace("-", "_"))(arguments.source)
@@ -202,7 +213,8 @@ def _volumes(arguments: argparse.Namespace, request: Mapping[str, str]) -> tuple
         spacing = checked_spacing(lengths[0] if lengths and len(lengths) == 1 else lengths)
         window = checked_window(arguments.window)
     source.facts["request"] = request
-    return source, prepare_volumes(source, arguments.out, spacing, window, arguments.workers, arguments.strict)
+    strict = getattr(arguments, "strict", False)
+    return source, prepare_volumes(source, arguments.out, spacing, window, arguments.workers, strict)
 
 
 def _sector(arguments: argparse.Namespace, source: Source) -> str:

@@ -135,7 +135,9 @@ def read_record(checkpoint: str | Path, volumes: bool | None = None) -> WeightsR
     other = record.get("normalisation", NORMALISATION)
     of_volumes = isinstance(other, dict)
     if volumes and not of_volumes:
-        raise ValueError(f"{weights} was trained on pictures (normalisation {other}), not on volumes; use other weights.")
+        raise ValueError(
+            f"{weights} was trained on pictures (normalisation {other}), not on volumes; use other weights."
+        )
     if (of_volumes and volumes is False) or (not of_volumes and other != NORMALISATION):
         raise ValueError(f"{weights} was trained with normalisation {other}, not {NORMALISATION}; use other weights.")
     if weights.name == WEIGHTS_OF_TRAINING and (wrong := contradictions(record, _trained_with(weights.parent))):
