@@ -98,8 +98,8 @@ def check_changes(
     used = {*references(config), *run_ids}
     new = [name for name, value in changed.items() if not is_known(file, name)]
     joining = {name for name in new if name in used or name.startswith("_") or _is_entry(config, name, changed[name])}
-    _check_targets(file, config)
     check_overrides(file, {name: value for name, value in changed.items() if name not in joining}, {})
+    _check_targets(file, config)
     for name, value in changed.items():
         _check_components(name, value)
 

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from monai.bundle import ConfigParser, create_workflow
+from monai.bundle import ConfigParser, ConfigWorkflow, create_workflow
 
+from common.bundle.changed import changed_settings, check_changes
 from common.bundle.facts import check_facts
 from common.bundle.overrides import with_overrides
 
@@ -80,6 +81,7 @@ def test_components_of_your_own_and_all_else_may_be_set(workflow: str, given: di
     [
         (["seed: 1\n", "leraning_rate: 0.5\n"], r"--leraning_rate is not .* Did you mean --learning_rate\?"),
         (["augmentation::scal: 0.1\n"], r"--augmentation::scal is not .* Did you mean --augmentation::scale\?"),
+        (["augmentation: {scal: 0.1}\n"], r"--augmentation::scal is not .* Did you mean --augmentation::scale\?"),
         (["augmentation: {scale: 0.1}\n"], r"--augmentation: expected a component .*, set augmentation::scale\.$"),
         (["epochs: three\n"], r"--epochs: expected a number"),
         (["loss: margnal\n"], r"--loss: expected one of"),
@@ -95,6 +97,26 @@ def test_further_files_are_checked_as_settings_are(tmp_path: Path, overlays: lis
     with pytest.raises(RuntimeError) as raised:
         create_workflow(config_file=files, workflow_type="train")
     with pytest.raises(ValueError, match=message):
+        raise raised.value.__cause__ or raised.value
+
+
+def test_several_processes_and_a_loss_of_your_own_are_accepted(tmp_path: Path):
+    train, mine = CONFIGS / "train.yaml", tmp_path / "mine.yaml"
+    mine.write_text("losses::mine: {_target_: torch.nn.L1Loss}\nloss: mine\nimages: {camus: 3}\nseed: $1 + 1\n")
+    file = dict(ConfigParser.load_config_files(train))
+    for more in (CONFIGS / "multi_gpu_train.yaml", mine):
+        joined = dict(ConfigParser.load_config_files([train, more]))
+        changed = dict(changed_settings([file], joined))
+        assert len(changed) > 3
+        check_changes(file, joined, changed)
+        check_facts(file, joined)
+
+
+@pytest.mark.parametrize("given", [{"train::dataset::data::data::fold": "test"}, {"validate::dataset::image_size": 64}])
+def test_a_workflow_object_is_checked_as_the_command_line(given: dict[str, Any]):
+    with pytest.raises(RuntimeError) as raised:
+        ConfigWorkflow(str(CONFIGS / "train.yaml"), workflow_type="train", **given).initialize()
+    with pytest.raises(ValueError, match=f"^--{next(iter(given))} "):
         raise raised.value.__cause__ or raised.value
 
 
