@@ -8,9 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...identity import digest
 from .journal import JOURNAL, Asked, Journal, Record, read_journal
-from .layout import FOLDS, PROVENANCE, image_digest, read_datalist, read_pixels, read_provenance
+from .layout import (
+    FOLDS,
+    PROVENANCE,
+    image_digest,
+    is_unchanged,
+    prepared_records,
+    read_datalist,
+    read_pixels,
+    read_provenance,
+)
 from .made_from import differing_file, read_files
 from .source import Job, Source
 
@@ -65,12 +73,17 @@ class Earlier:
             jobs: of the source.
             asked: returns `Record.asked` of a job.
         """
-        if self.items and not self.journal.settings:
+        whole = not self.provenance or self._has_whole_journal()
+        if self.items and not whole:
             self._check_unchanged()
         present = {path.relative_to(self.folder).as_posix(): path for path in self.folder.glob("*/*.png")}
         stated = {key: self.provenance[key] for key in ("size", "versions") if key in self.provenance}
-        differing = _differing({**self.journal.settings, **stated} if self.journal.settings else {}, settings)
-        written = (self.folder / JOURNAL).stat().st_mtime_ns if self.provenance and self.journal.settings else None
+        if whole:
+            differing = _differing({**self.journal.settings, **stated}, settings)
+        else:
+            lost = f"{JOURNAL} is missing or cut off"
+            differing = lost if "digests" in self.provenance else "prepared by an earlier version"
+        written = (self.folder / JOURNAL).stat().st_mtime_ns if whole and self.provenance else None
         for job in jobs:
             if job.id in kept.records:
                 continue
@@ -84,19 +97,23 @@ class Earlier:
             else:
                 kept.records[job.id] = record, self.folder
 
+    def _has_whole_journal(self) -> bool:
+        try:
+            return bool(prepared_records(self.folder))
+        except ValueError:
+            return False
+
     def _check_unchanged(self) -> None:
         """Refuse a folder without journal, of an earlier version, whose content is not what was prepared."""
         try:
-            digests = [
-                image_digest(read_pixels(self.folder / item["image"]), read_pixels(self.folder / item["label"]), item)
-                for item in self.items
-            ]
+            if is_unchanged(self.folder, self.items):
+                return
         except (OSError, ValueError):
             return  # damaged: prepared again
-        if digest(*sorted(digests)) != self.provenance.get("checksum"):
-            raise FileExistsError(
-                f"{self.folder} was changed after an earlier version prepared it; to discard the changes remove it."
-            )
+        raise FileExistsError(
+            f"{self.folder} was changed after it was prepared, and has no journal that says where; "
+            "to discard the changes remove it."
+        )
 
     def folds(self, source: Source) -> dict[tuple[str, str], str]:
         """Return the folds of its patients; of a dataset that was renamed, too."""
@@ -168,8 +185,6 @@ def read_earlier(out: Path, source: Source) -> Earlier | None:
 
 
 def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    if not before:
-        return "prepared by an earlier version"
     parts = []
     for key, name in SETTINGS.items():
         old, new = before.get(key), plain(now[key])
@@ -213,7 +228,7 @@ def _state(record: Record, present: Mapping[str, Path], written: int | None) -> 
     names = [record.item[key] for key in ("image", "label")]
     if missing := [name for name in names if name not in present]:
         return f"missing {missing[0].partition('/')[0]}"
-    if written is None or all(present[name].stat().st_mtime_ns <= written for name in names):
+    if written is None or all(_changed(present[name]) <= written for name in names):
         return ""
     try:
         image, label = (read_pixels(present[name]) for name in names)
@@ -225,6 +240,12 @@ def _state(record: Record, present: Mapping[str, Path], written: int | None) -> 
             "instead, or move the changed file elsewhere, and run the command again."
         )
     return ""
+
+
+def _changed(path: Path) -> int:
+    """Return the time at which a file was changed, ns, even if somebody set its date back."""
+    state = path.stat()
+    return max(state.st_mtime_ns, state.st_ctime_ns)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -18,7 +18,14 @@ from PIL import Image
 from tqdm import tqdm
 
 from common.datasets.prepared import image_job, made_from, replacing
-from common.datasets.prepared.layout import checksum, image_digest, read_datalist, read_pixels, read_provenance
+from common.datasets.prepared.layout import (
+    checksum,
+    image_digest,
+    read_datalist,
+    read_pixels,
+    read_provenance,
+    stated_pixels,
+)
 from common.datasets.prepared.preparation import prepare
 from common.datasets.prepared.source import Source
 from common.datasets.readers.own_folder.reader import folder
@@ -169,12 +176,16 @@ def test_a_folder_of_an_earlier_version_keeps_its_folds(clinic: Path, capsys: Ou
     out = clinic.parent / "out"
     (out / "journal.jsonl").unlink()
     provenance = read_provenance(out)
-    (out / "provenance.json").write_text(json.dumps({key: provenance[key] for key in provenance if key != "folds"}))
+    (out / "provenance.json").write_text(
+        json.dumps({key: provenance[key] for key in provenance.keys() - {"folds", "digests"}})
+    )
     items = json.loads((out / "datalist.json").read_text())
     folds = {"p_1": "test", "p_2": "training"}
     items = [{**item, "fold": folds[item["patient"]]} for item in items]
     (out / "datalist.json").write_text(json.dumps(items))
-    with pytest.raises(FileExistsError, match=r"out was changed after an earlier version prepared it; to discard the"):
+    with pytest.raises(
+        FileExistsError, match=r"out was changed after it was prepared, and has no journal .*; to discard"
+    ):
         again(clinic, describe(clinic))
     pixels = [[read_pixels(out / item[key]) for key in ("image", "label")] for item in items]
     content = sorted(image_digest(*pair, item) for pair, item in zip(pixels, items, strict=True))
@@ -194,6 +205,43 @@ def test_folds_that_somebody_edited_in_the_datalist_are_kept(clinic: Path, capsy
     assert "prepared again (folds)" in capsys.readouterr().out
     assert [item["fold"] for item in read_datalist(out)] == ["test", "test", "training", "training"]
     assert checksum(out) != before
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut"])
+def test_a_journal_that_is_not_whole_is_written_again_unless_the_folder_was_changed(
+    clinic: Path, damage: str, capsys: Output
+):
+    out = clinic.parent / "out"
+    path = out / "journal.jsonl"
+    whole = path.read_bytes()
+    path.unlink() if damage == "missing" else path.write_bytes(b"" if damage == "empty" else whole[: len(whole) // 2])
+    damaged = Path(shutil.copytree(out, clinic.parent / "damaged"))
+    for use in (checksum, lambda folder: stated_pixels(read_datalist(folder))):
+        with pytest.raises(
+            ValueError, match=r"journal\.jsonl is missing, cut off or edited; prepare the dataset again"
+        ):
+            use(out)
+    picture(damaged / "labels" / f"{NAMES[3]}.png", np.ones((16, 16), np.uint8))
+    with pytest.raises(FileExistsError, match=r"damaged was changed after it was prepared"):
+        prepare(folder(clinic, describe(clinic)), damaged, 16, workers=1)
+    shutil.rmtree(damaged)
+    assert len(again(clinic, describe(clinic))) == 4
+    assert "prepared again (journal.jsonl is missing or cut off: 4 images)" in capsys.readouterr().out
+    assert stated_pixels(read_datalist(out)) != [None] * 4
+
+
+def test_a_prepared_annotation_that_was_edited_is_found_whatever_its_date(clinic: Path):
+    path = clinic.parent / "out/labels" / f"{NAMES[0]}.png"
+    state = path.stat()
+    time.sleep(0.02)  # a file system's clock may tick in 10 ms
+    picture(path, np.ones((16, 16), np.uint8))
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    with pytest.raises(
+        FileExistsError, match=r"labels/.*_ED\.png was changed after .* move the changed file elsewhere"
+    ):
+        again(clinic, describe(clinic))
+    path.rename(clinic.parent / "mine.png")
+    assert len(again(clinic, describe(clinic))) == 1
 
 
 def test_a_missing_or_damaged_image_is_prepared_again(clinic: Path, capsys: Output):
