@@ -10,6 +10,7 @@ from typing import Any
 
 from .journal import JOURNAL, Asked, Journal, Record, read_journal
 from .layout import (
+    DATALIST,
     FOLDS,
     PROVENANCE,
     image_digest,
@@ -28,6 +29,7 @@ SETTINGS = {"size": "size", "sector": "sector:", "versions": "version of"}  # se
 # keys of provenance.json that follow from the images, or do not matter
 CONSEQUENCES = {"images", "checksum", "digests", "versions", "size", "request", "sector"}
 SHOWN = 3  # names in a line
+MOVED = 20  # patients in a line whose folds somebody edited
 
 
 def plain(value: Any) -> Any:
@@ -57,12 +59,14 @@ class Earlier:
         journal: what they were made from.
         provenance: empty if the folder is not complete.
         items: of the datalist, with paths as they are stored.
+        damaged: name of the file, datalist or provenance, that cannot be read and follows from the other.
     """
 
     folder: Path
     journal: Journal
     provenance: Mapping[str, Any] = field(default_factory=dict)
     items: Sequence[Mapping[str, Any]] = ()
+    damaged: str = ""
 
     def keep(self, kept: Kept, settings: Mapping[str, Any], jobs: Iterable[Job], asked: Callable[[Job], Asked]) -> None:
         """Add to `kept` what is as it was, and the reasons for what is not.
@@ -83,7 +87,7 @@ class Earlier:
         else:
             lost = f"{JOURNAL} is missing or cut off"
             differing = lost if "digests" in self.provenance else "prepared by an earlier version"
-        written = (self.folder / JOURNAL).stat().st_mtime_ns if whole and self.provenance else None
+        written = (self.folder / JOURNAL).stat().st_mtime_ns if whole and self.items else None
         for job in jobs:
             if job.id in kept.records:
                 continue
@@ -144,10 +148,14 @@ class Earlier:
             old = before.get(item["image"], item)
             for key in sorted(key for key in item.keys() | old.keys() if item.get(key) != old.get(key)):
                 facts.setdefault(key, []).append(Path(item["image"]).stem)
-        parts = [f"{reason}: {_listed(names)}" for reason, names in reasons.items()]
+        parts = [f"{self.damaged} is damaged"] if self.damaged else []
+        parts += [f"{reason}: {_listed(names)}" for reason, names in reasons.items()]
         parts += [f"{key} of {_listed(names)}" for key, names in facts.items()]
         now = plain(dict(provenance))
+        if moved := _moved(self.provenance.get("folds", {}), now["folds"]):
+            parts.append(f"folds edited in {DATALIST}: {moved}")
         stated = (now.keys() | self.provenance.keys()) - CONSEQUENCES - ({"skipped", "folds"} if reasons else set())
+        stated -= ({"folds"} if moved else set()) | (stated if self.damaged == PROVENANCE else set())
         for key in sorted(key for key in stated if now.get(key) != self.provenance.get(key)):
             values = [facts.get(key) for facts in (self.provenance, now)]
             scalar = all(isinstance(value, int | float | str | list) and len(str(value)) < 40 for value in values)
@@ -167,21 +175,46 @@ def read_earlier(out: Path, source: Source) -> Earlier | None:
         return None
     if not (out / PROVENANCE).is_file():
         raise FileExistsError(f"{out} exists and is not a prepared folder; choose another folder.")
-    provenance = read_provenance(out)
+    journal = read_journal(out)
+    provenance: dict[str, Any] = {}
+    damaged: dict[str, Exception] = {}
+    try:
+        provenance = read_provenance(out)
+        holds, expected = provenance["source"], source.name
+    except (KeyError, TypeError, ValueError) as error:
+        provenance, damaged[PROVENANCE] = {}, error
+    try:
+        items = _stored(out)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        items, damaged[DATALIST] = _recorded(journal, provenance), error
+    if PROVENANCE in damaged:
+        if DATALIST in damaged or any(Path(item["image"]).stem not in journal.records for item in items):
+            other = DATALIST if DATALIST in damaged else JOURNAL
+            raise ValueError(f"{out}: {PROVENANCE} and {other} are damaged; remove it, and run the command again.")
+        holds, expected = (
+            ", ".join(sorted(names)) for names in ({item["dataset"] for item in items}, source.label_sets)
+        )
     before, now = (facts.get("request") or {} for facts in (provenance, source.facts))
     same_command = bool(now) and all(before.get(key) == now.get(key) for key in ("name", "source", "prepared"))
-    if provenance.get("source") != source.name and not same_command:
-        raise FileExistsError(
-            f"{out} holds the dataset {provenance.get('source')!r}, not {source.name!r}; choose another folder."
-        )
+    if holds != expected and not same_command:
+        raise FileExistsError(f"{out} holds the dataset {holds!r}, not {expected!r}; choose another folder.")
+    return Earlier(out, journal, provenance, items, "".join(damaged))
+
+
+def _stored(out: Path) -> list[dict[str, Any]]:
+    """Return the items of a datalist, with paths as they are stored."""
     root = out.resolve()
-    try:
-        listed = read_datalist(out)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{out} is damaged ({error}); remove it, and run the command again.") from error
-    places = ("image", "label")
-    items = [{**item, **{key: Path(item[key]).relative_to(root).as_posix() for key in places}} for item in listed]
-    return Earlier(out, read_journal(out), provenance, items)
+    return [
+        {**item, **{key: Path(item[key]).relative_to(root).as_posix() for key in ("image", "label")}}
+        for item in read_datalist(out)
+    ]
+
+
+def _recorded(journal: Journal, provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the items of a journal, with the folds of the provenance: the datalist as it was prepared."""
+    folds = provenance.get("folds", {})
+    items = [record.item for record in journal.records.values() if record.item]
+    return [{**item, "fold": item.get("fold") or folds.get(item["dataset"], {}).get(item["patient"])} for item in items]
 
 
 def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -246,6 +279,17 @@ def _changed(path: Path) -> int:
     """Return the time at which a file was changed, ns, even if somebody set its date back."""
     state = path.stat()
     return max(state.st_mtime_ns, state.st_ctime_ns)
+
+
+def _moved(before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]) -> str:
+    """Name the patients whose fold is another, with both; empty for none."""
+    moved = [
+        f"{patient} {before[dataset][patient]} -> {fold}"
+        for dataset, own in now.items()
+        for patient, fold in own.items()
+        if before.get(dataset, {}).get(patient, fold) != fold
+    ]
+    return ", ".join([*moved[:MOVED], *([f"{len(moved) - MOVED} more"] if len(moved) > MOVED else [])])
 
 
 def _listed(names: Sequence[str]) -> str:

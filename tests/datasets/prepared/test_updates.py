@@ -202,7 +202,7 @@ def test_folds_that_somebody_edited_in_the_datalist_are_kept(clinic: Path, capsy
     items = [{**item, "fold": "test" if item["patient"] == "p_1" else "training"} for item in items]
     (out / "datalist.json").write_text(json.dumps(items))
     assert again(clinic, describe(clinic)) == []
-    assert "prepared again (folds)" in capsys.readouterr().out
+    assert "prepared again (folds edited in datalist.json: p_1 validation -> test)" in capsys.readouterr().out
     assert [item["fold"] for item in read_datalist(out)] == ["test", "test", "training", "training"]
     assert checksum(out) != before
 
@@ -228,6 +228,27 @@ def test_a_journal_that_is_not_whole_is_written_again_unless_the_folder_was_chan
     assert len(again(clinic, describe(clinic))) == 4
     assert "prepared again (journal.jsonl is missing or cut off: 4 images)" in capsys.readouterr().out
     assert stated_pixels(read_datalist(out)) != [None] * 4
+
+
+@pytest.mark.parametrize("damaged", ["datalist.json", "provenance.json"])
+@pytest.mark.parametrize("content", ["", "{}"])
+def test_a_damaged_datalist_or_provenance_is_written_again_with_the_folds(
+    clinic: Path, damaged: str, content: str, capsys: Output
+):
+    out = clinic.parent / "out"
+    items = json.loads((out / "datalist.json").read_text())
+    folds = {"p_1": "test", "p_2": "training"}
+    (out / "datalist.json").write_text(json.dumps([{**item, "fold": folds[item["patient"]]} for item in items]))
+    again(clinic, describe(clinic))
+    whole = {name: (out / name).read_bytes() for name in ("datalist.json", "provenance.json")}
+    (out / damaged).write_text(content)
+    assert again(clinic, describe(clinic)) == []
+    assert f"out: prepared again ({damaged} is damaged)\n" in capsys.readouterr().out
+    assert {name: (out / name).read_bytes() for name in whole} == whole
+    for name in whole:
+        (out / name).write_text(content)
+    with pytest.raises(ValueError, match=r"out: provenance\.json and datalist\.json are damaged; remove it, and run"):
+        again(clinic, describe(clinic))
 
 
 def test_a_prepared_annotation_that_was_edited_is_found_whatever_its_date(clinic: Path):
