@@ -177,23 +177,27 @@ def read_earlier(out: Path, source: Source) -> Earlier | None:
         raise FileExistsError(f"{out} exists and is not a prepared folder; choose another folder.")
     journal = read_journal(out)
     provenance: dict[str, Any] = {}
-    damaged: dict[str, Exception] = {}
+    damaged: list[str] = []
     try:
         provenance = read_provenance(out)
         holds, expected = provenance["source"], source.name
-    except (KeyError, TypeError, ValueError) as error:
-        provenance, damaged[PROVENANCE] = {}, error
+    except (KeyError, TypeError, ValueError):
+        provenance = {}
+        damaged.append(PROVENANCE)
     try:
         items = _stored(out)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        items, damaged[DATALIST] = _recorded(journal, provenance), error
+    except (OSError, KeyError, TypeError, ValueError):
+        items = _recorded(journal, provenance)
+        damaged.append(DATALIST)
     if PROVENANCE in damaged:
-        if DATALIST in damaged or any(Path(item["image"]).stem not in journal.records for item in items):
-            other = DATALIST if DATALIST in damaged else JOURNAL
-            raise ValueError(f"{out}: {PROVENANCE} and {other} are damaged; remove it, and run the command again.")
-        holds, expected = (
-            ", ".join(sorted(names)) for names in ({item["dataset"] for item in items}, source.label_sets)
-        )
+        if DATALIST not in damaged and any(Path(item["image"]).stem not in journal.records for item in items):
+            damaged.append(JOURNAL)
+        if len(damaged) > 1:
+            raise ValueError(
+                f"{out}: {' and '.join(damaged)} are damaged; remove the folder, and run the command again."
+            )
+        holds = ", ".join(sorted({item["dataset"] for item in items}))
+        expected = ", ".join(sorted(source.label_sets))
     before, now = (facts.get("request") or {} for facts in (provenance, source.facts))
     same_command = bool(now) and all(before.get(key) == now.get(key) for key in ("name", "source", "prepared"))
     if holds != expected and not same_command:

@@ -247,7 +247,7 @@ def test_a_damaged_datalist_or_provenance_is_written_again_with_the_folds(
     assert {name: (out / name).read_bytes() for name in whole} == whole
     for name in whole:
         (out / name).write_text(content)
-    with pytest.raises(ValueError, match=r"out: provenance\.json and datalist\.json are damaged; remove it, and run"):
+    with pytest.raises(ValueError, match=r"out: provenance\.json and datalist\.json are damaged; remove the folder"):
         again(clinic, describe(clinic))
 
 
