@@ -24,7 +24,6 @@ from common.datasets.prepared.layout import (
     read_datalist,
     read_pixels,
     read_provenance,
-    stated_pixels,
 )
 from common.datasets.prepared.preparation import prepare
 from common.datasets.prepared.source import Source
@@ -205,64 +204,6 @@ def test_folds_that_somebody_edited_in_the_datalist_are_kept(clinic: Path, capsy
     assert "prepared again (folds edited in datalist.json: p_1 validation -> test)" in capsys.readouterr().out
     assert [item["fold"] for item in read_datalist(out)] == ["test", "test", "training", "training"]
     assert checksum(out) != before
-
-
-@pytest.mark.parametrize("damage", ["missing", "empty", "cut"])
-def test_a_journal_that_is_not_whole_is_written_again_unless_the_folder_was_changed(
-    clinic: Path, damage: str, capsys: Output
-):
-    out = clinic.parent / "out"
-    path = out / "journal.jsonl"
-    whole = path.read_bytes()
-    path.unlink() if damage == "missing" else path.write_bytes(b"" if damage == "empty" else whole[: len(whole) // 2])
-    damaged = Path(shutil.copytree(out, clinic.parent / "damaged"))
-    for use in (checksum, lambda folder: stated_pixels(read_datalist(folder))):
-        with pytest.raises(
-            ValueError, match=r"journal\.jsonl is missing, cut off or edited; prepare the dataset again"
-        ):
-            use(out)
-    picture(damaged / "labels" / f"{NAMES[3]}.png", np.ones((16, 16), np.uint8))
-    with pytest.raises(FileExistsError, match=r"damaged was changed after it was prepared"):
-        prepare(folder(clinic, describe(clinic)), damaged, 16, workers=1)
-    shutil.rmtree(damaged)
-    assert len(again(clinic, describe(clinic))) == 4
-    assert "prepared again (journal.jsonl is missing or cut off: 4 images)" in capsys.readouterr().out
-    assert stated_pixels(read_datalist(out)) != [None] * 4
-
-
-@pytest.mark.parametrize("damaged", ["datalist.json", "provenance.json"])
-@pytest.mark.parametrize("content", ["", "{}"])
-def test_a_damaged_datalist_or_provenance_is_written_again_with_the_folds(
-    clinic: Path, damaged: str, content: str, capsys: Output
-):
-    out = clinic.parent / "out"
-    items = json.loads((out / "datalist.json").read_text())
-    folds = {"p_1": "test", "p_2": "training"}
-    (out / "datalist.json").write_text(json.dumps([{**item, "fold": folds[item["patient"]]} for item in items]))
-    again(clinic, describe(clinic))
-    whole = {name: (out / name).read_bytes() for name in ("datalist.json", "provenance.json")}
-    (out / damaged).write_text(content)
-    assert again(clinic, describe(clinic)) == []
-    assert f"out: prepared again ({damaged} is damaged)\n" in capsys.readouterr().out
-    assert {name: (out / name).read_bytes() for name in whole} == whole
-    for name in whole:
-        (out / name).write_text(content)
-    with pytest.raises(ValueError, match=r"out: provenance\.json and datalist\.json are damaged; remove the folder"):
-        again(clinic, describe(clinic))
-
-
-def test_a_prepared_annotation_that_was_edited_is_found_whatever_its_date(clinic: Path):
-    path = clinic.parent / "out/labels" / f"{NAMES[0]}.png"
-    state = path.stat()
-    time.sleep(0.02)  # a file system's clock may tick in 10 ms
-    picture(path, np.ones((16, 16), np.uint8))
-    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
-    with pytest.raises(
-        FileExistsError, match=r"labels/.*_ED\.png was changed after .* move the changed file elsewhere"
-    ):
-        again(clinic, describe(clinic))
-    path.rename(clinic.parent / "mine.png")
-    assert len(again(clinic, describe(clinic))) == 1
 
 
 def test_a_missing_or_damaged_image_is_prepared_again(clinic: Path, capsys: Output):
