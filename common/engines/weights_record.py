@@ -107,7 +107,7 @@ def read_record(checkpoint: str | Path) -> WeightsRecord:
 
     Raises:
         FileNotFoundError: if the weights are missing; the message explains how to get them.
-        ValueError: if the record is damaged or impossible, or the images of the training were normalised in another way.
+        ValueError: if the record is damaged or impossible, or the images of the training were normalised differently.
     """
     weights = Path(checkpoint)
     if not weights.is_file():
