@@ -211,6 +211,9 @@ def _impossible(facts: Mapping[str, Any]) -> str:
     for name, (possible, expected) in POSSIBLE.items():
         if facts.get(name) is not None and not possible(facts[name]):
             return f"expected {name} to be {expected}, got {facts[name]!r}"
+    outputs = facts.get("architecture", {}).get("out_channels")
+    if type(outputs) is int and "classes" in facts and outputs != len(facts["classes"]):
+        return f"expected {outputs} classes, as many as its network has out_channels, got {facts['classes']}"
     return ""
 
 

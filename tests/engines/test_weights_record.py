@@ -137,6 +137,10 @@ def test_a_damaged_record_is_named(tmp_path: Path):
         ),
         ({**RECORD, "network": None}, r"expected network to be str, got None"),
         (
+            {**RECORD, "architecture": {"out_channels": 9}},
+            r"expected 9 classes, as many as its network has out_channels",
+        ),
+        (
             {**RECORD, "image_size": -32},
             r"expected image_size to be a whole .* from 1 on, got -32; copy",
         ),

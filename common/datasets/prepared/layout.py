@@ -187,7 +187,9 @@ def read_datalist(
         if fold is None or item["fold"] == fold
     ]
     if not items:
-        raise ValueError(f"no item of fold {fold!r} in {[str(folder) for folder in folders]}.")
+        present = sorted({str(item.get("fold")) for own in read.values() for item in own})
+        there = f"; there are {', '.join(present)}" if present else ""
+        raise ValueError(f"no item of fold {fold!r} in {[str(folder) for folder in folders]}{there}.")
     if renamed:
         for item in items:
             if "unlabelled" in item:
