@@ -47,16 +47,18 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any], cho
     """
     for name, value in overrides.items():
         default = _get(config, name, overrides)
-        if isinstance(default, bool):
+        if isinstance(default, bool) and not _is_computed(value):
             try:
                 switch(value)
             except ValueError as error:
                 raise ValueError(f"--{name}: {error}") from None
-        elif isinstance(default, int | float) and not _is_number(value):
+        elif type(default) in (int, float) and not _is_number(value):
             raise ValueError(f"--{name}: expected a number, like its default {default!r}, got {value!r}.")
         elif _is_mapping(default) and not isinstance(value, Mapping) and not _is_computed(value):
             raise ValueError(f'--{name}: expected names with values, --{name} "{{name: value}}", got {value!r}.')
-        if name in choices and value not in config[choices[name]]:
+        elif isinstance(value, bool) and "::" not in name and (default is None or type(default) is str):
+            raise ValueError(f"--{name}: expected text, a number or nothing, got {value!r}.")
+        if name in choices and (not isinstance(value, str) or value not in config[choices[name]]):
             raise ValueError(f"--{name}: expected one of {', '.join(config[choices[name]])}, got {value!r}.")
 
 
@@ -245,10 +247,10 @@ def _is_mapping(value: Any) -> bool:
 
 
 def _is_computed(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return "_target_" in value
     return isinstance(value, str) and value.startswith(("$", "@", "%"))
 
 
 def _is_number(value: Any) -> bool:
-    if isinstance(value, str):
-        return _is_computed(value)
-    return isinstance(value, int | float) and not isinstance(value, bool)  # a flag without a value is True
+    return _is_computed(value) or type(value) in (int, float)  # a flag without a value is True

@@ -28,8 +28,8 @@ ROOMS = [
     ),  # ground
     *("label_set_map", "label_sets", "losses", "transforms", "networks", "metrics", "engines"),  # library
     "datasets",  # data
-    *("tracking", "registration", "inference", "heart", "experiments"),  # use
-    *("bundle", "workflows"),
+    *("tracking", "registration", "inference", "heart", "bundle", "experiments"),  # use
+    "workflows",
 ]
 DATA_ROOMS = ["views", "catalogue", "files", "sector", "prepared", "readers", "phantom", "checks"]
 DATA_ONLY = {"workflows"}

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any
 
-from monai.bundle import ConfigParser, create_workflow
-from monai.utils import ensure_tuple
-
-from ..configuration import callers
 from ..identity import flattened
-from .overrides import REFERENCE, given_overrides
+from .changed import references
+from .overrides import given_overrides, main_file, with_overrides
 
 __all__ = ["given_below", "given_changes", "result_changes"]
 
@@ -37,7 +32,6 @@ FIXED = {  # what a result says about itself -> the settings that choose it
     "trained": "--checkpoint PATH",
     "weights": "--checkpoint PATH",
 }
-FOLD = re.compile(r"(^|::)data::fold$")
 ROOTS = ("initialize", "run", "finalize")
 
 
@@ -73,7 +67,7 @@ def given_changes() -> dict[str, Any]:
         {}
     """
     config, overrides = given_overrides()
-    return result_changes(_first_file() or config, config, overrides) if config else {}
+    return result_changes(main_file() or config, config, overrides) if config else {}
 
 
 def result_changes(file: Mapping[str, Any], config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,15 +90,12 @@ def result_changes(file: Mapping[str, Any], config: Mapping[str, Any], overrides
         ValueError: --unused has no effect here; leave it out.
     """
     changed = _differing(file, overrides, config)
-    full = _with(config, overrides)
+    full = with_overrides(config, overrides)
     reached = _reached(full)
     for name in changed:
         top = name.split("::")[0]
         if top in FIXED:
             raise ValueError(f"--{name} would make the result say what is not so; use {FIXED[top]}.")
-        if FOLD.search(name):
-            remedy = "use --fold FOLD" if "fold" in file else "leave it out"
-            raise ValueError(f"--{name} would make the result say another fold than it has; {remedy}.")
         if top not in reached and top not in WITHOUT_USE and not top.startswith("_"):
             raise ValueError(f"--{name} has no effect here; leave it out.")
     hidden = {name for name in changed if name.split("::")[0] in KNOWN_OTHERWISE or name.startswith("_")}
@@ -115,7 +106,7 @@ def _differing(
     file: Mapping[str, Any], overrides: Mapping[str, Any], config: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Return the settings, flattened, that overrides and further files change."""
-    before, after = flattened(file), flattened(_with(file if config is None else config, overrides))
+    before, after = flattened(file), flattened(with_overrides(file if config is None else config, overrides))
     names = dict.fromkeys([*after, *before])
     return {
         name: after.get(name)
@@ -124,28 +115,12 @@ def _differing(
     }
 
 
-def _with(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    parser = ConfigParser(deepcopy(dict(config)))
-    for name, value in overrides.items():
-        parser.set(deepcopy(value), name)
-    return {name: value for name, value in parser.get().items() if name != parser.meta_key}
-
-
 def _reached(config: Mapping[str, Any]) -> set[str]:
     """Return the top-level names that a run leads to."""
     reached, found = set(ROOTS), [*ROOTS]
     while found:
-        for name in REFERENCE.findall(str(config.get(found.pop(), ""))):
+        for name in references(config.get(found.pop(), "")):
             if name not in reached:
                 reached.add(name)
                 found.append(name)
     return reached
-
-
-def _first_file() -> dict[str, Any]:
-    """Return the first configuration file of the workflow that is being initialised; empty if there is only one."""
-    for frame in callers():
-        if frame.f_code is create_workflow.__code__ and (files := frame.f_locals["config_file"]) is not None:
-            listed = files.split(",") if isinstance(files, str) else ensure_tuple(files)
-            return dict(ConfigParser.load_config_file(listed[0])) if len(listed) > 1 else {}
-    return {}

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow, create_workflow
+from monai.utils import ensure_tuple
 
-from ..configuration import callers, check_overrides
+from ..configuration import callers
+from .changed import changed_settings, check_changes, is_known
 
-__all__ = ["given_overrides"]
+__all__ = ["given_overrides", "main_file", "run_ids", "with_overrides"]
 
 OWN_ARGUMENTS = frozenset(inspect.signature(ConfigWorkflow).parameters) - {"override"}
-REFERENCE = re.compile(r"[@%](\w+)")
 
 
 def given_overrides() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -29,16 +30,55 @@ def given_overrides() -> tuple[dict[str, Any], dict[str, Any]]:
     Raises:
         ValueError: if a `ConfigWorkflow` was given a setting that its files do not know.
     """
-    frames = list(callers())
-    for frame in frames:
+    if (arguments := _arguments()) is not None:
+        given = {name: value for name, value in arguments["_args"].items() if name not in OWN_ARGUMENTS}
+        return dict(ConfigParser.load_config_files(arguments["config_file"])), given
+    workflow = _workflow()
+    return _compared(workflow) if workflow is not None else ({}, {})
+
+
+def main_file() -> dict[str, Any]:
+    """Return the largest configuration file of the workflow that is being initialised; empty if there is only one."""
+    arguments = _arguments()
+    files = [] if arguments is None else arguments["config_file"]
+    listed = files.split(",") if isinstance(files, str) else ensure_tuple(files)
+    if len(listed) < 2:
+        return {}
+    return dict(ConfigParser.load_config_files(max(listed, key=lambda one: len(ConfigParser.load_config_file(one)))))
+
+
+def run_ids() -> set[str]:
+    """Return the names that the workflow that is being initialised runs."""
+    workflow = _workflow()
+    return set() if workflow is None else {workflow.run_id, workflow.init_id, workflow.final_id}
+
+
+def with_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration with overrides, as MONAI sets them.
+
+    Example:
+        >>> with_overrides({"rate": {"first": 1}}, {"rate::first": 2})
+        {'rate': {'first': 2}}
+    """
+    parser = ConfigParser(deepcopy(dict(config)))
+    for name, value in overrides.items():
+        parser.set(deepcopy(value), name)
+    return {name: value for name, value in parser.get().items() if name != parser.meta_key}
+
+
+def _arguments() -> dict[str, Any] | None:
+    """Return the variables of `create_workflow`, if it is running."""
+    for frame in callers():
         if frame.f_code is create_workflow.__code__ and frame.f_locals["config_file"] is not None:
-            arguments = frame.f_locals["_args"]
-            given = {name: value for name, value in arguments.items() if name not in OWN_ARGUMENTS}
-            return dict(ConfigParser.load_config_files(frame.f_locals["config_file"])), given
-    for frame in frames:
+            return frame.f_locals
+    return None
+
+
+def _workflow() -> ConfigWorkflow | None:
+    for frame in callers():
         if isinstance(workflow := frame.f_locals.get("self"), ConfigWorkflow):
-            return _compared(workflow)
-    return {}, {}
+            return workflow
+    return None
 
 
 def _compared(workflow: ConfigWorkflow) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -51,58 +91,12 @@ def _compared(workflow: ConfigWorkflow) -> tuple[dict[str, Any], dict[str, Any]]
     if not files:
         return {}, {}
     base = max(files, key=len)
-    used = {reference for value in _leaves(config) for reference in REFERENCE.findall(str(value))}
-    used |= {workflow.run_id, workflow.init_id, workflow.final_id}
     given: dict[str, Any] = {}
-    for name, value in _changed(config, files):
-        knows = [file for file in files if _knows(file, name)]
+    for name, value in changed_settings(files, config):
+        knows = [file for file in files if is_known(file, name)]
         if knows:
             given |= {name: value} if base in knows else {}
-        elif name in used or _is_entry(config, name, value):  # of a further file, in another folder
+        else:  # of a further file, in another folder
+            check_changes(base, config, {name: value}, run_ids())
             ConfigParser(base).set(value, name)
-        else:
-            check_overrides(base, {name: value}, {})
     return base, given
-
-
-def _leaves(node: Any) -> Iterator[Any]:
-    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    for child in children:
-        yield from _leaves(child)
-    if not isinstance(node, dict | list):
-        yield node
-
-
-def _changed(config: Mapping[str, Any], files: list[dict[str, Any]], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the names and values that no file has, from the outside in."""
-    for key, value in config.items():
-        name = f"{above}::{key}" if above else str(key)
-        found = [file[key] for file in files if key in file]
-        if any(_same(value, one) for one in found):
-            continue
-        mappings = [one for one in found if isinstance(one, dict)]
-        if mappings and isinstance(value, dict):
-            yield from _changed(value, mappings, name)
-        else:
-            yield name, value
-
-
-def _same(one: Any, other: Any) -> bool:
-    return repr(one).replace("#", "::") == repr(other).replace("#", "::")  # MONAI replaces #
-
-
-def _knows(file: dict[str, Any], name: str) -> bool:
-    try:
-        check_overrides(file, {name: "$"}, {})
-    except ValueError:
-        return False
-    return True
-
-
-def _is_entry(config: Mapping[str, Any], name: str, value: Any) -> bool:
-    """Return whether this is a component that was added to a block of components, such as a further loss."""
-    *parents, _ = name.split("::")
-    block: Any = config
-    for part in parents:
-        block = block[part]
-    return bool(parents) and isinstance(value, dict) and "_target_" in value and "_target_" not in block

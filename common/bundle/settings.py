@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import traceback
@@ -17,7 +18,9 @@ from ..command import PACKAGE
 from ..configuration import check_overrides, given_words
 from ..datasets.prepared.selection import NAMING, check_names
 from ..engines.processes import check_processes
-from .overrides import given_overrides
+from .changed import changed_settings, check_changes
+from .facts import check_facts
+from .overrides import given_overrides, main_file, run_ids, with_overrides
 
 __all__ = ["check_given", "check_settings", "command_words"]
 
@@ -63,7 +66,14 @@ def check_settings(
         config, overrides = given_overrides()
         if config:
             check_processes("processes" in config)
+            file = main_file() or config
+            changed = dict(changed_settings([file], config))
+            check_changes(file, config, changed, run_ids())
+            check_overrides(config, {name: changed[name] for name in choices or () if name in changed}, choices or {})
             check_given(config, overrides, words or {}, choices or {}, limits or {}, names)
+            full = with_overrides(config, overrides)
+            check_changes(config, full, dict(changed_settings([config], full)))
+            check_facts(file, full)
     except (ValueError, FileNotFoundError) as error:
         if words is not None:
             sys.exit(str(error))
@@ -103,9 +113,8 @@ def check_given(
     for name, value in overrides.items():
         _check_text(name, value, words.get(name), name in names)
     _check_folder_name(overrides.get("run_name"))
-    defaults = {name: config[name] for name in limits if name in config}
-    parser = ConfigParser(config)
-    parser.update(pairs=dict(overrides))
+    parser = ConfigParser(with_overrides(config, overrides))
+    defaults = {name: ConfigParser(config).get(name) for name in limits if name in parser}
     values = {name: parser.get_parsed_content(name) for name in defaults}
     for name, default in defaults.items():
         smallest, *largest = limits[name]
@@ -132,6 +141,8 @@ def _check_text(name: str, value: Any, word: str | None, is_name: bool) -> None:
     same = isinstance(value, str) or type(value) is int
     if is_name and (not same or str(value) != typed or not typed.strip()):
         raise ValueError(f"--{name}: expected a name, but {typed!r} would be read as {value!r}; choose another name.")
+    if is_name and not str(value).isprintable():
+        raise ValueError(f"--{name}: expected one line of printable characters, got {value!r}.")
     if isinstance(value, str) and ("#" in typed or "#" in value or ("::" in value and "//" not in value)):
         raise ValueError(f"--{name}: MONAI would change the '#' in {typed!r}; choose a name without '#'.")
 
@@ -146,9 +157,9 @@ def _check_folder_name(name: Any) -> None:
 
 
 def _check_number(name: str, value: Any, whole: bool) -> None:
-    if type(value) not in ((int,) if whole else (int, float)) or value != value:
+    if type(value) not in ((int,) if whole else (int, float)) or not math.isfinite(value):
         hint = " In YAML, write 1.0e-3 instead of 1e-3." if isinstance(value, str) else ""
-        raise ValueError(f"--{name}: expected a {'whole ' if whole else ''}number, got {value!r}.{hint}")
+        raise ValueError(f"--{name}: expected a {'whole' if whole else 'finite'} number, got {value!r}.{hint}")
 
 
 def command_words(argv: Sequence[str] | None = None) -> dict[str, str] | None:

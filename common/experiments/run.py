@@ -25,6 +25,7 @@ from ..datasets.prepared.preparation import prepare
 from ..datasets.prepared.selection import NAMING, check_names
 from ..identity import digest
 from ..tracking import tracking_uri
+from .check_runs import check_runs
 from .grid import Run, read_grid
 from .store import Store
 from .training import Job, carry_out
@@ -70,13 +71,14 @@ def run_grid(
 
     Raises:
         FileNotFoundError: if the scale draws no phantom and no data are given.
-        ValueError: if a setting is unknown, has no effect, or names a dataset that is not in the data.
+        ValueError: if a setting is unknown, cannot be, has no effect, or names a dataset that is not in the data.
         RuntimeError: if another process runs the grid.
     """
     settings = settings or {}
     grid = read_grid(bundle, scale, settings)
     if not data and not grid.phantom:
         raise FileNotFoundError(f"scale {scale!r} of {bundle.name} draws no phantom; name data with --data.")
+    check_runs(bundle / "configs" / "train.yaml", grid.runs)
     folders = [folder.resolve() for folder in data] or [_phantom(**grid.phantom)]
     config = resolve(bundle / "configs" / "train.yaml", settings)
     check_names(folders, {name: settings[name] for name in NAMING if name in settings})

@@ -31,6 +31,9 @@ class RandAugmentd(DrawsPerImage):
         contrast: largest change of contrast, as a fraction.
         prob: probability of blur, of brightness and of contrast, per image; geometry always varies.
 
+    Raises:
+        ValueError: if a number is outside its range.
+
     Example:
         >>> augment = RandAugmentd(rotation=10.0)
         >>> _ = augment.set_random_state(0)
@@ -50,6 +53,11 @@ class RandAugmentd(DrawsPerImage):
         prob: float = 0.5,
     ) -> None:
         super().__init__()
+        largest = {"scale": 0.99, "rotation": 180, "shift": 1, "blur": 100, "brightness": 1, "contrast": 1, "prob": 1}
+        values = (scale, rotation, shift, blur, brightness, contrast, prob)
+        for (name, most), value in zip(largest.items(), values, strict=True):
+            if not 0 <= value <= most:
+                raise ValueError(f"RandAugmentd: expected {name} from 0 to {most}, got {value}.")
         self.scale, self.rotation, self.shift = scale, rotation, shift
         self.blur, self.brightness, self.contrast = blur, brightness, contrast
         self.prob = prob

@@ -45,8 +45,6 @@ def test_what_changes_the_result_is_named(workflow: str, given: dict[str, Any], 
         ("measure", {"trained": {"classes": ["a"]}}, r"--trained::.*; use --checkpoint PATH"),
         ("evaluate", {"weights": "other.pt"}, r"use --checkpoint PATH"),
         ("evaluate", {"evaluation::fold": "test"}, r"--evaluation::fold would .* use --checkpoint, --data and --fold"),
-        ("evaluate", {"dataset::data::fold": "validation"}, r"another fold .*; use --fold FOLD\.$"),
-        ("pseudo_label", {"training::data::fold": "test"}, r"another fold .*; leave it out"),
         ("evaluate", {"epochs": 3}, r"^--epochs has no effect here; leave it out\.$"),
         ("evaluate", {"withheld": {}}, r"^--withheld has no effect here"),
     ],
@@ -57,13 +55,13 @@ def test_what_would_make_the_result_say_what_is_not_so_is_refused(workflow: str,
 
 
 def test_a_workflow_knows_what_it_was_given_and_so_do_further_files(tmp_path: Path):
-    (tmp_path / "mine.yaml").write_text("inferer::activation: sigmoid\n")
+    (tmp_path / "mine.yaml").write_text("evaluator::decollate: true\n")
     files = [str(CONFIGS / "evaluate.yaml"), str(tmp_path / "mine.yaml")]
     networks = file("evaluate")["networks"]
     networks["unet"]["act"] = "tanh"
     meta = str(CONFIGS / "metadata.json")
     workflow = create_workflow(config_file=files, meta_file=meta, networks=networks)
     content = workflow.parser.get_parsed_content
-    assert content("overrides") == {"inferer::activation": "sigmoid", "networks::unet::act": "tanh"}
+    assert content("overrides") == {"evaluator::decollate": True, "networks::unet::act": "tanh"}
     assert content("given") == ["networks::unet::act"], "a whole block counts as what differs in it"
     assert given_below("networks") == [], "no workflow is being initialised"

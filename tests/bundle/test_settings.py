@@ -161,7 +161,7 @@ def test_known_settings_may_be_set(config: Path, words: list[str]):
         (["--epochs", "2.5"], r"^--epochs: expected a whole number, got 2\.5\.$"),
         (["--epochs", "$5 / 2"], r"^--epochs: expected a whole number, got 2\.5\.$"),
         (["--learning_rate", "-1"], r"^--learning_rate: expected at least 0, got -1\.$"),
-        (["--learning_rate", "$float('nan')"], r"^--learning_rate: expected a number, got nan\.$"),
+        (["--learning_rate", "$float('nan')"], r"^--learning_rate: expected a finite number, got nan\.$"),
         (["--val_interval", "5", "--epochs", "2"], r"^--val_interval is 5, expected at most --epochs, 2\.$"),
         (["--tags", "purpose=thesis"], r"--tags: expected names with values, --tags .*, got 'purpose="),
         (["--losses", "3"], r"--losses: expected names with values, .* got 3"),
@@ -310,7 +310,7 @@ def test_datasets_named_on_the_command_line_must_be_in_the_data(config: Path, tm
 
 def test_choices_are_those_of_all_configuration_files_together(config: Path, tmp_path: Path):
     more = tmp_path / "more.yaml"
-    more.write_text("+losses: {mine: {_target_: torch.nn.L1Loss}}\nnew_setting: 1\n")
+    more.write_text("+losses: {mine: {_target_: torch.nn.L1Loss}}\nnew_setting: 1\nepochs: $@new_setting\n")
     check(f"['{config}','{more}']", "--loss", "mine", "--new_setting=2")
     check(f"['{config}','{more}']", "--loss", "mine")
     with pytest.raises(SystemExit, match=r"--loss: expected one of marginal, adaptive_bce, got 'mine'"):

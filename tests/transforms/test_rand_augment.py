@@ -132,3 +132,12 @@ def test_appearance_changes_the_given_fraction_of_images():
     changed = ((image[:, 0, 8, 8] - 0.5).abs() > 1e-4).float().mean()
     assert float(changed) == pytest.approx(0.3, abs=0.1)  # three standard deviations
     assert float((image[:, 0, 8, 8] - 0.5).abs().max()) == pytest.approx(0.15, abs=0.03), "brightness, in grey values"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("scale", 2), ("rotation", -15.0), ("shift", 1.1), ("blur", float("nan")), ("brightness", -1), ("contrast", 1.5)],
+)
+def test_numbers_that_cannot_be_are_refused(name: str, value: float):
+    with pytest.raises(ValueError, match=rf"^RandAugmentd: expected {name} from 0 to .*, got {value}\.$"):
+        RandAugmentd(**{name: value})

@@ -1,0 +1,71 @@
+"""Refuse a grid with settings that its trainings would refuse, before any starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from ..bundle.settings import check_given
+from ..configuration import resolve
+from ..datasets.prepared.selection import NAMING
+from ..engines import check_image_size
+from .grid import Run
+
+__all__ = ["check_runs"]
+
+
+def check_runs(config_file: Path, runs: Sequence[Run]) -> None:
+    """Check the settings of runs, of their teachers and of their candidates by what their training states.
+
+    Expressions are left to the training, and so are names of datasets, since a grid serves several data.
+
+    Args:
+        config_file: the bundle's train.yaml.
+        runs: of a grid.
+
+    Raises:
+        ValueError: names the setting, and the run.
+    """
+    config = dict(ConfigParser.load_config_file(config_file))
+    stated = next(item for item in config["initialize"] if "limits" in item)
+    passed: set[str] = set()
+    for run in _all(runs):
+        plain = {name: value for name, value in run.settings.items() if not str(value).startswith(("$", "@", "%"))}
+        limits = {
+            name: [bound for bound in bounds if bound in plain or bound not in run.settings]
+            for name, bounds in stated["limits"].items()
+        }
+        try:
+            given = {name: value for name, value in plain.items() if name not in NAMING}
+            check_given(config, given, {}, stated["choices"], limits, stated["names"])
+            parser = ConfigParser(resolve(config_file, plain))
+            parts = [parser.get(name) for name in ("augmentation", "network", "networks", "classes", "image_size")]
+            if str(parts) not in passed:
+                _check_parts(parser, whole="image_size" in plain or "image_size" not in run.settings)
+                passed.add(str(parts))
+        except ValueError as error:
+            raise ValueError(f"{run.name}: {error}") from None
+
+
+def _all(runs: Sequence[Run]) -> Iterator[Run]:
+    for run in runs:
+        yield run
+        yield from _all([*([run.teacher] if run.teacher else []), *run.candidates])
+
+
+def _check_parts(parser: ConfigParser, whole: bool) -> None:
+    """Build the augmentation and the network; check the image size, if it is known."""
+    try:
+        parser.get_parsed_content("augmentation")
+        network: Any = parser.get_parsed_content("network_def")
+    except RuntimeError as error:  # MONAI wraps an error in the names of components
+        root: BaseException = error
+        while root.__cause__ is not None:
+            root = root.__cause__
+        raise ValueError(str(root)) from error
+    if whole:
+        size = parser.get_parsed_content("image_size")
+        check_image_size(network, (2, 1, size, size))

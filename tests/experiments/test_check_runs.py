@@ -1,0 +1,48 @@
+"""A grid with settings that its trainings would refuse does not start."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.experiments.check_runs import check_runs
+from common.experiments.grid import Run, read_grid
+
+ROOT = Path(__file__).parents[2]
+TRAIN = ROOT / "bundles/sector_segmentation/configs/train.yaml"
+GRIDS = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/experiments.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, r"^one: --epochs: expected at least 1, got 0\.$"),
+        ({"label_dropout": 1.5}, r"^one: --label_dropout is 1\.5, expected at most 1\.$"),
+        ({"seed": -1}, r"--seed: expected at least 0, got -1"),
+        ({"learning_rate": "1e-3"}, r"--learning_rate: expected a finite number, got '1e-3'\. In YAML, write 1\.0e-3"),
+        ({"image_size": 40}, r"cannot take --image_size 40; the nearest that fit are 32 and 48"),
+        ({"epochs": 2, "val_interval": 3}, r"--val_interval is 3, expected at most --epochs, 2"),
+        ({"augmentation::scale": 2}, r"RandAugmentd: expected scale from 0 to 0\.99, got 2\."),
+        ({"lable_dropout": 0.1}, r"Did you mean --label_dropout"),
+    ],
+)
+@pytest.mark.parametrize("role", ["result", "teacher", "search"])
+def test_what_a_training_would_refuse_is_refused_at_once(settings: dict[str, Any], message: str, role: str):
+    wrong = Run({"method": "one"}, settings, role=role)
+    right = {"epochs": 3, "val_interval": 2, "image_size": 32, "withheld": {"elsewhere": ["sector"]}}
+    runs = {
+        "result": [Run({"method": "two"}, right), wrong],
+        "teacher": [Run({"method": "two"}, right, teacher=wrong)],
+        "search": [Run({"method": "two"}, right, candidates=(wrong,))],
+    }[role]
+    with pytest.raises(ValueError, match=message):
+        check_runs(TRAIN, runs)
+
+
+def test_expressions_are_left_to_the_training():
+    check_runs(TRAIN, [Run({}, {"epochs": "$len(@train::dataset)", "val_interval": 99, "image_size": "$4 * 9"})])
+
+
+@pytest.mark.parametrize("bundle", GRIDS, ids=lambda bundle: bundle.name)
+def test_the_grids_of_the_bundles_are_accepted(bundle: Path):
+    check_runs(bundle / "configs/train.yaml", read_grid(bundle, "smoke").runs)
