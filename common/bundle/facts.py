@@ -13,8 +13,8 @@ __all__ = ["check_facts"]
 OF_WEIGHTS = ("loaded", "record")
 FACTS = frozenset(  # of the data and of the weights, at the top of a workflow
     (
-        *("data", "fold", "renamed", "label_sets", "labels", "training_labels"),
-        *("activation", "classes", "image_size", *OF_WEIGHTS),
+        *("data", "fold", "renamed", "label_sets", "labels", "training_labels", "training_data", "validation_data"),
+        *("activation", "classes", "image_size", "image_shape", "normalisation", "intensity", "spacing", *OF_WEIGHTS),
     )
 )
 

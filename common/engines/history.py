@@ -53,7 +53,7 @@ class History:
         engine.add_event_handler(Events.COMPLETED, self._close)
 
     def _start(self, engine: Engine) -> None:
-        if engine.state.epoch and self.path.is_file():  # resumed: keep the rows of completed epochs
+        if engine.state.epoch:  # resumed: keep the rows of completed epochs
             self.rows = [row for row in self._earlier() if row["epoch"] <= engine.state.epoch]
         if not engine.state.epoch_length:
             raise ValueError("the training fold has fewer images than one batch; lower --batch_size.")
@@ -69,9 +69,10 @@ class History:
 
     def _earlier(self) -> list[dict[str, float]]:
         try:
-            rows = [{"epoch": row["epoch"], **row} for row in json.loads(self.path.read_text(encoding="utf-8"))]
-        except (ValueError, TypeError, KeyError) as error:
-            LOGGER.warning("%s is damaged (%s); its epochs are lost, the training goes on", self.path, error)
+            rows = [{**row, "epoch": int(row["epoch"])} for row in json.loads(self.path.read_text(encoding="utf-8"))]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            damage = "missing" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
+            LOGGER.warning("%s is %s; its epochs are lost, the training goes on", self.path, damage)
             return []
         return rows
 

@@ -35,8 +35,8 @@ def load_weights(path: str | Path, option: str = "--checkpoint") -> tuple[dict[s
 
     Raises:
         FileNotFoundError: if the file is missing.
-        ValueError: if it is not readable, holds something else than one state dict, or is not the file that the
-            record beside it describes.
+        ValueError: if it is not readable, holds something else than one state dict of finite numbers, or is
+            not the file that the record beside it describes.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -55,6 +55,11 @@ def load_weights(path: str | Path, option: str = "--checkpoint") -> tuple[dict[s
         reason = "torch did not save it, it is cut off, or it holds more than tensors"
         raise ValueError(f"{path} is not readable as weights ({reason}); give other weights ({option} PATH).") from None
     while isinstance(found, Mapping) and (inner := [key for key in NESTED if isinstance(found.get(key), Mapping)]):
+        if len(inner) > 1:
+            raise ValueError(
+                f"{path} holds several networks ({', '.join(inner)}); save the state dict of one, and give that file "
+                f"({option} PATH)."
+            )
         found = found[inner[0]]
     tensors = isinstance(found, Mapping) and all(isinstance(value, Tensor) for value in found.values())
     if not tensors or not found:
@@ -62,6 +67,12 @@ def load_weights(path: str | Path, option: str = "--checkpoint") -> tuple[dict[s
         raise ValueError(f"{path} holds no weights but {held}; expected a state dict ({option} PATH).")
     if all(str(name).startswith(PARALLEL) for name in found):
         found = {name.removeprefix(PARALLEL): value for name, value in found.items()}
+    if spoilt := [name for name, value in found.items() if not torch.isfinite(value).all()]:
+        kind = "NaN" if torch.isnan(found[spoilt[0]]).any() else "infinite numbers"
+        more = f" and {len(spoilt) - 1} more tensors" if len(spoilt) > 1 else ""
+        raise ValueError(
+            f"{path} holds {kind} in {spoilt[0]}{more}: its training diverged; give other weights ({option} PATH)."
+        )
     return dict(found), own
 
 

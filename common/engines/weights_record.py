@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import yaml
 
 from ..atomic import write_text
 from ..identity import digest
+from ..losses.contract import ACTIVATIONS
 
 __all__ = [
     "NORMALISATION",
@@ -110,7 +113,7 @@ def read_record(checkpoint: str | Path, volumes: bool | None = None) -> WeightsR
 
     Raises:
         FileNotFoundError: if the weights are missing; the message explains how to get them.
-        ValueError: if the record is damaged, or the images of the training were normalised in another way.
+        ValueError: if the record is damaged or impossible, or the images of the training were normalised differently.
     """
     weights = Path(checkpoint)
     if not weights.is_file():
@@ -132,6 +135,8 @@ def read_record(checkpoint: str | Path, volumes: bool | None = None) -> WeightsR
         if name in record and type(record[name]) not in kinds:
             got = repr(record[name])
             raise ValueError(f"{path} is damaged: expected {name} to be {kinds[0].__name__}, got {got}; {again}.")
+    if damage := _impossible(record):
+        raise ValueError(f"{path} is damaged: {damage}; {again}.")
     other = record.get("normalisation", NORMALISATION)
     of_volumes = isinstance(other, dict)
     if volumes and not of_volumes:
@@ -184,7 +189,7 @@ def weights_record(checkpoint: str | Path, stated: Mapping[str, Any]) -> Weights
 
     Raises:
         FileNotFoundError: as for `read_record`.
-        ValueError: as for `read_record`, or if a stated value contradicts the record.
+        ValueError: as for `read_record`, or if a stated value is impossible or contradicts the record.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -203,7 +208,49 @@ def weights_record(checkpoint: str | Path, stated: Mapping[str, Any]) -> Weights
             "(--checkpoint PATH)."
         )
     given = {name: value for name, value in stated.items() if value is not None and name not in record}
+    if mistake := _impossible(given):
+        raise ValueError(f"{mistake}, by hand; correct it, or choose other weights (--checkpoint PATH).")
     return WeightsRecord(record | given, record.weights)
+
+
+def _impossible(facts: Mapping[str, Any]) -> str:
+    """Say which fact no weights can have; empty for none.
+
+    Example:
+        >>> _impossible({"activation": "softmax", "image_size": 0})
+        'expected image_size to be a whole number of pixels from 1 on, got 0'
+    """
+    for name, (possible, expected) in POSSIBLE.items():
+        if facts.get(name) is not None and not possible(facts[name]):
+            return f"expected {name} to be {expected}, got {facts[name]!r}"
+    outputs = facts.get("architecture", {}).get("out_channels")
+    if type(outputs) is int and "classes" in facts and outputs != len(facts["classes"]):
+        return f"expected {outputs} classes, as many as its network has out_channels, got {facts['classes']}"
+    return ""
+
+
+def _are_classes(value: Any) -> bool:
+    names = list(value) if isinstance(value, list | tuple) else []
+    strings = all(isinstance(name, str) and name for name in names)
+    return strings and len(names) > 1 and names[0] == "background" and len(set(names)) == len(names)
+
+
+def _is_size(value: Any) -> bool:
+    sides = value if isinstance(value, list | tuple) and len(value) == 3 else [value]
+    return all(isinstance(one, Integral) and int(one) > 0 for one in sides)
+
+
+def _is_spacing(value: Any) -> bool:
+    numbers = value if isinstance(value, list | tuple) else [value]
+    return bool(numbers) and all(type(one) in (int, float) and 0 < one < math.inf for one in numbers)
+
+
+POSSIBLE: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "activation": (lambda value: value in ACTIVATIONS, " or ".join(ACTIVATIONS)),
+    "classes": (_are_classes, "'background' and the names of structures, each once"),
+    "image_size": (_is_size, "a whole number of pixels from 1 on, or the three sides of a patch of a volume"),
+    "spacing": (_is_spacing, "positive numbers, in mm"),
+}
 
 
 def _word(value: Any) -> str:

@@ -67,5 +67,4 @@ def _check_parts(parser: ConfigParser, whole: bool) -> None:
             root = root.__cause__
         raise ValueError(str(root)) from error
     if whole:
-        size = parser.get_parsed_content("image_size")
-        check_image_size(network, (2, 1, size, size))
+        check_image_size(network, (2, 1, *parser.get_parsed_content("image_shape")))

@@ -82,10 +82,12 @@ def register(folder: Path, name: str) -> str:
 
     Raises:
         FileNotFoundError: if the folder has no weights.
+        ValueError: if weights or record are damaged.
         RuntimeError: if MLflow lacks the run of the training.
     """
     if not (folder / WEIGHTS).is_file():
         raise FileNotFoundError(f"{folder / WEIGHTS} is missing; give the folder of a finished training.")
+    Segmenter(folder / WEIGHTS)
     run_id = handed_in(folder)
     if run_id is None:
         raise RuntimeError(

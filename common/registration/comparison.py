@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ..datasets.prepared.journal import stated_pixels
-from ..datasets.prepared.layout import read_pair
+from ..datasets.prepared.layout import read_pair, stated_pixels
 from ..label_set_map import known_classes
 from ..label_sets import LabelSets
 from .affine_then_bspline import AffineThenBSpline

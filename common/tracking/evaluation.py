@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from .outbox import RUN_FILE, read_run
 
 __all__ = ["Evaluation", "logged_run"]
 
+LOGGER = logging.getLogger(__name__)
 OF_TRAINING = ("model.pt", "last.pt")  # weights that a training writes
 TRAINING = ("history.json", "config.yaml", RUN_FILE)  # files that mark the folder of a training
 LONGEST = 60  # characters of the names of data in the name of a folder
@@ -138,8 +140,13 @@ class Evaluation:
         path = self.training / "config.yaml" if self.training else None
         if path is None or not path.is_file():
             return None
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return found.get("label_dropout") if isinstance(found, dict) else None
+        try:
+            found = yaml.safe_load(path.read_text(encoding="utf-8"))
+            return found.get("label_dropout")  # type: ignore[no-any-return]
+        except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
+            reason = str(error).partition("\n")[0]
+            LOGGER.warning("%s is damaged (%s); the evaluation is logged without label_dropout", path, reason)
+            return None
 
     def uri(self, stated: str | None) -> str:
         """Return the tracking URI: as stated, or MLFLOW_TRACKING_URI, or where the training was logged."""

@@ -18,6 +18,9 @@ __all__ = ["OUTBOX", "RUN_FILE", "Outbox", "read_outbox", "read_rows", "read_run
 LOGGER = logging.getLogger(__name__)
 OUTBOX = "mlflow_outbox.json"
 RUN_FILE = "mlflow_run.json"
+RUN = {"run_id": str, "tracking_uri": str}  # what a file must state
+OUTGOING = {"token": str, "tracking_uri": str, "experiment": str, "name": str, "started": int}
+MORE = {"status": str, "parameters": dict, "tags": dict, "inputs": list, "metrics": dict, "epochs": int}  # and may
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def write_outbox(folder: Path, outbox: Outbox) -> None:
 
 def read_outbox(folder: Path) -> Outbox | None:
     """Read the outbox of a run; None if there is none that can be read."""
-    content = _read(folder / OUTBOX, "token")
+    content = _read(folder / OUTBOX, OUTGOING)
     try:
         return None if content is None else Outbox(**{**content, "inputs": tuple(content.get("inputs", ()))})
     except TypeError:  # of another version
@@ -77,24 +80,36 @@ def write_run(folder: Path, run: Mapping[str, Any]) -> None:
 
 def read_run(folder: Path) -> dict[str, Any] | None:
     """Read what MLflow knows about a run; None if there is nothing that can be read."""
-    return _read(folder / RUN_FILE, "run_id", "tracking_uri")
+    return _read(folder / RUN_FILE, RUN)
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:
-    """Read the epochs of a training; empty if there are none that can be read."""
+    """Read the epochs of a training, with their numbers; empty if there are none that can be read."""
+    path = folder / "history.json"
     try:
-        return list(json.loads((folder / "history.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        return [{**_numbers(row), "epoch": int(row["epoch"])} for row in rows]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        LOGGER.warning("%s is damaged (%s); MLflow gets none of its epochs.", path, error)
         return []
 
 
-def _read(path: Path, *keys: str) -> dict[str, Any] | None:
+def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if isinstance(value, int | float)}
+
+
+def _read(path: Path, required: Mapping[str, type]) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict) or not content.keys() >= set(keys):
-            raise ValueError(f"it does not name {', '.join(keys)}")
+        if not isinstance(content, dict) or not content.keys() >= required.keys():
+            raise ValueError(f"it does not name {', '.join(required)}")
+        for name, kind in {**MORE, **required}.items():
+            if not isinstance(content.get(name, kind()), kind):
+                raise ValueError(f"its {name} is {content[name]!r}")
     except (OSError, ValueError) as error:
         LOGGER.warning("%s is not readable (%s); it is written again.", path, error)
         return None

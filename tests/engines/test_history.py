@@ -81,12 +81,13 @@ def test_the_progress_bar_names_epoch_loss_and_key_metric(tmp_path: Path, capsys
     assert "accuracy 0." in output or "accuracy 1." in output
 
 
-@pytest.mark.parametrize("text", ["", '[{"epoch": 1, "loss"', "3", '[{"loss": 1}]'])
+@pytest.mark.parametrize("text", [None, "", '[{"epoch": 1, "loss"', "3", '[{"loss": 1}]', '[{"epoch": "first"}]'])
 def test_a_damaged_history_is_said_and_the_training_goes_on(
-    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, text: str | None, caplog: pytest.LogCaptureFixture
 ):
     Tiny(tmp_path, epochs=1).run()
-    (tmp_path / "history.json").write_text(text)
+    path = tmp_path / "history.json"
+    path.unlink() if text is None else path.write_text(text)
     assert [row["epoch"] for row in Tiny(tmp_path, epochs=2, resume=True).run().history.rows] == [2]
-    assert "history.json is damaged" in caplog.text
+    assert caplog.text.count("history.json is missing" if text is None else "history.json is damaged") == 1
     assert [row["epoch"] for row in json.loads((tmp_path / "history.json").read_text())] == [2]

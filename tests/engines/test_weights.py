@@ -43,6 +43,16 @@ def test_weights_are_found_wherever_a_checkpoint_keeps_them(content: dict, tmp_p
         ([torch.zeros(1)], r"w\.pt holds no weights but list; expected a state dict \(--initial_weights PATH\)\.$"),
         ({"epoch": 3, "optimizer": {}}, r"holds no weights but the keys epoch, optimizer; expected"),
         ({}, r"holds no weights but the keys ; expected"),
+        (
+            {"model": WEIGHTS, "network": WEIGHTS},
+            r"w\.pt holds several networks \(network, model\); save the .* of one",
+        ),
+        ({"state_dict": {"model": WEIGHTS, "network": WEIGHTS}}, r"holds several networks \(network, model\)"),
+        ({"a": torch.ones(2), "b": torch.tensor([1, torch.nan])}, r"w\.pt holds NaN in b: its training diverged; give"),
+        (
+            {"a": torch.tensor(-torch.inf), "b": torch.tensor(torch.nan)},
+            r"infinite numbers in a and 1 more tensors: its",
+        ),
     ],
 )
 def test_what_is_not_weights_is_refused_in_one_line(content: object, message: str, tmp_path: Path):

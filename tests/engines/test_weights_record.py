@@ -136,12 +136,49 @@ def test_a_damaged_record_is_named(tmp_path: Path):
             r"expected activation to be str, got \['softmax'\]",
         ),
         ({**RECORD, "network": None}, r"expected network to be str, got None"),
+        (
+            {**RECORD, "architecture": {"out_channels": 9}},
+            r"expected 9 classes, as many as its network has out_channels",
+        ),
+        (
+            {**RECORD, "image_size": -32},
+            r"expected image_size to be a whole .* from 1 on, got -32; copy",
+        ),
+        ({**RECORD, "activation": "softmx"}, r"expected activation to be softmax or sigmoid, got 'softmx'; copy it"),
+        (
+            {**RECORD, "classes": ["background", "lv", "lv"]},
+            r"expected classes to be .*, each once, got",
+        ),
+        (
+            {**RECORD, "classes": ["background"]},
+            r"expected classes to be 'background' and the names",
+        ),
+        (
+            {**RECORD, "classes": ["background", 3]},
+            r"expected classes to be .*, got \['background', 3\]",
+        ),
+        (
+            {**RECORD, "spacing": [0.5, -1.0]},
+            r"expected spacing to be positive numbers.* got \[0\.5, -1\.0\]",
+        ),
     ],
 )
 def test_a_record_of_the_wrong_kind_is_named(weights: Path, content: object, message: str):
     weights.with_name("model.json").write_text(json.dumps(content))
     with pytest.raises(ValueError, match=message):
         weights_record(weights, {**NOTHING, "image_size": 64})
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [("image_size", "32"), ("image_size", 0), ("image_size", 32.5), ("activation", "tanh"), ("classes", ["lv", "la"])],
+)
+def test_impossible_facts_given_by_hand_are_refused(weights: Path, fact: str, value: object):
+    weights.with_name("model.json").unlink()
+    by_hand = {name: RECORD[name] for name in ("activation", "classes", "image_size", "network")}
+    assert weights_record(weights, by_hand) == by_hand
+    with pytest.raises(ValueError, match=rf"^expected {fact} to be .*, got .*, by hand; correct it, or choose other"):
+        weights_record(weights, {**by_hand, fact: value})
 
 
 def test_the_loss_states_how_its_logits_are_read():
@@ -171,7 +208,7 @@ def test_a_sum_refuses_losses_that_read_the_logits_differently():
         SumLoss(nested, [1.0, 1.0])
 
 
-@pytest.mark.parametrize("edited", [{"image_size": 32}, {"classes": ["lv", "background"]}])
+@pytest.mark.parametrize("edited", [{"image_size": 32}, {"classes": ["background", "la"]}])
 def test_a_record_that_the_configuration_beside_it_contradicts_is_refused(weights: Path, edited: dict[str, Any]):
     config = {**RECORD, "activation": "$@trained"}
     weights.with_name("config.yaml").write_text(yaml.safe_dump(config))

@@ -301,3 +301,16 @@ def test_a_damaged_link_to_the_training_is_no_link(tmp_path: Path):
     for content in ("", "{", "[]", '{"run_id": null}'):
         (tmp_path / "mlflow_run.json").write_text(content)
         assert logged_run(tmp_path) == {}
+
+
+@pytest.mark.parametrize("content", [b"a: [", b"label_dropout: \xff", b"3"])
+def test_a_damaged_configuration_of_the_training_costs_an_evaluation_one_parameter(
+    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+):
+    training = tmp_path / "first"
+    training.mkdir()
+    (training / "config.yaml").write_bytes(content)
+    evaluated = evaluation(tmp_path, weights=training / "model.pt")
+    assert "label_dropout" not in evaluated.parameters
+    assert caplog.text.count("config.yaml is damaged") == 1
+    assert "the evaluation is logged without label_dropout" in caplog.text

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from common.tracking import courier, log_finished_run
 from common.tracking.__main__ import main
 from common.tracking.delivery import folder_lock
-from common.tracking.outbox import read_outbox, read_run, write_outbox
+from common.tracking.outbox import Outbox, read_outbox, read_rows, read_run, write_outbox
 
 CALLS = (
     *("get_experiment_by_name", "search_runs", "create_run", "update_run", "get_metric_history", "log_batch"),
@@ -303,3 +303,29 @@ def test_names_with_any_character_are_recorded(uri: str, client: MlflowClient, t
     assert list(run.data.params.values()) == [name]
     place = Path(uri.removeprefix("sqlite:///")).parent / "artifacts"
     assert len(run.info.artifact_uri.removeprefix(place.as_uri()).strip("/").split("/")) == 3  # experiment, run, files
+
+
+@pytest.mark.parametrize("content", [b"3", b"[1]", b'[{"loss": 1}]', b"\xff", b'[{"epoch": "x"}]'])
+def test_a_damaged_history_counts_as_none(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture):
+    (tmp_path / "history.json").write_bytes(content)
+    assert read_rows(tmp_path) == []
+    assert "history.json is damaged" in caplog.text
+    (tmp_path / "history.json").write_text('[{"epoch": 1, "train_loss": 0.5, "note": "mine"}]')
+    assert read_rows(tmp_path) == [{"epoch": 1, "train_loss": 0.5}]
+
+
+@pytest.mark.parametrize(
+    "edit", [{"parameters": 3}, {"metrics": [1]}, {"started": "now"}, {"inputs": None}, {"name": 1}]
+)
+def test_a_damaged_outbox_does_not_stop_the_others(
+    uri: str, tmp_path: Path, edit: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        token = f"{tmp_path.name}/{name}"
+        outbox = Outbox(token, uri, EXPERIMENT, name, 1000, "FINISHED", 2000)
+        write_outbox(tmp_path / name, outbox)
+    path = tmp_path / "a/mlflow_outbox.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **edit}))
+    assert hand_in(tmp_path, monkeypatch) == 0
+    assert read_run(tmp_path / "b") is not None

@@ -6,14 +6,20 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ...identity import digest
 from .journal import JOURNAL, Asked, Journal, Record, read_journal
-from .layout import FOLDS, PROVENANCE, image_digest, read_datalist, read_provenance
+from .layout import (
+    DATALIST,
+    FOLDS,
+    PROVENANCE,
+    Read,
+    image_digest,
+    is_unchanged,
+    prepared_records,
+    read_datalist,
+    read_provenance,
+)
 from .made_from import differing_file, read_files
 from .source import Job, Source
 
@@ -24,8 +30,7 @@ SETTINGS = {"size": "size", "sector": "sector:", "spacing": "spacing", "window":
 # keys of provenance.json that follow from the images, or do not matter
 CONSEQUENCES = {"images", "checksum", "digests", "versions", "size", "request", "sector", "intensity"}
 SHOWN = 3  # names in a line
-
-Read: TypeAlias = Callable[[Path, Path], tuple[NDArray[Any], NDArray[np.uint8]]]
+MOVED = 20  # patients in a line whose folds somebody edited
 
 
 def plain(value: Any) -> Any:
@@ -55,12 +60,14 @@ class Earlier:
         journal: what they were made from.
         provenance: empty if the folder is not complete.
         items: of the datalist, with paths as they are stored.
+        damaged: name of the file, datalist or provenance, that cannot be read and follows from the other.
     """
 
     folder: Path
     journal: Journal
     provenance: Mapping[str, Any] = field(default_factory=dict)
     items: Sequence[Mapping[str, Any]] = ()
+    damaged: str = ""
 
     def keep(
         self,
@@ -79,14 +86,19 @@ class Earlier:
             asked: returns `Record.asked` of a job.
             read: reads a prepared image and its annotation from their files.
         """
-        if self.items and not self.journal.settings:
+        whole = not self.provenance or self._has_whole_journal()
+        if self.items and not whole:
             self._check_unchanged(read)
         present = {path.relative_to(self.folder).as_posix(): path for path in self.folder.glob("*/*")}
         stated = {
             key: self.provenance[key] for key in ("size", "versions") if key in settings and key in self.provenance
         }
-        differing = _differing({**self.journal.settings, **stated} if self.journal.settings else {}, settings)
-        written = (self.folder / JOURNAL).stat().st_mtime_ns if self.provenance and self.journal.settings else None
+        if whole:
+            differing = _differing({**self.journal.settings, **stated}, settings)
+        else:
+            lost = f"{JOURNAL} is missing or cut off"
+            differing = lost if "digests" in self.provenance else "prepared by an earlier version"
+        written = (self.folder / JOURNAL).stat().st_mtime_ns if whole and self.items else None
         for job in jobs:
             if job.id in kept.records:
                 continue
@@ -100,19 +112,23 @@ class Earlier:
             else:
                 kept.records[job.id] = record, self.folder
 
+    def _has_whole_journal(self) -> bool:
+        try:
+            return bool(prepared_records(self.folder))
+        except ValueError:
+            return False
+
     def _check_unchanged(self, read: Read) -> None:
         """Refuse a folder without journal, of an earlier version, whose content is not what was prepared."""
         try:
-            digests = [
-                image_digest(*read(self.folder / item["image"], self.folder / item["label"]), item)
-                for item in self.items
-            ]
+            if is_unchanged(self.folder, self.items, read):
+                return
         except (OSError, ValueError):
             return  # damaged: prepared again
-        if digest(*sorted(digests)) != self.provenance.get("checksum"):
-            raise FileExistsError(
-                f"{self.folder} was changed after an earlier version prepared it; to discard the changes remove it."
-            )
+        raise FileExistsError(
+            f"{self.folder} was changed after it was prepared, and has no journal that says where; "
+            "to discard the changes remove it."
+        )
 
     def folds(self, source: Source) -> dict[tuple[str, str], str]:
         """Return the folds of its patients; of a dataset that was renamed, too."""
@@ -143,11 +159,15 @@ class Earlier:
             old = before.get(item["image"], item)
             for key in sorted(key for key in item.keys() | old.keys() if item.get(key) != old.get(key)):
                 facts.setdefault(key, []).append(Path(item["image"]).stem)
-        parts = [f"{reason}: {_listed(names)}" for reason, names in reasons.items()]
+        parts = [f"{self.damaged} is damaged"] if self.damaged else []
+        parts += [f"{reason}: {_listed(names)}" for reason, names in reasons.items()]
         parts += [f"{key} of {_listed(names)}" for key, names in facts.items()]
         now = plain(dict(provenance))
+        if moved := _moved(self.provenance.get("folds", {}), now["folds"]):
+            parts.append(f"folds edited in {DATALIST}: {moved}")
         stated = (now.keys() | self.provenance.keys()) - CONSEQUENCES - self.journal.settings.keys()
-        stated -= {"skipped", "folds"} if reasons else set()
+        stated -= ({"skipped", "folds"} if reasons else set()) | ({"folds"} if moved else set())
+        stated -= stated if self.damaged == PROVENANCE else set()
         for key in sorted(key for key in stated if now.get(key) != self.provenance.get(key)):
             values = [facts.get(key) for facts in (self.provenance, now)]
             scalar = all(isinstance(value, int | float | str | list) and len(str(value)) < 40 for value in values)
@@ -167,26 +187,53 @@ def read_earlier(out: Path, source: Source) -> Earlier | None:
         return None
     if not (out / PROVENANCE).is_file():
         raise FileExistsError(f"{out} exists and is not a prepared folder; choose another folder.")
-    provenance = read_provenance(out)
+    journal = read_journal(out)
+    provenance: dict[str, Any] = {}
+    damaged: list[str] = []
+    try:
+        provenance = read_provenance(out)
+        holds, expected = provenance["source"], source.name
+    except (KeyError, TypeError, ValueError):
+        provenance = {}
+        damaged.append(PROVENANCE)
+    try:
+        items = _stored(out)
+    except (OSError, KeyError, TypeError, ValueError):
+        items = _recorded(journal, provenance)
+        damaged.append(DATALIST)
+    if PROVENANCE in damaged:
+        if DATALIST not in damaged and any(Path(item["image"]).stem not in journal.records for item in items):
+            damaged.append(JOURNAL)
+        if len(damaged) > 1:
+            raise ValueError(
+                f"{out}: {' and '.join(damaged)} are damaged; remove the folder, and run the command again."
+            )
+        holds = ", ".join(sorted({item["dataset"] for item in items}))
+        expected = ", ".join(sorted(source.label_sets))
     before, now = (facts.get("request") or {} for facts in (provenance, source.facts))
     same_command = bool(now) and all(before.get(key) == now.get(key) for key in ("name", "source", "prepared"))
-    if provenance.get("source") != source.name and not same_command:
-        raise FileExistsError(
-            f"{out} holds the dataset {provenance.get('source')!r}, not {source.name!r}; choose another folder."
-        )
+    if holds != expected and not same_command:
+        raise FileExistsError(f"{out} holds the dataset {holds!r}, not {expected!r}; choose another folder.")
+    return Earlier(out, journal, provenance, items, "".join(damaged))
+
+
+def _stored(out: Path) -> list[dict[str, Any]]:
+    """Return the items of a datalist, with paths as they are stored."""
     root = out.resolve()
-    try:
-        listed = read_datalist(out)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{out} is damaged ({error}); remove it, and run the command again.") from error
-    places = ("image", "label")
-    items = [{**item, **{key: Path(item[key]).relative_to(root).as_posix() for key in places}} for item in listed]
-    return Earlier(out, read_journal(out), provenance, items)
+    return [
+        {**item, **{key: Path(item[key]).relative_to(root).as_posix() for key in ("image", "label")}}
+        for item in read_datalist(out)
+    ]
+
+
+def _recorded(journal: Journal, provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the items of a journal, with the folds of the provenance: the datalist as it was prepared."""
+    folds = provenance.get("folds", {})
+    items = [record.item for record in journal.records.values() if record.item]
+    return [{**item, "fold": item.get("fold") or folds.get(item["dataset"], {}).get(item["patient"])} for item in items]
 
 
 def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    if not before:
-        return "prepared by an earlier version"
     parts = []
     for key, name in SETTINGS.items():
         old, new = before.get(key), plain(now.get(key))
@@ -231,7 +278,7 @@ def _state(record: Record, present: Mapping[str, Path], written: int | None, rea
     names = [record.item[key] for key in ("image", "label")]
     if missing := [name for name in names if name not in present]:
         return f"missing {missing[0].partition('/')[0]}"
-    if written is None or all(present[name].stat().st_mtime_ns <= written for name in names):
+    if written is None or all(_changed(present[name]) <= written for name in names):
         return ""
     try:
         image, label = read(*(present[name] for name in names))
@@ -243,6 +290,23 @@ def _state(record: Record, present: Mapping[str, Path], written: int | None, rea
             "instead, or move the changed file elsewhere, and run the command again."
         )
     return ""
+
+
+def _changed(path: Path) -> int:
+    """Return the time at which a file was changed, ns, even if somebody set its date back."""
+    state = path.stat()
+    return max(state.st_mtime_ns, state.st_ctime_ns)
+
+
+def _moved(before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]) -> str:
+    """Name the patients whose fold is another, with both; empty for none."""
+    moved = [
+        f"{patient} {before[dataset][patient]} -> {fold}"
+        for dataset, own in now.items()
+        for patient, fold in own.items()
+        if before.get(dataset, {}).get(patient, fold) != fold
+    ]
+    return ", ".join([*moved[:MOVED], *([f"{len(moved) - MOVED} more"] if len(moved) > MOVED else [])])
 
 
 def _listed(names: Sequence[str]) -> str:

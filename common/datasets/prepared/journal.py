@@ -7,14 +7,14 @@ written while the work goes on, and stays in the prepared folder.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .made_from import FileState
 
-__all__ = ["JOURNAL", "Asked", "Journal", "Record", "read_journal", "stated_pixels"]
+__all__ = ["JOURNAL", "Asked", "Journal", "Record", "read_journal"]
 
 JOURNAL = "journal.jsonl"
 
@@ -76,22 +76,10 @@ class Journal:
 def read_journal(folder: Path) -> Journal:
     """Read the journal of a folder; a line that was cut off is not there."""
     path = folder / JOURNAL
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     settings, *records = map(_parse, lines or [""])
     whole = [one for one in records if one.keys() == Record.__annotations__.keys()]
     return Journal(settings, {one["id"]: Record(**{**one, "asked": Asked(*one["asked"])}) for one in whole})
-
-
-def stated_pixels(items: Iterable[Mapping[str, Any]]) -> list[str | None]:
-    """Return what the journals state as `Record.pixels` of items; empty for an unknown image, None without journal."""
-    items = list(items)
-    paths = [Path(item["image"]) for item in items]
-    known = {folder: read_journal(folder).records for folder in dict.fromkeys(path.parent.parent for path in paths)}
-    found = []
-    for path in paths:
-        records = known[path.parent.parent]
-        found.append((records[path.stem].pixels if path.stem in records else "") if records else None)
-    return found
 
 
 def _parse(line: str) -> dict[str, Any]:

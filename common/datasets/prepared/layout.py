@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ from PIL import Image
 from ...command import command
 from ...identity import digest
 from ...label_sets import IGNORE, by_value
-from .journal import read_journal
+from .journal import JOURNAL, Record, read_journal
 
 __all__ = [
     "DATALIST",
@@ -36,22 +36,28 @@ __all__ = [
     "OWN",
     "PROVENANCE",
     "RESULTS",
+    "Read",
     "checked_renamed",
     "checksum",
     "folder_paths",
     "image_digest",
     "image_digests",
+    "is_unchanged",
+    "prepared_records",
     "read_datalist",
     "read_label_sets",
     "read_pair",
     "read_pixels",
     "read_provenance",
+    "stated_pixels",
 ]
 
 DATALIST = "datalist.json"
 PROVENANCE = "provenance.json"
 FOLDS = ("training", "validation", "test")
 OWN = "own"  # size of a folder whose images keep their rows and columns
+# of an image and its annotation, from their files, in the order of their digests
+Read: TypeAlias = Callable[[Path, Path], tuple[NDArray[Any], NDArray[np.uint8]]]
 RESULTS = ("image", "label", "spacing", "size", "values", "intensity")  # keys of an item that follow from its pixels
 
 
@@ -86,7 +92,7 @@ def checksum(folders: str | Path | Iterable[str | Path]) -> str:
             dataset: [[value, sorted(names)] for value, names in sorted(values.items())]
             for dataset, values in read_label_sets(folder).items()
         }
-        pixels = {name: record.pixels for name, record in read_journal(folder).records.items()}
+        pixels = {name: record.pixels for name, record in prepared_records(folder).items()}
         items = [[item, pixels.get(Path(item["image"]).stem)] for item in _read_json(folder, DATALIST)]
         prepared = None if pixels else read_provenance(folder)["checksum"]
         stated = [sorted(json.dumps(one, sort_keys=True) for one in items), prepared, meaning]
@@ -97,6 +103,64 @@ def checksum(folders: str | Path | Iterable[str | Path]) -> str:
 def read_provenance(folder: Path) -> dict[str, Any]:
     """Read provenance.json of a prepared folder."""
     return dict(_read_json(folder, PROVENANCE))
+
+
+def prepared_records(folder: Path) -> Mapping[str, Record]:
+    """Return what the journal of a prepared folder records, by id; empty in a folder of an earlier version.
+
+    Raises:
+        ValueError: if the journal is missing or not whole.
+    """
+    records = read_journal(folder).records
+    stated = read_provenance(folder).get("digests", {}).get("pixels")  # an earlier version wrote neither
+    if stated not in (None, digest(*sorted(record.pixels for record in records.values() if record.item))):
+        raise ValueError(f"{folder / JOURNAL} is missing, cut off or edited; prepare the dataset again.")
+    return records
+
+
+def is_unchanged(folder: Path, items: Iterable[Mapping[str, Any]], read: Read) -> bool:
+    """Return whether images, annotations and items of a folder are those that were prepared.
+
+    Args:
+        folder: prepared.
+        items: all of its datalist; paths may be relative to the folder.
+        read: reads an image and its annotation from their files, in the order of their digests.
+
+    Raises:
+        OSError: if an image or annotation is missing.
+        ValueError: if one cannot be read.
+    """
+    digests = [image_digest(*read(folder / item["image"], folder / item["label"]), item) for item in items]
+    return digest(*sorted(digests)) == read_provenance(folder).get("checksum")
+
+
+def _pictures(image: Path, label: Path) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    return read_pixels(image), read_pixels(label)
+
+
+def stated_pixels(items: Iterable[Mapping[str, Any]]) -> list[str | None]:
+    """Return what the journals state as `Record.pixels` of items: empty for an unknown image, None without journal.
+
+    A folder of an earlier version has no journal: all of its images are compared with its checksum. Images that are in
+    no prepared folder are not verified.
+
+    Raises:
+        ValueError: if a journal is not whole, or a folder without journal is not what was prepared.
+    """
+    paths = [Path(item["image"]) for item in items]
+    folders = {path.parent.parent for path in paths}
+    known = {folder: prepared_records(folder) for folder in folders if (folder / PROVENANCE).is_file()}
+    for folder in [folder for folder, records in known.items() if not records]:
+        if not is_unchanged(folder, _read_json(folder, DATALIST), _pictures):  # volumes always had a journal
+            raise ValueError(
+                f"{folder} is not what an earlier version prepared: an image, an annotation or {DATALIST} was changed; "
+                "remove it, and prepare the dataset again."
+            )
+    found: list[str | None] = []
+    for path in paths:
+        records = known.get(path.parent.parent)
+        found.append((records[path.stem].pixels if path.stem in records else "") if records else None)
+    return found
 
 
 def read_label_sets(folder: Path) -> dict[str, dict[int, list[str]]]:
@@ -143,7 +207,9 @@ def read_datalist(
         if fold is None or item["fold"] == fold
     ]
     if not items:
-        raise ValueError(f"no item of fold {fold!r} in {[str(folder) for folder in folders]}.")
+        present = sorted({str(item.get("fold")) for own in read.values() for item in own})
+        there = f"; there are {', '.join(present)}" if present else ""
+        raise ValueError(f"no item of fold {fold!r} in {[str(folder) for folder in folders]}{there}.")
     if renamed:
         for item in items:
             if "unlabelled" in item:

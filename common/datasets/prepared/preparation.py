@@ -162,7 +162,7 @@ class _Work:
                 remove_partial(self.partial)
                 print(f"{self.out}: nothing changed.")
                 return self._said(items, provenance)
-            check_own(self.out)
+            check_own(self.out, earlier.items)
             print(f"{self.out}: prepared again ({changes})")
         done = self._read(self._resume(kept))
         items, provenance = self._result(done, earlier)

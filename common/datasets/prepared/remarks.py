@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...command import command
-from .journal import read_journal
-from .layout import FOLDS, read_datalist, read_provenance
+from .layout import FOLDS, prepared_records, read_datalist, read_provenance
 
 __all__ = ["copies", "resampled_again", "without_annotation", "without_folds", "without_images", "without_validation"]
 
@@ -84,7 +83,7 @@ def copies(data: Items) -> Iterator[str]:
     folders = _folders(data)
     places = defaultdict[str, dict[tuple[Path, str], str]](dict)
     for folder in folders:
-        records = read_journal(folder).records
+        records = prepared_records(folder)
         for item in read_datalist(folder):
             record = records.get(name := Path(item["image"]).stem)
             if record is not None and record.image:

@@ -6,11 +6,12 @@ import ctypes
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from .journal import JOURNAL
-from .layout import DATALIST, PROVENANCE, read_datalist
+from .layout import DATALIST, PROVENANCE
 
 __all__ = ["check_own", "partial_folder", "remove_partial", "replace_folder", "settle"]
 
@@ -44,17 +45,17 @@ def _foreign(folder: Path, pixels: set[str] | None) -> Iterator[str]:
             yield name
 
 
-def check_own(folder: Path) -> None:
+def check_own(folder: Path, items: Iterable[Mapping[str, Any]]) -> None:
     """Refuse to replace a prepared folder that holds files of somebody else.
+
+    Args:
+        folder: prepared.
+        items: of its datalist, with paths as they are stored.
 
     Raises:
         FileExistsError: if there are any; nothing is deleted.
     """
-    pixels = {
-        Path(item[key]).relative_to(folder.resolve()).as_posix()
-        for item in read_datalist(folder)
-        for key in ("image", "label")
-    }
+    pixels = {item[key] for item in items for key in ("image", "label")}
     if foreign := sorted(_foreign(folder, pixels)):
         raise FileExistsError(
             f"{folder} has changed and would be prepared again, but holds {_listed(foreign)}, "

@@ -15,8 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ...label_sets import LabelSets
-from .journal import stated_pixels
-from .layout import read_pair
+from .layout import read_pair, stated_pixels
 
 __all__ = ["ResidentDataset"]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...label_set_map import drop_classes, known_classes
 from ...label_sets import LabelSets, by_value
-from ..prepared.journal import stated_pixels
+from ..prepared.layout import stated_pixels
 from .layout import read_volume_pair
 
 __all__ = ["AnnotatedItems"]

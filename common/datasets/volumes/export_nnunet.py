@@ -27,9 +27,8 @@ from tqdm import tqdm
 from ...atomic import write_text
 from ...label_set_map import drop_classes
 from ...label_sets import IGNORE, LabelSets, by_value
-from ..prepared.journal import stated_pixels
 from ..prepared.labels import stated_label_sets
-from ..prepared.layout import read_datalist, read_label_sets, read_provenance
+from ..prepared.layout import read_datalist, read_label_sets, read_provenance, stated_pixels
 from .layout import VOLUMES, read_affine, read_volume_pair, save_voxels
 
 __all__ = ["export_nnunet", "exported_values"]

@@ -28,7 +28,7 @@ def test_a_datalist_is_read_by_fold_with_absolute_paths(tmp_path: Path, monkeypa
     assert all(Path(item[key]).is_file() for item in training for key in ("image", "label"))
     assert [item["patient"] for item in read_datalist(tmp_path / "a")] == ["patient1", "patient2", "patient3"]
     assert [item["patient"] for item in read_datalist(str(tmp_path / "b"), "validation")] == ["patient5"]
-    with pytest.raises(ValueError, match=r"no item of fold 'test' in \['.*b'\]"):
+    with pytest.raises(ValueError, match=r"no item of fold 'test' in \['.*b'\]; there are training, validation\."):
         read_datalist(tmp_path / "b", "test")
     with pytest.raises(ValueError, match=r"fold is 'train', expected one of \['training', 'validation', 'test'\]"):
         read_datalist(tmp_path / "b", "train")

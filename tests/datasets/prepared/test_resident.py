@@ -14,7 +14,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from common.datasets import ResidentDataset, read_datalist
-from common.datasets.prepared.layout import checksum
+from common.datasets.prepared.layout import checksum, read_provenance
 from common.datasets.prepared.preparation import prepare
 from common.datasets.prepared.source import Frame, Job, Source
 from common.label_sets import LabelSets
@@ -215,8 +215,19 @@ def test_pixels_that_changed_since_the_preparation_are_refused_by_the_name_of_th
     )
     with pytest.raises(ValueError, match=message + "prepare the dataset again"):
         ResidentDataset(read_datalist(folder), HEART, SIZE)
-    (folder / "journal.jsonl").unlink()  # an earlier version wrote none
+
+
+def test_a_folder_of_an_earlier_version_without_journal_is_compared_with_its_checksum(tmp_path: Path):
+    folder = prepared(tmp_path / "clinic")
+    (folder / "journal.jsonl").unlink()
+    provenance = read_provenance(folder)
+    del provenance["digests"]
+    (folder / "provenance.json").write_text(json.dumps(provenance))
     assert len(ResidentDataset(read_datalist(folder), HEART, SIZE)) == 3
+    Image.new("L", (SIZE, SIZE)).save(folder / "labels/patient3_4CH_ED.png")
+    message = r"clinic is not what an earlier version prepared: .* remove it, and prepare the dataset again\.$"
+    with pytest.raises(ValueError, match=message):
+        ResidentDataset(read_datalist(folder)[:1], HEART, SIZE)
 
 
 @pytest.mark.parametrize("change", ["folds", "annotation of another image", "image that was not prepared"])
