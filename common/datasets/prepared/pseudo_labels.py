@@ -30,8 +30,8 @@ IGNORED = 255  # the value of ignored pixels; a class never has it
 def fill_in(logits: Tensor, target: Tensor, among: str = "admitted") -> Tensor:
     """Choose the most likely class where the annotation leaves several open; annotated and ignored pixels stay so.
 
-    Among "all" classes, a pixel that may be background stays so where a class wins that is impossible there: the rule of
-    Filbrandt et al. Measured on the phantom, the second choice is more often right (`docs/semi_supervised.md`).
+    Among "all" classes, a pixel that may be background stays so where a class wins that is impossible there: the rule
+    of Filbrandt et al. Measured on the phantom, the second choice is more often right (`docs/semi_supervised.md`).
 
     Args:
         logits: of the teacher, (B, C, *spatial).
