@@ -61,7 +61,10 @@ class Job:
     @property
     def _data_checksum(self) -> str:
         """Checksum of the data that this job trains on; pseudo-labels follow from the data and the teacher."""
-        return digest(self.checksum, self.teacher.hash) if self.teacher else self.checksum
+        if self.teacher is None:
+            return self.checksum
+        among = resolve(self._config("pseudo_label"), {})["pseudo_labels_among"]
+        return digest(self.checksum, self.teacher.hash, self.settings.get("pseudo_labels_among", among))
 
     def place(self, root: Path, name: str, tags: Mapping[str, str], uri: str) -> Job:
         """Return the job with its folder, which its hash makes unique, and its tags and URI of MLflow."""

@@ -28,6 +28,7 @@ def test_the_hash_covers_everything_that_changes_the_result():
         replace(one, checksum="beef"),
         replace(one, teacher=job(complete_only=True)),
         replace(one, teacher=job(complete_only=True, seed=1)),
+        replace(job(pseudo_labels_among="all"), teacher=job(complete_only=True)),
         replace(one, bundle=ROOT / "bundles" / "echo_intra_domain"),
     ]
     assert len({one.hash, *(other.hash for other in others)}) == len(others) + 1
@@ -86,15 +87,15 @@ def test_a_setting_deep_within_the_configuration_reaches_the_training():
 
 def test_a_student_trains_on_the_pseudo_labels_of_its_teacher():
     teacher = job(loss="adaptive_bce", complete_only=True).place(Path("/runs"), "teacher", {}, "")
-    student = replace(job(loss="categorical_ce", images={"unity_like": 8}), teacher=teacher).place(
-        Path("/runs"), "s", {}, ""
-    )
+    settings = {"loss": "categorical_ce", "images": {"unity_like": 8}, "pseudo_labels_among": "all"}
+    student = replace(job(**settings), teacher=teacher).place(Path("/runs"), "s", {}, "")
     filling, training = student.pseudo_label(), student.train()
     assert filling["checkpoint"] == f"{teacher.folder}/model.pt"
     assert filling["activation"] == "$@trained['activation']", "of the teacher"
     assert filling["images"] == {"unity_like": 8}
     assert filling["withheld"]["unity_like"] == ["left_atrium"]
     assert filling["data"] == ["/data/a"]
+    assert filling["pseudo_labels_among"] == "all"
     assert training["data"] == filling["out"] != "/data/a"
     assert training["loss"] == "categorical_ce"
     assert training["label_sets"]["folders"] == "@data", "which state that every class is annotated"

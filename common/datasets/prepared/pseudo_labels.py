@@ -22,26 +22,41 @@ from .source import Frame, Job, Source
 
 __all__ = ["fill_in", "write_pseudo_labels"]
 
+AMONG = ("admitted", "all")
 BATCH = 32  # images
 IGNORED = 255  # the value of ignored pixels; a class never has it
 
 
-def fill_in(logits: Tensor, target: Tensor) -> Tensor:
-    """Choose the most likely class among those that each pixel admits; annotated and ignored pixels stay so.
+def fill_in(logits: Tensor, target: Tensor, among: str = "admitted") -> Tensor:
+    """Choose the most likely class where the annotation leaves several open; annotated and ignored pixels stay so.
+
+    Among "all" classes, a pixel that may be background stays so where a class wins that is impossible there: the rule
+    of Filbrandt et al. Measured on the phantom, the second choice is more often right (`docs/semi_supervised.md`).
 
     Args:
         logits: of the teacher, (B, C, *spatial).
         target: label-set map, (B, 2, *spatial).
+        among: classes that compete, those that a pixel "admitted", or "all".
 
     Returns:
         Class indices, 255 where a pixel is ignored, int64, (B, *spatial).
 
+    References:
+        Filbrandt et al. (2021), Learning from partially overlapping labels: image segmentation under annotation shift.
+
     Example:
         >>> logits = torch.tensor([[[1.0] * 3, [9.0] * 3, [2.0] * 3]])  # class 1 is most likely everywhere
-        >>> fill_in(logits, torch.tensor([[[0b101, 0b001, 0], [0b011, 0b111, 0]]]))  # {0, 2}; {0}, annotated; ignored
+        >>> target = torch.tensor([[[0b101, 0b001, 0], [0b011, 0b111, 0]]])  # {0, 2}; {0}, annotated; ignored
+        >>> fill_in(logits, target)
         tensor([[  2,   0, 255]])
+        >>> fill_in(logits, target, among="all")
+        tensor([[  0,   0, 255]])
     """
-    chosen = logits.masked_fill(~admitted(target, logits.shape[1]), -torch.inf).argmax(dim=1)
+    open_ = admitted(target, logits.shape[1])
+    chosen = logits.masked_fill(~open_, -torch.inf).argmax(dim=1)
+    if among == "all":
+        impossible = ~open_.gather(1, logits.argmax(dim=1, keepdim=True)).squeeze(1)
+        chosen = chosen.masked_fill(impossible & open_[:, 0], 0)
     return chosen.masked_fill(target[:, 0] == 0, IGNORED)
 
 
@@ -55,6 +70,7 @@ def write_pseudo_labels(
     folders: str | Path | Iterable[str | Path],
     out: str | Path,
     overrides: Mapping[str, object] | None = None,
+    among: str = "admitted",
 ) -> None:
     """Write the images of `dataset` as a prepared folder with every class annotated: value i is class i, 255 ignored.
 
@@ -69,7 +85,13 @@ def write_pseudo_labels(
         folders: prepared folders of the images; their licences apply to the new folder.
         out: the prepared folder to create.
         overrides: settings that change the result, name -> value.
+        among: classes that compete (`fill_in`).
+
+    Raises:
+        ValueError: if `among` is another word.
     """
+    if among not in AMONG:
+        raise ValueError(f"--pseudo_labels_among: expected one of {', '.join(AMONG)}, got {among!r}.")
     network.eval()
     label_sets = dataset.label_sets
     jobs = []
@@ -78,7 +100,7 @@ def write_pseudo_labels(
         target = label_sets.encode_batch(batch["label"], batch["dataset"])
         if "unlabelled" in batch:
             target = drop_classes(target, batch["unlabelled"])
-        classes = fill_in(inferer(batch["image"], network), target).to(torch.uint8).cpu().numpy()
+        classes = fill_in(inferer(batch["image"], network), target, among).to(torch.uint8).cpu().numpy()
         for item, label in zip(dataset.data[start : start + BATCH], classes, strict=True):
             known = {key: value for key, value in item.items() if key not in (*RESULTS, "unlabelled")}
             known["completed"] = True

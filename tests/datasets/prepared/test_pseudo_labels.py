@@ -46,6 +46,33 @@ def test_annotated_pixels_are_kept_and_others_get_an_admitted_class(seed: int, k
     assert torch.isin(chosen[~decided], torch.tensor([0, *range(known + 1, 5)])).all()
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4))
+def test_among_all_classes_a_pseudo_label_is_what_the_teacher_says_or_background(seed: int, known: int):
+    """The definition of Filbrandt et al., 2021, pixel by pixel."""
+    random = np.random.default_rng(seed)
+    full = [["background"], ["a"], ["b"], ["c"], ["d"]]
+    labels = LabelSets(["background", *"abcd"], {"full": full, "some": full}).withhold({"some": list("abcd"[known:])})
+    values, logits = random.integers(0, 5, (6, 6)), random.normal(size=(5, 6, 6))
+    target = labels.encode(torch.from_numpy(values)[None], "some")[None]
+    chosen = fill_in(torch.from_numpy(logits)[None], target, "all")[0]
+    for row, column in np.ndindex(6, 6):
+        annotation = values[row, column] if values[row, column] <= known else 0  # of others, nothing is known
+        said = int(logits[:, row, column].argmax())
+        over = annotation == 0 and said > known
+        assert chosen[row, column] == (said if over else annotation)
+
+
+def test_among_all_classes_a_super_class_is_divided_among_its_own():
+    logits = torch.tensor([0.0, 9.0, 1.0, 2.0]).reshape(1, 4, 1)
+    target = torch.tensor([[[0b1100], [0b0011]]])  # 2 or 3
+    assert fill_in(logits, target, "all").item() == fill_in(logits, target).item() == 3
+
+
+def test_another_word_for_the_competing_classes_is_refused(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"--pseudo_labels_among: expected one of admitted, all, got 'some'"):
+        write_pseudo_labels(None, Bright(), SimpleInferer(), "", "", [], tmp_path, among="some")  # type: ignore[arg-type]
+
+
 @pytest.fixture
 def clinic(tmp_path: Path) -> Path:
     """Six training patients and two of validation; annotation values 0 and 2."""
