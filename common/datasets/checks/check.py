@@ -4,7 +4,7 @@
     warning    suspicious
     note       worth knowing
 
-Every PNG is read once; only a few numbers per image stay in memory.
+Every file is read once; only a few numbers per image stay in memory.
 """
 
 from __future__ import annotations
@@ -35,9 +35,11 @@ from ..prepared.layout import (
     read_provenance,
 )
 from ..prepared.source import spacing_of
+from ..volumes.layout import VOLUMES, read_volume_pair
 from .finding import KINDS, SEVERITIES, CheckedImage, Finding, structures
 from .image_facts import measure
 from .rules import RULES
+from .volume_facts import air_below, measure_volume
 
 __all__ = ["Coverage", "Report", "check"]
 
@@ -123,7 +125,7 @@ def check(folders: Sequence[Path]) -> Report:
     for folder in {folder.resolve(): folder for folder in folders}.values():
         provenance = read_provenance(folder)
         licences[folder] = str(provenance.get("licence", "unknown"))
-        items, unusable = _items(folder)
+        items, unusable = _items(folder, provenance.get("kind") == VOLUMES)
         checked, broken = _read(folder, items, provenance)
         images += checked
         findings += [*unusable, *broken, *_of_the_folder(folder, checked, provenance, bool(unusable or broken))]
@@ -134,7 +136,7 @@ def check(folders: Sequence[Path]) -> Report:
     return Report(licences, coverage, sorted(findings, key=lambda finding: kinds.index(finding.kind)))
 
 
-def _items(folder: Path) -> tuple[list[dict[str, Any]], list[Finding]]:
+def _items(folder: Path, volumes: bool) -> tuple[list[dict[str, Any]], list[Finding]]:
     """Read the datalist; separate the items that are unusable or lead out of the folder."""
     try:
         everything = read_datalist(folder)
@@ -148,6 +150,8 @@ def _items(folder: Path) -> tuple[list[dict[str, Any]], list[Finding]]:
         reason = ""
         if not all(isinstance(item.get(key), str) for key in ("dataset", "patient")):
             reason = "dataset or patient is not a name"
+        elif volumes and not _is_spacing(item.get("spacing")):
+            reason = f"spacing is {item.get('spacing')!r}, expected mm along x, y and z"
         elif not all(isinstance(item.get(key), str | None) for key in ("view", "phase")):
             reason = "view or phase is neither a name nor null"
         elif item.get("fold") not in FOLDS:
@@ -161,19 +165,23 @@ def _items(folder: Path) -> tuple[list[dict[str, Any]], list[Finding]]:
     return items, findings
 
 
+def _is_spacing(given: Any) -> bool:
+    numbers = isinstance(given, list) and all(isinstance(length, int | float) and length > 0 for length in given)
+    return numbers and len(given) == 3
+
+
 def _read(
     folder: Path, items: Sequence[dict[str, Any]], provenance: Mapping[str, Any]
 ) -> tuple[list[CheckedImage], list[Finding]]:
     size, label_sets = provenance.get("size"), read_label_sets(folder)
     if not isinstance(size, int) and size != OWN:
         raise ValueError(f"{folder / PROVENANCE} has no valid size of the images; prepare the dataset again.")
-    size = None if size == OWN else size
+    work = partial(_check_item, folder=folder, size=None if size == OWN else size, label_sets=label_sets)
+    if provenance.get("kind") == VOLUMES:
+        air = air_below(provenance.get("modality"), provenance.get("window"))
+        work = partial(_check_volume, folder=folder, label_sets=label_sets, air=air)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        read = pool.map(
-            partial(_check_item, folder=folder, size=size, label_sets=label_sets),
-            items,
-        )
-        done = list(tqdm(read, total=len(items), desc=f"check {folder.name}", unit=" images"))
+        done = list(tqdm(pool.map(work, items), total=len(items), desc=f"check {folder.name}", unit=" images"))
     broken = [Finding("unusable file", reason, [image]) for image, reason in done if reason]
     return [image for image, _ in done], broken
 
@@ -194,6 +202,17 @@ def _check_item(
     return CheckedImage(
         folder, item, sets, spacing, measure(image, label, item, structures(sets), spacing, ignored)
     ), ""
+
+
+def _check_volume(
+    item: dict[str, Any], folder: Path, label_sets: Mapping[str, Mapping[int, Sequence[str]]], air: float | None
+) -> tuple[CheckedImage, str]:
+    sets = label_sets.get(item["dataset"], {})
+    try:
+        facts = measure_volume(*read_volume_pair(item), item, structures(sets), air)
+    except (ValueError, OSError) as error:
+        return CheckedImage(folder, item, sets, None, None), str(error)
+    return CheckedImage(folder, item, sets, None, facts), ""
 
 
 def _of_the_folder(

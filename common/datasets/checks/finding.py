@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from ...label_sets import IGNORE
 from .image_facts import ImageFacts
+from .volume_facts import VolumeFacts
 
 __all__ = ["KINDS", "SEVERITIES", "CheckedImage", "Finding", "Severity", "printable", "structures"]
 
@@ -34,6 +35,10 @@ KINDS: dict[str, tuple[Severity, str]] = {  # kind: severity and remedy, in the 
     "LV cavity at the image border": ("warning", f"{LOOK}; the LV may be cut off"),
     "upside down": ("warning", "flip the image in the reader: the transducer belongs at the top"),
     "annotation outside the sector": ("warning", f"{LOOK} and at the sector: one of them may be misplaced"),
+    "left and right exchanged": ("warning", "look at the annotation and at the directions in the file's header"),
+    "annotation outside the body": ("warning", f"{LOOK}: image and annotation may be of different patients"),
+    "structure cut off": ("warning", f"{LOOK}: the scan may end there, or the annotation stop too early"),
+    "unusual volume": ("warning", f"{LOOK}: it may be another structure"),
     "ED smaller than ES": ("warning", "check whether the two phases are exchanged"),
     "implausible spacing": ("warning", "correct the mm per pixel: every volume depends on it"),
     "fold missing": ("warning", "unless intended, give the dataset a split"),
@@ -55,7 +60,7 @@ class CheckedImage:
         folder: the prepared folder.
         item: of the datalist, with absolute paths.
         label_sets: annotation value -> classes that it may stand for, or "ignore"; empty if unknown.
-        spacing: mm per pixel, (row, column); None if unknown or invalid.
+        spacing: mm per pixel, (row, column), of a picture; None if unknown or invalid.
         facts: of image and annotation; None if the files cannot be used.
     """
 
@@ -63,7 +68,7 @@ class CheckedImage:
     item: Mapping[str, Any]
     label_sets: Mapping[int, Sequence[str]]
     spacing: tuple[float, float] | None
-    facts: ImageFacts | None
+    facts: ImageFacts | VolumeFacts | None
 
     @property
     def name(self) -> str:
@@ -90,6 +95,7 @@ class Finding:
         kind: one of `KINDS`.
         text: names the culprit and describes it.
         images: the images concerned; empty if the finding concerns a dataset.
+        structure: that thumbnails of volumes pass through; empty: all that is annotated.
 
     Example:
         >>> Finding("blank image", "out/patient1 has one grey value").severity
@@ -99,6 +105,7 @@ class Finding:
     kind: str
     text: str
     images: Sequence[CheckedImage] = ()
+    structure: str = ""
 
     @property
     def severity(self) -> Severity:

@@ -17,7 +17,7 @@ from ...contours import fill
 from ...identity import digest
 from ..prepared.layout import image_digest
 
-__all__ = ["CRUMB", "ImageFacts", "Region", "measure"]
+__all__ = ["CRUMB", "ImageFacts", "Region", "hull", "measure"]
 
 CRUMB = 0.005  # fraction of a structure; resampling leaves components of up to 0.001 in the phantom, none in CAMUS
 EIGHT = np.ones((3, 3))  # pixels that touch at a corner are connected: resampling thins the myocardium
@@ -98,7 +98,7 @@ def measure(
         >>> facts.regions["lv_cavity"].area, facts.regions["lv_cavity"].height, facts.outside
         (100, 0.53125, 0.0)
     """
-    inside = _hull(image > 0)
+    inside = hull(image > 0)
     masks = {name: np.logical_or.reduce([label == value for value in values]) for name, values in structures.items()}
     drawn = np.logical_or.reduce([np.zeros(label.shape, np.bool_), *masks.values()])
     thumbnail = np.asarray(Image.fromarray(image).resize((17, 16), Image.Resampling.BOX))
@@ -127,8 +127,11 @@ def _rim(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.stack([np.tile(rows, 2), np.concatenate([first, last])], axis=1).astype(np.float64)
 
 
-def _hull(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    # cavities can be black up to the edge of the sector; the sector is convex, so the hull includes them
+def hull(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the pixels in the convex hull of a mask.
+
+    Cavities can be black up to the edge of the sector; the sector is convex, so the hull includes them.
+    """
     if not mask.any():
         return mask
     corners = np.concatenate([_rim(mask) + step for step in ((-0.6, -0.6), (-0.6, 0.6), (0.6, -0.6), (0.6, 0.6))])

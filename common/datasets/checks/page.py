@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from numpy.typing import NDArray
 from PIL import Image, ImageColor
 from rich.markup import escape as literal
 from rich.table import Table
@@ -23,6 +24,8 @@ from ...palette import COLOURS
 from ..prepared.layout import read_pixels
 from .check import Coverage, Report
 from .finding import KINDS, CheckedImage, Finding, printable, structures
+from .three_planes import three_planes
+from .volume_facts import VolumeFacts
 
 __all__ = ["terminal_tables", "write_page"]
 
@@ -102,13 +105,14 @@ def _cells(row: Coverage, classes: list[str]) -> list[str]:
     return [printable(row.dataset), row.fold, str(row.patients), str(row.images), *annotated]
 
 
-def _gallery(found: Sequence[Finding], colours: Mapping[str, int]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Yield the text of each finding, and names and PNGs of its images."""
+def _gallery(found: Sequence[Finding], colours: Mapping[str, int]) -> Iterator[tuple[str, list[tuple[str, str, int]]]]:
+    """Yield the text of each finding, and names, PNGs and widths of its images."""
     left = MOST
     for finding in found[:MOST]:
         shown = [image for image in finding.images if image.facts][: min(left, EXAMPLES)]
         left -= len(shown)
-        yield finding.text, [(image.name, picture) for image in shown if (picture := _picture(image, colours))]
+        pictures = [(image.name, *_picture(image, colours, finding.structure)) for image in shown]
+        yield finding.text, [(name, picture, width) for name, picture, width in pictures if picture]
 
 
 def _colours(report: Report) -> dict[str, int]:
@@ -118,14 +122,25 @@ def _colours(report: Report) -> dict[str, int]:
     return {name: index % len(COLOURS) for index, name in enumerate(ordered)}
 
 
-def _picture(image: CheckedImage, colours: Mapping[str, int]) -> str:
-    """Return a thumbnail with contours, PNG as base64; empty if the files cannot be read any more."""
+def _pixels(image: CheckedImage, structure: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return grey values and annotation values of a thumbnail, (SIDE, its width)."""
+    if isinstance(image.facts, VolumeFacts):
+        own = structures(image.label_sets)
+        return three_planes(
+            image.item, own.get(structure) or [value for values in own.values() for value in values], SIDE
+        )
+    grey, label = (Image.fromarray(read_pixels(image.item[key])) for key in ("image", "label"))
+    resized = grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    return np.array(resized), np.asarray(label.resize((SIDE, SIDE), Image.Resampling.NEAREST))
+
+
+def _picture(image: CheckedImage, colours: Mapping[str, int], structure: str) -> tuple[str, int]:
+    """Return a thumbnail with contours, PNG as base64, and its width; empty if the files cannot be read any more."""
     try:
-        grey, label = (Image.fromarray(read_pixels(image.item[key])) for key in ("image", "label"))
+        grey, values = _pixels(image, structure)
     except (ValueError, OSError):
-        return ""
-    pixels = np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR)) // (256 // GREYS)
-    values = np.asarray(label.resize((SIDE, SIDE), Image.Resampling.NEAREST))
+        return "", 0
+    pixels = grey // (256 // GREYS)
     drawn = np.zeros(values.shape, np.bool_)
     values_of = structures(image.label_sets)
     for name, index in colours.items():
@@ -136,4 +151,4 @@ def _picture(image: CheckedImage, colours: Mapping[str, int]) -> str:
     thumbnail.putpalette(PALETTE)
     buffer = io.BytesIO()
     thumbnail.save(buffer, "PNG", optimize=True)
-    return base64.b64encode(buffer.getvalue()).decode()
+    return base64.b64encode(buffer.getvalue()).decode(), pixels.shape[1]

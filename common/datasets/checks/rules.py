@@ -14,6 +14,8 @@ import numpy as np
 
 from .finding import CheckedImage, Finding
 from .image_facts import CRUMB, ImageFacts, Region
+from .volume_facts import VolumeFacts
+from .volume_rules import VOLUME_RULES
 
 __all__ = ["RULES"]
 
@@ -38,7 +40,7 @@ def _group(images: Iterable[CheckedImage], key: Callable[[CheckedImage], Hashabl
 
 
 def _measured(images: Iterable[CheckedImage]) -> Iterator[tuple[CheckedImage, ImageFacts]]:
-    return ((image, image.facts) for image in images if image.facts is not None)
+    return ((image, image.facts) for image in images if isinstance(image.facts, ImageFacts))
 
 
 def _ventricles(images: Iterable[CheckedImage]) -> dict[CheckedImage, Region]:
@@ -71,7 +73,7 @@ def patients_in_two_folds(images: Sequence[CheckedImage]) -> Iterator[Finding]:
 
 def same_pixels(images: Sequence[CheckedImage]) -> Iterator[Finding]:
     """Find images that occur more than once, within and across folders."""
-    shown = [image for image, facts in _measured(images) if not facts.blank]
+    shown = [image for image in images if image.facts and not image.facts.blank]
     for group in _group(shown, lambda image: image.facts and image.facts.pixels):
         if len(group) > 1:
             kind = "image twice in a fold"
@@ -100,13 +102,18 @@ def like_another_patient(images: Sequence[CheckedImage]) -> Iterator[Finding]:
 
 def single_images(images: Sequence[CheckedImage]) -> Iterator[Finding]:
     """Find images with wrong or implausible annotation, orientation or spacing."""
-    for image, facts in _measured(images):
-        for rule in (_values, _presence, _shapes, _orientation, _sector, _spacing):
-            for kind, text in rule(image, facts):
-                yield Finding(kind, f"{image.name}{text}", [image])
+    for image in images:
+        if image.facts is None:
+            continue
+        found = [*_values(image, image.facts), *_presence(image, image.facts)]
+        if isinstance(image.facts, ImageFacts):
+            for rule in (_shapes, _orientation, _sector, _spacing):
+                found += rule(image, image.facts)
+        for kind, text in found:
+            yield Finding(kind, f"{image.name}{text}", [image])
 
 
-def _values(image: CheckedImage, facts: ImageFacts) -> Iterator[tuple[str, str]]:
+def _values(image: CheckedImage, facts: ImageFacts | VolumeFacts) -> Iterator[tuple[str, str]]:
     values, known = list(facts.values), image.label_sets
     if known and (unknown := [value for value in values if value not in known]):
         yield "unknown annotation value", f" has the values {unknown}; the label sets name {list(known)}"
@@ -114,7 +121,7 @@ def _values(image: CheckedImage, facts: ImageFacts) -> Iterator[tuple[str, str]]
         yield "values unlike the datalist's", f" has the values {values}; the datalist lists {listed}"
 
 
-def _presence(image: CheckedImage, facts: ImageFacts) -> Iterator[tuple[str, str]]:
+def _presence(image: CheckedImage, facts: ImageFacts | VolumeFacts) -> Iterator[tuple[str, str]]:
     if facts.blank:
         yield "blank image", " has one grey value"
     if absent := [name for name in image.annotated if name not in facts.regions]:
@@ -206,4 +213,5 @@ RULES: tuple[Rule, ...] = (
     phases,
     areas,
     missing_spacings,
+    *VOLUME_RULES,
 )

@@ -19,6 +19,7 @@ from ...identity import hashed
 from ..catalogue import MOVED
 from ..prepared.layout import RESULTS, read_datalist, read_label_sets, read_pixels, read_provenance
 from ..prepared.source import Frame, Job, Source
+from ..volumes.layout import VOLUMES
 from .second_scanner import SecondScanner, rescan
 
 __all__ = ["moved"]
@@ -89,6 +90,8 @@ def moved(prepared: Path, share: float = 0.5, seed: int = 0) -> Source:
     if not 0 <= share <= 1:
         raise ValueError(f"expected a share of 0 to 1, got {share}.")
     provenance, items = read_provenance(prepared), _with_test_fold(read_datalist(prepared))
+    if provenance.get("kind") == VOLUMES:
+        raise ValueError(f"{prepared} holds volumes; the second scanner is an ultrasound scanner.")
     sets = read_label_sets(prepared)
     if again := [name for name in sets if name.endswith(MOVED)]:
         raise ValueError(f"{prepared} holds {again}: its patients were moved before; name the folder they came from.")

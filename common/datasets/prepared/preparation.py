@@ -15,9 +15,10 @@ import platform
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,11 @@ class _Work:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What decides the content of every image beside its own files and arguments."""
-        return {**self.form.settings, "versions": {name: version(name) for name in self.form.libraries}}
+        versions = {}
+        for name in self.form.libraries:
+            with suppress(PackageNotFoundError):  # some are needed for some formats alone
+                versions[name] = version(name)
+        return {**self.form.settings, "versions": versions}
 
     @property
     def partial(self) -> Path:

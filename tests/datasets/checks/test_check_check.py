@@ -177,6 +177,7 @@ def test_every_kind_has_its_test():
     rest = {
         "unusable item", "unusable file", "changed content", "values unlike the datalist's", "implausible spacing",
         "much was left out", "label sets unknown", "patient in two folds", "unusual LV area", "spacing missing",
+        "left and right exchanged", "annotation outside the body", "structure cut off", "unusual volume",  # of volumes
     }  # fmt: skip
     assert {row[0] for row in DEFECTS} | rest == set(KINDS)
 
