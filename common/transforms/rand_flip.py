@@ -53,15 +53,9 @@ class RandFlipd(DrawsPerImage):
         image, label = data["image"], data["label"]
         if self._pairs and label.shape[1] != 2:
             raise ValueError(f"expected label-set maps (B, 2, *spatial), got {tuple(label.shape)}; encode them first.")
-        chosen = (self.draw(data, 1)[:, 0] < self.prob).nonzero()[:, 0].to(image.device)
-        if not len(chosen):
-            return dict(data)
-        axis = 2 + self.axis
-        image, label = (
-            each.index_copy(0, chosen, part)
-            for each, part in (
-                (image, image[chosen].flip(axis)),
-                (label, exchange_classes(label[chosen].flip(axis), self._pairs)),
-            )
-        )
+        chosen = (self.draw(data, 1)[:, 0] < self.prob).nonzero()[:, 0].tolist()
+        image, label = image.clone(), label.clone()
+        for one in chosen:
+            image[one] = image[one].flip(1 + self.axis)
+            label[one] = exchange_classes(label[one : one + 1].flip(2 + self.axis), self._pairs)[0]
         return {**data, "image": image, "label": label}

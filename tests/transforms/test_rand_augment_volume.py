@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import affine_transform
+from torch.nn import functional
 
 from common.transforms import RandAugmentVolumed
-from common.transforms.rand_augment_volume import affine_coordinates, rotation_matrix, sample_nearest, sample_trilinear
+from common.transforms.rand_augment_volume import VoxelSamples, affine_coordinates, rotation_matrix
 
 NOTHING = {"rotation": (0, 0, 0), "scale": 0.0, "intensity_shift": 0.0, "intensity_scale": 0.0}
 
@@ -113,7 +114,8 @@ def test_label_set_maps_keep_every_bit(dtype: torch.dtype):
     top = torch.iinfo(dtype).max
     label = torch.full((1, 2, 4, 4, 4), top, dtype=dtype)
     label[:, :, 2:] = top - 1
-    moved = sample_nearest(label, affine_coordinates(torch.eye(3)[None], torch.zeros(1, 3), (4, 4, 4), (4, 4, 4)))
+    places = affine_coordinates(torch.eye(3)[None], torch.zeros(1, 3), (4, 4, 4), (4, 4, 4))
+    moved = VoxelSamples(places, (4, 4, 4)).nearest(label)
     assert torch.equal(moved, label)
     assert moved.dtype == dtype
 
@@ -144,7 +146,9 @@ def test_a_volume_is_augmented_alike_whatever_else_is_in_its_batch():
 def test_the_trilinear_sample_repeats_the_border():
     image = torch.arange(8.0).view(1, 1, 2, 2, 2)
     outside = torch.tensor([[-5.0], [0.5], [9.0]]).view(1, 3, 1, 1, 1)
-    assert sample_trilinear(image, outside).item() == pytest.approx(2.0)  # between (0, 0, 1) and (0, 1, 1)
+    assert VoxelSamples(outside, (2, 2, 2)).linear(image).item() == pytest.approx(
+        2.0
+    )  # between (0, 0, 1) and (0, 1, 1)
     turn = rotation_matrix(torch.rand(4, 3))
     torch.testing.assert_close(turn @ turn.mT, torch.eye(3).expand(4, 3, 3))
 
@@ -154,3 +158,17 @@ def test_wrong_settings_are_refused():
         RandAugmentVolumed(rotation=(10, 10))
     with pytest.raises(ValueError, match=r"scale from 0 to below 1, got .* and 1\.0"):
         RandAugmentVolumed(scale=1.0)
+
+
+@pytest.mark.parametrize("shape", [(7, 5, 6), (1, 4, 3), (2, 1, 1)])
+def test_samples_are_those_of_grid_sample(shape: tuple[int, ...]):
+    generator = torch.Generator().manual_seed(3)
+    size = torch.tensor(shape).view(1, 3, 1, 1, 1)
+    places = (torch.rand(2, 3, 8, 9, 4, generator=generator) * 1.4 - 0.2) * size  # a fifth of the size beyond, too
+    grid = ((2 * places + 1) / size - 1).flip(1).permute(0, 2, 3, 4, 1)  # counts axes from the last
+    image = torch.rand(2, 3, *shape, generator=generator)
+    expected = functional.grid_sample(image, grid, padding_mode="border", align_corners=False)
+    torch.testing.assert_close(VoxelSamples(places, shape).linear(image), expected, atol=1e-4, rtol=1e-4)
+    label = torch.randint(1, 100, (2, 2, *shape), generator=generator, dtype=torch.int16)
+    nearest = functional.grid_sample(label.float(), grid, mode="nearest", align_corners=False)
+    assert torch.equal(VoxelSamples(places, shape).nearest(label), nearest.to(torch.int16))

@@ -1,10 +1,11 @@
-"""Training volumes held on the training device, so that a batch of patches is one gather."""
+"""Training volumes held on the training device, from which patches are cut."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,16 +25,18 @@ __all__ = ["ResidentVolumes"]
 BYTES = 3  # of a voxel: int16 and uint8
 
 
-class _File(NamedTuple):
-    """Where the voxels of a file lie: no descriptor stays open."""
+@dataclass(frozen=True)
+class _File:
+    """Where the voxels of a file lie: no descriptor stays open between patches."""
 
     path: str
     dtype: np.dtype[Any]
     offset: int
     shape: tuple[int, ...]
 
-    def mapped(self) -> NDArray[Any]:
-        return np.memmap(self.path, self.dtype, "r", self.offset, self.shape, order="F")
+    def __getitem__(self, there: tuple[slice, ...]) -> Tensor:
+        mapped = np.memmap(self.path, self.dtype, "r", self.offset, self.shape, order="F")
+        return torch.from_numpy(np.array(mapped[there]))
 
 
 class ResidentVolumes(DrawsPerImage, Dataset[dict[str, Any]]):
@@ -87,22 +90,18 @@ class ResidentVolumes(DrawsPerImage, Dataset[dict[str, Any]]):
         self.patch_size, self.patches, self.shares, self.memory = list(patch_size), patches, shares, memory
         self.device = torch.device(device)
         self._items = AnnotatedItems(data, label_sets)
-        sizes = [self._items.read(position)[0].shape for position in range(len(self._items))]
-        voxels = np.array([int(np.prod(size)) for size in sizes])
-        self._offsets = torch.from_numpy(np.concatenate([[0], voxels.cumsum()[:-1]]))
-        self.resident = memory is None or voxels.sum() * BYTES <= memory * 2**30
-        count = int(voxels.sum()) if self.resident else 0
-        self._images, self._labels = torch.empty(count, dtype=torch.int16), torch.empty(count, dtype=torch.uint8)
+        self._sizes = [self._items.read(position)[0].shape for position in range(len(self._items))]
+        voxels = sum(int(np.prod(size)) for size in self._sizes)
+        self.resident = memory is None or voxels * BYTES <= memory * 2**30
         with ThreadPoolExecutor() as pool:
             read = list(pool.map(self._read, range(len(self._items))))
-        self._files = [files for _, files in read]
-        self._images, self._labels = self._images.to(self.device), self._labels.to(self.device)
-        self._dataset = self._items.dataset.to(self.device)
+        self._volumes = [volume for _, volume in read]
+        self._dataset, self._padding = self._items.dataset.to(self.device), label_sets.padding
         if shares is None:
             held = {name for known, _ in read for name in known}
             shares = dict.fromkeys([*(name for name in label_sets.classes if name in held), ANYWHERE], 1.0)
         patients = [(item["dataset"], item["patient"]) for item in self.data]
-        self._centres = PatchCentres([known for known, _ in read], sizes, patients, shares)
+        self._centres = PatchCentres([known for known, _ in read], self._sizes, patients, shares)
 
     def __len__(self) -> int:
         return self.patches
@@ -117,7 +116,7 @@ class ResidentVolumes(DrawsPerImage, Dataset[dict[str, Any]]):
         patch = torch.tensor(self.patch_size)
         room = self._centres.sizes[item] - patch
         start = torch.where(room < 0, -(-room // 2), (voxel - patch // 2).clamp(min=0).minimum(room))
-        image, label = self._gathered(item, start) if self.resident else self._mapped(item, start)
+        image, label = self._patches(item.tolist(), start.tolist())
         missing = {"unlabelled": self._items.unlabelled[item]} if self._items.unlabelled.any() else {}
         return {
             **missing,
@@ -128,12 +127,12 @@ class ResidentVolumes(DrawsPerImage, Dataset[dict[str, Any]]):
             "spacing": self._items.spacing[item],
         }
 
-    def _read(self, position: int) -> tuple[dict[str, NDArray[np.int32]], list[_File]]:
-        """Copy a volume into its place, or else return its files; return the voxels of its classes, too."""
+    def _read(self, position: int) -> tuple[dict[str, NDArray[np.int32]], tuple[Tensor | _File, Tensor | _File]]:
+        """Return the voxels of the classes of a volume, and its image and annotation, held or mapped."""
         image, label = self._items.checked(position)
         of_value = self._items.classes_of_values(position)
         key = hashed(self.data[position]["dataset"], self.data[position]["patient"], "voxels")
-        flat = np.ascontiguousarray(label).reshape(-1)
+        flat = np.array(label, order="C").reshape(-1)
         inside = np.flatnonzero(of_value[flat]) if of_value.any() else np.zeros(0, np.int64)
         classes = of_value[flat[inside]]
         voxels = {
@@ -142,45 +141,23 @@ class ResidentVolumes(DrawsPerImage, Dataset[dict[str, Any]]):
             if number and (classes == number).any()
         }
         if self.resident:
-            place = slice(int(self._offsets[position]), int(self._offsets[position]) + flat.size)
-            self._images[place].view(*image.shape).numpy()[...] = image
-            self._labels[place].numpy()[...] = flat
-            return voxels, []
-        return voxels, [_file(self.data[position][key], one) for key, one in (("image", image), ("label", label))]
+            voxels_held = np.array(image, order="C"), flat.reshape(label.shape)
+            held, annotated = (torch.from_numpy(one).to(self.device) for one in voxels_held)
+            return voxels, (held, annotated)
+        item = self.data[position]
+        return voxels, (_file(item["image"], image), _file(item["label"], label))
 
-    def _gathered(self, item: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-        """Return images and annotations, (B, X, Y, Z), of the patches of volumes `item`, (B,), at `start`, (B, 3)."""
-        sizes, lines = self._centres.sizes[item], []
-        steps = torch.stack([sizes[:, 1] * sizes[:, 2], sizes[:, 2], torch.ones_like(item)], dim=1)
-        inside = []
-        for axis, length in enumerate(self.patch_size):
-            line = start[:, axis, None] + torch.arange(length)
-            inside.append((line >= 0) & (line < sizes[:, axis, None]))
-            lines.append(line.clamp(min=0).minimum(sizes[:, axis, None] - 1) * steps[:, axis, None])
-        lines[0] += self._offsets[item, None]
-        x, y, z = (line.to(self.device, non_blocking=True) for line in lines)
-        index = x[:, :, None, None] + y[:, None, :, None] + z[:, None, None, :]
-        image, label = self._images[index], self._labels[index]
-        if not all(bool(part.all()) for part in inside):
-            x, y, z = (part.to(self.device, non_blocking=True) for part in inside)
-            outside = ~(x[:, :, None, None] & y[:, None, :, None] & z[:, None, None, :])
-            image.masked_fill_(outside, self.intensity.outside)
-            label.masked_fill_(outside, self.label_sets.padding)
-        return image, label
-
-    def _mapped(self, item: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what `_gathered` does, read from the files."""
-        shape = (len(item), *self.patch_size)
-        padding = (self.intensity.outside, np.int16), (self.label_sets.padding, np.uint8)
-        patches: list[NDArray[Any]] = [np.full(shape, value, dtype) for value, dtype in padding]
-        for number, (position, corner) in enumerate(zip(item.tolist(), start.tolist(), strict=True)):
-            size = self._centres.sizes[position].tolist()
-            spans = list(zip(corner, self.patch_size, size, strict=True))
+    def _patches(self, items: Sequence[int], starts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Return images and annotations, (B, X, Y, Z), cut from volumes at `starts`, which may lie outside them."""
+        shape = len(items), *self.patch_size
+        image = torch.full(shape, self.intensity.outside, dtype=torch.int16, device=self.device)
+        label = torch.full(shape, self._padding, dtype=torch.uint8, device=self.device)
+        for number, (position, start) in enumerate(zip(items, starts, strict=True)):
+            spans = list(zip(start, self.patch_size, self._sizes[position], strict=True))
             there = tuple(slice(max(low, 0), min(low + length, most)) for low, length, most in spans)
-            here = tuple(slice(part.start - low, part.stop - low) for part, low in zip(there, corner, strict=True))
-            for patch, file in zip(patches, self._files[position], strict=True):
-                patch[number][here] = file.mapped()[there]
-        image, label = (torch.from_numpy(patch).to(self.device) for patch in patches)
+            here = tuple(slice(part.start - low, part.stop - low) for part, low in zip(there, start, strict=True))
+            for patch, volume in zip((image, label), self._volumes[position], strict=True):
+                patch[number][here] = volume[there]
         return image, label
 
 
