@@ -13,7 +13,17 @@ __all__ = ["check_facts"]
 OF_WEIGHTS = ("loaded", "record")
 FACTS = frozenset(  # of the data and of the weights, at the top of a workflow
     (
-        *("data", "fold", "renamed", "label_sets", "labels", "training_labels", "training_data", "validation_data"),
+        *(
+            "data",
+            "fold",
+            "renamed",
+            "label_sets",
+            "labels",
+            "training_labels",
+            "training_data",
+            "validation_data",
+            "items",
+        ),
         *("activation", "classes", "image_size", "image_shape", "normalisation", "intensity", "spacing", *OF_WEIGHTS),
     )
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,15 +13,16 @@ from monai.inferers import Inferer
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from ...label_set_map import admitted, drop_classes
-from ...label_sets import IGNORE
+from ...label_sets import IGNORE, LabelSets
 from .layout import OWN, RESULTS, checksum, folder_paths, read_pixels, read_provenance
 from .preparation import prepare
 from .resident import ResidentDataset
 from .source import Frame, Job, Source
 
-__all__ = ["fill_in", "write_pseudo_labels"]
+__all__ = ["completed", "fill_in", "write_pseudo_labels"]
 
 AMONG = ("admitted", "all")
 BATCH = 32  # images
@@ -61,31 +63,33 @@ def fill_in(logits: Tensor, target: Tensor, among: str = "admitted") -> Tensor:
 
 
 @torch.no_grad()
-def write_pseudo_labels(
-    dataset: ResidentDataset,
+def completed(
+    dataset: Any,
     network: nn.Module,
     inferer: Inferer,
     checkpoint: str | Path,
     weights_digest: str,
     folders: str | Path | Iterable[str | Path],
-    out: str | Path,
-    overrides: Mapping[str, object] | None = None,
-    among: str = "admitted",
-) -> None:
-    """Write the images of `dataset` as a prepared folder with every class annotated: value i is class i, 255 ignored.
+    overrides: Mapping[str, object] | None,
+    among: str,
+    read: Callable[[Path, Sequence[float] | None, NDArray[np.uint8]], Any],
+    batch_size: int,
+) -> Source:
+    """Return the images of a dataset as a source with every class annotated: value i is class i, 255 ignored.
 
     The items are marked `completed`, so a training does not withhold again what the network has completed.
 
     Args:
-        dataset: images with their partial annotation.
+        dataset: images or volumes with their partial annotation, `ResidentDataset` or `WholeVolumes`.
         network: of the teacher, with its weights, on the device of `dataset`.
         inferer: computes its logits.
         checkpoint: path of its weights.
         weights_digest: of them.
         folders: prepared folders of the images; their licences apply to the new folder.
-        out: the prepared folder to create.
         overrides: settings that change the result, name -> value.
         among: classes that compete (`fill_in`).
+        read: returns a prepared image with a new annotation, given its path, its spacing and the annotation.
+        batch_size: images.
 
     Raises:
         ValueError: if `among` is another word.
@@ -93,27 +97,22 @@ def write_pseudo_labels(
     if among not in AMONG:
         raise ValueError(f"--pseudo_labels_among: expected one of {', '.join(AMONG)}, got {among!r}.")
     network.eval()
-    label_sets = dataset.label_sets
+    label_sets: LabelSets = dataset.label_sets
     jobs = []
-    for start in range(0, len(dataset), BATCH):
-        batch = dataset.__getitems__(range(start, min(start + BATCH, len(dataset))))
+    for start in tqdm(range(0, len(dataset), batch_size), desc="pseudo-labels", unit="batch"):
+        batch = dataset.__getitems__(range(start, min(start + batch_size, len(dataset))))
         target = label_sets.encode_batch(batch["label"], batch["dataset"])
         if "unlabelled" in batch:
             target = drop_classes(target, batch["unlabelled"])
         classes = fill_in(inferer(batch["image"], network), target, among).to(torch.uint8).cpu().numpy()
-        for item, label in zip(dataset.data[start : start + BATCH], classes, strict=True):
+        for item, label in zip(dataset.data[start : start + batch_size], classes, strict=True):
             known = {key: value for key, value in item.items() if key not in (*RESULTS, "unlabelled")}
             known["completed"] = True
-            jobs.append(
-                Job(
-                    f"{item['dataset']}_{Path(item['image']).stem}",
-                    known,
-                    partial(_frame, Path(item["image"]), item["spacing"], label),
-                )
-            )
+            reading = partial(read, Path(item["image"]), item["spacing"], label)
+            jobs.append(Job(f"{item['dataset']}_{Path(item['image']).stem}", known, reading))
     paths = folder_paths(folders)
     origin = [read_provenance(folder) for folder in paths]
-    source = Source(
+    return Source(
         name="pseudo-labels",
         jobs=jobs,
         licence="; ".join(dict.fromkeys(str(one["licence"]) for one in origin)),
@@ -126,7 +125,22 @@ def write_pseudo_labels(
             **({"overrides": dict(overrides)} if overrides else {}),
         },
     )
-    sizes = {one["size"] for one in origin}
+
+
+def write_pseudo_labels(
+    dataset: ResidentDataset,
+    network: nn.Module,
+    inferer: Inferer,
+    checkpoint: str | Path,
+    weights_digest: str,
+    folders: str | Path | Iterable[str | Path],
+    out: str | Path,
+    overrides: Mapping[str, object] | None = None,
+    among: str = "admitted",
+) -> None:
+    """Write the images of `dataset`, completed by a teacher, as the prepared folder `out`; as for `completed`."""
+    source = completed(dataset, network, inferer, checkpoint, weights_digest, folders, overrides, among, _frame, BATCH)
+    sizes = {read_provenance(folder)["size"] for folder in folder_paths(folders)}
     prepare(source, Path(out), sizes.pop() if len(sizes) == 1 and OWN not in sizes else None, workers=1)
 
 

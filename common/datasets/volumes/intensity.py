@@ -12,7 +12,7 @@ from torch import Tensor
 from ..prepared.layout import folder_paths, read_datalist, read_provenance
 from .layout import VOLUMES, pooled_intensity
 
-__all__ = ["Intensity", "intensity_of", "stated_normalisation", "stated_spacing"]
+__all__ = ["Intensity", "intensity_of", "stated_normalisation", "stated_spacing", "stated_window"]
 
 
 class Intensity:
@@ -64,8 +64,7 @@ def stated_normalisation(folders: str | Path | Iterable[str | Path]) -> dict[str
         ValueError: if a folder holds no volumes, they were prepared with different windows, or the training fold is
             of one value.
     """
-    window = _same(folders, "window")
-    return {"window": window, **(pooled_intensity(read_datalist(folders, "training")) or {})}
+    return {"window": stated_window(folders), **(pooled_intensity(read_datalist(folders, "training")) or {})}
 
 
 def stated_spacing(folders: str | Path | Iterable[str | Path]) -> list[float] | None:
@@ -76,6 +75,12 @@ def stated_spacing(folders: str | Path | Iterable[str | Path]) -> list[float] | 
     """
     spacing: list[float] | None = _same(folders, "spacing")
     return spacing
+
+
+def stated_window(folders: str | Path | Iterable[str | Path]) -> list[int] | None:
+    """Return the window that prepared folders of volumes share, likewise; None: nothing is clipped."""
+    window: list[int] | None = _same(folders, "window")
+    return window
 
 
 def _same(folders: str | Path | Iterable[str | Path], name: str) -> Any:

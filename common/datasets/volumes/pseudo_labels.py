@@ -1,0 +1,41 @@
+"""Write the predictions of a teacher for unannotated classes of volumes as a prepared folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from monai.inferers import Inferer
+from numpy.typing import NDArray
+from torch import nn
+
+from ..prepared.pseudo_labels import completed
+from .form import prepare_volumes
+from .intensity import stated_spacing, stated_window
+from .layout import read_affine, read_image
+from .volume import Volume, checked_spacing, checked_window
+from .whole import WholeVolumes
+
+__all__ = ["write_volume_pseudo_labels"]
+
+
+def write_volume_pseudo_labels(
+    dataset: WholeVolumes,
+    network: nn.Module,
+    inferer: Inferer,
+    checkpoint: str | Path,
+    weights_digest: str,
+    folders: str | Path | Iterable[str | Path],
+    out: str | Path,
+    overrides: Mapping[str, object] | None = None,
+    among: str = "admitted",
+) -> None:
+    """Write the volumes of `dataset`, completed by a teacher, as the prepared folder `out`; as for `completed`."""
+    source = completed(dataset, network, inferer, checkpoint, weights_digest, folders, overrides, among, _volume, 1)
+    spacing, window = checked_spacing(stated_spacing(folders)), checked_window(stated_window(folders))
+    prepare_volumes(source, Path(out), spacing, window, workers=1)
+
+
+def _volume(path: Path, spacing: Sequence[float] | None, label: NDArray[np.uint8]) -> Volume:  # noqa: ARG001 - of `read`
+    return Volume(read_image(path), label, read_affine(path))
