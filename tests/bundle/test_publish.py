@@ -290,7 +290,10 @@ def with_weights(folder: Path, **record) -> Path:
             r"configs/inference\.yaml says activation: softmax, image_size: 160, "
             r"but .*models/model\.json says activation: sigmoid, image_size: 32\. State .*bundle\.yaml",
         ),
-        ({"classes": ["background", "kidney"]}, r"says classes: \['background', 'lv_cavity'.* says classes: .*kidney"),
+        (
+            {"classes": ["background", "kidney", "liver", "spleen"]},
+            r"says classes: \['background', 'lv_cavity'.* says classes: .*kidney",
+        ),
         (
             {"architecture": {"_target_": "torch.nn.Identity"}},
             r"models/model\.pt was trained with another network: Identity\(\), not UNet\(; .* --network_def::ARGUMENT",
