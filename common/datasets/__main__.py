@@ -30,7 +30,6 @@ EXAMPLES = (
     "check OUT...",
 )
 NOT_CONTENT = {"out", "workers", "strict"}  # arguments that do not affect the content
-PELVIS_WINDOW = (-200, 200)  # HU, of Filbrandt et al. (2021)
 SHOWN = 5  # images left out that are printed; provenance.json lists all
 
 
@@ -202,10 +201,10 @@ def _volumes(arguments: argparse.Namespace, request: Mapping[str, str]) -> tuple
         about = read_volumes_description(arguments.description)
         source, spacing, window = volumes(arguments.source, about), about.spacing, about.window
     elif arguments.name == "pelvis":
-        from .phantom.pelvis_dataset import pelves
+        from .phantom.pelvis_dataset import WINDOW, pelves
 
         source = pelves(arguments.patients, arguments.spacing, arguments.seed)
-        spacing, window = (arguments.spacing,) * 3, PELVIS_WINDOW
+        spacing, window = (arguments.spacing,) * 3, WINDOW
     else:
         module = import_module(f".{VOLUME_READERS[arguments.name][0]}", __package__)
         source = getattr(module, arguments.name.replace("-", "_"))(arguments.source)

@@ -21,8 +21,10 @@ from tqdm import tqdm
 from ..configuration import resolve
 from ..datasets import checksum
 from ..datasets.phantom.dataset import phantom
+from ..datasets.phantom.pelvis_dataset import WINDOW, pelves
 from ..datasets.prepared.preparation import prepare
 from ..datasets.prepared.selection import NAMING, check_names
+from ..datasets.volumes.form import prepare_volumes
 from ..identity import digest
 from ..tracking import tracking_uri
 from .check_runs import check_runs
@@ -117,10 +119,13 @@ def _identified(content: Any) -> str:
     return digest(json.dumps(content, sort_keys=True))[:16]
 
 
-def _phantom(patients: int, size: int) -> Path:
-    folder = Path(f"data/phantom_{patients}x{size}").resolve()
-    if not folder.exists():
+def _phantom(patients: int, size: int = 0, spacing: float = 4.0) -> Path:
+    """Draw hearts of `size` pixels a side, or without a size pelves with voxels of `spacing` mm."""
+    folder = Path(f"data/phantom_{patients}x{size}" if size else f"data/pelvis_{patients}x{spacing:g}mm").resolve()
+    if not folder.exists() and size:
         prepare(phantom(size, patients), folder, size)
+    elif not folder.exists():
+        prepare_volumes(pelves(patients, spacing), folder, (spacing,) * 3, WINDOW)
     return folder
 
 

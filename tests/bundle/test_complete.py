@@ -209,6 +209,26 @@ def test_a_base_may_set_what_only_the_files_for_use_have(bundle: Path):
     assert complete(leaf).keys() == {"train.yaml", "evaluate.yaml"}
 
 
+def test_a_shared_base_reaches_the_workflows_that_have_its_blocks_or_refer_to_them(bundle: Path):
+    (joining.WORKFLOWS / "bases").mkdir()
+    shared = (
+        "# Of films.\nframes: 8  # at a time\nsampler: {length: '@frames'}\noptimizer::sampler: '@sampler'\nfold: all\n"
+    )
+    (joining.WORKFLOWS / "bases/films.yaml").write_text(shared)
+    write(bundle, "base: films\nclasses: [background, lv]\n")
+    train, evaluate = parsed(bundle), parsed(bundle, "evaluate.yaml")
+    assert (train["frames"], train["sampler"], train["optimizer"]["sampler"]) == (8, {"length": "@frames"}, "@sampler")
+    assert "fold" not in train
+    assert evaluate["fold"] == "all"
+    assert evaluate.keys().isdisjoint({"frames", "sampler"})
+    assert "# From films.\n" in complete(bundle)["train.yaml"]
+    write(bundle, "base: films\nclasses: [background, lv]\nframes: 4\n")
+    assert parsed(bundle)["frames"] == 4
+    write(bundle, "base: flims\n")
+    with pytest.raises(FileNotFoundError, match=r"base: flims, .* Did you mean 'films'\?"):
+        complete(bundle)
+
+
 def test_a_generated_file_that_should_not_exist_is_stale_and_removed(bundle: Path):
     leaf = variant(bundle, "leaf", "epochs: 1\n")
     write_complete(leaf)

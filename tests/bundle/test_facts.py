@@ -32,12 +32,12 @@ def check(workflow: str, given: dict[str, Any]) -> None:
         ("evaluate", {"key_metric::mean_dice::classes": SWAPPED}, r"^--key_metric::mean_dice::classes follows the we"),
         ("evaluate", {"other_metrics::ece::activation": "sigmoid"}, r"^--other_metrics::ece::activation follows"),
         ("evaluate", {"model::weights": "$None"}, r"^--model::weights follows the weights"),
-        ("evaluate", {"dataset::data::fold": "training"}, r"^--dataset::data::fold follows fold; set --fold instead"),
-        ("evaluate", {"dataset::data::folders": "other"}, r"^--dataset::data::folders follows data; set --data instea"),
+        ("evaluate", {"items::fold": "training"}, r"^--items::fold follows fold; set --fold instead"),
+        ("evaluate", {"items::folders": "other"}, r"^--items::folders follows data; set --data instea"),
         ("measure", {"inferer::inferer::activation": "sigmoid"}, r"^--inferer::inferer::activation follows the weight"),
         ("measure", {"results::classes": SWAPPED}, r"^--results::classes follows the weights"),
         ("inference", {"inferer::activation": "sigmoid"}, r"^--inferer::activation follows activation; set --activati"),
-        ("train", {"train::dataset::data::data::fold": "test"}, r"^--train::dataset::data::data::fold is training her"),
+        ("train", {"training_data::data::fold": "test"}, r"^--training_data::data::fold is training her"),
         (
             "train",
             {"train::preprocessing::transforms::1::label_sets": {"_target_": "common.label_sets.LabelSets"}},
@@ -112,7 +112,7 @@ def test_several_processes_and_a_loss_of_your_own_are_accepted(tmp_path: Path):
         check_facts(file, joined)
 
 
-@pytest.mark.parametrize("given", [{"train::dataset::data::data::fold": "test"}, {"validate::dataset::image_size": 64}])
+@pytest.mark.parametrize("given", [{"training_data::data::fold": "test"}, {"validate::dataset::image_size": 64}])
 def test_a_workflow_object_is_checked_as_the_command_line(given: dict[str, Any]):
     with pytest.raises(RuntimeError) as raised:
         ConfigWorkflow(str(CONFIGS / "train.yaml"), workflow_type="train", **given).initialize()

@@ -11,7 +11,9 @@ from ..volumes.volume import Volume
 from .dataset import FOLD_OF_TEN, LICENCE
 from .pelvis import DOMAINS, PELVIS_LABELS, draw_pelvis
 
-__all__ = ["pelves"]
+__all__ = ["WINDOW", "pelves"]
+
+WINDOW = (-200, 200)  # HU, of Filbrandt et al. (2021)
 
 
 def _read(domain: str, patient: int, seed: int, spacing: float) -> Volume:
