@@ -111,7 +111,9 @@ def test_batch_norm_counts_each_batch_of_the_student_once():
     """The statistics of both are those of the student alone, and they share no memory."""
     net = network(rate=0.0)
     handler, watch = MeanTeacher(net, 1.0, AT_ONCE), Watch(lambda _: copied(net))
-    trainer(net, [handler, watch], batches()).run()
+    means = Watch(lambda _: (net[1].running_mean.clone(), handler.teacher[1].running_mean.clone()))
+    trainer(net, [handler, watch, means], batches()).run()
+    assert all(torch.equal(student, teacher) for student, teacher in means.seen), "after each step"
     mean = torch.zeros(8)
     weights = [copied(network(rate=0.0)), *watch.seen]
     for before, batch in zip(weights, batches(), strict=False):
