@@ -36,6 +36,13 @@ def test_own_volumes_are_prepared_and_exported_and_read_again(
     assert [item["spacing"] for item in read_datalist(again)] == [[4.0, 4.0, 4.0]] * 3
 
 
+def test_volumes_are_not_moved_to_an_ultrasound_scanner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    description = describe_ward(write_ward(tmp_path / "ward"))
+    run(monkeypatch, "volumes", tmp_path / "ward", tmp_path / "out", "--description", description, "--workers", 1)
+    with pytest.raises(SystemExit, match=r"moved: .*holds volumes; the second scanner is an ultrasound scanner"):
+        run(monkeypatch, "moved", tmp_path / "out", tmp_path / "moved")
+
+
 def test_columns_that_are_not_used_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

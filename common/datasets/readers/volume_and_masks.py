@@ -9,7 +9,7 @@ import numpy as np
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation, ornt_transform
 from numpy.typing import NDArray
 
-from ..files.volume.volume_file import as_labels, read_voxels
+from ..files.volume.volume_file import as_labels, is_segmentation, read_mask, read_voxels
 from ..files.volume.voxels import Affine, Voxels, affine_of_letters, spacing_of_affine
 from ..prepared.source import values_in
 from ..volumes.volume import Volume
@@ -52,14 +52,14 @@ def read_volume_and_masks(
         affine = affine_of_letters(orientation, voxels.lengths)
     if structures is None:
         (mask,) = masks
-        label = as_labels(_placed(read_voxels(mask), mask, voxels, affine, image), mask)
+        label = as_labels(_placed(read_mask(mask), mask, voxels, affine, image), mask)
         if unknown := sorted(set(values_in(label)) - set(values)):
             raise ValueError(f"{mask} has the annotation values {unknown}, expected values among {sorted(values)}.")
         label = np.array(label)
     else:
         label = np.zeros(voxels.values.shape, np.uint8)
         for value, mask in zip(structures, masks, strict=True):
-            label[_placed(read_voxels(mask), mask, voxels, affine, image).values != 0] = value
+            label[_placed(read_mask(mask), mask, voxels, affine, image).values != 0] = value
     if empty_slices is not None:
         label[:, :, ~label.any(axis=(0, 1))] = empty_slices
     return Volume(voxels.values, label, affine)
@@ -73,6 +73,8 @@ def _placed(mask: Voxels, path: Path, voxels: Voxels, affine: Affine, image: Pat
     order = ornt_transform(io_orientation(own), io_orientation(affine))
     placed: NDArray[np.generic] = np.asarray(apply_orientation(mask.values, order))
     there = own @ inv_ornt_aff(order, mask.values.shape)
+    if is_segmentation(path):
+        placed, there = _padded(placed, there, affine, voxels.values.shape)
     if placed.shape != voxels.values.shape or not in_the_same_place(there, affine, placed.shape):
         sizes = [
             f"{' x '.join(map(str, values.shape))} voxels of {' x '.join(f'{one:g}' for one in spacing_of_affine(at))} "
@@ -84,6 +86,20 @@ def _placed(mask: Voxels, path: Path, voxels: Voxels, affine: Affine, image: Pat
             "the mask to the image."
         )
     return Voxels(placed, affine, voxels.lengths)
+
+
+def _padded(
+    values: NDArray[np.generic], there: Affine, affine: Affine, shape: tuple[int, ...]
+) -> tuple[NDArray[np.generic], Affine]:
+    """Return a part of a mask as a mask of the whole image, if it lies on its voxels and inside."""
+    start = np.linalg.solve(affine, there[:, 3])[:3].round().astype(int)
+    if (start < 0).any() or (start + values.shape > shape).any():
+        return values, there
+    whole = np.zeros(shape, values.dtype)
+    whole[tuple(slice(one, one + size) for one, size in zip(start, values.shape, strict=True))] = values
+    moved = there.copy()
+    moved[:3, 3] -= there[:3, :3] @ start
+    return whole, moved
 
 
 def in_the_same_place(one: Affine, other: Affine, shape: Sequence[int]) -> bool:

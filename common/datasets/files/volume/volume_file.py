@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..unreadable import Unreadable, reading
+from .dicom_segmentation import read_segmentation
 from .dicom_series import read_series
 from .metaimage_volume import read_metaimage_volume
 from .nifti import read_nifti
 from .nrrd import read_nrrd
 from .voxels import Voxels, spacing_of_affine
 
-__all__ = ["SUFFIXES", "as_labels", "read_voxels"]
+__all__ = ["SUFFIXES", "as_labels", "is_segmentation", "read_mask", "read_voxels"]
 
 # suffix -> kind and what reads it
 READERS: dict[str, tuple[str, Callable[[Path], Voxels]]] = {
@@ -48,6 +49,19 @@ def read_voxels(path: Path) -> Voxels:
         voxels = read(path)
         _check(voxels)
         return voxels
+
+
+def is_segmentation(path: Path) -> bool:
+    """Return whether a file is read as a DICOM segmentation, which may cover only a part of its image."""
+    return path.suffix.lower() == ".dcm"
+
+
+def read_mask(path: Path) -> Voxels:
+    """Read a volume of annotation values: as `read_voxels`, or a DICOM segmentation (.dcm)."""
+    if not is_segmentation(path):
+        return read_voxels(path)
+    with reading(path, "DICOM segmentation"):
+        return read_segmentation(path)
 
 
 def as_labels(voxels: Voxels, path: Path) -> NDArray[np.uint8]:

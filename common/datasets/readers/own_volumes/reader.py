@@ -19,7 +19,8 @@ A structure without a mask file, or in the column `unlabelled` of the table, is 
 be anywhere. An empty mask says that it is absent. `unannotated` stands for every class. Columns of the table: image,
 label (or one for each structure, with the path of its mask), patient, fold, unlabelled, sex, age, and those of `keep`.
 
-Files are NIfTI, MetaImage (.mhd, .mha) or NRRD; an image may also be the folder of one DICOM series ("{patient}/ct").
+Files are NIfTI, MetaImage (.mhd, .mha) or NRRD; an image may also be the folder of one DICOM series ("{patient}/ct"), a
+mask a DICOM segmentation (.dcm), whose values are the numbers of its segments.
 
 docs/own_data.md explains all. Paths are relative to the source folder; nothing outside it is read.
 """
