@@ -228,7 +228,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=48, help="voxels a side of the patches (%(default)s)")
     parser.add_argument("--steps", type=int, default=20, help="of a turn of training (%(default)s)")
     parser.add_argument("--turns", type=int, default=5, help="after one that warms up (%(default)s)")
-    parser.add_argument("--threads", type=int, default=1, help="of torch (%(default)s)")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch (%(default)s)")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -5,32 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from .draws import DrawsPerImage
 
-__all__ = ["AffineSamples", "RandAugmentVolumed", "rotation_matrix"]
-
-
-def rotation_matrix(angles: Tensor) -> Tensor:
-    """Return rotations about z, then y, then x; by the right hand, (B, 3, 3).
-
-    Args:
-        angles: about (x, y, z), radians, (B, 3).
-
-    Example:
-        >>> quarter = rotation_matrix(torch.tensor([[0.0, 0.0, torch.pi / 2]]))
-        >>> (quarter[0] @ torch.tensor([1.0, 0.0, 0.0])).long().tolist()  # x becomes y
-        [0, 1, 0]
-    """
-    cos, sin = angles.cos(), angles.sin()
-    zero, one = torch.zeros_like(cos[:, 0]), torch.ones_like(cos[:, 0])
-    (cx, cy, cz), (sx, sy, sz) = cos.T, sin.T
-    about_x = torch.stack([one, zero, zero, zero, cx, -sx, zero, sx, cx], dim=1).view(-1, 3, 3)
-    about_y = torch.stack([cy, zero, sy, zero, one, zero, -sy, zero, cy], dim=1).view(-1, 3, 3)
-    about_z = torch.stack([cz, -sz, zero, sz, cz, zero, zero, zero, one], dim=1).view(-1, 3, 3)
-    return about_x @ about_y @ about_z
+__all__ = ["AffineSamples", "RandAugmentVolumed"]
 
 
 class AffineSamples:
@@ -77,7 +59,8 @@ class AffineSamples:
 
     def linear(self, image: Tensor) -> Tensor:
         """Interpolate (B, C, X, Y, Z), floating, between eight voxels; outside, the border is repeated."""
-        return torch.stack([self._linear(channel) for channel in image.unbind(1)], dim=1)
+        channels = [self._linear(channel).unsqueeze(1) for channel in image.unbind(1)]
+        return channels[0] if len(channels) == 1 else torch.cat(channels, dim=1)
 
     def nearest(self, label: Tensor) -> Tensor:
         """Take the nearest voxel of (B, K, X, Y, Z), of any dtype; outside, 0."""
@@ -85,7 +68,7 @@ class AffineSamples:
         for fraction, step in zip(self._fractions, self._steps, strict=True):
             place.add_(torch.add(fraction, 0.5, out=half).floor_(), alpha=step)
         index = place.to(torch.int32).view(-1)
-        inside = (self._beyond < 0).to(label.dtype)  # comparing and filling are slow on a CPU: once, and a product
+        inside = torch.neg(self._beyond, out=half).ceil_().clamp_(0, 1).to(label.dtype)  # a comparison is slower
         channels = [channel.reshape(-1).index_select(0, index) for channel in label.unbind(1)]
         return torch.stack([channel.view(inside.shape).mul_(inside) for channel in channels], dim=1)
 
@@ -151,10 +134,11 @@ class RandAugmentVolumed(DrawsPerImage):
         `spacing`, mm per voxel, (x, y, z), (B, 3), on the CPU, says how long voxels are; without it they are cubes.
         """
         image, label = data["image"], data["label"]
-        draws = self.draw(data, 11)
+        draws = self.draw(data, 11).cpu()
         both = 2 * draws[:, :9] - 1
         spacing = data["spacing"].nan_to_num(1.0) if "spacing" in data else torch.ones(len(image), 3)
-        turn = rotation_matrix(torch.deg2rad(torch.tensor(self.rotation) * both[:, :3]))
+        angles = np.array(self.rotation) * both[:, :3].numpy()
+        turn = torch.from_numpy(Rotation.from_euler("XYZ", angles, degrees=True).as_matrix()).float()
         matrix = turn / (1 + self.scale * both[:, 3, None, None])
         matrix = matrix * spacing[:, None, :] / spacing[:, :, None]  # to mm, moved, and back
         shift = self.shift * both[:, 4:7] / spacing

@@ -7,7 +7,7 @@ from scipy.ndimage import affine_transform
 from torch.nn import functional
 
 from common.transforms import RandAugmentVolumed
-from common.transforms.rand_augment_volume import AffineSamples, rotation_matrix
+from common.transforms.rand_augment_volume import AffineSamples
 
 NOTHING = {"rotation": (0, 0, 0), "scale": 0.0, "intensity_shift": 0.0, "intensity_scale": 0.0}
 
@@ -140,12 +140,6 @@ def test_a_volume_is_augmented_alike_whatever_else_is_in_its_batch():
     augment.set_key(6)
     assert not torch.equal(augment(data)["image"], whole["image"])
     assert torch.equal(data["image"], batch(count=3)["image"]), "the input is left alone"
-
-
-def test_a_rotation_turns_by_the_right_hand_and_keeps_lengths():
-    turn = rotation_matrix(torch.rand(4, 3))
-    torch.testing.assert_close(turn @ turn.mT, torch.eye(3).expand(4, 3, 3))
-    torch.testing.assert_close(torch.linalg.det(turn), torch.ones(4))
 
 
 def test_wrong_settings_are_refused():
