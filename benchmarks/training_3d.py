@@ -3,12 +3,13 @@
     python -m benchmarks.training_3d                   # patches a second, and training; minutes
     python -m benchmarks.training_3d --volumes 1000    # memory and start-up of so many volumes
 
-Volumes are phantoms of the pelvis, written to a temporary folder. The first table has augmented patches a second of
-`ResidentVolumes` with the batch transforms of a bundle (label-set maps, affine, intensity, flip that exchanges left and
-right), and of MONAI's `CacheDataset` with dictionary transforms that do the same to integer annotations, in turns, with
-0, 1 and 2 workers. MONAI cuts both patches of a batch from one volume, which is its fastest way; ours draws a patient
-for each. The second has training steps of MONAI's UNet on these batches with the marginal loss by a SupervisedTrainer,
-and bare steps of the same network on a constant batch with cross entropy, in turns.
+Volumes are phantoms of the pelvis, written to a temporary folder. The first line has training steps of MONAI's UNet on
+batches of `ResidentVolumes` with the batch transforms of a bundle (label-set maps, affine, intensity, flip that
+exchanges left and right) and the marginal loss, by a SupervisedTrainer, and bare steps of the same network on a
+constant batch with cross entropy, in turns. The others have augmented patches a second without a network: of the same
+loader, and of MONAI's `CacheDataset` with dictionary transforms that do the same to integer annotations, with 0, 1 and
+2 workers, in turns. MONAI cuts both patches of a batch from one volume, which is its fastest way; ours draws a patient
+for each.
 """
 
 from __future__ import annotations
@@ -227,7 +228,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=48, help="voxels a side of the patches (%(default)s)")
     parser.add_argument("--steps", type=int, default=20, help="of a turn of training (%(default)s)")
     parser.add_argument("--turns", type=int, default=5, help="after one that warms up (%(default)s)")
-    parser.add_argument("--threads", type=int, default=1, help="of torch (%(default)s)")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch (%(default)s)")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -237,8 +238,8 @@ def main() -> None:
         if arguments.volumes:
             start_up(data, arguments.side, device)
         else:
-            compare_patches(data, arguments.side, arguments.turns, device)
             compare_training(data, arguments.side, arguments.steps, arguments.turns, device)
+            compare_patches(data, arguments.side, arguments.turns, device)
         print(f"load {os.getloadavg()[0]:.1f} at the end")
 
 

@@ -5,120 +5,87 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from .draws import DrawsPerImage
 
-__all__ = ["RandAugmentVolumed", "VoxelSamples", "affine_coordinates", "rotation_matrix"]
+__all__ = ["AffineSamples", "RandAugmentVolumed"]
 
 
-def rotation_matrix(angles: Tensor) -> Tensor:
-    """Return rotations about z, then y, then x; by the right hand, (B, 3, 3).
+class AffineSamples:
+    """New volumes sampled from old ones; what image and annotation need alike is computed once.
 
-    Args:
-        angles: about (x, y, z), radians, (B, 3).
-
-    Example:
-        >>> quarter = rotation_matrix(torch.tensor([[0.0, 0.0, torch.pi / 2]]))
-        >>> (quarter[0] @ torch.tensor([1.0, 0.0, 0.0])).long().tolist()  # x becomes y
-        [0, 1, 0]
-    """
-    cos, sin = angles.cos(), angles.sin()
-    zero, one = torch.zeros_like(cos[:, 0]), torch.ones_like(cos[:, 0])
-    (cx, cy, cz), (sx, sy, sz) = cos.T, sin.T
-    about_x = torch.stack([one, zero, zero, zero, cx, -sx, zero, sx, cx], dim=1).view(-1, 3, 3)
-    about_y = torch.stack([cy, zero, sy, zero, one, zero, -sy, zero, cy], dim=1).view(-1, 3, 3)
-    about_z = torch.stack([cz, -sz, zero, sz, cz, zero, zero, zero, one], dim=1).view(-1, 3, 3)
-    return about_x @ about_y @ about_z
-
-
-def affine_coordinates(matrix: Tensor, shift: Tensor, size: Sequence[int], source: Sequence[int]) -> Tensor:
-    """Return where the voxels of a new volume lie in the old one, about the centres of both, (B, 3, X, Y, Z).
-
-    Args:
-        matrix: from voxels of the new volume to voxels of the old one, (B, 3, 3).
-        shift: of the old volume's centre, voxels, (B, 3).
-        size: of the new volume, (x, y, z).
-        source: size of the old one.
-
-    Example:
-        >>> affine_coordinates(torch.eye(3)[None], torch.zeros(1, 3), (2, 2, 2), (4, 2, 2))[0, 0, :, 0, 0].tolist()
-        [1.0, 2.0]
-    """
-    coordinates: Tensor = (shift + (torch.tensor(source, device=shift.device) - 1) / 2).view(-1, 3, 1, 1, 1)
-    for axis, length in enumerate(size):
-        line = torch.arange(length, device=matrix.device, dtype=matrix.dtype) - (length - 1) / 2
-        shape = [1, 1, 1]
-        shape[axis] = length
-        coordinates = coordinates + (matrix[:, :, axis, None] * line).view(-1, 3, *shape)
-    return coordinates
-
-
-class VoxelSamples:
-    """Samples of volumes at voxel coordinates; what image and annotation need alike is computed once.
-
-    On a CPU this is three times as fast as `torch.nn.functional.grid_sample`, whose three-dimensional form is not
+    On a CPU this is several times as fast as `torch.nn.functional.grid_sample`, whose three-dimensional form is not
     vectorised, and integers of any dtype keep their bits.
 
     Args:
-        coordinates: (B, 3, X', Y', Z'), in voxels of the volumes; a voxel's centre has whole numbers.
-        size: of the volumes, (X, Y, Z).
+        matrix: from voxels of the new volumes to voxels of the old ones, about the centres of both, (B, 3, 3).
+        shift: of the centres in the old volumes, voxels, (B, 3).
+        size: of the new volumes, (x, y, z).
+        source: size of the old ones.
 
     Example:
-        >>> places = torch.tensor([[0.4], [0.0], [0.0]]).view(1, 3, 1, 1, 1)
-        >>> samples, volume = VoxelSamples(places, (2, 1, 1)), torch.tensor([10, 20]).view(1, 1, 2, 1, 1)
+        >>> samples = AffineSamples(torch.eye(3)[None], torch.tensor([[0.4, 0, 0]]), (1, 1, 1), (3, 1, 1))
+        >>> volume = torch.tensor([10, 20, 30]).view(1, 1, 3, 1, 1)
         >>> samples.nearest(volume).item(), round(samples.linear(volume.float()).item(), 4)
-        (10, 14.0)
+        (20, 24.0)
     """
 
-    def __init__(self, coordinates: Tensor, size: Sequence[int]) -> None:
-        self.coordinates, self.size = coordinates, list(size)
-        self._strides = [size[1] * size[2], size[2], 1]
+    def __init__(self, matrix: Tensor, shift: Tensor, size: Sequence[int], source: Sequence[int]) -> None:
+        self.size, self.source = list(size), list(source)
+        strides = [source[1] * source[2], source[2], 1]
+        self._steps = [stride if length > 1 else 0 for stride, length in zip(strides, source, strict=True)]
+        lines = [torch.arange(length, device=matrix.device) - (length - 1) / 2 for length in size]
+        shape, voxels = (len(matrix), *size), source[0] * source[1] * source[2]
+        # memory is used again where it can be: on a CPU, new memory costs more than the sums
+        exact = torch.float32 if len(matrix) * voxels < 2**24 else torch.float64
+        whole, beyond = matrix.new_empty(shape), matrix.new_full(shape, -1.0)
+        place = torch.arange(len(matrix), device=matrix.device, dtype=exact).view(-1, 1, 1, 1).expand(shape) * voxels
         self._fractions: list[Tensor] = []
-        index = torch.arange(len(coordinates), dtype=torch.int32, device=coordinates.device).view(-1, 1, 1, 1)
-        for axis, length in enumerate(size):
-            place = coordinates[:, axis].clamp(0, length - 1)
-            whole = place.floor().clamp_(max=max(length - 2, 0))
-            self._fractions.append(place.sub_(whole))
-            index = whole.to(torch.int32).add_(index * length)
-        self._index = index  # into all volumes of the batch, flat
+        for axis, length in enumerate(source):
+            x, y, z = (matrix[:, axis, column, None] * line for column, line in enumerate(lines))
+            plane = x[:, :, None, None] + y[:, None, :, None] + shift[:, axis, None, None, None]
+            along = plane + z[:, None, None, :]  # voxels from the centre
+            torch.abs(along, out=whole).sub_(length / 2)
+            torch.maximum(beyond, whole, out=beyond)
+            along.add_((length - 1) / 2).clamp_(0, length - 1)
+            torch.floor(along, out=whole).clamp_(max=max(length - 2, 0))
+            place.add_(whole, alpha=strides[axis])
+            self._fractions.append(along.sub_(whole))
+        self._place, self._index, self._beyond = place, place.to(torch.int32).view(-1), beyond
 
     def linear(self, image: Tensor) -> Tensor:
         """Interpolate (B, C, X, Y, Z), floating, between eight voxels; outside, the border is repeated."""
-        return torch.stack([self._linear(channel) for channel in image.unbind(1)], dim=1)
+        channels = [self._linear(channel).unsqueeze(1) for channel in image.unbind(1)]
+        return channels[0] if len(channels) == 1 else torch.cat(channels, dim=1)
 
     def nearest(self, label: Tensor) -> Tensor:
         """Take the nearest voxel of (B, K, X, Y, Z), of any dtype; outside, 0."""
-        index = self._index.clone()
-        beyond = torch.full_like(self._fractions[0], -1.0)  # voxels outside the volume
-        for axis, (fraction, stride) in enumerate(zip(self._fractions, self._strides, strict=True)):
-            if self.size[axis] > 1:
-                index += (fraction + 0.5).to(torch.int32).mul_(stride)
-            half = (self.size[axis] - 1) / 2
-            depth = (self.coordinates[:, axis] - half).abs_().sub_(half + 0.5)
-            torch.maximum(beyond, depth, out=beyond)
-        inside = (beyond < 0).to(label.dtype)  # comparing and filling are slow on a CPU: once, and a product
-        return torch.stack([self._taken(channel, index).mul_(inside) for channel in label.unbind(1)], dim=1)
+        place, half = self._place.clone(), torch.empty_like(self._beyond)
+        for fraction, step in zip(self._fractions, self._steps, strict=True):
+            place.add_(torch.add(fraction, 0.5, out=half).floor_(), alpha=step)
+        index = place.to(torch.int32).view(-1)
+        inside = torch.neg(self._beyond, out=half).ceil_().clamp_(0, 1).to(label.dtype)  # a comparison is slower
+        channels = [channel.reshape(-1).index_select(0, index) for channel in label.unbind(1)]
+        return torch.stack([channel.view(inside.shape).mul_(inside) for channel in channels], dim=1)
 
     def _linear(self, volume: Tensor) -> Tensor:
         """Interpolate along z, then y, then x."""
-        right, down, on = (stride if length > 1 else 0 for stride, length in zip(self._strides, self.size, strict=True))
-        flat, index, (x, y, z) = volume.reshape(-1), self._index.view(-1), self._fractions
-        result, face, edge, far = flat.new_empty(4, *self._index.shape)  # used again: new memory costs more than sums
+        flat, (right, down, on), (x, y, z) = volume.reshape(-1), self._steps, self._fractions
+        result, face, edge, far = flat.new_empty(4, *z.shape)
 
         def line(into: Tensor, offset: int) -> Tensor:
             for part, place in ((into, offset), (far, offset + on)):
-                torch.index_select(flat[place:], 0, index, out=part.view(-1))
+                torch.index_select(flat[place:], 0, self._index, out=part.view(-1))
             return into.lerp_(far, z)
 
         line(result, 0).lerp_(line(edge, down), y)
         line(face, right).lerp_(line(edge, right + down), y)
         interpolated: Tensor = result.lerp_(face, x)
         return interpolated
-
-    def _taken(self, volume: Tensor, index: Tensor) -> Tensor:
-        return volume.reshape(-1).index_select(0, index.view(-1)).view(index.shape)
 
 
 class RandAugmentVolumed(DrawsPerImage):
@@ -167,19 +134,18 @@ class RandAugmentVolumed(DrawsPerImage):
         `spacing`, mm per voxel, (x, y, z), (B, 3), on the CPU, says how long voxels are; without it they are cubes.
         """
         image, label = data["image"], data["label"]
-        draws = self.draw(data, 11)
+        draws = self.draw(data, 11).cpu()
         both = 2 * draws[:, :9] - 1
         spacing = data["spacing"].nan_to_num(1.0) if "spacing" in data else torch.ones(len(image), 3)
-        turn = rotation_matrix(torch.deg2rad(torch.tensor(self.rotation) * both[:, :3]))
+        angles = np.array(self.rotation) * both[:, :3].numpy()
+        turn = torch.from_numpy(Rotation.from_euler("XYZ", angles, degrees=True).as_matrix()).float()
         matrix = turn / (1 + self.scale * both[:, 3, None, None])
         matrix = matrix * spacing[:, None, :] / spacing[:, :, None]  # to mm, moved, and back
         shift = self.shift * both[:, 4:7] / spacing
-        coordinates = affine_coordinates(
-            matrix.to(image.device), shift.to(image.device), self.size or image.shape[2:], image.shape[2:]
-        )
         factors = torch.stack([1 + self.intensity_scale * both[:, 7], self.intensity_shift * both[:, 8]])
         contrast, brightness = factors.to(image.device).view(2, -1, 1, 1, 1, 1)
-        samples = VoxelSamples(coordinates, image.shape[2:])
+        source = image.shape[2:]
+        samples = AffineSamples(matrix.to(image.device), shift.to(image.device), self.size or source, source)
         moved = samples.linear(image).mul_(contrast).add_(brightness)
         if self.noise:
             moved += self._noise(moved, draws[:, 9:])

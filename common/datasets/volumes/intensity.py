@@ -30,6 +30,8 @@ class Intensity:
         >>> import torch
         >>> Intensity([-200, 200], mean=50.0, sd=100.0)(torch.tensor([-1000, 50, 150], dtype=torch.int16))
         tensor([-2.5000,  0.0000,  1.0000])
+        >>> print(Intensity([-200, 200], mean=50.0, sd=100.0))
+        (value clipped to -200 to 200, minus 50.0) / 100.0
     """
 
     def __init__(self, window: Sequence[float] | None, mean: float, sd: float) -> None:
@@ -43,6 +45,15 @@ class Intensity:
     def outside(self) -> int:
         """The value that pads a volume: the lowest of the window, or the mean without a window."""
         return round(self.mean if self.window is None else self.window[0])
+
+    @property
+    def padding(self) -> float:
+        """What the network sees of `outside`."""
+        return (self.outside - self.mean) / self.sd
+
+    def __str__(self) -> str:
+        clipped = "" if self.window is None else f" clipped to {self.window[0]} to {self.window[1]}"
+        return f"(value{clipped}, minus {self.mean}) / {self.sd}"
 
     def __call__(self, values: Tensor) -> Tensor:
         """Standardise values of any dtype and shape; float32."""

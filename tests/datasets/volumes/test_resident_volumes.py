@@ -3,6 +3,7 @@
 import copy
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ from torch.utils.data import DataLoader
 from common.datasets.volumes.intensity import Intensity
 from common.datasets.volumes.patch_centres import CAP, DRAWS, PatchCentres, thinned
 from common.datasets.volumes.resident import ResidentVolumes
+from common.engines import SeedEachEpoch
 from common.label_set_map import admitted, annotated
 from common.label_sets import LabelSets
-from common.transforms import EncodeLabelSetsd
+from common.transforms import EncodeLabelSetsd, RandFlipd
 
 CLASSES = ["background", "one", "two"]
 LABELS = LabelSets(CLASSES, {"full": [["background"], ["one"], ["two"]], "one_only": [["background", "two"], ["one"]]})
@@ -207,3 +209,16 @@ def test_wrong_use_is_refused_by_name(data: list[dict[str, Any]]):
         Intensity([5, 5], 0.0, 1.0)
     with pytest.raises(ValueError, match=r"mean is 0\.0 and sd 0\.0, expected finite numbers and sd above 0"):
         Intensity(None, 0.0, 0.0)
+
+
+def test_each_epoch_draws_other_patches_and_a_resumed_one_the_same(data: list[dict[str, Any]]):
+    def epoch(number: int, seed: int = 1) -> torch.Tensor:
+        dataset = ResidentVolumes(data, LABELS, (3, 4, 5), 6, PLAIN)
+        augment = RandFlipd(0, CLASSES)
+        SeedEachEpoch(seed, [augment, dataset])(SimpleNamespace(state=SimpleNamespace(epoch=number)))
+        return augment(EncodeLabelSetsd(LABELS)(dataset.__getitems__(range(6))))["image"]
+
+    first = epoch(3)
+    assert torch.equal(epoch(3), first)
+    assert not torch.equal(epoch(4), first)
+    assert not torch.equal(epoch(3, seed=2), first)

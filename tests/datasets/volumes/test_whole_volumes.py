@@ -73,7 +73,7 @@ def test_an_evaluator_measures_whole_volumes_of_different_sizes(data: list[dict[
         device=torch.device("cpu"),
         val_data_loader=DataLoader(dataset, batch_size=1, collate_fn=EncodeLabelSetsd(LABELS)),
         network=Thresholds() if activation == "softmax" else _Sigmoids(),
-        inferer=inferer_for(activation, patch_size=(8, 8, 8), outside=-1.0),
+        inferer=inferer_for(activation, patch_size=(8, 8, 8), outside=INTENSITY.padding),
         key_val_metric={"mean_dice": DatasetDice(CLASSES, list(LABELS.label_sets))},
         additional_metrics={"hd95_mm": distances},
         decollate=False,
@@ -119,6 +119,13 @@ def test_examples_of_different_sizes_are_saved_and_drawn(data: list[dict[str, An
         assert not kept["truth"][0, 14].any()
     examples.draw(tmp_path / "examples.png")
     assert (tmp_path / "examples.png").is_file()
+
+
+def test_what_lies_outside_is_the_lowest_value_of_the_window_or_the_mean():
+    assert (INTENSITY.outside, INTENSITY.padding) == (-100, -1.0)
+    plain = Intensity(None, mean=12.4, sd=2.0)
+    assert plain.outside == 12
+    assert str(plain) == "(value, minus 12.4) / 2.0"
 
 
 def test_volumes_of_different_sizes_are_no_batch(data: list[dict[str, Any]]):
