@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DRAWN", "HEART_LABELS", "MOVED", "READERS", "VOLUME_READERS", "dataset_names"]
+__all__ = ["DRAWN", "DRAWN_VOLUMES", "HEART_LABELS", "MOVED", "READERS", "VOLUME_READERS", "dataset_names"]
 
 # command -> module and help; the module has a function of the dataset's name, which is the command with "_" for "-",
 # and may state OPTIONS (words -> arguments of argparse) and SECTOR (its images show more than the ultrasound sector)
@@ -16,6 +16,7 @@ VOLUME_READERS = {  # likewise
     "nnunet": ("readers.nnunet", "a dataset in the layout of nnU-Net or of the Decathlon"),
 }
 DRAWN = ("camus_like", "unity_like", "echonet_like", "clinic_like", "screens")  # phantoms
+DRAWN_VOLUMES = ("pelvis_supine", "pelvis_prone")
 MOVED = "_moved"  # ends the name of a dataset on a simulated second scanner
 
 # annotation values of CAMUS, which the reader of Unity and the phantom draw, too; entry i names the class of value i
@@ -26,4 +27,4 @@ def dataset_names() -> list[str]:
     """Return the names of the datasets that this project can make, moved to a second scanner or not."""
     names = [*(name.replace("-", "_") for name in READERS), *DRAWN]
     volumes = [name.replace("-", "_") for name in VOLUME_READERS if name != "nnunet"]  # a layout of any dataset
-    return [*names, *(name + MOVED for name in names), *volumes]
+    return [*names, *(name + MOVED for name in names), *volumes, *DRAWN_VOLUMES]

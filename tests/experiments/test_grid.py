@@ -104,6 +104,7 @@ def test_the_grids_of_the_bundles_have_every_scale_and_no_cell_twice(bundle: Pat
 def test_the_papers_grids_are_those_of_the_papers():
     sizes = {path.name: len(read_grid(path, "paper").runs) for path in GRIDS}
     assert sizes == {
+        "ct_partial_overlap": (8 + 3) * 3,
         "echo_domain_shift": 4 * 5,
         "echo_intra_domain": 6 * 3 * 5,
         "echo_inter_domain": (3 + 3 * 11) * 3 * 5,

@@ -77,8 +77,8 @@ def test_the_evaluation_hides_nothing_and_sees_all_datasets_and_the_weights_say_
         "classes": "@classes",
         "label_sets": "@label_sets",
     }
-    assert config["label_sets"]["folders"] == config["dataset"]["data"]["folders"] == "@data"
-    assert "withheld" not in str(config["labels"]) + str(config["dataset"])
+    assert config["label_sets"]["folders"] == config["items"]["folders"] == "@data"
+    assert "withheld" not in str(config["labels"]) + str(config["items"])
 
 
 def test_a_setting_deep_within_the_configuration_reaches_the_training():

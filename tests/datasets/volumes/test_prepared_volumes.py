@@ -10,8 +10,7 @@ import pytest
 from own_volumes import AFFINE, BOTH, ct, describe_ward, save, write_ward
 
 from common.datasets import checksum, read_datalist, stated_label_sets
-from common.datasets.prepared.journal import stated_pixels
-from common.datasets.prepared.layout import read_provenance
+from common.datasets.prepared.layout import read_provenance, stated_pixels
 from common.datasets.readers.own_volumes.description import read_volumes_description
 from common.datasets.readers.own_volumes.reader import volumes
 from common.datasets.volumes.form import prepare_volumes
