@@ -240,7 +240,7 @@ def test_a_second_training_sets_the_first_aside(folder: Path):
         ({"loss": "margnal"}, r"--loss: expected one of categorical_ce, .*marginal.*, got 'margnal'"),
         ({"epochs": "three"}, r"--epochs: expected a number, like its default \d+, got 'three'"),
         ({"data": "data/nowhere"}, r"data/nowhere is not a prepared dataset: it has no provenance.json"),
-        ({"label_dropout": 1.5}, r"expected a label dropout probability from 0 to 1, got 1.5"),
+        ({"label_dropout": 1.5}, r"--label_dropout is 1.5, expected at most 1"),
         (
             {"withheld": "{'nobody': ['left_atrium']}"},
             r"withheld names 'nobody', which is not in the data: \['camus_like'",
