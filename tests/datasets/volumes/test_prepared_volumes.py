@@ -123,10 +123,13 @@ def test_only_a_changed_volume_is_read_again(
     read = []
     from common.datasets.readers import volume_and_masks
 
-    original = volume_and_masks.read_voxels
-    monkeypatch.setattr(volume_and_masks, "read_voxels", lambda path: (read.append(path.name), original(path))[1])
+    for name in ("read_voxels", "read_mask"):
+        original = getattr(volume_and_masks, name)
+        monkeypatch.setattr(
+            volume_and_masks, name, lambda path, original=original: (read.append(path.parent.name), original(path))[1]
+        )
     after = {item["patient"]: item["fold"] for item in prepare(root)}
-    assert read == ["p2.nii.gz", "p2.nii.gz"]
+    assert read == ["ct", "masks"]
     assert "changed file: ct_p2" in capsys.readouterr().out
     assert after == before
 
