@@ -165,7 +165,7 @@ def compare_training(data: list[dict[str, Any]], side: int, steps: int, turns: i
     """Print training steps a second beside bare steps."""
     torch.manual_seed(0)
     network = UNet(3, 1, len(CLASSES), channels=[16, 32, 64, 128], strides=[2, 2, 2], num_res_units=2, norm="batch")
-    network, loss = network.to(device), MarginalLoss()
+    network, loss = network.to(device, memory_format=torch.channels_last_3d), MarginalLoss()
     twin = copy.deepcopy(network)
     loader, random = own_loader(data, side, BATCH * steps, device)
     optimizers = [torch.optim.SGD(one.parameters(), 1e-3, momentum=0.9) for one in (network, twin)]
