@@ -92,15 +92,15 @@ def draw_examples(
 
 
 def _flat(one: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return an image as it is, and of a volume, (x, y, z) = RAS, the axial slice in the middle of what is annotated.
+    """Return an image as it is, and of a volume, (x, y, z) = RAS, the axial slice with most classes of the annotation.
 
     It is shown as radiologists see it: from the feet, the patient's right on the left. Grey values are spread from 0
     to 1.
     """
     if one["image"].ndim == 2:
         return one
-    heights = np.nonzero(one["truth"].any(axis=(0, 1)))[0]
-    middle = int(np.median(heights)) if len(heights) else one["image"].shape[2] // 2
+    classes = sum((one["truth"] == label).any(axis=(0, 1)).astype(int) for label in np.unique(one["truth"]))
+    middle = int(np.median(np.flatnonzero(classes == classes.max())))  # of these slices
     slices = {name: one[name][:, :, middle].T[::-1, ::-1] for name in ("image", "truth", "prediction")}
     low, high = float(one["image"].min()), float(one["image"].max())
     return {**one, **slices, "image": (slices["image"] - low) / max(high - low, 1e-6)}

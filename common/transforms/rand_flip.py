@@ -54,6 +54,8 @@ class RandFlipd(DrawsPerImage):
         if self._pairs and label.shape[1] != 2:
             raise ValueError(f"expected label-set maps (B, 2, *spatial), got {tuple(label.shape)}; encode them first.")
         chosen = (self.draw(data, 1)[:, 0] < self.prob).nonzero()[:, 0].tolist()
+        if not chosen:
+            return dict(data)
         image, label = image.clone(), label.clone()
         for one in chosen:
             image[one] = image[one].flip(1 + self.axis)

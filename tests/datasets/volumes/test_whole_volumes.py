@@ -90,7 +90,7 @@ def test_an_evaluator_measures_whole_volumes_of_different_sizes(data: list[dict[
     kept = examples.kept[0][0]
     assert kept["image"].shape == kept["truth"].shape == kept["prediction"].shape == (14, 16), "rows y, columns x"
     np.testing.assert_array_equal(kept["truth"], kept["prediction"])
-    middle = annotation(SIZES[0])[:, :, 4]
+    middle = annotation(SIZES[0])[:, :, 4]  # both structures are in the slices 3 to 5
     np.testing.assert_array_equal(kept["truth"], middle.T[::-1, ::-1])
     assert (kept["image"].min(), kept["image"].max()) == (0, 1)
 
