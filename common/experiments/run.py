@@ -158,12 +158,15 @@ class _Work:
         self.store, self.base, self.root, self.uri, self.start = store, base, root, uri, start
         self.finished = store.finished()
         self.failed: dict[str, str] = {}
+        self.folders: dict[str, Path] = {}  # of each hash: a teacher may be a result, too
 
     def job(self, run: Run, chosen: Mapping[str, Any] | None = None) -> Job:
         """Return the job of a run with the settings that a search has chosen."""
         teacher = self.job(run.teacher, chosen) if run.teacher else None
         job = replace(self.base, settings={**run.settings, **(chosen or {})}, teacher=teacher)
-        return job.place(self.root, run.name, self.store.tags(run.cell, run.role, job.hash), self.uri)
+        placed = job.place(self.root, run.name, self.store.tags(run.cell, run.role, job.hash), self.uri)
+        there = [path for path in self.root.glob(f"*-{job.hash[:8]}") if path.is_dir()]
+        return replace(placed, folder=self.folders.setdefault(job.hash, min(there, default=placed.folder)))
 
     def best(self, run: Run) -> dict[str, Any]:
         """Return the searched settings of the candidate that was best on the validation fold."""

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, gaussian_filter
 
-__all__ = ["DOMAINS", "PELVIS_LABELS", "DrawnPelvis", "Scanner", "draw_pelvis"]
+__all__ = ["DOMAINS", "FIELD", "PELVIS_LABELS", "DrawnPelvis", "Scanner", "draw_pelvis"]
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]

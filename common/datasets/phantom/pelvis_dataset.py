@@ -9,7 +9,7 @@ import numpy as np
 from ..prepared.source import Job, Source
 from ..volumes.volume import Volume
 from .dataset import FOLD_OF_TEN, LICENCE
-from .pelvis import DOMAINS, PELVIS_LABELS, draw_pelvis
+from .pelvis import DOMAINS, FIELD, PELVIS_LABELS, draw_pelvis
 
 __all__ = ["WINDOW", "pelves"]
 
@@ -18,7 +18,9 @@ WINDOW = (-200, 200)  # HU, of Filbrandt et al. (2021)
 
 def _read(domain: str, patient: int, seed: int, spacing: float) -> Volume:
     pelvis = draw_pelvis(domain, patient, seed, spacing)
-    return Volume(pelvis.image, pelvis.label, np.diag([*pelvis.spacing, 1.0]))
+    affine = np.diag([*pelvis.spacing, 1.0])
+    affine[:3, 3] = FIELD[:, 0] + spacing / 2
+    return Volume(pelvis.image, pelvis.label, affine)
 
 
 def pelves(patients: int = 40, spacing: float = 4.0, seed: int = 0) -> Source:
