@@ -16,7 +16,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.exceptions import MlflowException
 
 from ..configuration import without_password
-from .client import connect, experiment_id, let_go
+from .client import SQLITE, connect, experiment_id, let_go
 from .names import mlflow_name, shortened
 from .note import note
 from .outbox import OUTBOX, RUN_FILE, Outbox, read_outbox, read_rows, read_run, write_outbox, write_run
@@ -109,15 +109,20 @@ def backlog(root: Path, uri: str, own: Path | None = None) -> Iterator[tuple[Pat
     Args:
         root: folder of runs.
         uri: as for `deliver`.
-        own: a run to leave out.
+        own: a run to leave out; then only runs beside it (and their evaluations) that belong to its database or server
+            are handed in: the folder may hold those of other projects.
 
     Yields:
         The run, after each answer of MLflow and with the error that ended a delivery.
     """
     away: dict[str, Exception] = {}
-    for folder in sorted((path.parent for path in root.rglob(OUTBOX)), key=lambda path: (len(path.parts), path)):
+    nearby = [*root.glob(f"*/{OUTBOX}"), *root.glob(f"*/evaluations/*/{OUTBOX}")]
+    paths = root.rglob(OUTBOX) if own is None else nearby
+    for folder in sorted((path.parent for path in paths), key=lambda path: (len(path.parts), path)):
         outbox = None if folder == own else read_outbox(folder)
         if outbox is None or not pending(folder, outbox):
+            continue
+        if own is not None and _place(outbox.tracking_uri) != _place(without_password(uri)):
             continue
         try:
             if outbox.tracking_uri in away:
@@ -134,6 +139,11 @@ def backlog(root: Path, uri: str, own: Path | None = None) -> Iterator[tuple[Pat
             if not isinstance(error, ValueError):  # of this run alone
                 away[outbox.tracking_uri] = error
             yield folder, error
+
+
+def _place(uri: str) -> str:
+    path = uri.removeprefix(SQLITE)
+    return uri if path == uri else str(Path(path).resolve())
 
 
 def cause(error: BaseException) -> str:

@@ -329,3 +329,23 @@ def test_a_damaged_outbox_does_not_stop_the_others(
     path.write_text(json.dumps({**json.loads(path.read_text()), **edit}))
     assert hand_in(tmp_path, monkeypatch) == 0
     assert read_run(tmp_path / "b") is not None
+
+
+def test_a_training_hands_in_its_neighbours_and_no_runs_of_other_projects(
+    uri: str,
+    client: MlflowClient,
+    tmp_path: Path,
+    fail_from: Callable[[float, bool], dict[str, int]],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    fail_from(1, False)
+    neighbour, deeper, elsewhere = tmp_path / "runs/a", tmp_path / "runs/project/runs/b", tmp_path / "runs/c"
+    for folder, place in ((neighbour, uri), (deeper, uri), (elsewhere, f"sqlite:///{tmp_path}/other.db")):
+        train(folder, place)
+    monkeypatch.undo()
+    fail_from(float("inf"), False)
+    train(tmp_path / "runs/own", uri)
+    assert_complete(client, neighbour)
+    assert_complete(client, tmp_path / "runs/own")
+    assert read_run(deeper) is None
+    assert read_run(elsewhere) is None
