@@ -40,10 +40,9 @@ def check_image_size(network: nn.Module, shape: Sequence[int]) -> None:
     nearby = {tuple(one // step * step + more for one in size) for step in STEPS for more in (0, step)}
     fitting = [other for other in sorted(nearby, key=sum) if 0 not in other and _fits(shapes, [*shape[:2], *other])]
     sides = [one for one in fitting if sum(one) < sum(size)][-1:], [one for one in fitting if sum(one) > sum(size)][:1]
-    setting = "patch_size" if volume else "image_size"
     named = " and ".join(str(list(one) if volume else one[0]) for side in sides for one in side)
-    nearest = f"the nearest that fit are {named}" if named else f"choose another --{setting} or --network"
-    raise ValueError(f"this network cannot take --{setting} {size if volume else size[0]}; {nearest}.")
+    nearest = f"the nearest that fit are {named}" if named else "choose another --image_size or --network"
+    raise ValueError(f"this network cannot take --image_size {size if volume else size[0]}; {nearest}.")
 
 
 def _fits(network: nn.Module, shape: Sequence[int]) -> bool:

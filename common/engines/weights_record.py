@@ -218,7 +218,7 @@ def _impossible(facts: Mapping[str, Any]) -> str:
 
     Example:
         >>> _impossible({"activation": "softmax", "image_size": 0})
-        'expected image_size to be a whole number of pixels from 1 on, got 0'
+        'expected image_size to be a whole number from 1 on, or three, the sides of a patch of a volume, got 0'
     """
     for name, (possible, expected) in POSSIBLE.items():
         if facts.get(name) is not None and not possible(facts[name]):
@@ -248,7 +248,7 @@ def _is_spacing(value: Any) -> bool:
 POSSIBLE: dict[str, tuple[Callable[[Any], bool], str]] = {
     "activation": (lambda value: value in ACTIVATIONS, " or ".join(ACTIVATIONS)),
     "classes": (_are_classes, "'background' and the names of structures, each once"),
-    "image_size": (_is_size, "a whole number of pixels from 1 on, or the three sides of a patch of a volume"),
+    "image_size": (_is_size, "a whole number from 1 on, or three, the sides of a patch of a volume"),
     "spacing": (_is_spacing, "positive numbers, in mm"),
 }
 

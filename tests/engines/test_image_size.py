@@ -31,10 +31,10 @@ def test_volumes_and_other_networks_are_checked_too():
     volumes = UNet(spatial_dims=3, in_channels=1, out_channels=2, channels=[4, 8], strides=[2])
     check_image_size(volumes, (1, 1, 8, 8, 8))
     check_image_size(volumes, (1, 1, 8, 10, 6))
-    message = r"--patch_size \[9, 9, 9\]; the nearest that fit are \[8, 8, 8\] and \[10, 10, 10\]\."
+    message = r"--image_size \[9, 9, 9\]; the nearest that fit are \[8, 8, 8\] and \[10, 10, 10\]\."
     with pytest.raises(ValueError, match=message):
         check_image_size(volumes, (1, 1, 9, 9, 9))
-    with pytest.raises(ValueError, match=r"--patch_size \[8, 9, 6\]; the nearest that fit are \[8, 8, 6\] and \["):
+    with pytest.raises(ValueError, match=r"--image_size \[8, 9, 6\]; the nearest that fit are \[8, 8, 6\] and \["):
         check_image_size(volumes, (1, 1, 8, 9, 6))
     gated = AttentionUnet(spatial_dims=2, in_channels=1, out_channels=2, channels=[4, 8], strides=[2])
     check_image_size(gated, (1, 1, 8, 8))

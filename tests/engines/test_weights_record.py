@@ -75,8 +75,20 @@ def test_images_that_were_normalised_in_another_way_are_refused(weights: Path):
         ValueError, match=r"trained with normalisation z-score, not grey value / 255; use other weights"
     ):
         read_record(weights)
-    workflow = yaml.safe_load((ROOT / "common/workflows/train.yaml").read_text())
-    assert workflow["record"]["normalisation"] == NORMALISATION
+    settings = yaml.safe_load((ROOT / "common/workflows/settings.yaml").read_text())
+    assert settings["normalisation"] == NORMALISATION
+
+
+def test_weights_of_volumes_are_not_those_of_pictures(weights: Path):
+    path = weights.with_name("model.json")
+    path.write_text(json.dumps({**RECORD, "normalisation": NORMALISATION}))
+    assert read_record(weights, volumes=False) == read_record(weights)
+    with pytest.raises(ValueError, match=r"was trained on pictures \(.*\), not on volumes; use other weights"):
+        read_record(weights, volumes=True)
+    path.write_text(json.dumps({**RECORD, "normalisation": {"window": None, "mean": 0.0, "sd": 1.0}}))
+    assert read_record(weights, volumes=True) == read_record(weights)
+    with pytest.raises(ValueError, match=r"with normalisation \{.*\}, not grey value / 255; use other weights"):
+        read_record(weights, volumes=False)
 
 
 def test_the_last_state_of_a_training_has_the_record_of_its_best(weights: Path):
@@ -142,7 +154,7 @@ def test_a_damaged_record_is_named(tmp_path: Path):
         ),
         (
             {**RECORD, "image_size": -32},
-            r"expected image_size to be a whole .* from 1 on, got -32; copy",
+            r"expected image_size to be a whole .* from 1 on, or .* of a volume, got -32; copy",
         ),
         ({**RECORD, "activation": "softmx"}, r"expected activation to be softmax or sigmoid, got 'softmx'; copy it"),
         (

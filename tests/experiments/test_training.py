@@ -3,12 +3,15 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from monai.bundle import ConfigParser
 
 from common.datasets import checksum
+from common.experiments.grid import Run
+from common.experiments.run import _Work
 from common.experiments.training import Job
 
 ROOT = Path(__file__).parents[2]
@@ -112,3 +115,15 @@ def test_a_setting_that_the_bundle_does_not_have_is_named():
         job(epoch=3).train()
     with pytest.raises(ValueError, match=r"--loss: expected one of .*, got 'margnal'"):
         job(loss="margnal").train()
+
+
+def test_a_teacher_that_is_a_result_too_has_one_folder_wherever_it_was_trained(tmp_path: Path):
+    store = SimpleNamespace(finished=dict, tags=lambda *_: {})
+    teacher = Run({"role": "teacher"}, {"loss": "marginal"}, role="teacher")
+    student, result = Run({"method": "PL"}, {"seed": 1}, teacher=teacher), Run({"method": "ACE"}, teacher.settings)
+    work = _Work(store, job(), tmp_path, "sqlite:///x.db", lambda: None)
+    (of_teacher, of_result), other = (work.job(run) for run in (teacher, result)), work.job(student)
+    assert of_teacher.folder == of_result.folder == other.teacher.folder != other.folder
+    (tmp_path / f"ACE-{of_result.hash[:8]}").mkdir()  # trained by an earlier grid, as a result
+    again = _Work(store, job(), tmp_path, "sqlite:///x.db", lambda: None)
+    assert again.job(student).teacher.folder.name == f"ACE-{of_result.hash[:8]}"
