@@ -94,7 +94,7 @@ def test_volumes_of_other_voxels_and_pictures_are_refused(trained: Path):
     drawn = ["common.datasets", "pelvis", "data/coarse", "--patients", "10", "--spacing", "12"]
     assert forked.run(drawn, cwd=trained).returncode == 0
     coarse = refused(trained, words("evaluate", data="data/coarse", run_name="whole", tracking_uri="none"))
-    assert "12.0, 12.0) mm" in coarse
+    assert "(12.0, 12.0, 12.0)] mm, the network was trained at [8.0, 8.0, 8.0]" in coarse
     assert "prepare them with --spacing 8 8 8" in coarse
     assert "hold no volumes" in refused(trained, words("train", **{**TINY, "data": "data/phantom"}))
     echo = "bundles/echo_segmentation"
