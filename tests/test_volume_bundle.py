@@ -96,7 +96,8 @@ def test_volumes_of_other_voxels_and_pictures_are_refused(trained: Path):
     coarse = refused(trained, words("evaluate", data="data/coarse", run_name="whole", tracking_uri="none"))
     assert "(12.0, 12.0, 12.0)] mm, the network was trained at [8.0, 8.0, 8.0]" in coarse
     assert "prepare them with --spacing 8 8 8" in coarse
-    assert "hold no volumes" in refused(trained, words("train", **{**TINY, "data": "data/phantom"}))
+    hearts = {**TINY, "data": "data/phantom", "classes": "[background, lv_cavity, lv_myocardium, left_atrium]"}
+    assert "hold no volumes" in refused(trained, words("train", **hearts, exchanged=[], withheld={}))
     echo = "bundles/echo_segmentation"
     checkpoint = "runs/ct_partial_overlap/whole/model.pt"
     command = ["monai.bundle", "run", "--config_file", f"{echo}/configs/evaluate.yaml", "--bundle_root", echo]

@@ -141,14 +141,14 @@ class DeepMedic(nn.Module):
         self.first_hidden = DeepMedicLayer(joined, hidden, 3, dropout[0])
         self.second_hidden = DeepMedicLayer(hidden, hidden, 1, dropout[1])
         self.classify = DeepMedicLayer(hidden, out_channels, 1, dropout[2])
-        self.bias = nn.Parameter(torch.zeros(out_channels, 1, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Return logits."""
         joined = torch.cat([pathway(image) for pathway in self.pathways], dim=1)
         features = self.first_hidden(pad(joined, [1] * 6, mode="replicate"))
         features = _add(self.second_hidden(features), joined)
-        logits: torch.Tensor = self.classify(features) + self.bias
+        logits: torch.Tensor = self.classify(features) + self.bias.view(-1, 1, 1, 1)
         return logits
 
 
