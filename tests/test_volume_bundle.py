@@ -103,3 +103,24 @@ def test_volumes_of_other_voxels_and_pictures_are_refused(trained: Path):
     command = ["monai.bundle", "run", "--config_file", f"{echo}/configs/evaluate.yaml", "--bundle_root", echo]
     said = refused(trained, [*command, "--data", "data/phantom", "--checkpoint", checkpoint])
     assert "not grey value / 255; use other weights" in said
+
+
+def test_a_new_bundle_of_volumes_trains_at_once(trained: Path):
+    classes = ["bladder", "rectum", "uterus", "bones", "left_femoral_head", "right_femoral_head"]
+    new = [
+        "common.bundle",
+        "new",
+        "pelvis_ct",
+        "--like",
+        "ct_partial_overlap",
+        "--folder",
+        "mine",
+        "--classes",
+        *classes,
+    ]
+    made = forked.run(new, cwd=trained)
+    assert made.returncode == 0, made.stderr
+    own = [word.replace(str(BUNDLE), "mine/pelvis_ct") for word in words("train", **{**TINY, "epochs": 1})]
+    result = forked.run(own, cwd=trained)
+    assert result.returncode == 0, result.stderr
+    assert list(trained.glob("runs/pelvis_ct/*/model.json"))

@@ -18,11 +18,12 @@ from ..datasets.catalogue import HEART_LABELS
 from ..datasets.phantom.organs import check_classes
 from ..spelling import did_you_mean
 from .blocks import parts_of, split
-from .complete import SETTINGS, WORKFLOWS, chain, header_and_body, write_complete
+from .complete import BASES, SETTINGS, WORKFLOWS, chain, header_and_body, write_complete
 
 __all__ = ["new_bundle"]
 
 README = Path(__file__).with_name("new_readme.md")
+README_OF_VOLUMES = Path(__file__).with_name("new_readme_of_volumes.md")
 OWN = (
     "bundle_root",
     "experiment",
@@ -75,12 +76,15 @@ def new_bundle(name: str, like: str, classes: Sequence[str], folder: Path = Path
         raise ValueError(f"--like {like}: expected a bundle in bundles/ or {folder}, found none; run this in a clone.")
     if like not in known:
         raise ValueError(f"--like {like}: expected one of {', '.join(sorted(known))}.{did_you_mean(like, known)}")
-    model, facts = known[like], _facts(bundle, like, classes)
+    model = known[like]
+    of_volumes = _shared_base(model) is not None
+    facts = _facts(bundle, like, classes) | (_facts_of_volumes(bundle) if of_volumes else {})
+    readme = README_OF_VOLUMES if of_volumes else README
     metadata = json.loads((model / "configs" / "metadata.json").read_text(encoding="utf-8"))
     texts = {
         "configs/bundle.yaml": _settings(model, classes, facts),
         "configs/metadata.json": json.dumps(_metadata(metadata, facts), indent=4, ensure_ascii=False),
-        "docs/README.md": Template(README.read_text(encoding="utf-8")).substitute(facts),
+        "docs/README.md": Template(readme.read_text(encoding="utf-8")).substitute(facts),
         "docs/data_license.txt": TERMS,
         "models/.gitkeep": "",
     }
@@ -122,12 +126,31 @@ def _facts(bundle: Path, like: str, classes: Sequence[str]) -> dict[str, str]:
     }
 
 
+def _shared_base(model: Path) -> Path | None:
+    """Return the shared file that a bundle is based on, such as that of volumes; None if there is none."""
+    last = chain(model)[-1]
+    return last if last.parent.name == BASES else None
+
+
+def _facts_of_volumes(bundle: Path) -> dict[str, str]:
+    data, description = f"data/{bundle.name}", f"{bundle.name}.yaml"
+    return {
+        "phantom": "none is drawn for these classes",
+        "data": data,
+        "draw": command(f"datasets volumes SOURCE {data} --description {description}"),
+        "data_source": "volumes that are prepared first",
+        "data_type": f"NIfTI, prepared by {PACKAGE}.datasets",
+    }
+
+
 def _settings(model: Path, classes: Sequence[str], facts: dict[str, str]) -> str:
     """Return bundle.yaml: classes, data, and what the model bundle sets of the shared settings."""
     shared = yaml.safe_load((WORKFLOWS / SETTINGS).read_text(encoding="utf-8"))
+    base = _shared_base(model)
     taken = {*shared, "losses"} - {*OWN} | ({*OF_HEART} if set(classes) <= set(_heart()) else set())
+    taken |= {parts_of(key)[0] for key, _ in split(base.read_text(encoding="utf-8")) if key} - {*OWN} if base else set()
     blocks: dict[str, str] = {}
-    for source in reversed(chain(model)):
+    for source in reversed([source for source in chain(model) if source != base]):
         for key, block in split(header_and_body(source)[1]):
             first, *below = parts_of(key)
             if first in taken:
@@ -141,6 +164,12 @@ def _settings(model: Path, classes: Sequence[str], facts: dict[str, str]) -> str
         f"classes: [{', '.join(['background', *classes])}]",
         f"data: {facts['data']}  # a prepared folder, or a list of them: {command('datasets')}",
     ]
+    if base is not None:
+        blocks.pop("exchanged", None)
+        sides = [(name, f"right_{name[5:]}") for name in classes if name.startswith("left_")]
+        pairs = ", ".join(f"[{left}, {right}]" for left, right in sides if right in classes)
+        lines.insert(2, f"base: {base.stem}\n")
+        lines.append(f"exchanged: [{pairs}]  # pairs of classes that exchange when left and right do")
     others = [f"{name}: background" for name in _heart() if name not in classes]
     if set(classes) < set(_heart()):
         lines.insert(3, f"renamed: {{{', '.join(others)}}}  # drawn by the phantom, not studied")
@@ -161,8 +190,8 @@ def _metadata(model: dict[str, Any], facts: dict[str, str]) -> dict[str, Any]:
         "description": f"{TO_WRITE}: what the bundle is for",
         "authors": f"{TO_WRITE}: who made this bundle",
         "copyright": f"{TO_WRITE}: Copyright (c) ...",
-        "data_source": f"by default a phantom: {facts['phantom']}",
-        "data_type": f"8-bit PNG, prepared by {PACKAGE}.datasets",
+        "data_source": facts.get("data_source", f"by default a phantom: {facts['phantom']}"),
+        "data_type": facts.get("data_type", f"8-bit PNG, prepared by {PACKAGE}.datasets"),
         "image_classes": f"{TO_WRITE}: what the images show",
         "label_classes": facts["values"],
         "pred_classes": facts["values"],

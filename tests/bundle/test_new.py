@@ -70,6 +70,26 @@ def test_a_new_bundle_has_every_file_and_nothing_to_complete(tmp_path: Path):
 
 
 @pytest.mark.usefixtures("at_root")
+def test_a_new_bundle_of_volumes_states_its_base_and_has_no_files_for_pictures(tmp_path: Path):
+    bundle = new(tmp_path, "kidneys", "ct_partial_overlap", ["left_kidney", "spleen", "right_kidney"])
+    stated = yaml.safe_load((bundle / "configs/bundle.yaml").read_text())
+    assert stated == {
+        "base": "volumes",
+        "classes": ["background", "left_kidney", "spleen", "right_kidney"],
+        "data": "data/kidneys",
+        "exchanged": [["left_kidney", "right_kidney"]],
+        "loss": "marginal_dice_ce",
+    }
+    assert write_complete(bundle, check=True) == []
+    assert complete(bundle).keys() == {"train.yaml", "evaluate.yaml", "pseudo_label.yaml", "multi_gpu_train.yaml"}
+    readme = (bundle / "docs/README.md").read_text()
+    assert "datasets volumes SOURCE data/kidneys --description kidneys.yaml" in readme
+    assert "measure.yaml" not in readme
+    publish(bundle, tmp_path / "published")
+    assert (tmp_path / "published/configs/train.json").is_file()
+
+
+@pytest.mark.usefixtures("at_root")
 @pytest.mark.parametrize("like", ["echo_segmentation", "echo_inter_domain", "sector_segmentation"])
 def test_settings_are_those_of_the_other_bundle_but_not_its_organ(tmp_path: Path, like: str):
     bundle = new(tmp_path, like=like)
