@@ -43,6 +43,14 @@ def test_weights_say_how_they_were_trained_and_what_contradicts_them_is_one_line
         refused = run(folder, "evaluate", ok=False, **checkpoint, **own)
         assert re.search(message, refused), refused
         assert "Traceback" not in refused
+    record = folder / "runs/narrow/model.json"
+    right = record.read_text()
+    record.write_text(json.dumps({**json.loads(right), "image_size": 40}))
+    (folder / "runs/narrow/config.yaml").rename(folder / "runs/narrow/put_aside.yaml")  # it would contradict the record
+    refused = run(folder, "evaluate", ok=False, **checkpoint)
+    assert re.search(r"cannot take --image_size 40; the nearest that fit are 32 and 48", refused), refused
+    assert "Traceback" not in refused
+    record.write_text(right)
     refused = run(folder, "inference", ok=False, **checkpoint, image_size=32, dataset_dir="data/phantom/images")
     assert re.search(r"trained with another network: .*4.*, not .*16.*; evaluate\.yaml and measure", refused), refused
 
