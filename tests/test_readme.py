@@ -78,8 +78,11 @@ def prepared(words: list[str], echo_data: str | None) -> list[str]:
     if "CAMUS_public" in words and echo_data is None:
         words = [*words[:3], "phantom", words[-1]]
     words = [f"{echo_data}/camus" if word == "CAMUS_public" else word for word in words]
-    drawn = ["--patients", "10"] if words[3] in ("phantom", "screens", "organs") else []
-    return [*words, *drawn, *([] if words[3] == "check" else ["--size", "32"])]
+    drawn = ["--patients", "10"] if words[3] in ("phantom", "screens", "organs", "pelvis") else []
+    if words[3] == "pelvis":
+        return [*words, *drawn, "--spacing", "12"]
+    pictures = words[3] not in ("check", "export-nnunet", "nnunet", "open-kbp", "volumes")
+    return [*words, *drawn, *(["--size", "32"] if pictures else [])]
 
 
 def smaller(command: str) -> list[str]:
@@ -88,6 +91,8 @@ def smaller(command: str) -> list[str]:
         return ["--pairs", "2"]
     if "inference.yaml" in command or "measure.yaml" in command:
         return TINY[:2] if "--checkpoint" in command else []  # the shipped weights have their own size
+    if "ct_partial_overlap" in command:
+        return ["--image_size", "[16,16,16]", "--patches", "2", "--epochs", "1"] if "train.yaml" in command else []
     if "train.yaml" in command:
         return [*TINY, "--epochs", "1"]
     return [*TINY[:2], *(["--fold", "validation"] if "data/camus" in command else [])]  # test patients may be held back
