@@ -13,6 +13,8 @@ from types import FrameType
 
 from monai.engines import Evaluator, Trainer
 
+from .processes import wait_for_others
+
 __all__ = ["ends_on_sigterm", "train"]
 
 
@@ -55,6 +57,7 @@ def train(trainer: Trainer, evaluator: Evaluator, folder: str | Path) -> None:
         engine.logger.addFilter(_is_not_repeated)
     with ends_on_sigterm():
         trainer.run()
+        wait_for_others()
     state, weights = evaluator.state, Path(folder) / "model.pt"
     if state.best_metric_epoch < 1:
         raise ValueError(

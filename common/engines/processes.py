@@ -6,6 +6,7 @@ import atexit
 import logging
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ __all__ = [
     "number_of_processes",
     "rank",
     "share_of_batch",
+    "wait_for_others",
 ]
 
 
@@ -85,11 +87,23 @@ def join_processes(batch_size: int) -> torch.device:
     if gpus:
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if gpus else "gloo")
-    atexit.register(distributed.destroy_process_group)
+    atexit.register(_leave)
     if rank():
         logging.disable(logging.INFO)
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
     return device
+
+
+def wait_for_others() -> None:
+    """Wait until all processes of a training are done: torchrun stops those that still write when one exits early."""
+    if number_of_processes() > 1 and distributed.is_initialized():
+        distributed.barrier()
+
+
+def _leave() -> None:
+    """Disconnect; gloo's threads first need a moment, or may abort a process whose interpreter ends."""
+    time.sleep(1)
+    distributed.destroy_process_group()
 
 
 def data_parallel(network: nn.Module, device: torch.device) -> DistributedDataParallel:
