@@ -68,7 +68,7 @@ class _Dropout:
 def hidden_layers(network: nn.Module) -> list[nn.Module]:
     """Return the normalisations of a network in the order in which they run: one for each hidden layer.
 
-    Attention gates are no layers: they weigh features. The order is that of a run on a copy without values; the order
+    Attention gates do not count as layers. The order is that of a run on a copy without values; the order
     in which modules are registered can be another one (`AttentionUnet`).
 
     Example:

@@ -21,7 +21,7 @@ __all__ = ["WholeVolumes"]
 class WholeVolumes(Dataset[dict[str, Any]]):
     """Prepared volumes of their own sizes, read from the files whenever they are asked for.
 
-    All are read once at the start, to check their voxels. Volumes of different sizes are no batch: use a batch size
+    All are read once at the start, to check their voxels. Volumes of different sizes do not stack: use a batch size
     of 1.
 
     Args:
@@ -77,7 +77,7 @@ class WholeVolumes(Dataset[dict[str, Any]]):
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         index = torch.as_tensor(indices)
         if len(shapes := sorted({self._shapes[position] for position in index.tolist()})) > 1:
-            raise ValueError(f"volumes of the sizes {shapes} are no batch; use a batch size of 1.")
+            raise ValueError(f"volumes of the sizes {shapes} do not form a batch; use a batch size of 1.")
         read = [self._items.read(position) for position in index.tolist()]
         images, labels = (torch.stack([self._tensor(pair[part]) for pair in read]).unsqueeze(1) for part in (0, 1))
         missing = {"unlabelled": self._items.unlabelled[index]} if self._items.unlabelled.any() else {}

@@ -47,7 +47,7 @@ class MeanTeacher:
     mode would feed the student's statistics a second time. The average itself is torch's.
 
     Costs a forward pass without gradient for each step after the start of the ramp, and the memory of one more set of
-    weights. With `consistency` 0 there is no teacher and nothing is computed.
+    weights. With `consistency` 0 no teacher is made and nothing is computed.
 
     Every process of a training makes the same updates from the same weights: the teacher is equal in all. Register it
     after what sets initial weights. `BestAndLast` and `Resume` keep it as one of their objects: `state_dict` holds the
@@ -63,7 +63,7 @@ class MeanTeacher:
         predict_with: the network that is validated and kept, "student" or "teacher".
 
     Raises:
-        ValueError: if the ramp or `predict_with` is something else, or there is no teacher to predict with.
+        ValueError: if the ramp or `predict_with` is something else, or a teacher should predict without one.
     """
 
     def __init__(

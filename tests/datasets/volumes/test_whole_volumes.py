@@ -128,8 +128,10 @@ def test_what_lies_outside_is_the_lowest_value_of_the_window_or_the_mean():
     assert str(plain) == "(value, minus 12.4) / 2.0"
 
 
-def test_volumes_of_different_sizes_are_no_batch(data: list[dict[str, Any]]):
-    with pytest.raises(ValueError, match=r"\[\(12, 15, 20\), \(16, 14, 9\)\] are no batch; use a batch size of 1"):
+def test_volumes_of_different_sizes_do_not_form_a_batch(data: list[dict[str, Any]]):
+    with pytest.raises(
+        ValueError, match=r"\[\(12, 15, 20\), \(16, 14, 9\)\] do not form a batch; use a batch size of 1"
+    ):
         WholeVolumes(data, LABELS, INTENSITY).__getitems__([0, 1])
 
 

@@ -27,7 +27,7 @@ from ...prepared.source import Job, Source, spacing_of
 from ...views import PHASE_WORDS, VIEW_WORDS
 from ..image_and_mask import read_image_and_mask
 from .description import Description, read_description
-from .records import Record, converted, filled, inside, matches, placeholders, rows
+from .records import Record, converted, filled, inside, jobs_of, matches, placeholders, rows
 
 __all__ = ["COLUMNS", "folder"]
 
@@ -66,27 +66,11 @@ def folder(source: Path, description: Path) -> Source:
             records, facts["columns_left_out"] = rows(source, str(about.table), needed, COLUMNS, about.keep)
     except ValueError as error:
         raise ValueError(f"{description}: {error}") from error
-    jobs: dict[str, Job] = {}
-    skipped: dict[str, str] = {}
-    folds: dict[str, str] = {}
-    for place, record in records.items():
-        try:
-            job = _job(source, about, record)
-        except OSError as error:
-            skipped[place] = str(error)
-            continue
-        except ValueError as error:
-            raise ValueError(f"{place}: {error}") from error
-        if job.id.lower() in jobs:
-            raise ValueError(f"{place}: {job.id} exists already. Give images different names, frames numbers.")
-        patient, fold = job.item["patient"], job.item["fold"]
-        if fold and folds.setdefault(patient, fold) != fold:
-            raise ValueError(f"{place}: patient {patient!r} is in the fold {folds[patient]!r} already, not {fold!r}.")
-        jobs[job.id.lower()] = job
+    jobs, skipped = jobs_of(records, partial(_job, source, about), "Give images different names, frames numbers.")
     if any("patient" not in record for record in records.values()):
         facts["patients"] = "images without patient count as patients of their own; one person may be in several folds"
     sets = {about.dataset: about.values}
-    return Source(about.dataset, list(jobs.values()), about.licence, about.citation, sets, skipped, facts)
+    return Source(about.dataset, jobs, about.licence, about.citation, sets, skipped, facts)
 
 
 def _job(source: Path, about: Description, record: Record) -> Job:

@@ -7,11 +7,12 @@ import io
 import math
 import os
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ....spelling import did_you_mean, nearest
+from ...prepared.source import Job
 from ..tables import check_size
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "filled",
     "inside",
     "is_within",
+    "jobs_of",
     "matches",
     "placeholders",
     "rows",
@@ -193,3 +195,39 @@ def unused_columns(names: Collection[str], columns: Collection[str]) -> str:
     """
     close = {name: nearest(name, columns, cutoff=0.45) for name in names}
     return ", ".join(name + (f" (did you mean {known!r}?)" if known else "") for name, known in close.items())
+
+
+def jobs_of(
+    records: Mapping[str, Record], make: Callable[[Record], Job], remedy: str
+) -> tuple[list[Job], dict[str, str]]:
+    """Turn records into jobs with different ids, whose patients are in one fold each.
+
+    Args:
+        records: place in the source, for messages -> record.
+        make: turns a record into a job; raises OSError to leave it out, ValueError to stop.
+        remedy: for two of one id.
+
+    Returns:
+        The jobs, and what is left out: place -> reason.
+
+    Raises:
+        ValueError: names the place.
+    """
+    jobs: dict[str, Job] = {}
+    skipped: dict[str, str] = {}
+    folds: dict[str, str] = {}
+    for place, record in records.items():
+        try:
+            job = make(record)
+        except OSError as error:
+            skipped[place] = str(error)
+            continue
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from error
+        if job.id.lower() in jobs:
+            raise ValueError(f"{place}: {job.id} exists already. {remedy}")
+        patient, fold = job.item["patient"], job.item["fold"]
+        if fold and folds.setdefault(patient, fold) != fold:
+            raise ValueError(f"{place}: patient {patient!r} is in the fold {folds[patient]!r} already, not {fold!r}.")
+        jobs[job.id.lower()] = job
+    return list(jobs.values()), skipped

@@ -36,7 +36,7 @@ from typing import Any
 from ...files.volume.volume_file import SUFFIXES
 from ...prepared.layout import FOLDS
 from ...prepared.source import Job, Source
-from ..own_folder.records import Record, converted, filled, inside, matches, placeholders, rows
+from ..own_folder.records import Record, converted, filled, inside, jobs_of, matches, placeholders, rows
 from ..volume_and_masks import read_volume_and_masks
 from .description import VolumesDescription
 
@@ -69,27 +69,11 @@ def volumes(source: Path, about: VolumesDescription) -> Source:
             records, facts["columns_left_out"] = rows(source, str(about.table), ["image"], columns, about.keep)
     except ValueError as error:
         raise ValueError(f"{about.path}: {error}") from error
-    jobs: dict[str, Job] = {}
-    skipped: dict[str, str] = {}
-    folds: dict[str, str] = {}
-    for place, record in records.items():
-        try:
-            job = _job(source, about, record)
-        except OSError as error:
-            skipped[place] = str(error)
-            continue
-        except ValueError as error:
-            raise ValueError(f"{place}: {error}") from error
-        if job.id.lower() in jobs:
-            raise ValueError(f"{place}: {job.id} exists already. Give volumes different names.")
-        patient, fold = job.item["patient"], job.item["fold"]
-        if fold and folds.setdefault(patient, fold) != fold:
-            raise ValueError(f"{place}: patient {patient!r} is in the fold {folds[patient]!r} already, not {fold!r}.")
-        jobs[job.id.lower()] = job
+    jobs, skipped = jobs_of(records, partial(_job, source, about), "Give volumes different names.")
     if any("patient" not in record for record in records.values()):
         facts["patients"] = "volumes without patient count as patients of their own; one person may be in several folds"
     sets = {about.dataset: about.values}
-    return Source(about.dataset, list(jobs.values()), about.licence, about.citation, sets, skipped, facts)
+    return Source(about.dataset, jobs, about.licence, about.citation, sets, skipped, facts)
 
 
 def _job(source: Path, about: VolumesDescription, record: Record) -> Job:
