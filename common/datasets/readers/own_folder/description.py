@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from ....strict_yaml import read_yaml
 from ...prepared.source import check_case, spacing_of
 from ..tables import check_size
 
-__all__ = ["Description", "read_description"]
+__all__ = ["MAX_BYTES", "Description", "dataset_and_columns", "modality_of", "read_description", "text_of", "values_of"]
 
 MAX_BYTES = 1024 * 1024  # a description has a dozen lines
 KEYS = ("dataset", "licence", "citation", "modality", "values", "files", "table", "spacing", "keep")
@@ -60,25 +60,12 @@ def read_description(path: Path) -> Description:
 
 
 def _parse(content: Any) -> Description:
-    if not isinstance(content, dict):
-        raise ValueError(f"expected 'key: value' with keys among {list(KEYS)}.")
-    for key in content:
-        if key not in KEYS:
-            hint = did_you_mean(key, KEYS, cutoff=0.77)
-            raise ValueError(f"unknown key {str(key)[:50]!r}.{hint} Allowed: {list(KEYS)}.")
-    if ("files" in content) == ("table" in content):
-        raise ValueError("expected either 'files', naming patterns, or 'table', a CSV.")
-    dataset = text_of(content, "dataset")
-    if not NAME.fullmatch(dataset):
-        raise ValueError(f"dataset is {dataset!r}, expected a name of letters, digits, '_' and '-'.")
+    dataset, keep = dataset_and_columns(content, KEYS)
     files = None
     if "files" in content:
         if not isinstance(content["files"], dict) or set(content["files"]) != {"image", "label"}:
             raise ValueError("'files' must have two naming patterns, 'image' and 'label'.")
         files = (text_of(content["files"], "image"), text_of(content["files"], "label"))
-    keep = content.get("keep", [])
-    if not isinstance(keep, list) or not all(isinstance(name, str) for name in keep):
-        raise ValueError("'keep' must be a list of columns.")
     return Description(
         dataset=dataset,
         licence=text_of(content, "licence"),
@@ -87,12 +74,32 @@ def _parse(content: Any) -> Description:
         files=files,
         table=text_of(content, "table") if "table" in content else None,
         spacing=spacing_of(content["spacing"]) if content.get("spacing") is not None else None,
-        keep=tuple(keep),
+        keep=keep,
         modality=modality_of(content["modality"]) if "modality" in content else None,
     )
 
 
+def dataset_and_columns(content: Any, keys: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Check the keys of a description; return the name of the dataset and the columns to keep."""
+    if not isinstance(content, dict):
+        raise ValueError(f"expected 'key: value' with keys among {list(keys)}.")
+    for key in content:
+        if key not in keys:
+            hint = did_you_mean(key, keys, cutoff=0.77)
+            raise ValueError(f"unknown key {str(key)[:50]!r}.{hint} Allowed: {list(keys)}.")
+    if ("files" in content) == ("table" in content):
+        raise ValueError("expected either 'files', naming patterns, or 'table', a CSV.")
+    dataset = text_of(content, "dataset")
+    if not NAME.fullmatch(dataset):
+        raise ValueError(f"dataset is {dataset!r}, expected a name of letters, digits, '_' and '-'.")
+    keep = content.get("keep", [])
+    if not isinstance(keep, list) or not all(isinstance(name, str) for name in keep):
+        raise ValueError("'keep' must be a list of columns.")
+    return dataset, tuple(keep)
+
+
 def modality_of(given: object) -> str:
+    """Check a modality, one of `MODALITIES`."""
     if given not in MODALITIES:
         hint = did_you_mean(given, MODALITIES)
         raise ValueError(f"modality is {str(given)[:50]!r}, expected one of {list(MODALITIES)}.{hint}")
@@ -100,6 +107,7 @@ def modality_of(given: object) -> str:
 
 
 def text_of(content: Mapping[str, Any], key: str) -> str:
+    """Return a text that a description must state."""
     value = content.get(key)
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"{key!r} is missing or not text.")
@@ -107,6 +115,7 @@ def text_of(content: Mapping[str, Any], key: str) -> str:
 
 
 def values_of(content: Any) -> dict[int, list[str]]:
+    """Return the names that each annotation value, 0 to 255, may stand for."""
     if not isinstance(content, dict) or not content:
         raise ValueError("'values' must map annotation values to classes, such as {0: background, 1: lv_cavity}.")
     values = {}

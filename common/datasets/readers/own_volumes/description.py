@@ -12,7 +12,7 @@ from ....spelling import did_you_mean
 from ....strict_yaml import read_yaml
 from ...files.volume.voxels import PAIRS
 from ...volumes.volume import checked_spacing, checked_window
-from ..own_folder.description import MAX_BYTES, NAME, modality_of, text_of, values_of
+from ..own_folder.description import MAX_BYTES, dataset_and_columns, modality_of, text_of, values_of
 from ..tables import check_size
 
 __all__ = ["STRUCTURE", "VolumesDescription", "read_volumes_description"]
@@ -79,20 +79,7 @@ def read_volumes_description(path: Path) -> VolumesDescription:
 
 
 def _parse(path: Path, content: Any) -> VolumesDescription:
-    if not isinstance(content, dict):
-        raise ValueError(f"expected 'key: value' with keys among {list(KEYS)}.")
-    for key in content:
-        if key not in KEYS:
-            hint = did_you_mean(key, KEYS, cutoff=0.77)
-            raise ValueError(f"unknown key {str(key)[:50]!r}.{hint} Allowed: {list(KEYS)}.")
-    if ("files" in content) == ("table" in content):
-        raise ValueError("expected either 'files', naming patterns, or 'table', a CSV.")
-    dataset = text_of(content, "dataset")
-    if not NAME.fullmatch(dataset):
-        raise ValueError(f"dataset is {dataset!r}, expected a name of letters, digits, '_' and '-'.")
-    keep = content.get("keep", [])
-    if not isinstance(keep, list) or not all(isinstance(name, str) for name in keep):
-        raise ValueError("'keep' must be a list of columns.")
+    dataset, keep = dataset_and_columns(content, KEYS)
     about = VolumesDescription(
         path=path,
         dataset=dataset,
@@ -103,7 +90,7 @@ def _parse(path: Path, content: Any) -> VolumesDescription:
         image=None,
         label=None,
         table=text_of(content, "table") if "table" in content else None,
-        keep=tuple(keep),
+        keep=keep,
         orientation=_orientation(content["orientation"]) if "orientation" in content else None,
         empty_slices=content.get("empty_slices"),
         spacing=checked_spacing(content.get("spacing")),
