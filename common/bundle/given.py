@@ -17,7 +17,7 @@ KNOWN_OTHERWISE = frozenset(  # do not change a result, or are among its facts b
         *("checkpoint", "data", "renamed", "fold", "input", "output", "output_dir", "out"),
         *("activation", "classes", "image_size", "loss", "network"),  # by the record of the weights
         *("spacing", "frame_rate", "find_sector", "sector_bundle", "augmented", "smallest_piece", "pictures"),
-        *("frames_at_once", "finding", "drawing"),
+        *("frames_at_once", "finding", "drawing", "orientation"),
     )
 )
 WITHOUT_USE = ("bundle_root", "experiment", "runs_dir", "tracking_uri")  # common to all workflows, used by some

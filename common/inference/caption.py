@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..palette import colour
 
-__all__ = ["caption_band", "legend_band"]
+__all__ = ["caption_band", "legend_band", "sides_band"]
 
 GROUND, LETTERS, FAINT = (0, 0, 0), (235, 235, 235), (170, 170, 170)
 SIZE, LINE, MARGIN, SWATCH = 15, 22, 10, 11  # pixels
@@ -35,6 +35,24 @@ def caption_band(lines: Sequence[str], width: int) -> Picture:
     for number, row in enumerate(rows):
         pen.text((MARGIN, MARGIN // 2 + number * LINE), row, LETTERS, _font())
     return np.asarray(picture).reshape(-1, width, 3)
+
+
+def sides_band(left: str, middle: str, right: str, width: int) -> Picture:
+    """Draw what lies at the left and at the right of a picture, and between them its title, (height, width, 3).
+
+    The title is left out where it does not fit.
+
+    Example:
+        >>> sides_band("R", "axial", "L", 200).shape
+        (32, 200, 3)
+    """
+    picture = Image.new("RGB", (width, LINE + MARGIN), GROUND)
+    pen = ImageDraw.Draw(picture)
+    for words, x, anchor in ((left, MARGIN, "la"), (middle, width / 2, "ma"), (right, width - MARGIN, "ra")):
+        room = width - (4 * MARGIN + 2 * _font().getlength(left + right))
+        if words != middle or _font().getlength(words) <= room:
+            pen.text((x, MARGIN // 2), words, LETTERS, _font(), anchor=anchor)
+    return np.asarray(picture)
 
 
 def legend_band(names: Sequence[str], width: int, mm: float | None) -> Picture:

@@ -1,8 +1,8 @@
-"""Write DICOM SEG of one ultrasound image, which archives file with the image."""
+"""Write DICOM SEG, which archives file with the images that were segmented."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from pydicom.uid import UltrasoundImageStorage, UltrasoundMultiFrameImageStorage
 
 from ..atomic import whole_file
 
-__all__ = ["write_dicom_seg"]
+__all__ = ["FOUND_BY", "REQUIRED", "save_segmentation", "without_person", "write_dicom_seg"]
 
 # all that is copied from the source: what a SEG needs to refer to it. Patient, dates, institution and physician are not
 # among them, and nothing unlisted can slip through.
@@ -63,6 +63,31 @@ def write_dicom_seg(
         raise ValueError(
             f"expected labels as uint8 {(header.Rows, header.Columns)} for {source}, got {labels.dtype} {labels.shape}."
         )
+    return save_segmentation(labels, structures, [header], kind, out, algorithm, version, description)
+
+
+def save_segmentation(
+    labels: NDArray[np.uint8],
+    structures: Mapping[str, Code],
+    headers: Sequence[Dataset],
+    kind: str,
+    out: Path,
+    algorithm: str,
+    version: str,
+    description: str,
+) -> Path:
+    """Write a binary DICOM SEG of images whose headers name nobody; arguments as for `write_dicom_seg`.
+
+    Args:
+        labels: class of each pixel, (rows, columns), or (images, rows, columns) in the order of the headers.
+        structures: name -> code.
+        headers: of the images that were segmented (`without_person`).
+        kind: their SOP class.
+        out: path to write, without suffix.
+        algorithm: name.
+        version: of the algorithm.
+        description: of the series.
+    """
     if labels.max() > len(structures):
         raise ValueError(f"expected labels 0 to {len(structures)} for {list(structures)}, got {labels.max()}.")
     identification = AlgorithmIdentificationSequence(
@@ -80,7 +105,7 @@ def write_dicom_seg(
         for number, (name, code) in enumerate(structures.items(), start=1)
     ]
     segmentation = Segmentation(
-        source_images=[header],
+        source_images=headers,
         pixel_array=labels,
         segmentation_type="BINARY",
         segment_descriptions=segments,
@@ -93,7 +118,7 @@ def write_dicom_seg(
         software_versions=version,
         device_serial_number="none",  # software has none, DICOM requires one
         series_description=description,
-        omit_empty_frames=False,
+        omit_empty_frames=len(headers) > 1,
     )
     for element in segmentation.iterall():
         if element.keyword == "ReferencedSOPClassUID":
@@ -106,6 +131,22 @@ def write_dicom_seg(
     return path
 
 
+def without_person(stored: Dataset, more: Sequence[str]) -> Dataset:
+    """Return the parts of a header that highdicom may see: UIDs, `more`, and empty facts about the person.
+
+    Args:
+        stored: header of an image.
+        more: keywords of what else is copied.
+    """
+    header = Dataset()
+    for key in (*FOUND_BY, "Rows", "Columns", *more):
+        if key in stored:
+            header.add(stored[key])
+    for key in EMPTY:
+        setattr(header, key, "")
+    return header
+
+
 def _header(source: Path) -> tuple[Dataset, str]:
     """Return the parts of the source's header that highdicom may see, and the source's SOP class."""
     stored = pydicom.dcmread(source, stop_before_pixels=True)
@@ -116,12 +157,7 @@ def _header(source: Path) -> tuple[Dataset, str]:
         raise ValueError(f"{source}: expected one frame, got {count}; its label map in NIfTI has all.")
     if missing := [key for key in REQUIRED if not stored.get(key)]:
         raise ValueError(f"{source} lacks {missing}, which a DICOM SEG needs to refer to it; export it again.")
-    header = Dataset()
-    for key in (*FOUND_BY, "Rows", "Columns"):
-        if key in stored:
-            header.add(stored[key])
+    header = without_person(stored, ())
     header.Modality = "US"
     header.SOPClassUID = UltrasoundImageStorage  # highdicom rejects clips, even of a single frame
-    for key in EMPTY:
-        setattr(header, key, "")
     return header, str(stored.SOPClassUID)

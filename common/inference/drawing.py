@@ -45,11 +45,13 @@ class Canvas:
         seen: where the image may be shown, (rows, columns); everything else stays black, including burnt-in names.
         spacing: mm per pixel, (row, column); None shows pixels as squares.
         least: minimum height of the picture, pixels.
+        most: maximum length of its longer side, pixels.
     """
 
     seen: NDArray[np.bool_]
     spacing: tuple[float, float] | None
     least: int = LEAST
+    most: int = MOST
 
     @cached_property
     def box(self) -> tuple[slice, slice]:
@@ -63,7 +65,7 @@ class Canvas:
         fine = min(row, column)
         rows, columns = self.box
         height, width = (rows.stop - rows.start) * row / fine, (columns.stop - columns.start) * column / fine
-        factor = min(max(1.0, self.least / height), MOST / max(height, width))
+        factor = min(max(1.0, self.least / height), self.most / max(height, width))
         return max(1, round(height * factor)), max(1, round(width * factor))
 
     def place(self, points: Array) -> Array:

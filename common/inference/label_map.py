@@ -14,7 +14,7 @@ from PIL import Image
 from ..atomic import whole_file
 from ..datasets.files.images import PICTURES
 
-__all__ = ["write_label_map"]
+__all__ = ["like_nifti", "placed_nifti", "write_label_map"]
 
 # fields that place a NIfTI image in space and time; the free text of a header and its extensions may name a patient
 GEOMETRY = (
@@ -61,7 +61,7 @@ def write_label_map(
         return path
     columns_first = labels.transpose(2, 1, 0)
     if name.endswith((".nii", ".nii.gz")):
-        image = _like_nifti(columns_first, source)
+        image = like_nifti(columns_first, source)
     elif name.endswith((".mhd", ".mha")):
         image = _like_metaimage(columns_first, source)
     else:
@@ -72,7 +72,8 @@ def write_label_map(
     return path
 
 
-def _like_nifti(labels: NDArray[np.uint8], source: Path) -> Nifti1Image:
+def like_nifti(labels: NDArray[np.uint8], source: Path) -> Nifti1Image:
+    """Return labels, (columns, rows, others), as an image with the shape and the place of a NIfTI file."""
     with gzip.open(source) if source.suffix.lower() == ".gz" else source.open("rb") as file:
         theirs = Nifti1Header.from_fileobj(file, check=False)  # only the 348 bytes, no extensions
     image = Nifti1Image(_shaped(labels, theirs.get_data_shape(), source), None)
@@ -91,7 +92,7 @@ def _like_metaimage(labels: NDArray[np.uint8], source: Path) -> Nifti1Image:
         affine[: len(spatial), axis] = np.array(theirs.GetDirection(axis))[: len(spatial)] * theirs.GetSpacing(axis)
         affine[axis, 3] = theirs.GetOrigin(axis)
     shape = tuple(theirs.GetDimensions(axis) for axis in axes)
-    return _placed(_shaped(labels, shape, source), LPS_TO_RAS @ affine, "mm")
+    return placed_nifti(_shaped(labels, shape, source), LPS_TO_RAS @ affine, "mm")
 
 
 def _from_spacing(
@@ -100,14 +101,15 @@ def _from_spacing(
     row, column = spacing or (1.0, 1.0)
     still = labels.shape[2] == 1
     affine = LPS_TO_RAS @ np.diag([column, row, 1.0, 1.0])
-    image = _placed(labels[..., 0] if still else labels, affine, "mm" if spacing else "unknown")
+    image = placed_nifti(labels[..., 0] if still else labels, affine, "mm" if spacing else "unknown")
     if frame_rate and not still:
         image.header.set_xyzt_units(xyz="mm" if spacing else "unknown", t="sec")
         image.header["pixdim"][4] = 1 / frame_rate
     return image
 
 
-def _placed(labels: NDArray[np.uint8], affine: NDArray[np.float64], unit: str) -> Nifti1Image:
+def placed_nifti(labels: NDArray[np.uint8], affine: NDArray[np.float64], unit: str) -> Nifti1Image:
+    """Return labels as an image at a place, 4x4, in RAS."""
     image = Nifti1Image(labels, affine)
     image.set_qform(affine, code="scanner")
     image.set_sform(affine, code="scanner")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,18 +21,27 @@ class Plan:
     """The files of a run and the records of those that are finished.
 
     A scan `a/b.nii.gz` of the input folder has the record `a/b.json`; it is written last, so it marks the scan as
-    finished. A scan is repeated if its file, or what determines the results, has changed.
+    finished. A scan is repeated if its file, or what determines the results, has changed. The folder of a DICOM series
+    is a scan, too.
 
     Args:
         source: file or folder that is read.
         folder: where results go.
         made_by: what determines the results: weights, sizes, options.
+        find: lists the scans of `source`, without those in `folder`.
     """
 
-    def __init__(self, source: str | Path, folder: str | Path, made_by: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        source: str | Path,
+        folder: str | Path,
+        made_by: Mapping[str, Any],
+        find: Callable[[Path, Path], list[Path]] = scan_files,
+    ) -> None:
         self.source = Path(source)
         self.folder = Path(folder)
         self.made_by = dict(made_by)
+        self.find = find
 
     @cached_property
     def files(self) -> list[Path]:
@@ -41,7 +50,7 @@ class Plan:
         Raises:
             FileNotFoundError: if there are none.
         """
-        if files := scan_files(self.source, self.folder):
+        if files := self.find(self.source, self.folder):
             return files
         raise FileNotFoundError(
             f"{self.source}: expected DICOM, AVI, MP4, NIfTI, MetaImage, PNG or JPEG files, got none."
@@ -51,7 +60,10 @@ class Plan:
     def outs(self) -> dict[Path, Path]:
         """File -> path of its results, without suffix."""
         named = [self.name(path) for path in self.files]
-        stems = [path.with_name(SUFFIX.sub("", path.name) or path.name) for path in named]
+        stems = [
+            name if path.is_dir() else name.with_name(SUFFIX.sub("", name.name) or name.name)
+            for path, name in zip(self.files, named, strict=True)
+        ]
         return {
             path: self.folder / (stem if stems.count(stem) == 1 else stem.with_name(path.name))
             for path, stem in zip(self.files, stems, strict=True)
@@ -68,8 +80,10 @@ class Plan:
         return [path for path in self.files if path not in self.records]
 
     def name(self, path: Path) -> Path:
-        """Return the path of a file below the source."""
-        return path.relative_to(self.source) if self.source.is_dir() else Path(path.name)
+        """Return the path of a scan below the source; of the source itself, its name."""
+        if path != self.source:
+            return path.relative_to(self.source)
+        return Path(path.resolve().name if path.name in ("", "..") else path.name)
 
     def finish(self, path: Path, record: Mapping[str, Any]) -> None:
         """Write the record of a scan, after everything else."""
@@ -81,8 +95,10 @@ class Plan:
         return out.with_name(f"{out.name}.json")
 
     def _made(self, path: Path) -> dict[str, Any]:
-        about = path.stat()
-        return {**self.made_by, "bytes": about.st_size, "changed": about.st_mtime_ns}
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        about = [file.stat() for file in files if file.is_file()]
+        changed = max(one.st_mtime_ns for one in about)
+        return {**self.made_by, "bytes": sum(one.st_size for one in about), "changed": changed}
 
     def _finished(self, path: Path) -> dict[str, Any] | None:
         try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from ignite.engine import Engine, Events
@@ -28,13 +28,95 @@ from .overlay import Display, Moment, overlay_mp4, overlay_png
 from .plan import Plan
 from .segmentation import certainty, clean, cleaning_flags, label_maps
 from .subject import Findings, M, ScanResult, Segmented, Subject
+from .table import Table
 
-__all__ = ["Results"]
+__all__ = ["MARGIN", "NOTE", "UNSURE", "Collection", "Results"]
 
 LOGGER = logging.getLogger(__name__)
 UNSURE = 0.85  # mean probability of what was segmented
 NOTE = "Research only, not for diagnosis."
 MARGIN = 0.15  # of the height of what was segmented, around it, where the sector was not found
+
+R = TypeVar("R")
+
+
+class Collection(Generic[R]):
+    """Collect the results of scans, and at the end write `measurements.csv` and `measurements.json`.
+
+    A handler that measures scans composes it. Finished scans of an earlier run are not repeated.
+
+    Args:
+        plan: what is read, and where results go.
+        one: measures a scan, from its path, its item of the dataset and its logits; writes its record.
+        read: returns the result that an earlier run wrote, from its record.
+        table: of all results.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        one: Callable[[Path, Mapping[str, Any], Any], R],
+        read: Callable[[Mapping[str, Any]], R],
+        table: Callable[[Sequence[R]], Table],
+    ) -> None:
+        self.plan = plan
+        self.one = one
+        self.read = read
+        self.table = table
+        self._done: dict[Path, R] = {}
+        self._failed: dict[Path, str] = {}
+
+    def attach(self, engine: Engine) -> None:
+        """Register with an evaluator."""
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._scan)
+        engine.add_event_handler(Events.COMPLETED, lambda: self._bar.close())
+
+    def run(self, evaluator: Engine) -> None:
+        """Run the evaluator over the unfinished scans, then write the table of all.
+
+        Raises:
+            ValueError: if a file could not be read; all others are finished then.
+        """
+        for path, record in self.plan.records.items():
+            self._done[path] = self.read(record)
+        if self.plan.unfinished:
+            evaluator.run()
+        self._complete()
+
+    def _start(self, engine: Engine) -> None:
+        self.plan.folder.mkdir(parents=True, exist_ok=True)
+        self._bar = tqdm(total=engine.state.epoch_length, unit=" scans", dynamic_ncols=True)
+
+    def _scan(self, engine: Engine) -> None:
+        item, logits = engine.state.batch, engine.state.output[CommonKeys.PRED]
+        path = item["path"]
+        if item["error"]:
+            self._failed[path] = item["error"]
+            tqdm.write(f"left out: {item['error']}")
+        else:
+            self._done[path] = self.one(path, item, logits)
+        self._bar.update()
+
+    def _complete(self) -> None:
+        scans = [self._done[path] for path in self.plan.files if path in self._done]
+        if not scans:
+            raise ValueError("; ".join(self._failed.values()))
+        table = self.table(scans)
+        failed = {str(self.plan.name(path)): reason for path, reason in self._failed.items()}
+        content = {"note": NOTE, **table.as_json(), "left_out": failed, "made_by": self.plan.made_by}
+        write_text(self.plan.folder / "measurements.json", json.dumps(content, indent=1) + "\n")
+        path = self.plan.folder / "measurements.csv"
+        write_text(path, table.as_csv())
+        console = Console()
+        console.print(fit(table.for_terminal(f"Measurements ({NOTE})"), console))
+        rows = "" if table.rows == "scans" else f", {len(table.values)} {table.rows}"
+        console.print(f"{len(scans)} scans{rows}: {path}", soft_wrap=True)
+        if failed:
+            raise ValueError(
+                f"{len(failed)} of {len(failed) + len(scans)} files were left out, all others are done; see the "
+                f"reasons in {self.plan.folder / 'measurements.json'}: {', '.join(sorted(failed)[:5])}"
+            )
 
 
 class Results(Generic[M]):
@@ -78,14 +160,11 @@ class Results(Generic[M]):
         self.algorithm = algorithm
         self.smallest_piece = smallest_piece
         self.pictures = pictures
-        self._done: dict[Path, ScanResult[M]] = {}
-        self._failed: dict[Path, str] = {}
+        self._collection = Collection(plan, self._one, self._read, subject.table)
 
     def attach(self, engine: Engine) -> None:
         """Register with an evaluator."""
-        engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._scan)
-        engine.add_event_handler(Events.COMPLETED, lambda: self._bar.close())
+        self._collection.attach(engine)
 
     def run(self, evaluator: Engine) -> None:
         """Run the evaluator over the unfinished scans, then write the table of all.
@@ -94,25 +173,10 @@ class Results(Generic[M]):
             ValueError: if a file could not be read; all others are finished then.
         """
         self.subject.check([self.plan.name(path) for path in self.plan.files])
-        for path, record in self.plan.records.items():
-            self._done[path] = ScanResult.from_json(record, self.subject.read(record))
-        if self.plan.unfinished:
-            evaluator.run()
-        self._complete()
+        self._collection.run(evaluator)
 
-    def _start(self, engine: Engine) -> None:
-        self.plan.folder.mkdir(parents=True, exist_ok=True)
-        self._bar = tqdm(total=engine.state.epoch_length, unit=" scans", dynamic_ncols=True)
-
-    def _scan(self, engine: Engine) -> None:
-        item, logits = engine.state.batch, engine.state.output[CommonKeys.PRED]
-        path = item["path"]
-        if item["error"]:
-            self._failed[path] = item["error"]
-            tqdm.write(f"left out: {item['error']}")
-        else:
-            self._done[path] = self._one(path, item, logits)
-        self._bar.update()
+    def _read(self, record: Mapping[str, Any]) -> ScanResult[M]:
+        return ScanResult.from_json(record, self.subject.read(record))
 
     def _one(self, path: Path, item: Mapping[str, Any], logits: Any) -> ScanResult[M]:
         scan, framing = item["scan"], item["framing"]
@@ -165,26 +229,6 @@ class Results(Generic[M]):
         overlay_png(findings.moments or [Moment(scan.frames[0], labels[0])], display, out)
         if len(labels) > 1:
             overlay_mp4(map(Moment, scan.frames, labels), display, scan.frame_rate, out)
-
-    def _complete(self) -> None:
-        scans = [self._done[path] for path in self.plan.files if path in self._done]
-        if not scans:
-            raise ValueError("; ".join(self._failed.values()))
-        table = self.subject.table(scans)
-        failed = {str(self.plan.name(path)): reason for path, reason in self._failed.items()}
-        content = {"note": NOTE, **table.as_json(), "left_out": failed, "made_by": self.plan.made_by}
-        write_text(self.plan.folder / "measurements.json", json.dumps(content, indent=1) + "\n")
-        path = self.plan.folder / "measurements.csv"
-        write_text(path, table.as_csv())
-        console = Console()
-        console.print(fit(table.for_terminal(f"Measurements ({NOTE})"), console))
-        rows = "" if table.rows == "scans" else f", {len(table.values)} {table.rows}"
-        console.print(f"{len(scans)} scans{rows}: {path}", soft_wrap=True)
-        if failed:
-            raise ValueError(
-                f"{len(failed)} of {len(failed) + len(scans)} files were left out, all others are done; see the "
-                f"reasons in {self.plan.folder / 'measurements.json'}: {', '.join(sorted(failed)[:5])}"
-            )
 
 
 def _around(found: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -1,0 +1,8 @@
+"""From volumes of scanners and archives to label maps and millilitres, for any bundle."""
+
+from .checks import CheckVolumed
+from .dataset import VolumeScans
+from .results import VolumeResults
+from .structure_volumes import Volumes
+
+__all__ = ["CheckVolumed", "VolumeResults", "VolumeScans", "Volumes"]

@@ -1,0 +1,115 @@
+"""Refuse volumes that are not of the kind that a network was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+from monai.utils import convert_to_tensor
+from numpy.typing import NDArray
+
+from ...datasets.files.volume.voxels import spacing_of_affine
+
+__all__ = ["CheckVolumed", "check_place", "check_values"]
+
+COARSEST = 20.0  # mm between voxels; slices of the body are at most 10 mm apart
+LEAST = 0.1  # of a window that values must span
+DEVIATIONS = 4.0  # standard deviations that stand for a window where there is none
+
+
+def check_place(sizes: Sequence[int], lengths: Sequence[float]) -> None:
+    """Refuse what is not a volume, or whose voxels have sizes that no scanner writes.
+
+    Args:
+        sizes: numbers of voxels.
+        lengths: mm between voxels.
+
+    Raises:
+        ValueError: for other than three axes, an axis of one voxel, or voxels that touch or are more than 20 mm apart.
+
+    Example:
+        >>> check_place((64, 64, 1), (1.0, 1.0, 2.5))
+        Traceback (most recent call last):
+        ...
+        ValueError: it has 64 x 64 x 1 voxels; expected a volume of at least 2 slices in each direction.
+    """
+    if len(sizes) != 3 or min(sizes) < 2:
+        raise ValueError(
+            f"it has {' x '.join(map(str, sizes))} voxels; expected a volume of at least 2 slices in each direction."
+        )
+    if not all(0 < length <= COARSEST for length in lengths):
+        said = " x ".join(f"{length:g}" for length in lengths)
+        raise ValueError(f"its voxels are {said} mm apart, expected up to {COARSEST:g}; is the header's unit right?")
+
+
+def check_values(values: NDArray[Any], normalisation: Mapping[str, Any]) -> None:
+    """Refuse values in other units than those of the training.
+
+    Args:
+        values: of any integer or floating dtype and shape.
+        normalisation: of the training: `window` (lowest and highest value, or None), `mean` and `sd`.
+
+    Raises:
+        ValueError: if values are not finite, lie on one side of the window or span little of it, or none is negative
+            although the window begins below 0 and ends above.
+
+    Example:
+        >>> check_values(np.array([0.0, 0.5, 1.0]), {"window": [-200, 300], "mean": 20.0, "sd": 80.0})
+        Traceback (most recent call last):
+        ...
+        ValueError: its values are 0 to 1, the network was trained on -200 to 300. Are they normalised? Give the scanner's own units, such as HU.
+    """  # noqa: E501 - a doctest
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite([low, high]).all():
+        raise ValueError("some of its values are not numbers; replace them by that of air or background.")
+    window = normalisation["window"]
+    spread = DEVIATIONS * normalisation["sd"]
+    first, last = window or (normalisation["mean"] - spread / 2, normalisation["mean"] + spread / 2)
+    narrow = high - low < LEAST * (last - first)
+    one_sided = bool(window) and (high <= first or low >= last or (first < 0 < last and low >= 0))
+    if narrow or one_sided:
+        trained = f"on {first:g} to {last:g}" if window else f"on values of about {first:g} to {last:g}"
+        asked = "Are they normalised" if high - low <= 1 else "Were they shifted or rescaled"
+        raise ValueError(
+            f"its values are {low:g} to {high:g}, the network was trained {trained}. {asked}? Give the scanner's own "
+            "units, such as HU."
+        )
+
+
+class CheckVolumed(MapTransform):
+    """Refuse loaded volumes as `check_place` and `check_values` do; everything passes unchanged.
+
+    Args:
+        keys: of the volumes, (1, x, y, z), with an affine matrix in mm.
+        normalisation: of the training.
+
+    Raises:
+        ValueError: names the file.
+
+    Example:
+        >>> import torch
+        >>> check = CheckVolumed("image", {"window": None, "mean": 100.0, "sd": 50.0})
+        >>> check({"image": torch.arange(8.0).reshape(1, 2, 2, 2) * 40})["image"].shape
+        torch.Size([1, 2, 2, 2])
+    """
+
+    def __init__(self, keys: KeysCollection, normalisation: Mapping[str, Any]) -> None:
+        super().__init__(keys)
+        self.normalisation = normalisation
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return the data as they are."""
+        for key in self.key_iterator(data):
+            image = convert_to_tensor(data[key], track_meta=True)
+            try:
+                channels, *sizes = image.shape
+                if channels != 1:
+                    raise ValueError(f"it has {channels} channels or times; expected one volume.")
+                check_place(sizes, spacing_of_affine(np.asarray(image.affine)))
+                check_values(np.asarray(image), self.normalisation)
+            except ValueError as error:
+                raise ValueError(f"{image.meta.get('filename_or_obj', key)}: {error}") from None
+        return dict(data)
