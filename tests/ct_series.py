@@ -1,5 +1,6 @@
 """A CT series as DICOM files, one slice a file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,12 @@ def write_series(
     spacing: tuple[float, float, float] = (0.8, 0.7, 2.5),
     series: str = SERIES,
     leave_out: tuple[int, ...] = (),
+    instances: Sequence[int] | None = None,
 ) -> Path:
-    """Write HU values (slices, rows, columns); files are named in no order. `spacing`: row, column, slice, mm."""
+    """Write HU values (slices, rows, columns); files are named in no order. `spacing`: row, column, slice, mm.
+
+    `instances`: numbers of the slices as the scanner gives them, which need not follow their places.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     row, column = np.array(orientation[:3]), np.array(orientation[3:])
     normal = np.cross(row, column)
@@ -34,7 +39,7 @@ def write_series(
         slice_.SeriesInstanceUID, slice_.StudyInstanceUID = UID(series), UID(f"{SERIES}.77")
         slice_.FrameOfReferenceUID = UID(f"{SERIES}.78")
         slice_.Modality, slice_.PatientName, slice_.PatientID = "CT", "Doe^Jane", "secret"
-        slice_.InstanceNumber = number + 1
+        slice_.InstanceNumber = number + 1 if instances is None else instances[number]
         slice_.ImageOrientationPatient = list(orientation)
         slice_.ImagePositionPatient = (np.array([-20.0, 30.0, 5.0]) + number * spacing[2] * normal).tolist()
         slice_.PixelSpacing, slice_.SliceThickness = list(spacing[:2]), spacing[2]

@@ -90,12 +90,15 @@ class Collection(Generic[R]):
 
     def _scan(self, engine: Engine) -> None:
         item, logits = engine.state.batch, engine.state.output[CommonKeys.PRED]
-        path = item["path"]
-        if item["error"]:
-            self._failed[path] = item["error"]
-            tqdm.write(f"left out: {item['error']}")
-        else:
-            self._done[path] = self.one(path, item, logits)
+        path, error = item["path"], item["error"]
+        if not error:
+            try:
+                self._done[path] = self.one(path, item, logits)
+            except (ValueError, MemoryError) as odd:  # the others can still be measured
+                error = f"{path}: {str(odd) or type(odd).__name__}"
+        if error:
+            self._failed[path] = error
+            tqdm.write(f"left out: {error}")
         self._bar.update()
 
     def _complete(self) -> None:

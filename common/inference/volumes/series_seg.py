@@ -62,7 +62,7 @@ def write_series_seg(
         number = round(float(place[2]))
         if np.abs(place[:3] - [0, 0, number]).max() > NEAR or (header.Columns, header.Rows) != (columns, rows):
             raise ValueError(f"{path} does not lie where its series was segmented; were slices added since?")
-        if missing := [key for key in (*REQUIRED, "FrameOfReferenceUID") if not header.get(key)]:
+        if missing := [key for key in REQUIRED if not header.get(key)]:
             raise ValueError(f"{path} lacks {missing}, which a DICOM SEG needs to refer to it; export it again.")
         stored[number] = header
     if sorted(stored) != list(range(count)):

@@ -63,7 +63,7 @@ class Volumes:
             >>> volume = SegmentedVolume(labels, ["background", "left_kidney"], np.diag([5.0, 5.0, 5.0, 1.0]))
             >>> found = Volumes(volume.classes).measure(volume, PurePath("a.nii"))
             >>> dict(found.measured.millilitres), found.flags
-            ({'left_kidney': 1.0}, ['left kidney is cut off by the edge of the scan (superior): its volume is a lower bound'])
+            ({'left_kidney': 1.0}, ['left kidney: cut off by the edge of the scan (superior), its volume is a lower bound'])
         """  # noqa: E501 - a doctest
         voxel = abs(float(np.linalg.det(segmented.affine[:3, :3]))) / 1000
         counts = np.bincount(segmented.labels.ravel(), minlength=len(self.classes))
@@ -75,11 +75,11 @@ class Volumes:
             if box is not None and (touching := _faces(box, segmented.labels.shape))
         }
         flags = [
-            f"{label.replace('_', ' ')} is cut off by the edge of the scan ({', '.join(touching)}): its volume is a "
-            "lower bound"
+            f"{label.replace('_', ' ')}: cut off by the edge of the scan ({', '.join(touching)}), its volume is a lower "
+            "bound"
             for label, touching in cut_off.items()
         ]
-        words = (f"{label.replace('_', ' ')} {own:.3g} ml" for label, own in millilitres.items() if own)
+        words = (f"{label.replace('_', ' ')} {own:.1f} ml" for label, own in millilitres.items() if own)
         return Findings(StructureVolumes(millilitres, cut_off), flags, caption=[", ".join(words)])
 
     def read(self, record: Mapping[str, Any]) -> StructureVolumes:
