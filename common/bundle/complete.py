@@ -107,7 +107,10 @@ def _text(source: Path) -> str:
 
 def header_and_body(source: Path) -> tuple[str, str]:
     """Return the comments at the start of a YAML file, which describe the file, and the rest."""
-    text = _text(source)
+    return _parted(_text(source))
+
+
+def _parted(text: str) -> tuple[str, str]:
     header = match[0] if (match := HEADER.match(text)) else ""
     return header, text.removeprefix(header)
 
@@ -164,7 +167,8 @@ def complete(bundle: Path) -> dict[str, str]:
         except yaml.YAMLError as error:
             raise ValueError(f"{files[0]} joined with {workflow.name} is not YAML: {error}") from error
         if workflow.name == "inference.yaml":
-            text = self_contained(split(_as_recorded(text, bundle)))
+            header, body = _parted(text)
+            text = header + self_contained(split(_as_recorded(body, bundle)))
         joined[workflow.name] = text
     for source in files:
         for key in _read(source):

@@ -30,7 +30,8 @@ LEFT_OUT = ("bundle.yaml", "experiments.yaml", "report.yaml", "pseudo_label.yaml
 NAMES = f"(?:{SHARED_NAME}|{PACKAGE})"  # of this package in configurations
 PREFIX = re.compile(rf"(?<![\w.]){NAMES}(?=[./]\w)")
 LOGGER = re.compile(rf"^qualname={NAMES}$", re.MULTILINE)
-EXPLICIT = ("activation", "classes", "image_size")  # what inference.yaml spells out; the others read the record
+# what inference.yaml spells out, the last two for volumes; the others read the record
+EXPLICIT = ("activation", "classes", "image_size", "normalisation", "spacing")
 # for configurations elsewhere, such as that of a run; `_find_code` finds the code above the configuration of a bundle
 FIND_SCRIPTS = {"imports": "$import sys", "initialize": "$sys.path.insert(1, str(@bundle_root))"}
 CHECK = f"{SCRIPTS}.bundle.settings.check_settings"

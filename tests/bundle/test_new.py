@@ -70,7 +70,7 @@ def test_a_new_bundle_has_every_file_and_nothing_to_complete(tmp_path: Path):
 
 
 @pytest.mark.usefixtures("at_root")
-def test_a_new_bundle_of_volumes_states_its_base_and_has_no_files_for_pictures(tmp_path: Path):
+def test_a_new_bundle_of_volumes_states_its_base_and_has_files_for_volumes(tmp_path: Path):
     bundle = new(tmp_path, "kidneys", "ct_partial_overlap", ["left_kidney", "spleen", "right_kidney"])
     stated = yaml.safe_load((bundle / "configs/bundle.yaml").read_text())
     assert stated == {
@@ -81,10 +81,12 @@ def test_a_new_bundle_of_volumes_states_its_base_and_has_no_files_for_pictures(t
         "loss": "marginal_dice_ce",
     }
     assert write_complete(bundle, check=True) == []
-    assert complete(bundle).keys() == {"train.yaml", "evaluate.yaml", "pseudo_label.yaml", "multi_gpu_train.yaml"}
+    assert complete(bundle).keys() == complete(ROOT / "bundles/echo_segmentation").keys()
+    measure = yaml.safe_load(complete(bundle)["measure.yaml"])
+    assert measure["subject"]["_target_"] == "common.inference.volumes.Volumes"
     readme = (bundle / "docs/README.md").read_text()
     assert "datasets volumes SOURCE data/kidneys --description kidneys.yaml" in readme
-    assert "measure.yaml" not in readme
+    assert "measure.yaml" in readme
     publish(bundle, tmp_path / "published")
     assert (tmp_path / "published/configs/train.json").is_file()
 

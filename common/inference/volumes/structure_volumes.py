@@ -75,8 +75,8 @@ class Volumes:
             if box is not None and (touching := _faces(box, segmented.labels.shape))
         }
         flags = [
-            f"{label.replace('_', ' ')}: cut off by the edge of the scan ({', '.join(touching)}), its volume is a lower "
-            "bound"
+            f"{label.replace('_', ' ')}: cut off by the edge of the scan ({', '.join(touching)}), its volume is a "
+            "lower bound"
             for label, touching in cut_off.items()
         ]
         words = (f"{label.replace('_', ' ')} {own:.1f} ml" for label, own in millilitres.items() if own)

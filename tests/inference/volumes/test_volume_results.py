@@ -126,8 +126,8 @@ def test_a_volume_that_cannot_be_written_does_not_stop_the_others(tmp_path: Path
     (tmp_path / "in" / "p2" / "broken.nrrd").unlink()
     results = "common.inference.volumes.results.write_label_volume"
 
-    def odd(labels: np.ndarray, source: Path, *others: object) -> None:
-        if "p1" in source.parts:
+    def odd(*given: object) -> None:
+        if "p1" in Path(str(given[1])).parts:
             raise ValueError("odd")
 
     monkeypatch.setattr(results, odd)
@@ -223,7 +223,7 @@ def test_voxels_of_impossible_sizes_are_refused(tmp_path: Path, spacing: tuple[f
 def test_a_series_with_a_missing_slice_or_a_tilted_gantry_is_refused(tmp_path: Path):
     values = HU[drawn((10, 14, 12))]
     write_series(tmp_path / "missing" / "ct", values, leave_out=(4,))
-    with pytest.raises(ValueError, match="do not make one volume: some are missing, .* or a tilted gantry"):
+    with pytest.raises(ValueError, match=r"do not make one volume: some are missing, .* or a tilted gantry"):
         run(tmp_path / "missing", tmp_path / "out")
     tilted = write_series(tmp_path / "tilted" / "ct", values)
     for path in tilted.iterdir():

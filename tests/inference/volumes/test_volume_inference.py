@@ -1,0 +1,232 @@
+"""inference.yaml of volumes: volumes in, label maps out, as MONAI's programs run it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import itk
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+import yaml
+from ct_series import write_series
+from measuring_volumes import CLASSES, HU, NORMALISATION, OBLIQUE, Reader, affine, drawn, run, save
+from monai.bundle import ConfigParser
+from monai.data import MetaTensor
+from monai.transforms import Compose, LoadImaged, SaveImaged
+
+from common.bundle.complete import complete, write_complete
+from common.bundle.publish import publish
+from common.engines import check_explicit_network
+from common.engines.weights_record import write_record
+from common.inference.volumes import VolumeScans
+
+ROOT = Path(__file__).parents[3]
+CT = ROOT / "bundles" / "ct_partial_overlap"
+SPACING = (1.5, 2.0, 3.0)
+FACTS = {"classes": CLASSES, "activation": "softmax", "image_size": [8, 8, 8], "spacing": None}
+
+
+def segment(source: Path, out: Path, network: torch.nn.Module | None = None, **settings: object) -> None:
+    """Run the workflow with a network that reads the class from the HU value."""
+    parser = ConfigParser()
+    parser.read_config(CT / "configs" / "inference.yaml")
+    parser.update({**FACTS, "normalisation": NORMALISATION, "load_pretrain": False, "device": "cpu"})
+    parser.update({"dataset_dir": str(source), "output_dir": str(out), **settings})
+    evaluator = parser.get_parsed_content("evaluator")
+    evaluator.network = Reader() if network is None else network
+    evaluator.run()
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [np.eye(3), np.diag([-1.0, -1.0, 1.0]), np.diag([-1.0, 1.0, -1.0]), OBLIQUE[:, [2, 0, 1]]],
+    ids=["right, front, up", "left, back, up", "rows upwards, downwards", "oblique, other slices"],
+)
+def test_a_nifti_volume_gives_a_label_map_that_lies_on_it(tmp_path: Path, axes: np.ndarray):
+    source = save(tmp_path / "in" / "deep" / "a.nii.gz", drawn(), affine(axes, SPACING))
+    segment(tmp_path / "in", tmp_path / "out")
+    image, found = nib.load(source), nib.load(tmp_path / "out" / "deep" / "a_seg.nii.gz")
+    np.testing.assert_allclose(found.affine, image.affine, rtol=0, atol=1e-5)
+    assert found.get_data_dtype() == np.uint8
+    np.testing.assert_array_equal(np.asarray(found.dataobj), drawn())
+
+
+def blob() -> np.ndarray:
+    """One large block, for networks that see coarser voxels."""
+    labels = np.zeros((30, 26, 20), np.uint8)
+    labels[6:22, 5:19, 4:14] = 1
+    return labels
+
+
+def test_a_coarser_network_gives_nearly_what_measuring_gives(tmp_path: Path):
+    source = save(tmp_path / "in" / "a.nii.gz", blob(), affine(OBLIQUE, SPACING))
+    segment(tmp_path / "in", tmp_path / "out", spacing=[2.5, 3.0, 3.0])
+    run(source, tmp_path / "measured", spacing=[2.5, 3.0, 3.0])
+    found, measured = (np.asarray(nib.load(tmp_path / one / "a_seg.nii.gz").dataobj) for one in ("out", "measured"))
+    for one, other in ((found, blob()), (measured, blob()), (found, measured)):
+        assert 2 * (one & other).sum() / (one.sum() + other.sum()) > 0.9
+
+
+@pytest.mark.parametrize("spacing", [None, [1.5, 2.0, 3.0], [3.0, 4.0, 3.0]])
+@pytest.mark.parametrize("normalisation", [NORMALISATION, {"window": None, "mean": 20.0, "sd": 80.0}])
+def test_the_network_sees_what_it_sees_when_a_volume_is_measured(
+    tmp_path: Path, spacing: list[float] | None, normalisation: dict[str, object]
+):
+    class Watcher(Reader):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            self.seen = image
+            return super().forward(image)
+
+    ramp = np.stack(np.meshgrid(*(np.arange(n) for n in (16, 12, 8)), indexing="ij")).sum(axis=0) * 12 - 150
+    (tmp_path / "in").mkdir()
+    nib.Nifti1Image(ramp.astype(np.int16), affine(np.diag([-1.0, -1.0, 1.0]), SPACING)).to_filename(
+        tmp_path / "in" / "a.nii.gz"
+    )
+    network = Watcher()
+    given = {"spacing": spacing, "normalisation": normalisation, "image_size": [32, 32, 32]}
+    segment(tmp_path / "in", tmp_path / "out", network, **given)
+    measured = VolumeScans([tmp_path / "in" / "a.nii.gz"], normalisation, spacing)[0]["image"]
+    seen = torch.as_tensor(network.seen[0, 0])
+    padding = [(32 - size) // 2 for size in measured.shape[2:]]
+    cut = seen[tuple(slice(start, start + size) for start, size in zip(padding, measured.shape[2:], strict=True))]
+    # MONAI's coarser grid begins at the centre of the first voxel, that of the training at its face: half a voxel
+    # along x and y, at 12 HU a voxel
+    apart = 12 / NORMALISATION["sd"] if spacing == [3.0, 4.0, 3.0] else 0.0
+    torch.testing.assert_close((cut - measured[0, 0]).abs(), torch.full_like(cut, apart), rtol=0, atol=1e-5)
+
+
+def test_other_formats_give_label_maps_in_their_place(tmp_path: Path):
+    image = itk.image_from_array(np.ascontiguousarray(HU[drawn()].T))
+    image.SetSpacing(SPACING)
+    image.SetOrigin([-31.0, 17.5, 42.25])
+    image.SetDirection(itk.matrix_from_array(OBLIQUE))
+    (tmp_path / "in").mkdir()
+    itk.imwrite(image, str(tmp_path / "in" / "a.nrrd"))
+    segment(tmp_path / "in", tmp_path / "out", pattern="*.nrrd")
+    found = itk.imread(str(tmp_path / "out" / "a_seg.nii.gz"))
+    np.testing.assert_allclose(list(found.GetOrigin()), list(image.GetOrigin()), atol=1e-4)
+    np.testing.assert_array_equal(itk.array_from_image(found).T, drawn())
+
+
+def test_a_folder_of_slices_is_a_volume(tmp_path: Path):
+    labels = drawn((10, 14, 12))
+    folder = write_series(tmp_path / "in" / "ct", HU[labels])
+    segment(tmp_path / "in", tmp_path / "out", pattern="ct")
+    found = itk.imread(str(tmp_path / "out" / "ct_seg.nii.gz"))
+    names = itk.GDCMSeriesFileNames.New(Directory=str(folder))
+    image = itk.imread(list(names.GetInputFileNames()), itk.SS)
+    np.testing.assert_allclose(list(found.GetOrigin()), list(image.GetOrigin()), atol=1e-4)
+    np.testing.assert_array_equal(HU[itk.array_from_image(found)], itk.array_from_image(image))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ((drawn() / 2).astype(np.float32), "its values are 0 to 1, the network was trained on -200 to 300"),
+        (np.stack([HU[drawn()]] * 3, axis=-1), "it has 3 channels or times; expected one volume"),
+        (HU[drawn()][:, :, 0], "it has 14 x 12 voxels; expected a volume"),
+    ],
+    ids=["normalised", "three times", "picture"],
+)
+def test_what_measuring_refuses_is_refused(tmp_path: Path, values: np.ndarray, message: str):
+    (tmp_path / "in").mkdir()
+    nib.Nifti1Image(values, affine(np.eye(3), SPACING)).to_filename(tmp_path / "in" / "a.nii.gz")
+    with pytest.raises(RuntimeError) as caught:
+        segment(tmp_path / "in", tmp_path / "out")
+    error: BaseException = caught.value
+    while error.__cause__ is not None:
+        error = error.__cause__
+    assert isinstance(error, ValueError)
+    assert "a.nii.gz: " in str(error)
+    assert message in str(error)
+
+
+RECORD = {
+    "activation": "softmax",
+    "classes": ["background", "mandible", "larynx"],
+    "image_size": [16, 16, 16],
+    "network": "unet",
+    "normalisation": {"window": [-200, 300], "mean": 12.5, "sd": 90.25},
+    "spacing": [4.0, 4.0, 2.5],
+    "loss": "marginal_dice_ce",
+}
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with random weights for other classes than those that it trains."""
+    bundle = tmp_path_factory.mktemp("bundles") / "ct_partial_overlap"
+    shutil.copytree(CT, bundle)
+    parser = ConfigParser(
+        {**yaml.safe_load((bundle / "configs" / "train.yaml").read_text()), "classes": RECORD["classes"]}
+    )
+    torch.manual_seed(0)
+    network = parser.get_parsed_content("networks::unet")()
+    path = bundle / "models" / "model.pt"
+    torch.save(network.state_dict(), path)
+    write_record(path, RECORD, path.read_bytes())
+    write_complete(bundle)
+    return bundle
+
+
+def test_the_configuration_states_what_the_record_of_the_weights_says(shipped: Path):
+    config = yaml.safe_load((shipped / "configs" / "inference.yaml").read_text())
+    for fact in ("activation", "classes", "image_size", "normalisation", "spacing"):
+        assert config[fact] == RECORD[fact]
+    assert "trained" not in config
+    assert write_complete(shipped, check=True) == []
+    without = yaml.safe_load(complete(CT)["inference.yaml"])
+    if not (CT / "models" / "model.json").is_file():
+        assert without["spacing"] == "$@trained['spacing']"
+    metadata = json.loads((shipped / "configs" / "metadata.json").read_text())
+    assert list(metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values()) == RECORD["classes"]
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"), [("spacing", [1.0, 1.0, 1.0]), ("normalisation", {"window": None, "mean": 0.0, "sd": 1.0})]
+)
+def test_what_contradicts_the_weights_is_refused(shipped: Path, fact: str, value: object):
+    parser = ConfigParser()
+    parser.read_config(shipped / "configs" / "inference.yaml")
+    with pytest.raises(ValueError, match=rf"was trained with {fact} .*, not .*leave the setting out"):
+        check_explicit_network(shipped / "models/model.pt", {fact: value}, parser.get_parsed_content("network_def"))
+
+
+def loaded(published: Path) -> ConfigParser:
+    """Read the published configuration alone, as MONAI Label and MONAI Deploy do; `scripts` is this package here."""
+    text = (published / "configs" / "inference.json").read_text().replace("scripts.", "common.")
+    return ConfigParser({**json.loads(text), "bundle_root": str(published)})
+
+
+def test_monai_label_and_deploy_find_what_they_read(shipped: Path, tmp_path: Path):
+    """Label: network_def, transforms without SaveImaged, inferer. Deploy: an array, neither LoadImage nor SaveImage."""
+    publish(shipped, tmp_path / "published")
+    source = save(tmp_path / "in" / "a.nii.gz", drawn(), affine(np.diag([-1.0, -1.0, 1.0]), (3.0, 3.0, 2.0)))
+    parser = ConfigParser()
+    parser.read_config(shipped / "configs" / "inference.yaml")
+    parser.update({"bundle_root": str(shipped), "dataset_dir": str(source.parent), "output_dir": str(tmp_path / "out")})
+    parser.get_parsed_content("evaluator").run()
+    expected = np.asarray(nib.load(tmp_path / "out" / "a_seg.nii.gz").dataobj)
+    assert len(np.unique(expected)) > 1, "there is something to compare"
+    weights = torch.load(tmp_path / "published" / "models" / "model.pt", weights_only=True)
+    for program in ("label", "deploy"):
+        parser = loaded(tmp_path / "published")
+        network = parser.get_parsed_content("network_def" if program == "label" else "network")
+        network.load_state_dict(weights, strict=True)
+        left_out = (SaveImaged,) if program == "label" else (LoadImaged, SaveImaged)
+        steps = [parser.get_parsed_content(f"{name}processing") for name in ("pre", "post")]
+        before, after = (Compose([one for one in step.transforms if not isinstance(one, left_out)]) for step in steps)
+        image: object = str(source)
+        if program == "deploy":
+            stored = nib.load(source)
+            voxels = torch.from_numpy(np.asarray(stored.dataobj).copy())
+            image = MetaTensor(voxels, affine=stored.affine, meta={"original_channel_dim": "no_channel"})
+            steps[0].transforms = before.transforms  # Invertd undoes what ran
+        else:
+            before.transforms[0]._loader.image_only = False
+        data = (steps[0] if program == "deploy" else before)({"image": image})
+        with torch.no_grad():
+            data["pred"] = parser.get_parsed_content("inferer")(data["image"][None], network.eval())[0]
+        np.testing.assert_array_equal(after(data)["pred"][0].numpy(), expected)
