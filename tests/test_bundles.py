@@ -102,8 +102,11 @@ def imported_by_common() -> set[str]:
 @pytest.mark.parametrize("bundle", BUNDLES + BY_HAND, ids=lambda path: path.name)
 def test_metadata_says_what_the_configuration_says(bundle: Path):
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
-    facts = bundle / "configs" / ("register.yaml" if bundle in BY_HAND else "train.yaml")
-    classes = yaml.safe_load(facts.read_text())["classes"]
+    facts = ["register.yaml"] if bundle in BY_HAND else ["inference.yaml", "train.yaml"]  # of its weights, if there are
+    stated = [
+        yaml.safe_load(path.read_text())["classes"] for name in facts if (path := bundle / "configs" / name).exists()
+    ]
+    classes = next(names for names in stated if type(names) is list)
     output = metadata["network_data_format"]["outputs"]["pred"]
     assert list(output["channel_def"].values()) == classes
     assert output["num_channels"] == len(classes)

@@ -47,6 +47,10 @@ BY_HAND = {
     "activation": "--activation softmax (classes exclude each other) or sigmoid (one sigmoid per class)",
     "network": "--network NAME (with --networks::NAME::ARGUMENT VALUE where its arguments differ)",
 }
+BY_HAND_OF_VOLUMES = {
+    "normalisation": '--normalisation "{window: [LOW, HIGH], mean: MEAN, sd: SD}"',
+    "spacing": '--spacing "[X, Y, Z]" (mm)',
+}
 
 
 class WeightsRecord(dict[str, Any]):
@@ -69,7 +73,8 @@ class WeightsRecord(dict[str, Any]):
         self.weights = weights
 
     def __missing__(self, name: str) -> Any:
-        lacking = ", ".join(option for fact, option in BY_HAND.items() if fact not in self)
+        options = BY_HAND | BY_HAND_OF_VOLUMES if name in BY_HAND_OF_VOLUMES else BY_HAND
+        lacking = ", ".join(option for fact, option in options.items() if fact not in self)
         path = record_path(self.weights)
         raise ValueError(
             f"{self.weights} has no record that says its {name} ({path.name}). State what it lacks: {lacking}."

@@ -11,9 +11,11 @@ from typing import Any
 
 from ..atomic import write_text
 from ..datasets.files.scan_reader import scan_files
+from ..identity import fingerprint
 
 __all__ = ["SUFFIX", "Plan", "require_files"]
 
+RESULTS = "results"  # in a record: name of a file -> digest, None while it is written
 SUFFIX = re.compile(r"\.(nii\.gz|[a-z0-9]{2,5})$", re.IGNORECASE)
 
 
@@ -85,9 +87,48 @@ class Plan:
             return path.relative_to(self.source)
         return Path(path.resolve().name if path.name in ("", "..") else path.name)
 
-    def finish(self, path: Path, record: Mapping[str, Any]) -> None:
-        """Write the record of a scan, after everything else."""
-        content = {**record, "made": self._made(path)}
+    def claim(self, path: Path, endings: Sequence[str]) -> None:
+        """Refuse to overwrite what is not a result of an earlier run, before the first result of a scan is written.
+
+        The record of a scan names its results with their digests; while they are written, without.
+
+        Args:
+            path: of the scan.
+            endings: of the names of its results, such as "_seg.nii.gz".
+
+        Raises:
+            ValueError: if a file of such a name is another's, or was edited since.
+        """
+        record = self._record(path)
+        known = self._results(record)
+        out = self.outs[path]
+        for file in (out.with_name(out.name + ending) for ending in endings):
+            if file.exists() and (file.name not in known or known[file.name] not in (None, fingerprint(file))):
+                raise ValueError(
+                    f"{file} is not as a measurement left it; it is not overwritten. Move it, or choose another "
+                    "--output."
+                )
+        record.parent.mkdir(parents=True, exist_ok=True)
+        write_text(record, json.dumps({RESULTS: {**known, **{out.name + ending: None for ending in endings}}}) + "\n")
+
+    def _results(self, record: Path) -> dict[str, str | None]:
+        """Return the results that a record names with their digests; refuse the file of another program."""
+        try:
+            return dict(json.loads(record.read_text(encoding="utf-8"))[RESULTS])
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError):
+            raise ValueError(
+                f"{record} is not the record of a measurement; it is not overwritten. Move it, or choose another "
+                "--output."
+            ) from None
+
+    def finish(self, path: Path, record: Mapping[str, Any], endings: Sequence[str] = ()) -> None:
+        """Write the record of a scan, after everything else; `endings` as for `claim`."""
+        out = self.outs[path]
+        files = [out.with_name(out.name + ending) for ending in endings]
+        results = {RESULTS: {file.name: fingerprint(file) for file in files if file.exists()}} if endings else {}
+        content = {**record, **results, "made": self._made(path)}
         write_text(self._record(path), json.dumps(content, indent=1) + "\n")
 
     def _record(self, path: Path) -> Path:

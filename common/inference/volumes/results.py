@@ -29,6 +29,7 @@ from .subject import SegmentedVolume, VolumeResult, VolumeSubject
 __all__ = ["VolumeResults"]
 
 LOGGER = logging.getLogger(__name__)
+ENDINGS = ("_seg.nii.gz", "_seg.dcm", "_overlay.png")
 
 
 class VolumeResults(Generic[M]):
@@ -36,7 +37,8 @@ class VolumeResults(Generic[M]):
 
     A volume `a/b.nii.gz` of the input folder gives `a/b_seg.nii.gz`, `a/b_overlay.png` and `a/b.json`; the folder `a/c`
     of a DICOM series gives `a/c_seg.nii.gz`, `a/c_seg.dcm`, `a/c_overlay.png` and `a/c.json`. All volumes together give
-    `measurements.csv` and `measurements.json`. Names of files and folders are kept, so they should not name anyone;
+    `measurements.csv` and `measurements.json`. A file of such a name that is not as an earlier run left it is kept, and
+    the volume is left out. Names of files and folders are kept, so they should not name anyone;
     nothing else that identifies a patient is written.
 
     Args:
@@ -106,13 +108,13 @@ class VolumeResults(Generic[M]):
             measured=findings.measured,
         )
         out = self.plan.outs[path]
-        out.parent.mkdir(parents=True, exist_ok=True)
+        self.plan.claim(path, ENDINGS)
         written = scan.in_file_order(labels)
         write_label_volume(written, path, scan.affine, out)
         if path.is_dir():
             self._write_seg(written, scan, path, out)
         self._write_overlay(upright.image, labels, upright.spacing, findings, out)
-        self.plan.finish(path, result.as_json())
+        self.plan.finish(path, result.as_json(), ENDINGS)
         return result
 
     def _write_seg(self, labels: NDArray[np.uint8], scan: VolumeScan, path: Path, out: Path) -> None:

@@ -136,6 +136,12 @@ def test_a_volume_that_cannot_be_written_does_not_stop_the_others(tmp_path: Path
     assert set(rows(tmp_path / "out")) == {"p2/a.nii.gz"}
 
 
+def interrupted(record: Path) -> None:
+    """Leave a record as a run does that is killed while it writes the results."""
+    results = dict.fromkeys(json.loads(record.read_text())["results"])
+    record.write_text(json.dumps({"results": results}))
+
+
 def test_finished_volumes_are_repeated_only_if_they_would_differ(tmp_path: Path):
     source, out = tmp_path / "in", tmp_path / "out"
     save(source / "a.nii.gz", drawn(), MATRIX)
@@ -143,7 +149,7 @@ def test_finished_volumes_are_repeated_only_if_they_would_differ(tmp_path: Path)
     run(source, out)
     times = {name: (out / name).stat().st_mtime_ns for name in ("a_seg.nii.gz", "ct_seg.nii.gz")}
     table = (out / "measurements.csv").read_text()
-    (out / "a.json").unlink()  # as an interrupted run leaves it
+    interrupted(out / "a.json")
     (out / "measurements.csv").unlink()
     run(source, out)
     assert (out / "measurements.csv").read_text() == table
@@ -240,3 +246,36 @@ def test_without_a_window_values_far_from_those_of_the_training_are_refused(tmp_
     with pytest.raises(ValueError, match=r"its values are 0 to 1, .* on values of about 200 to 1000"):
         run(changed((drawn() / 2).astype(np.float32), tmp_path / "a.nii"), tmp_path / "out", normalisation=trained)
     assert NORMALISATION["window"] is not None
+
+
+@pytest.mark.parametrize("name", ["a_seg.nii.gz", "a_overlay.png", "a.json"])
+def test_files_of_another_are_kept_and_the_volume_is_left_out(tmp_path: Path, name: str):
+    save(tmp_path / "in" / "a.nii", drawn(), MATRIX)
+    save(tmp_path / "in" / "b.nii", drawn(), MATRIX)
+    own = tmp_path / "out" / name
+    own.parent.mkdir()
+    own.write_bytes(b"by hand")
+    with pytest.raises(ValueError, match=r"1 of 2 files were left out.*a\.nii"):
+        run(tmp_path / "in", tmp_path / "out")
+    assert own.read_bytes() == b"by hand"
+    reason = json.loads((tmp_path / "out" / "measurements.json").read_text())["left_out"]["a.nii"]
+    assert f"{name} is not " in reason
+    assert "it is not overwritten. Move it, or choose another --output" in reason
+    assert set(rows(tmp_path / "out")) == {"b.nii"}
+
+
+def test_a_corrected_label_map_is_kept_and_an_interrupted_one_is_written_again(tmp_path: Path):
+    source, out = save(tmp_path / "a.nii", drawn(), MATRIX), tmp_path / "out"
+    run(source, out)
+    label_map = out / "a_seg.nii.gz"
+    written = label_map.read_bytes()
+    label_map.write_bytes(b"corrected")
+    run(source, out)  # finished: nothing is written
+    with pytest.raises(ValueError, match=r"a_seg\.nii\.gz is not as a measurement left it"):
+        run(source, out, made_by={"weights": "b"})
+    assert label_map.read_bytes() == b"corrected"
+    interrupted(out / "a.json")
+    run(source, out, made_by={"weights": "b"})
+    assert label_map.read_bytes() == written
+    run(source, out, made_by={"weights": "c"})  # its own results are replaced
+    assert json.loads((out / "a.json").read_text())["made"]["weights"] == "c"
