@@ -12,7 +12,7 @@ from pydicom.sr.coding import Code
 
 from ...datasets.files.unreadable import reading
 from ...datasets.files.volume.dicom_series import slice_paths
-from ...datasets.files.volume.voxels import TO_RAS, Affine
+from ...datasets.files.volume.voxels import TO_RAS, Affine, spacing_of_affine
 from ..dicom_seg import REQUIRED, save_segmentation, without_person
 
 __all__ = ["write_series_seg"]
@@ -51,7 +51,7 @@ def write_series_seg(
         description: of the series.
 
     Raises:
-        ValueError: if the slices in the folder are not those of the labels, or lack UIDs.
+        ValueError: if the slices in the folder are not those of the labels, or lack UIDs or what places them.
     """
     columns, rows, count = labels.shape
     stored: dict[int, Dataset] = {}
@@ -68,6 +68,12 @@ def write_series_seg(
     if sorted(stored) != list(range(count)):
         raise ValueError(f"{source} has slices {sorted(stored)}, expected 0 to {count - 1}; were some removed?")
     headers = [without_person(stored[number], COPIED) for number in range(count)]
+    for header in headers:
+        if not header.get("SliceThickness"):  # DICOM allows it to be empty, a SEG does not
+            header.SliceThickness = round(spacing_of_affine(affine)[2], 4)
     kind = str(headers[0].SOPClassUID)
     planes = np.ascontiguousarray(labels.T)
-    return save_segmentation(planes, structures, headers, kind, out, algorithm, version, description)
+    try:
+        return save_segmentation(planes, structures, headers, kind, out, algorithm, version, description)
+    except (AttributeError, KeyError, TypeError) as error:  # of highdicom, for headers that lack what it reads
+        raise ValueError(f"{source}: its headers do not suffice for a DICOM SEG ({error}).") from error

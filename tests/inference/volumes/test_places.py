@@ -165,6 +165,29 @@ def test_a_series_that_names_no_study_has_no_segmentation_and_everything_else(
     assert "lacks ['StudyInstanceUID']" in caplog.text
 
 
+@pytest.mark.parametrize("thickness", [None, "", 5.0])
+def test_a_series_whose_slices_state_no_or_another_thickness_has_a_segmentation(tmp_path: Path, thickness: object):
+    folder = write_series(tmp_path / "ct", HU[drawn((10, 14, 12))])
+    for path in folder.iterdir():
+        stored = pydicom.dcmread(path)
+        stored.SliceThickness = thickness
+        if thickness is None:
+            del stored.SliceThickness
+        stored.save_as(path)
+    run(folder, tmp_path / "out")
+    volume = highdicom.seg.segread(tmp_path / "out" / "ct_seg.dcm").get_volume(combine_segments=True)
+    assert volume.spacing == pytest.approx((2.5, 0.8, 0.7))
+
+
+def test_a_series_without_any_structure_has_an_empty_segmentation(tmp_path: Path):
+    values = np.where(np.indices((10, 14, 12))[0] < 3, -300, -100).astype(np.int16)
+    run(write_series(tmp_path / "ct", values), tmp_path / "out")
+    segmentation = highdicom.seg.segread(tmp_path / "out" / "ct_seg.dcm")
+    assert [segment.SegmentLabel for segment in segmentation.SegmentSequence] == ["left kidney", "spleen"]
+    assert not segmentation.pixel_array.any()
+    assert not (tmp_path / "out" / "ct_overlay.png").exists()
+
+
 def test_a_file_that_does_not_say_how_it_lies_needs_its_orientation(tmp_path: Path):
     source = save(tmp_path / "a.nii", drawn(), np.eye(4))
     image = nib.load(source)

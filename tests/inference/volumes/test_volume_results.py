@@ -176,6 +176,13 @@ def test_results_are_not_read_and_inputs_are_not_touched(tmp_path: Path):
     assert {path: path.read_bytes() for path in source.rglob("*") if path.is_file()} == before
 
 
+def test_results_beside_what_is_read_are_refused(tmp_path: Path):
+    save(tmp_path / "a.nii.gz", drawn(), MATRIX)
+    with pytest.raises(ValueError, match=r"is read, so results cannot go there; choose another --output"):
+        run(tmp_path, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.nii.gz"]
+
+
 def test_annotations_hidden_files_and_other_objects_are_not_listed(tmp_path: Path):
     save(tmp_path / "a_gt.nii.gz", drawn(), MATRIX)
     save(tmp_path / ".b.nii.gz", drawn(), MATRIX)

@@ -26,12 +26,15 @@ def volume_files(path: Path, leave_out: Path | None = None) -> list[Path]:
 
     Raises:
         FileNotFoundError: if there are none.
+        ValueError: if the folder itself is left out.
     """
     if path.is_file():
         return [path]
     if not path.is_dir():
         raise FileNotFoundError(f"{path} is missing.")
     omitted = leave_out.resolve() if leave_out is not None else None
+    if path.resolve() == omitted:
+        raise ValueError(f"{path} is read, so results cannot go there; choose another --output.")
     found = []
     for name, folders, files in os.walk(path):
         folder = Path(name)
