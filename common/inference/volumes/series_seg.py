@@ -68,9 +68,9 @@ def write_series_seg(
     if sorted(stored) != list(range(count)):
         raise ValueError(f"{source} has slices {sorted(stored)}, expected 0 to {count - 1}; were some removed?")
     headers = [without_person(stored[number], COPIED) for number in range(count)]
-    for header in headers:
-        if not header.get("SliceThickness"):  # DICOM allows it to be empty, a SEG does not
-            header.SliceThickness = round(spacing_of_affine(affine)[2], 4)
+    for shown in headers:
+        if not shown.get("SliceThickness"):  # DICOM allows it to be empty, a SEG does not
+            shown.SliceThickness = round(spacing_of_affine(affine)[2], 4)
     kind = str(headers[0].SOPClassUID)
     planes = np.ascontiguousarray(labels.T)
     try:
