@@ -15,7 +15,7 @@ from ...datasets.files.volume.voxels import Affine
 __all__ = ["keep_large", "label_map", "removal_flags"]
 
 TOUCHING = np.ones((3, 3, 3), bool)  # voxels of a piece share a face, an edge or a corner
-NOT_SMALL = 0.1  # of what is left of a structure
+NOT_SMALL = 0.1  # of a structure
 
 
 def label_map(logits: Tensor, seen: Affine, native: Affine, shape: Sequence[int]) -> NDArray[np.uint8]:
@@ -102,5 +102,5 @@ def removal_flags(before: NDArray[np.uint8], after: NDArray[np.uint8], names: Se
     return [
         f"{name.replace('_', ' ')}: pieces were removed that make up {100 * (old - new) / old:.0f} % of it"
         for name, old, new in zip(names[1:], *(own[1:].tolist() for own in counts), strict=True)
-        if old - new > NOT_SMALL * new
+        if old - new > NOT_SMALL * old
     ]

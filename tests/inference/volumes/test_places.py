@@ -165,6 +165,19 @@ def test_a_series_that_names_no_study_has_no_segmentation_and_everything_else(
     assert "lacks ['StudyInstanceUID']" in caplog.text
 
 
+def test_a_localizer_beside_a_series_is_not_looked_at(tmp_path: Path):
+    labels = drawn((10, 14, 12))
+    folder = write_series(tmp_path / "ct", HU[labels])
+    scout = write_series(tmp_path / "scout", HU[labels[:1]], (1, 0, 0, 0, 0, -1), series="1.2.3.4") / "000.dcm"
+    stored = pydicom.dcmread(scout)
+    stored.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    stored.save_as(folder / "scout.dcm")
+    run(folder, tmp_path / "out")
+    found = np.asarray(nib.load(tmp_path / "out" / "ct_seg.nii.gz").dataobj)
+    assert [(found == value).sum() for value in (1, 2)] == [(labels == value).sum() for value in (1, 2)]
+    assert (tmp_path / "out" / "ct_seg.dcm").is_file()
+
+
 @pytest.mark.parametrize("thickness", [None, "", 5.0])
 def test_a_series_whose_slices_state_no_or_another_thickness_has_a_segmentation(tmp_path: Path, thickness: object):
     folder = write_series(tmp_path / "ct", HU[drawn((10, 14, 12))])

@@ -6,12 +6,16 @@ import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..unreadable import reading
 from .voxels import TO_RAS, Affine, Voxels, check_lengths, check_size, spacing_of_affine
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 __all__ = ["has_slices", "read_series", "slice_paths"]
 
@@ -45,14 +49,18 @@ def _is_slice(path: Path) -> bool:
 
     try:
         with reading(path, "DICOM"):
-            kind = dcmread(path, specific_tags=["SOPClassUID"], stop_before_pixels=True).get("SOPClassUID")
+            return _of_volume(dcmread(path, specific_tags=["SOPClassUID", "ImageType"], stop_before_pixels=True))
     except ValueError:
         return False  # damaged; where the others are slices, `read_series` says so
-    return kind in SINGLE_SLICES
+
+
+def _of_volume(header: Dataset) -> bool:
+    kinds = header.get("ImageType") or ()
+    return header.get("SOPClassUID") in SINGLE_SLICES and "LOCALIZER" not in kinds
 
 
 def read_series(folder: Path) -> Voxels:
-    """Read the slices of the one CT, MR or PET series in a folder; other objects in it are not looked at.
+    """Read the slices of the one CT, MR or PET series in a folder; other objects and localizers are not looked at.
 
     Axes are (columns, rows, slices), as ITK orders them. Values are those after the rescale of the modality: HU for CT.
 
@@ -61,7 +69,7 @@ def read_series(folder: Path) -> Voxels:
             quoted: they may name a patient.
     """
     from highdicom import get_volume_from_series  # slow to import, and needed for this format alone
-    from pydicom import Dataset, dcmread
+    from pydicom import dcmread
 
     paths = list(_dicom_files(folder))
     if len(paths) > MAX_FILES:
@@ -70,7 +78,7 @@ def read_series(folder: Path) -> Voxels:
     for path in paths:
         with reading(path, "DICOM"):
             header = dcmread(path)
-            if header.get("SOPClassUID") in SINGLE_SLICES and "PixelData" in header:
+            if _of_volume(header) and "PixelData" in header:
                 series.setdefault(str(header.SeriesInstanceUID), []).append(header)
     if len(series) != 1:
         raise ValueError(
