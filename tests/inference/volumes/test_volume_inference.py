@@ -57,10 +57,9 @@ def test_a_nifti_volume_gives_a_label_map_that_lies_on_it(tmp_path: Path, axes: 
 
 
 def blob() -> np.ndarray:
-    """One large block, for networks that see coarser voxels."""
-    labels = np.zeros((30, 26, 20), np.uint8)
-    labels[6:22, 5:19, 4:14] = 1
-    return labels
+    """One ellipsoid, for networks that see coarser voxels."""
+    i, j, k = np.indices((40, 36, 24))
+    return ((((i - 19.3) / 13) ** 2 + ((j - 17.2) / 11) ** 2 + ((k - 11.6) / 8) ** 2) <= 1).astype(np.uint8)
 
 
 def test_a_coarser_network_gives_nearly_what_measuring_gives(tmp_path: Path):
@@ -69,7 +68,7 @@ def test_a_coarser_network_gives_nearly_what_measuring_gives(tmp_path: Path):
     run(source, tmp_path / "measured", spacing=[2.5, 3.0, 3.0])
     found, measured = (np.asarray(nib.load(tmp_path / one / "a_seg.nii.gz").dataobj) for one in ("out", "measured"))
     for one, other in ((found, blob()), (measured, blob()), (found, measured)):
-        assert 2 * (one & other).sum() / (one.sum() + other.sum()) > 0.9
+        assert 2 * (one & other).sum() / (one.sum() + other.sum()) > 0.99  # by nearest neighbours .965
 
 
 @pytest.mark.parametrize("spacing", [None, [1.5, 2.0, 3.0], [3.0, 4.0, 3.0]])
