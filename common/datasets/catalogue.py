@@ -27,4 +27,4 @@ def dataset_names() -> list[str]:
     """Return the names of the datasets that this project can make, moved to a second scanner or not."""
     names = [*(name.replace("-", "_") for name in READERS), *DRAWN]
     volumes = [name.replace("-", "_") for name in VOLUME_READERS if name != "nnunet"]  # a layout of any dataset
-    return [*names, *(name + MOVED for name in names), *volumes, *DRAWN_VOLUMES]
+    return [*names, *(name + MOVED for name in names), *volumes, "open_kbp_partial", *DRAWN_VOLUMES]

@@ -40,6 +40,8 @@ def _arguments() -> argparse.Namespace:
     )
     run.add_argument("bundle", type=Path, metavar="BUNDLE")
     run.add_argument("--data", type=Path, nargs="+", default=[], help="prepared folders (default: a phantom)")
+    folds = "that is evaluated (default: test); validation where test patients are held back"
+    run.add_argument("--fold", choices=("test", "validation"), default="test", help=folds)
     place = run.add_mutually_exclusive_group()
     place.add_argument("--workers", type=int, default=0, help="trainings in parallel (default: one per core)")
     place.add_argument("--address", help="address of a Ray cluster, such as ray://host:10001")
@@ -59,7 +61,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from .run import run_grid
 
     place = (arguments.data, arguments.workers, arguments.address)
-    outcome = run_grid(arguments.bundle, arguments.scale, *place, arguments.settings)
+    outcome = run_grid(arguments.bundle, arguments.scale, *place, arguments.settings, arguments.fold)
     print(f"{outcome.finished} results, {outcome.skipped} of them from earlier runs")
     for name, reason in outcome.failed.items():
         print(f"  failed: {name}: {reason}")

@@ -60,6 +60,7 @@ def run_grid(
     workers: int,
     address: str | None,
     settings: Mapping[str, Any] | None = None,
+    fold: str = "test",
 ) -> Outcome:
     """Carry out all unfinished runs of the grid of a bundle.
 
@@ -70,6 +71,7 @@ def run_grid(
         workers: trainings in parallel on this computer; 0 takes one per core.
         address: of a Ray cluster ("ray://host:10001", "auto"); None starts Ray on this computer.
         settings: of the bundle, for every training whose cell does not state its own.
+        fold: that is evaluated, "test" or "validation".
 
     Raises:
         FileNotFoundError: if the scale draws no phantom and no data are given.
@@ -86,11 +88,12 @@ def run_grid(
     check_names(folders, {name: settings[name] for name in NAMING if name in settings})
     uri = _absolute(tracking_uri("sqlite:///runs/mlflow.db"))
     content = checksum(folders)
-    identity = {"grid": scale, "bundle": bundle.name, "data_checksum": content, "settings": _identified(settings)}
-    given = [f"--{name} {value}" for name, value in settings.items()]
-    facts = {"data": " ".join([", ".join(map(os.path.relpath, folders)), *given])}
+    stated = {**settings} if fold == "test" else {**settings, "fold": fold}
+    identity = {"grid": scale, "bundle": bundle.name, "data_checksum": content, "settings": _identified(stated)}
+    given = [f"--{name} {value}" for name, value in stated.items()]
+    facts = {"data": " ".join([", ".join(map(os.path.relpath, folders)), *given]), "fold": fold}
     store = Store(uri, config["experiment"], identity, facts)
-    base = Job(bundle.resolve(), {}, [str(folder) for folder in folders], content)
+    base = Job(bundle.resolve(), {}, [str(folder) for folder in folders], content, fold)
     root = Path(config["runs_dir"]).resolve() / scale
     work = _Work(store, base, root, uri, partial(_start, workers, address))
     before = set(work.finished)

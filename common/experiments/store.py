@@ -20,16 +20,17 @@ def search_runs(client: MlflowClient, experiment: str, condition: str) -> list[R
     return list(client.search_runs([experiment], condition, max_results=most, order_by=["attributes.start_time DESC"]))
 
 
-def evaluations(client: MlflowClient, experiment: str, checksum: str) -> dict[str, Run]:
+def evaluations(client: MlflowClient, experiment: str, checksum: str, fold: str) -> dict[str, Run]:
     """Return the newest finished evaluation of each training: id of its run -> run of the evaluation.
 
     Args:
         client: of MLflow.
         experiment: its id.
-        checksum: of the data; evaluations of other data, folds and weights, and with overrides, do not count.
+        checksum: of the data; evaluations of other data and weights, and with overrides, do not count.
+        fold: likewise.
     """
     wanted = f"tags.role = 'evaluation' and tags.data_checksum = '{checksum}'"
-    found = search_runs(client, experiment, f"{wanted} and tags.fold = 'test' and tags.weights = 'model.pt'")
+    found = search_runs(client, experiment, f"{wanted} and tags.fold = '{fold}' and tags.weights = 'model.pt'")
     done = [run for run in reversed(found) if run.info.status == "FINISHED" and "overrides" not in run.data.tags]
     return {run.data.tags["mlflow.parentRunId"]: run for run in done if "mlflow.parentRunId" in run.data.tags}
 
@@ -41,11 +42,11 @@ class Store:
         uri: tracking URI.
         experiment: MLflow's name for the trainings of the bundle.
         tags: identify the parent: `grid` (the scale), `bundle` and `data_checksum`.
-        facts: further tags of a new parent.
+        facts: further tags of a new parent; `fold` is the one that is evaluated.
     """
 
     def __init__(self, uri: str, experiment: str, tags: Mapping[str, str], facts: Mapping[str, str]) -> None:
-        self.checksum = tags["data_checksum"]
+        self.checksum, self.fold = tags["data_checksum"], facts["fold"]
         self.client: MlflowClient = connect(uri)
         self.experiment_id = experiment_id(self.client, uri, experiment)
         found = self._search(" and ".join(f"tags.{name} = '{value}'" for name, value in tags.items()))
@@ -61,7 +62,7 @@ class Store:
     def finished(self) -> dict[str, str]:
         """Return the children that are finished and evaluated, hash -> id of the run."""
         children = self._search(f"tags.`mlflow.parentRunId` = '{self.parent}'")
-        done = evaluations(self.client, self.experiment_id, self.checksum)
+        done = evaluations(self.client, self.experiment_id, self.checksum, self.fold)
         finished = [run for run in children if run.info.status == "FINISHED" and run.info.run_id in done]
         return {run.data.tags["run_hash"]: run.info.run_id for run in finished}
 

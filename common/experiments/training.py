@@ -36,6 +36,7 @@ class Job:
         settings: of the bundle, that differ from its configuration.
         data: prepared folders, absolute.
         checksum: of the prepared folders.
+        fold: that is evaluated.
         folder: of the training, absolute.
         tags: of its MLflow run.
         uri: tracking URI, absolute.
@@ -46,6 +47,7 @@ class Job:
     settings: Mapping[str, Any]
     data: Sequence[str]
     checksum: str
+    fold: str = "test"
     folder: Path = Path()
     tags: Mapping[str, str] | None = None
     uri: str = ""
@@ -90,8 +92,9 @@ class Job:
         return resolve(self._config("train"), settings)
 
     def evaluate(self) -> dict[str, Any]:
-        """Return the configuration of the evaluation: the test fold with its whole annotation."""
-        return self._resolve("evaluate", checkpoint=str(self.folder / "model.pt"), tracking_uri=self.uri)
+        """Return the configuration of the evaluation: a fold with its whole annotation."""
+        weights = str(self.folder / "model.pt")
+        return self._resolve("evaluate", checkpoint=weights, tracking_uri=self.uri, fold=self.fold)
 
     def pseudo_label(self) -> dict[str, Any]:
         """Return the configuration that makes the pseudo-labels."""

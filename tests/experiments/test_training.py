@@ -72,7 +72,8 @@ def test_the_evaluation_hides_nothing_and_sees_all_datasets_and_the_weights_say_
     placed = job(withheld={"unity_like": ["lv_cavity"]}, train_on=["camus_like"]).place(Path("/runs"), "n", {}, "uri")
     config = placed.evaluate()
     assert config["checkpoint"] == f"{placed.folder}/model.pt"
-    assert config["tracking_uri"] == "uri"
+    assert (config["tracking_uri"], config["fold"]) == ("uri", "test")
+    assert replace(placed, fold="validation").evaluate()["fold"] == "validation"
     for name in ("loss", "image_size", "classes", "network", "activation"):
         assert config[name].startswith("$@trained"), name
     assert config["labels"] == {

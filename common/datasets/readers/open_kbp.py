@@ -8,6 +8,8 @@ possible dose alone, so what surrounds it is air here, and slices at both ends t
 cord are left out: their blank edge would draw the organ. As NIfTI: SOURCE/cases.csv (id, fold, and a column of 0 and 1
 for each organ), ct/<id>.nii.gz in HU, labels/<id>.nii.gz.
 
+Patients who annotate all seven organs are the dataset `open_kbp`, all others `open_kbp_partial`.
+
 Values: 0 background, then the organs in the order of `ORGANS`; where two overlap, the later one counts.
 
 References:
@@ -41,6 +43,7 @@ ORGANS = {  # class -> name of the table in the release
     "larynx": "Larynx",
     "mandible": "Mandible",
 }
+DATASETS = ("open_kbp", "open_kbp_partial")  # of the patients who annotate every organ, and of the others
 FOLDS = {"train": "training", "validation": "validation", "test": "test"}  # official name -> ours
 SHAPE = (128, 128, 128)
 AXES = "PLI"  # of the release
@@ -74,7 +77,7 @@ def open_kbp(source: Path) -> Source:
         jobs=jobs,
         licence="MIT",
         citation="A. Babier et al., Medical Physics 48:5549-5561, 2021, doi 10.1002/mp.14845",
-        label_sets={"open_kbp": {0: "background", **dict(enumerate(ORGANS, start=1))}},
+        label_sets={name: {0: "background", **dict(enumerate(ORGANS, start=1))} for name in DATASETS},
         facts={"modality": "CT", "release": form},
     )
 
@@ -86,7 +89,7 @@ def _number(folder: Path) -> tuple[int, str]:
 
 def _item(patient: str, fold: str, annotated: list[str]) -> dict[str, Any]:
     missing = [name for name in ORGANS if name not in annotated]
-    item = {"dataset": "open_kbp", "patient": patient, "fold": fold}
+    item = {"dataset": DATASETS[bool(missing)], "patient": patient, "fold": fold}
     return {**item, "unlabelled": missing} if missing else item
 
 

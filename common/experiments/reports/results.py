@@ -53,12 +53,13 @@ class Results:
         scale: of the grid.
         data: folders of the data.
         checksum: of these data.
+        fold: of them that was evaluated.
         started: date and time (UTC) of the start of the grid.
         planned: number of runs of the complete grid; None if unknown.
         unfinished: runs that failed, are running or were not evaluated, each with its state.
         cell: columns that identify a run (method, network, seed, ...).
         runs: a row per run: run_id, artifact_uri (of its evaluation), the cell, `seconds` per epoch (median over
-            epochs), and the test metrics without `test/`.
+            epochs), and the metrics of the fold without its name.
         images: a row per run, image and class: run_id, the cell, image, dataset, patient, view, phase, class, dice
             (NaN: undefined).
     """
@@ -68,6 +69,7 @@ class Results:
     scale: str
     data: str
     checksum: str
+    fold: str
     started: str
     planned: int | None
     unfinished: tuple[str, ...]
@@ -80,10 +82,11 @@ class Results:
         """Scale and data, short enough for a caption.
 
         Example:
-            >>> Results("", "e", "demo", "", "0123456789abcdef", "", 1, (), (), None, None).origin
+            >>> Results("", "e", "demo", "", "0123456789abcdef", "test", "", 1, (), (), None, None).origin
             'scale demo, data checksum 0123456789ab'
         """
-        return f"scale {self.scale}, data checksum {self.checksum[:12]}"
+        fold = "" if self.fold == "test" else f", {self.fold} fold"
+        return f"scale {self.scale}{fold}, data checksum {self.checksum[:12]}"
 
     @property
     def warnings(self) -> list[tuple[str, Sequence[str]]]:
@@ -92,7 +95,7 @@ class Results:
         Example:
             >>> runs = pd.DataFrame({"run_id": ["a", "b"], "dataset": "unity"})
             >>> failed = ("aCCE, unet, seed 1: FAILED",)
-            >>> Results("", "e", "demo", "", "", "", 4, failed, (), runs, runs).warnings[0][1]
+            >>> Results("", "e", "demo", "", "", "test", "", 4, failed, (), runs, runs).warnings[0][1]
             ['2 of 4 runs are missing.', 'aCCE, unet, seed 1: FAILED']
         """
         name, warnings = self.experiment, list[tuple[str, Sequence[str]]]()
@@ -100,6 +103,9 @@ class Results:
         gaps = [f"{missing} of {self.planned} runs are missing."] * (missing > 0) + [*self.unfinished]
         if gaps:
             warnings.append((f"The grid of {name} is incomplete; the results may still change.", gaps))
+        if self.fold != "test":
+            text = f"{name}: these are patients of the {self.fold} fold, who also chose the epochs: the scores are optimistic."
+            warnings.append((text, []))
         if phantoms := [one for one in dict.fromkeys(self.images["dataset"]) if one in DOMAINS]:
             listed = ", ".join(phantoms)
             text = f"{name}: {listed} are phantoms, drawn and not recorded; their scores do not apply to patients."
@@ -134,7 +140,8 @@ def read_results(uri: str, experiment: str, scale: str) -> Results:
     wanted = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and tags.role = 'result'"
     children = search_runs(client, parent.info.experiment_id, wanted)
     checksum = parent.data.tags.get("data_checksum", "unknown")
-    tested = evaluations(client, parent.info.experiment_id, checksum)
+    fold = parent.data.tags.get("fold", "test")
+    tested = evaluations(client, parent.info.experiment_id, checksum, fold)
     state = {run.info.run_id: _state(run, tested) for run in children}
     newest: dict[str, Run] = {}
     for run in sorted(children, key=lambda run: state[run.info.run_id] != COMPLETE):  # within a state the newest first
@@ -152,7 +159,7 @@ def read_results(uri: str, experiment: str, scale: str) -> Results:
             f"make them with: {run_command(experiment, scale)}"
         )
     cell = tuple(dict.fromkeys(name for run in runs for name in _cell(run)))
-    rows = pd.DataFrame([_row(client, run, tested[run.info.run_id]) for run in runs])
+    rows = pd.DataFrame([_row(client, run, tested[run.info.run_id], f"{fold}/") for run in runs])
     rows = rows[list(dict.fromkeys(["run_id", "artifact_uri", *cell, *rows]))]
     rows = rows.sort_values(list(cell), key=lambda column: column.map(str), ignore_index=True)
     images = pd.concat([_images(uri, *run) for run in zip(rows["run_id"], rows["artifact_uri"], strict=True)])
@@ -163,6 +170,7 @@ def read_results(uri: str, experiment: str, scale: str) -> Results:
         scale=scale,
         data=tags.get("data", "unknown"),
         checksum=checksum,
+        fold=fold,
         started=datetime.fromtimestamp(parent.info.start_time / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC"),
         planned=int(tags["planned"]) if "planned" in tags else None,
         unfinished=tuple(sorted(unfinished)),
@@ -199,15 +207,15 @@ def _cell(run: Run) -> dict[str, Any]:
     return {name: json.dumps(value) if isinstance(value, list | dict) else value for name, value in cell.items()}
 
 
-def _row(client: MlflowClient, run: Run, evaluation: Run) -> dict[str, Any]:
+def _row(client: MlflowClient, run: Run, evaluation: Run, prefix: str) -> dict[str, Any]:
     epochs = [metric.value for metric in client.get_metric_history(run.info.run_id, "seconds")]
-    tested = {name: value for name, value in evaluation.data.metrics.items() if name.startswith("test/")}
+    tested = {name: value for name, value in evaluation.data.metrics.items() if name.startswith(prefix)}
     return {
         "run_id": run.info.run_id,
         "artifact_uri": evaluation.info.artifact_uri,
         **_cell(run),
         "seconds": float(np.median(epochs)) if epochs else float("nan"),
-        **{name.removeprefix("test/"): value for name, value in tested.items()},
+        **{name.removeprefix(prefix): value for name, value in tested.items()},
     }
 
 

@@ -34,7 +34,7 @@ def write_nifti_form(root: Path, *rows: str) -> Path:
 def test_organs_with_0_are_not_annotated(tmp_path: Path):
     source = open_kbp(write_nifti_form(tmp_path, "pt_1,train,1,1,1,1,0,0,1", "pt_2,validation,1,1,1,1,1,1,1"))
     assert [job.item for job in source.jobs] == [
-        {"dataset": "open_kbp", "patient": "pt_1", "fold": "training", "unlabelled": ["esophagus", "larynx"]},
+        {"dataset": "open_kbp_partial", "patient": "pt_1", "fold": "training", "unlabelled": ["esophagus", "larynx"]},
         {"dataset": "open_kbp", "patient": "pt_2", "fold": "validation"},
     ]
     np.testing.assert_array_equal(source.jobs[0].read().label, BOTH)
