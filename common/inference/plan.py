@@ -23,7 +23,7 @@ class Plan:
     """The files of a run and the records of those that are finished.
 
     A scan `a/b.nii.gz` of the input folder has the record `a/b.json`; it is written last, so it marks the scan as
-    finished. A scan is repeated if its file, or what determines the results, has changed. The folder of a DICOM series
+    finished. A scan is repeated if its file, what determines the results, or a result has changed. The folder of a DICOM series
     is a scan, too.
 
     Args:
@@ -123,12 +123,12 @@ class Plan:
                 "--output."
             ) from None
 
-    def finish(self, path: Path, record: Mapping[str, Any], endings: Sequence[str] = ()) -> None:
+    def finish(self, path: Path, record: Mapping[str, Any], endings: Sequence[str]) -> None:
         """Write the record of a scan, after everything else; `endings` as for `claim`."""
         out = self.outs[path]
         files = [out.with_name(out.name + ending) for ending in endings]
-        results = {RESULTS: {file.name: fingerprint(file) for file in files if file.exists()}} if endings else {}
-        content = {**record, **results, "made": self._made(path)}
+        results = {file.name: fingerprint(file) for file in files if file.exists()}
+        content = {**record, RESULTS: results, "made": self._made(path)}
         write_text(self._record(path), json.dumps(content, indent=1) + "\n")
 
     def _record(self, path: Path) -> Path:
@@ -144,7 +144,8 @@ class Plan:
     def _finished(self, path: Path) -> dict[str, Any] | None:
         try:
             record: dict[str, Any] = json.loads(self._record(path).read_text(encoding="utf-8"))
-            return record if record["made"] == json.loads(json.dumps(self._made(path))) else None
+            whole = all(fingerprint(self._record(path).with_name(name)) == own for name, own in record[RESULTS].items())
+            return record if whole and record["made"] == json.loads(json.dumps(self._made(path))) else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

@@ -35,6 +35,7 @@ __all__ = ["MARGIN", "NOTE", "UNSURE", "Collection", "Results"]
 LOGGER = logging.getLogger(__name__)
 UNSURE = 0.85  # mean probability of what was segmented
 NOTE = "Research only, not for diagnosis."
+ENDINGS = ("_seg.nii.gz", "_seg.png", "_seg.dcm", "_overlay.png", "_overlay.mp4")
 MARGIN = 0.15  # of the height of what was segmented, around it, where the sector was not found
 
 R = TypeVar("R")
@@ -127,8 +128,8 @@ class Results(Generic[M]):
 
     A scan `a/b.nii.gz` of the input folder gives `a/b_seg.nii.gz` (or .png), `a/b_overlay.png`, `a/b_overlay.mp4` for a
     clip, `a/b_seg.dcm` for a single-frame DICOM file, and `a/b.json`; all scans together give `measurements.csv` and
-    `measurements.json`. File names are kept, so they should not name anyone; nothing else that identifies a patient is
-    written.
+    `measurements.json`. A file of such a name that is not as an earlier run left it is kept, and the scan is left out.
+    File names are kept, so they should not name anyone; nothing else that identifies a patient is written.
 
     Args:
         plan: what is read, and where results go.
@@ -205,13 +206,13 @@ class Results(Generic[M]):
             measured=findings.measured,
         )
         out = self.plan.outs[path]
-        out.parent.mkdir(parents=True, exist_ok=True)
+        self.plan.claim(path, ENDINGS)
         write_label_map(labels, path, out, scan.spacing, scan.frame_rate)
         if len(labels) == 1 and is_dicom(path):
             self._write_seg(labels[0], path, out)
         if self.pictures and not unsure:
             self._write_overlays(segmented, findings, out)
-        self.plan.finish(path, result.as_json())
+        self.plan.finish(path, result.as_json(), ENDINGS)
         return result
 
     def _write_seg(self, labels: NDArray[np.uint8], path: Path, out: Path) -> None:

@@ -144,7 +144,8 @@ def test_finished_scans_are_repeated_only_if_they_would_differ(tmp_path: Path):
     measure(source, out)
     label_map = out / "p1" / "one_seg.nii.gz"
     first, expected = label_map.stat().st_mtime_ns, (out / "measurements.csv").read_text()
-    (out / "p1" / "two.json").unlink()  # as an interrupted run leaves it
+    record = out / "p1" / "two.json"
+    record.write_text(json.dumps({"results": dict.fromkeys(json.loads(record.read_text())["results"])}))  # interrupted
     measure(source, out)
     assert label_map.stat().st_mtime_ns == first
     assert (out / "measurements.csv").read_text() == expected
@@ -154,6 +155,30 @@ def test_finished_scans_are_repeated_only_if_they_would_differ(tmp_path: Path):
     os.utime(source / "p1" / "one.nii.gz", ns=(1, 1))  # another file under the same name
     measure(source, out, made_by={"weights": "b"})
     assert label_map.stat().st_mtime_ns > second
+
+
+@pytest.mark.parametrize("change", [{}, {"weights": "b"}], ids=["same run", "other weights"])
+def test_a_corrected_label_map_is_kept_and_its_scan_left_out(tmp_path: Path, change: dict[str, str]):
+    source, out = pair(tmp_path / "in"), tmp_path / "out"
+    measure(source, out)
+    corrected = out / "p1" / "one_seg.nii.gz"
+    write_nifti(corrected, np.zeros_like(drawn()))
+    by_hand = corrected.read_bytes()
+    with pytest.raises(ValueError, match=r"1 of 2 files were left out, .*one\.nii\.gz"):
+        measure(source, out, made_by=change)
+    assert corrected.read_bytes() == by_hand
+    assert [row["scan"] for row in rows(out)] == ["p1/two.nii.gz"]
+    reason = json.loads((out / "measurements.json").read_text())["left_out"]["p1/one.nii.gz"]
+    assert "one_seg.nii.gz is not as a measurement left it; it is not overwritten" in reason
+
+
+def test_a_file_of_another_program_is_not_overwritten(tmp_path: Path):
+    source, out = pair(tmp_path / "in"), tmp_path / "out"
+    (out / "p1").mkdir(parents=True)
+    (out / "p1" / "one_seg.nii.gz").write_text("mine")
+    with pytest.raises(ValueError, match="1 of 2 files were left out"):
+        measure(source, out)
+    assert (out / "p1" / "one_seg.nii.gz").read_text() == "mine"
 
 
 def test_results_inside_the_input_are_not_read(tmp_path: Path):
