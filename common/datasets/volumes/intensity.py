@@ -42,6 +42,11 @@ class Intensity:
         self.window, self.mean, self.sd = window, mean, sd
 
     @property
+    def normalisation(self) -> dict[str, Any]:
+        """Window, mean and sd, as the record of weights states them."""
+        return {"window": self.window, "mean": self.mean, "sd": self.sd}
+
+    @property
     def outside(self) -> int:
         """The value that pads a volume: the lowest of the window, or the mean without a window."""
         return round(self.mean if self.window is None else self.window[0])
