@@ -20,7 +20,7 @@ from ..datasets.prepared.selection import NAMING, check_names
 from ..engines.processes import check_processes
 from .changed import changed_settings, check_changes
 from .facts import check_facts
-from .overrides import given_overrides, main_file, run_ids, with_overrides
+from .overrides import given_overrides, is_run, main_file, run_ids, with_overrides
 
 __all__ = ["check_given", "check_settings", "command_words"]
 
@@ -72,6 +72,7 @@ def check_settings(
             check_overrides(config, {name: changed[name] for name in choices or () if name in changed}, choices or {})
             check_given(config, overrides, words or {}, choices or {}, limits or {}, names)
             full = with_overrides(config, overrides)
+            _check_pretrained(full)
             check_changes(config, full, dict(changed_settings([config], full)))
             check_facts(file, full)
     except (ValueError, FileNotFoundError) as error:
@@ -131,6 +132,15 @@ def check_given(
                     raise ValueError(f"--{name} is {value}, expected at most {said}.")
     if named:
         check_names(parser.get_parsed_content("data"), {name: parser.get_parsed_content(name) for name in named})
+
+
+def _check_pretrained(config: Mapping[str, Any]) -> None:
+    """Refuse to run a network of random weights: nothing can load others between the start of a run and its end."""
+    if str(config.get("load_pretrain")).lower() == "false" and is_run():
+        raise ValueError(
+            "--load_pretrain false would segment with random weights: it is for programs that make the workflow and "
+            "load the weights themselves; leave it out, and choose weights with --checkpoint PATH."
+        )
 
 
 def _check_text(name: str, value: Any, word: str | None, is_name: bool) -> None:
