@@ -65,6 +65,7 @@ def check_settings(
     try:
         config, overrides = given_overrides()
         if config:
+            _check_joined(config)
             check_processes("processes" in config)
             file = main_file() or config
             changed = dict(changed_settings([file], config))
@@ -132,6 +133,16 @@ def check_given(
                     raise ValueError(f"--{name} is {value}, expected at most {said}.")
     if named:
         check_names(parser.get_parsed_content("data"), {name: parser.get_parsed_content(name) for name in named})
+
+
+def _check_joined(config: Mapping[str, Any]) -> None:
+    """Refuse the file for several processes before that of a training, or with another workflow."""
+    trainer = config.get("train", {}).get("trainer", {}) if "processes" in config else None
+    if trainer is not None and ("_target_" not in trainer or trainer.get("network") != "@data_parallel"):
+        raise ValueError(
+            "multi_gpu_train.yaml changes train.yaml alone, and comes after it: give --config_file "
+            "\"['.../train.yaml','.../multi_gpu_train.yaml']\"; run other workflows without it and without torchrun."
+        )
 
 
 def _check_pretrained(config: Mapping[str, Any]) -> None:

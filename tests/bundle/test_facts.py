@@ -163,6 +163,22 @@ def test_several_processes_and_a_loss_of_your_own_are_accepted(tmp_path: Path):
         check_facts(file, joined)
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["evaluate.yaml", "multi_gpu_train.yaml"],
+        ["multi_gpu_train.yaml", "evaluate.yaml"],
+        ["multi_gpu_train.yaml", "train.yaml"],
+        ["pseudo_label.yaml", "multi_gpu_train.yaml"],
+    ],
+)
+def test_the_file_for_several_processes_follows_that_of_a_training(files: list[str]):
+    with pytest.raises(RuntimeError) as raised:
+        create_workflow(config_file=[str(CONFIGS / name) for name in files], workflow_type="train")
+    with pytest.raises(ValueError, match=r"^multi_gpu_train\.yaml changes train\.yaml alone, and comes after it: give"):
+        raise raised.value.__cause__ or raised.value
+
+
 @pytest.mark.parametrize("given", [{"training_data::data::fold": "test"}, {"validate::dataset::image_size": 64}])
 def test_a_workflow_object_is_checked_as_the_command_line(given: dict[str, Any]):
     with pytest.raises(RuntimeError) as raised:
