@@ -19,6 +19,7 @@ from ..configuration import check_overrides, given_words
 from ..datasets.prepared.selection import NAMING, check_names
 from ..engines.processes import check_processes
 from .changed import changed_settings, check_changes
+from .chosen import check_chosen
 from .facts import check_facts
 from .overrides import given_overrides, is_run, main_file, run_ids, with_overrides
 
@@ -73,6 +74,7 @@ def check_settings(
             check_overrides(config, {name: changed[name] for name in choices or () if name in changed}, choices or {})
             check_given(config, overrides, words or {}, choices or {}, limits or {}, names)
             full = with_overrides(config, overrides)
+            check_chosen(full, choices or {})
             _check_pretrained(full)
             check_changes(config, full, dict(changed_settings([config], full)))
             check_facts(file, full)
