@@ -15,6 +15,7 @@ from ..configuration import check_overrides
 from ..spelling import did_you_mean
 from ..strict_yaml import parse_yaml
 from .blocks import item, parts_of, put, split
+from .chosen import check_chosen
 from .metadata import with_facts
 from .self_contained import self_contained
 
@@ -28,6 +29,7 @@ MARK = GENERATED + " from bundle.yaml, common/workflows/settings.yaml and {name}
 OVERLAY = "multi_gpu_train.yaml"  # stated once for all bundles: a difference to train.yaml
 OVERLAY_MARK = GENERATED + f" from common/workflows/{OVERLAY}: edit that.\n"
 NOT_OF_VARIANTS = ("inference.yaml", "measure.yaml")  # the weights of a variant are used with the files of its base
+CHOICES = {"loss": "losses", "network": "networks"}  # setting that names an entry of a block
 HEADER = re.compile(r"(?:#.*\n)+")  # comments at the start of a file describe the file
 SHARED_NAME = "common"  # of this package in the YAML files of this repository, whatever it is called here
 PREFIX = re.compile(rf"(?<![\w.]){SHARED_NAME}(?=[./]\w)")
@@ -163,9 +165,11 @@ def complete(bundle: Path) -> dict[str, str]:
             continue
         text = MARK.format(name=workflow.relative_to(WORKFLOWS).as_posix()) + "\n".join(layers)
         try:
-            yaml.safe_load(text)
+            check_chosen(yaml.safe_load(text), CHOICES, found=False)
         except yaml.YAMLError as error:
             raise ValueError(f"{files[0]} joined with {workflow.name} is not YAML: {error}") from error
+        except ValueError as error:
+            raise ValueError(f"{files[0]}: {str(error).removeprefix('--')}") from None
         if workflow.name == "inference.yaml":
             header, body = _parted(text)
             text = header + self_contained(split(_as_recorded(body, bundle)))

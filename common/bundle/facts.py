@@ -24,16 +24,22 @@ FACTS = frozenset(  # of the data and of the weights, at the top of a workflow
             "validation_data",
             "items",
         ),
-        *("activation", "classes", "image_size", "image_shape", "normalisation", "intensity", "spacing", *OF_WEIGHTS),
+        *("activation", "classes", "image_size", "image_shape", "normalisation", "intensity", "spacing", "window"),
+        *OF_WEIGHTS,
     )
 )
+WHOLE = ("intensity", "image_shape", "training_labels", "window")  # facts that are what others make of them
+OF_DATA = ("normalisation", "spacing")  # the prepared data have them; the record of a training says so
+IN_OUR_COMPONENTS = frozenset(("dataset",))  # data that a loader of another kind may be given
+SCALES = ("a_min", "a_max", "b_min", "b_max", "subtrahend", "divisor")  # numbers of the normalisation of the weights
 
 
 def check_facts(file: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """Refuse changes of arguments that a workflow takes from its facts, in components of this project.
+    """Refuse changes of arguments that a workflow takes from its facts, and of facts that it takes from its data.
 
     Such an argument refers to facts and to nothing else, such as "@classes" or "$list(@label_sets)"; a fold that is
-    written out, such as that of a training, is a fact too. A component of another kind may be put in the place of one.
+    written out, such as that of a training, is a fact too, and so are the numbers of the normalisation where images are
+    prepared for weights. A component of another kind may be put in the place of one.
 
     Args:
         file: configuration of the workflow.
@@ -49,9 +55,13 @@ def check_facts(file: Mapping[str, Any], config: Mapping[str, Any]) -> None:
         ...
         ValueError: --metric::classes follows classes; set --classes instead.
     """
+    for name in OF_DATA:
+        if _is_of_data(file, name) and not is_same(file[name], config.get(name)):
+            raise ValueError(f"--{name} says how the data are prepared, and the record would repeat it; leave it out.")
     for name, stated, given in _contradictions(file, config):
         if not (facts := references(stated)):
-            raise ValueError(f"--{name} is {stated} here, and the result would say so of {given!r}; leave it out.")
+            says = "the weights were trained so" if _is_scale(name) else f"the result would say so of {given!r}"
+            raise ValueError(f"--{name} is {stated} here, and {says}; leave it out.")
         fact = facts[0]
         if isinstance(stated, str) and stated == f"@{fact}" and is_same(given, config.get(fact)):
             continue  # the same in other words
@@ -62,11 +72,19 @@ def check_facts(file: Mapping[str, Any], config: Mapping[str, Any]) -> None:
         raise ValueError(f"--{name} follows {fact}; {remedy}.")
 
 
+def _is_of_data(file: Mapping[str, Any], name: str) -> bool:
+    """Return whether a workflow takes a fact from its data: that of a training writes it into its record."""
+    record = file.get("record", {})
+    return name in file and "_target_" not in record and record.get(name) == f"@{name}"
+
+
 def _contradictions(file: Any, config: Any, name: str = "", ours: bool = True) -> Iterator[tuple[str, Any, Any]]:
     """Yield the arguments that follow facts in a file and are others in a configuration: name, stated, given."""
     if isinstance(file, list) and isinstance(config, list):
         file, config = dict(enumerate(file)), dict(enumerate(config))
-    if isinstance(file, Mapping) and isinstance(config, Mapping):
+    if name in WHOLE and not is_same(file, config) and not (isinstance(file, Mapping) and isinstance(config, Mapping)):
+        yield name, file, config
+    elif isinstance(file, Mapping) and isinstance(config, Mapping):
         if "_target_" in file:
             ours = _is_ours(file["_target_"])
             if not _is_ours(config.get("_target_")) and not is_same(file["_target_"], config.get("_target_")):
@@ -74,11 +92,17 @@ def _contradictions(file: Any, config: Any, name: str = "", ours: bool = True) -
         for key in file:
             if key in config:
                 yield from _contradictions(file[key], config[key], f"{name}::{key}" if name else str(key), ours)
-    elif ours and "::" in name and not name.rpartition("::")[2].isdigit() and not is_same(file, config):
+    elif "::" in name and not name.rpartition("::")[2].isdigit() and not is_same(file, config):
         used = set(references(file)) if isinstance(file, str) else set()
         literal = name.endswith("::fold") and isinstance(file, str) and not file.startswith("$")
-        if used <= FACTS and (used or literal):
+        follows = used <= FACTS | (IN_OUR_COMPONENTS if ours else set())
+        if follows and (used or literal or (_is_scale(name) and type(file) in (int, float))):
             yield name, file, config
+
+
+def _is_scale(name: str) -> bool:
+    first, *_, last = name.split("::")
+    return first == "preprocessing" and last in SCALES
 
 
 def _is_ours(target: object) -> bool:

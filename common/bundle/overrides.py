@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from monai.bundle import ConfigParser, ConfigWorkflow, create_workflow
+from monai.bundle import ConfigParser, ConfigWorkflow, create_workflow, run
 from monai.utils import ensure_tuple
 
 from ..configuration import callers
 from .changed import changed_settings, check_changes, is_known
 
-__all__ = ["given_overrides", "main_file", "run_ids", "with_overrides"]
+__all__ = ["given_overrides", "is_run", "main_file", "run_ids", "with_overrides"]
 
 OWN_ARGUMENTS = frozenset(inspect.signature(ConfigWorkflow).parameters) - {"override"}
 
@@ -45,6 +45,16 @@ def main_file() -> dict[str, Any]:
     if len(listed) < 2:
         return {}
     return dict(ConfigParser.load_config_files(max(listed, key=lambda one: len(ConfigParser.load_config_file(one)))))
+
+
+def is_run() -> bool:
+    """Return whether `monai.bundle.run` initialises the workflow: it runs it at once and returns nothing.
+
+    Example:
+        >>> is_run()  # no workflow is running
+        False
+    """
+    return any(frame.f_code is run.__code__ for frame in callers())
 
 
 def run_ids() -> set[str]:

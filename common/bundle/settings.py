@@ -19,8 +19,9 @@ from ..configuration import check_overrides, given_words
 from ..datasets.prepared.selection import NAMING, check_names
 from ..engines.processes import check_processes
 from .changed import changed_settings, check_changes
+from .chosen import check_chosen
 from .facts import check_facts
-from .overrides import given_overrides, main_file, run_ids, with_overrides
+from .overrides import given_overrides, is_run, main_file, run_ids, with_overrides
 
 __all__ = ["check_given", "check_settings", "command_words"]
 
@@ -65,6 +66,7 @@ def check_settings(
     try:
         config, overrides = given_overrides()
         if config:
+            _check_joined(config)
             check_processes("processes" in config)
             file = main_file() or config
             changed = dict(changed_settings([file], config))
@@ -72,6 +74,8 @@ def check_settings(
             check_overrides(config, {name: changed[name] for name in choices or () if name in changed}, choices or {})
             check_given(config, overrides, words or {}, choices or {}, limits or {}, names)
             full = with_overrides(config, overrides)
+            check_chosen(full, choices or {})
+            _check_pretrained(full)
             check_changes(config, full, dict(changed_settings([config], full)))
             check_facts(file, full)
     except (ValueError, FileNotFoundError) as error:
@@ -131,6 +135,25 @@ def check_given(
                     raise ValueError(f"--{name} is {value}, expected at most {said}.")
     if named:
         check_names(parser.get_parsed_content("data"), {name: parser.get_parsed_content(name) for name in named})
+
+
+def _check_joined(config: Mapping[str, Any]) -> None:
+    """Refuse the file for several processes before that of a training, or with another workflow."""
+    trainer = config.get("train", {}).get("trainer", {}) if "processes" in config else None
+    if trainer is not None and ("_target_" not in trainer or trainer.get("network") != "@data_parallel"):
+        raise ValueError(
+            "multi_gpu_train.yaml changes train.yaml alone, and comes after it: give --config_file "
+            "\"['.../train.yaml','.../multi_gpu_train.yaml']\"; run other workflows without it and without torchrun."
+        )
+
+
+def _check_pretrained(config: Mapping[str, Any]) -> None:
+    """Refuse to run a network of random weights: nothing can load others between the start of a run and its end."""
+    if str(config.get("load_pretrain")).lower() == "false" and is_run():
+        raise ValueError(
+            "--load_pretrain false would segment with random weights: it is for programs that make the workflow and "
+            "load the weights themselves; leave it out, and choose weights with --checkpoint PATH."
+        )
 
 
 def _check_text(name: str, value: Any, word: str | None, is_name: bool) -> None:

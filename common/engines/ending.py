@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from monai.engines import Evaluator, Trainer
+from monai.engines import Evaluator, IterationEvents, Trainer
 
 from .processes import wait_for_others
 
@@ -44,6 +44,15 @@ def _is_not_repeated(record: logging.LogRecord) -> bool:
     return "terminating due to exception" not in record.getMessage()
 
 
+def _check_gradient(trainer: Trainer) -> None:
+    """Refuse a loss that no step of the optimizer can lower."""
+    if not trainer.state.output["loss"].requires_grad:
+        raise ValueError(
+            f"the loss {type(trainer.loss_function).__name__} has no gradient; expected a number from the logits, "
+            "without detach, argmax or no_grad."
+        )
+
+
 def train(trainer: Trainer, evaluator: Evaluator, folder: str | Path) -> None:
     """Run a training to its end and print its best result.
 
@@ -55,6 +64,7 @@ def train(trainer: Trainer, evaluator: Evaluator, folder: str | Path) -> None:
         raise ValueError(f"this workflow has trained in {folder} already; make a new one, with resume=True to go on.")
     for engine in (trainer, evaluator):  # the error itself ends the run with the same words
         engine.logger.addFilter(_is_not_repeated)
+    trainer.add_event_handler(IterationEvents.LOSS_COMPLETED, _check_gradient)
     with ends_on_sigterm():
         trainer.run()
         wait_for_others()

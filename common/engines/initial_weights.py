@@ -16,6 +16,7 @@ from .weights_record import contradictions, read_record
 __all__ = ["initial_weights"]
 
 LOGGER = logging.getLogger(__name__)
+OF_IMAGES = ("normalisation", "spacing")
 
 
 def initial_weights(
@@ -29,7 +30,8 @@ def initial_weights(
     Args:
         path: of a state dict, or of a checkpoint that contains one; None: start from scratch.
         stated: what the record of the weights must not contradict: classes, network, activation, architecture. The same
-            weights serve any image size, and arguments of the network that change no tensor are only a warning.
+            weights serve any image size; another spacing or window of volumes, and arguments of the network that change
+            no tensor, are only a warning.
         network: that the weights are for; not changed.
         label_sets: of the training images. If they are complete, another activation is only a warning: measured, it
             cost one to three Dice points. A class that is not annotated would be read in a way that nothing trained.
@@ -46,7 +48,9 @@ def initial_weights(
         return None, None
     weights, digest = load_weights(path, "--initial_weights")
     trained = read_record(path)
-    wrong = contradictions(trained, stated)
+    images = {name: pair for name, pair in _images(trained, stated).items() if pair[0] != pair[1]}
+    compared = {name: value for name, value in stated.items() if name not in OF_IMAGES}
+    wrong = contradictions(trained, compared)
     own, theirs = wrong.pop("architecture", {}), trained.get("architecture", {})
     arguments = [name for name in {**theirs, **own} if own and theirs.get(name) != own.get(name)]
     built = ", ".join(f"{name} {theirs.get(name)}, not {own.get(name)}" for name in arguments)
@@ -63,6 +67,20 @@ def initial_weights(
     check_fit(weights, network, path, f"Trained with {built}; {remedy}" if built else remedy.capitalize())
     if built:
         LOGGER.warning("%s fits, but was trained with %s", path, built)
+    for name, (there, here) in images.items():
+        LOGGER.warning("%s was trained on images with %s %s; this training has %s", path, name, there, here)
     if "classes" not in trained:
         LOGGER.warning("%s has no record: its classes and their order cannot be checked", path)
     return weights, digest
+
+
+def _images(trained: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return spacing and window of the images of weights, and of a training; without those that either leaves open.
+
+    Mean and standard deviation differ between any two sets of images.
+    """
+    pairs = {"spacing": (trained.get("spacing", ...), stated.get("spacing", ...))}
+    there, here = trained.get("normalisation"), stated.get("normalisation")
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        pairs["window"] = (there["window"], here["window"])
+    return {name: pair for name, pair in pairs.items() if ... not in pair}

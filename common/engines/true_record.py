@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from math import isclose
 from typing import Any
 
 from monai.inferers import Inferer, SimpleInferer, SlidingWindowInferer
@@ -10,6 +12,12 @@ from monai.inferers import Inferer, SimpleInferer, SlidingWindowInferer
 from .inferer import BackgroundReferenceInferer, MixedPrecisionInferer
 
 __all__ = ["check_record"]
+
+REMEDIES = {
+    "activation": "leave out --{name}",
+    "normalisation": "state the normalisation of the data in bundle.yaml, or none",
+    "spacing": "state the spacing of the data in bundle.yaml, or none",
+}
 
 
 def check_record(
@@ -42,11 +50,17 @@ def check_record(
     """
     used = [(f"{name}::dataset", "image_size", getattr(one, "image_size", None)) for name, one in datasets.items()]
     used += [(f"{name}::dataset", "classes", _classes(one)) for name, one in datasets.items()]
+    used += [
+        (f"{name}::dataset", "normalisation", getattr(one, "normalisation", None)) for name, one in datasets.items()
+    ]
+    used += [(f"{name}::dataset", "spacing", _spacing(one)) for name, one in datasets.items()]
     used += [(f"{name}::inferer", "activation", _activation(one)) for name, one in inferers.items()]
     for name, fact, value in used:
-        stated = list(record[fact]) if fact == "classes" else record[fact]
-        if value is not None and value != stated:
-            remedy = f"leave out --{name}" if fact == "activation" else f"set --{fact} instead of --{name}::{fact}"
+        stated = list(record[fact]) if fact == "classes" else record.get(fact)
+        if fact == "spacing" and stated is None:
+            continue  # images of any spacing
+        if value is not None and not _agree(value, stated):
+            remedy = REMEDIES.get(fact, f"set --{fact} instead of --{{name}}::{fact}").format(name=name)
             raise ValueError(f"{name} has {fact} {value}, but the record would say {stated}; {remedy}.")
     if (initial_digest or "")[:16] != (settings.get("initial_weights") or ""):
         raise ValueError("the file of --initial_weights changed while this training started; start it again.")
@@ -55,6 +69,20 @@ def check_record(
 def _classes(dataset: Any) -> list[str] | None:
     label_sets = getattr(dataset, "label_sets", None)
     return None if label_sets is None else list(label_sets.classes)
+
+
+def _spacing(dataset: Any) -> list[list[float]] | None:
+    """Return the spacings of the images of a dataset, each once; None if it does not state them."""
+    spacing = getattr(dataset, "spacing", None)
+    return None if spacing is None else [list(one) for one in dict.fromkeys(map(tuple, spacing.tolist()))]
+
+
+def _agree(value: Any, stated: Any) -> bool:
+    """Return whether a dataset is as a record says; spacings are compared within their precision."""
+    if isinstance(value, list) and value and isinstance(value[0], list):
+        own = stated if isinstance(stated, list | tuple) else [stated] * len(value[0])
+        return all(len(one) == len(own) and all(map(partial(isclose, rel_tol=1e-5), one, own)) for one in value)
+    return bool(value == stated)
 
 
 def _activation(inferer: Inferer) -> str | None:

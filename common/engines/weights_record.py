@@ -143,12 +143,11 @@ def read_record(checkpoint: str | Path, volumes: bool | None = None) -> WeightsR
     if damage := _impossible(record):
         raise ValueError(f"{path} is damaged: {damage}; {again}.")
     other = record.get("normalisation", NORMALISATION)
-    of_volumes = isinstance(other, dict)
-    if volumes and not of_volumes:
-        raise ValueError(
-            f"{weights} was trained on pictures (normalisation {other}), not on volumes; use other weights."
-        )
-    if (of_volumes and volumes is False) or (not of_volumes and other != NORMALISATION):
+    if _normalised_otherwise({"normalisation": other}, volumes):
+        if volumes and not isinstance(other, dict):
+            raise ValueError(
+                f"{weights} was trained on pictures (normalisation {other}), not on volumes; use other weights."
+            )
         raise ValueError(f"{weights} was trained with normalisation {other}, not {NORMALISATION}; use other weights.")
     if weights.name == WEIGHTS_OF_TRAINING and (wrong := contradictions(record, _trained_with(weights.parent))):
         said = ", ".join(f"{name} {record[name]}, not {value}" for name, value in wrong.items())
@@ -182,12 +181,13 @@ def contradictions(record: Mapping[str, Any], stated: Mapping[str, Any]) -> dict
     return {name: value for name, value in given.items() if name in record and record[name] != value}
 
 
-def weights_record(checkpoint: str | Path, stated: Mapping[str, Any]) -> WeightsRecord:
+def weights_record(checkpoint: str | Path, stated: Mapping[str, Any], volumes: bool | None = None) -> WeightsRecord:
     """Read the record of weights, and check what a run states about them.
 
     Args:
         checkpoint: path of the weights, `<stem>.pt`; a training writes `<stem>.json` beside it.
         stated: settings of the run that the record must not contradict; None is not stated.
+        volumes: as for `read_record`.
 
     Returns:
         The record, with what the run states.
@@ -204,18 +204,41 @@ def weights_record(checkpoint: str | Path, stated: Mapping[str, Any]) -> Weights
         >>> weights_record(weights, {"activation": None, "image_size": 160, "network": "unet"})
         {'activation': 'sigmoid', 'image_size': 160, 'weights': 'ba7816bf8f01cfea', 'network': 'unet'}
     """
-    record = read_record(checkpoint)
+    record = read_record(checkpoint, volumes)
     if wrong := contradictions(record, stated):
         trained = ", ".join(f"{name} {record[name]}, not {value}" for name, value in wrong.items())
-        right = " ".join(f"--{name} {_word(record[name])}" for name in wrong)
+        right = " ".join(f"--{name} {_word(record[name])}" for name in wrong if record[name] is not None)
+        use = f"use {right}, " if right else ""
         raise ValueError(
-            f"{record.weights} was trained with {trained}; leave the setting out, use {right}, or choose other weights "
+            f"{record.weights} was trained with {trained}; leave the setting out, {use}or choose other weights "
             "(--checkpoint PATH)."
         )
     given = {name: value for name, value in stated.items() if value is not None and name not in record}
-    if mistake := _impossible(given):
+    mistake = _impossible(given)
+    if not mistake and (other := _normalised_otherwise(given, volumes)):
+        mistake = f"expected normalisation to be {other}, got {given['normalisation']!r}"
+    if mistake:
         raise ValueError(f"{mistake}, by hand; correct it, or choose other weights (--checkpoint PATH).")
     return WeightsRecord(record | given, record.weights)
+
+
+def _normalised_otherwise(facts: Mapping[str, Any], volumes: bool | None) -> str:
+    """Return which normalisation is expected, if facts state another; empty if they do not.
+
+    Example:
+        >>> _normalised_otherwise({"normalisation": "z-score"}, volumes=False)
+        'grey value / 255'
+        >>> _normalised_otherwise({"normalisation": {"window": None, "mean": 0.0, "sd": 1.0}}, volumes=True)
+        ''
+    """
+    stated = facts.get("normalisation")
+    if volumes and isinstance(stated, str):
+        return "window, mean and sd"
+    return (
+        NORMALISATION
+        if stated not in (None, NORMALISATION) and not (isinstance(stated, dict) and volumes is not False)
+        else ""
+    )
 
 
 def _impossible(facts: Mapping[str, Any]) -> str:
@@ -245,6 +268,10 @@ def _is_size(value: Any) -> bool:
     return all(isinstance(one, Integral) and int(one) > 0 for one in sides)
 
 
+def _is_normalisation(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, dict) and value.keys() == {"window", "mean", "sd"})
+
+
 def _is_spacing(value: Any) -> bool:
     numbers = value if isinstance(value, list | tuple) else [value]
     return bool(numbers) and all(type(one) in (int, float) and 0 < one < math.inf for one in numbers)
@@ -254,10 +281,11 @@ POSSIBLE: dict[str, tuple[Callable[[Any], bool], str]] = {
     "activation": (lambda value: value in ACTIVATIONS, " or ".join(ACTIVATIONS)),
     "classes": (_are_classes, "'background' and the names of structures, each once"),
     "image_size": (_is_size, "a whole number from 1 on, or three, the sides of a patch of a volume"),
+    "normalisation": (_is_normalisation, f"{NORMALISATION!r} or window, mean and sd"),
     "spacing": (_is_spacing, "positive numbers, in mm"),
 }
 
 
 def _word(value: Any) -> str:
     """Write a value as a word of a command line."""
-    return f'"{value}"' if isinstance(value, list) else str(value)
+    return f'"{value}"' if isinstance(value, list | dict) or " " in str(value) else str(value)

@@ -45,6 +45,30 @@ def check(workflow: str, given: dict[str, Any]) -> None:
         ),
         ("train", {"validate::key_metric::mean_dice::classes": SWAPPED}, r"mean_dice::classes follows classes; set --"),
         ("train", {"validate::dataset::image_size": 64}, r"^--validate::dataset::image_size follows image_size; set -"),
+        ("train", {"image_shape": [64, 64]}, r"^--image_shape follows image_size; set --image_size instead\.$"),
+        ("train", {"training_labels": "@labels"}, r"^--training_labels follows labels; leave it out\.$"),
+        ("train", {"normalisation": "grey value / 127"}, r"^--normalisation says how the data are prepared, .*leave"),
+        ("train", {"spacing": [1, 1]}, r"^--spacing says how the data are prepared, and the record would repeat it; l"),
+        ("train", {"networks::unet::out_channels": 5}, r"^--networks::unet::out_channels follows classes; set --clas"),
+        ("evaluate", {"image_shape": [64, 64]}, r"^--image_shape follows the weights; leave it out\.$"),
+        (
+            "evaluate",
+            {"other_metrics::hd95_mm::score::spacing": [1, 1]},
+            r"^--other_metrics::hd95_mm::score::spacing follows dataset; leave it out\.$",
+        ),
+        # stock components, too
+        (
+            "inference",
+            {"preprocessing::transforms::3::spatial_size": [64, 64]},
+            r"^--preprocessing::transforms::3::spatial_size follows image_size; set --image_size instead\.$",
+        ),
+        (
+            "inference",
+            {"preprocessing::transforms::4::a_max": 127.0},
+            r"^--preprocessing::transforms::4::a_max is 255\.0 here, and the weights were trained so; leave it out\.$",
+        ),
+        ("inference", {"postprocessing::transforms::1::softmax": False}, r"^--postpro.*::softmax follows activation; "),
+        ("inference", {"network_def::out_channels": 9}, r"^--network_def::out_channels follows classes; set --classes"),
         # a whole component, of this project
         ("evaluate", {"inferer": {"_target_": "common.engines.inferer_for", "activation": "sigmoid"}}, r"^--inferer::"),
         (
@@ -57,6 +81,33 @@ def check(workflow: str, given: dict[str, Any]) -> None:
 def test_what_follows_a_fact_cannot_be_set_on_its_own(workflow: str, given: dict[str, Any], message: str):
     with pytest.raises(ValueError, match=message):
         check(workflow, given)
+
+
+VOLUMES = CONFIGS.parents[1] / "ct_partial_overlap/configs"
+
+
+@pytest.mark.parametrize(
+    ("workflow", "given", "message"),
+    [
+        ("train", {"spacing": [6, 6, 6]}, r"^--spacing says how the data are prepared"),
+        ("train", {"spacing": None}, r"^--spacing says how the data are prepared"),
+        ("train", {"normalisation": {"window": None, "mean": 0, "sd": 1}}, r"^--normalisation says how the data are"),
+        ("train", {"intensity": "$mine"}, r"^--intensity follows "),
+        ("evaluate", {"intensity": "$mine"}, r"^--intensity follows "),
+        ("evaluate", {"intensity::folders": "other"}, r"^--intensity::folders follows data; set --data instead"),
+        ("pseudo_label", {"image_shape": [8, 8, 8]}, r"^--image_shape follows the weights; leave it out"),
+    ],
+)
+def test_what_volumes_are_cannot_be_set(workflow: str, given: dict[str, Any], message: str):
+    file = dict(ConfigParser.load_config_file(VOLUMES / f"{workflow}.yaml"))
+    with pytest.raises(ValueError, match=message):
+        check_facts(file, with_overrides(file, given))
+
+
+@pytest.mark.parametrize("config", [{"spacing": [6, 6, 6]}, {"normalisation": {"window": [-9, 9]}}])
+def test_what_weights_without_a_record_need_may_be_stated(config: dict[str, Any]):
+    file = dict(ConfigParser.load_config_file(VOLUMES / "evaluate.yaml"))
+    check_facts(file, with_overrides(file, config))
 
 
 @pytest.mark.parametrize(
@@ -110,6 +161,22 @@ def test_several_processes_and_a_loss_of_your_own_are_accepted(tmp_path: Path):
         assert len(changed) > 3
         check_changes(file, joined, changed)
         check_facts(file, joined)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["evaluate.yaml", "multi_gpu_train.yaml"],
+        ["multi_gpu_train.yaml", "evaluate.yaml"],
+        ["multi_gpu_train.yaml", "train.yaml"],
+        ["pseudo_label.yaml", "multi_gpu_train.yaml"],
+    ],
+)
+def test_the_file_for_several_processes_follows_that_of_a_training(files: list[str]):
+    with pytest.raises(RuntimeError) as raised:
+        create_workflow(config_file=[str(CONFIGS / name) for name in files], workflow_type="train")
+    with pytest.raises(ValueError, match=r"^multi_gpu_train\.yaml changes train\.yaml alone, and comes after it: give"):
+        raise raised.value.__cause__ or raised.value
 
 
 @pytest.mark.parametrize("given", [{"training_data::data::fold": "test"}, {"validate::dataset::image_size": 64}])

@@ -179,8 +179,8 @@ for bundle, given in ((echo, {{"bundle_root": echo}}), (sector, {{}})):
     print("loaded", type(workflow.network_def).__name__, type(workflow.inferer).__module__)
 def client(**given):
     algorithm = MonaiAlgo(
-        echo, config_train_filename="configs/train.json", config_evaluate_filename=None, train_kwargs=given,
-        local_epochs=1, send_weight_diff=False,
+        echo, config_train_filename="configs/train.json", config_evaluate_filename="configs/train.json",
+        train_kwargs=given, eval_kwargs=dict(given), local_epochs=1, send_weight_diff=False,
     )
     algorithm.initialize()
     return algorithm
@@ -188,6 +188,7 @@ site = client(tracking_uri="sqlite:///site.db", **{given!r})
 for _ in range(2):  # two rounds of federated learning are one training
     weights = site.get_weights().weights
     site.train(ExchangeObject(weights={{name: value.numpy().copy() for name, value in weights.items()}}))
+print("loaded", "dice" in str(site.evaluate(ExchangeObject(weights=weights)).metrics))  # on the validation fold
 print("loaded", [name for name in sorted(os.listdir()) if not name.startswith(".")], os.path.isfile("site/model.pt"))
 try:
     client(epoch=1)
@@ -205,6 +206,7 @@ except RuntimeError as error:
     assert lines == [
         "loaded UNet scripts.engines.inferer",
         "loaded UNet scripts.engines.inferer",
+        "loaded True",
         "loaded ['artifacts', 'site', 'site.db'] True",
     ]
     assert "--epoch is not a setting of this bundle. Did you mean --epochs?" in refused

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tiny_training import Tiny
 
 from common.engines import train
 from common.engines.ending import ends_on_sigterm
@@ -16,6 +17,7 @@ from common.engines.ending import ends_on_sigterm
 
 def run(trainer: Any, best: float, epoch: int, folder: Path, iteration: int = 0) -> None:
     trainer.state = SimpleNamespace(iteration=iteration)
+    trainer.add_event_handler = lambda *_: None
     trainer.logger = logging.getLogger("trainer")
     state = SimpleNamespace(best_metric=best, best_metric_epoch=epoch)
     train(trainer, SimpleNamespace(state=state, logger=trainer.logger), folder)
@@ -35,6 +37,12 @@ def test_the_end_names_the_best_weights_or_says_why_there_are_none(tmp_path: Pat
 def test_a_training_runs_once(tmp_path: Path):
     with pytest.raises(ValueError, match=r"^this workflow has trained in .* already; make a new one, with resume=True"):
         run(SimpleNamespace(run=lambda: None), 0.5, 3, tmp_path, iteration=6)
+
+
+def test_a_loss_without_gradient_ends_the_training_in_one_line(tmp_path: Path):
+    tiny = Tiny(tmp_path, loss=lambda pred, label: pred.detach().sum() * label.sum())
+    with pytest.raises(ValueError, match=r"^the loss function has no gradient; expected a number from the lo"):
+        train(tiny.trainer, tiny.evaluator, tmp_path)
 
 
 def test_sigterm_ends_a_training_like_control_c(tmp_path: Path):

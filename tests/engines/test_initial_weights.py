@@ -69,6 +69,35 @@ def test_another_reading_of_the_logits_needs_the_annotation_of_every_class(
     assert "trained with logits read by a softmax; this loss reads them by a sigmoid" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("own", "warning"),
+    [
+        ({"spacing": [6.0, 6.0, 6.0]}, "with spacing [8.0, 8.0, 8.0]; this training has [6.0, 6.0, 6.0]"),
+        ({"spacing": None}, "with spacing [8.0, 8.0, 8.0]; this training has None"),
+        (
+            {"normalisation": {"window": [-50, 50], "mean": 0, "sd": 1}},
+            "window [-200, 200]; this training has [-50, ",
+        ),
+        ({"normalisation": {"window": [-200, 200], "mean": 3, "sd": 9}}, ""),
+        ({"spacing": [8, 8, 8]}, ""),
+    ],
+)
+def test_volumes_of_another_spacing_or_window_are_a_warning(
+    weights: Path, caplog: pytest.LogCaptureFixture, own: dict[str, Any], warning: str
+):
+    record = RECORD | {"spacing": [8.0] * 3, "normalisation": {"window": [-200, 200], "mean": 1.0, "sd": 2.0}}
+    weights.with_suffix(".json").write_text(json.dumps(record))
+    initial_weights(weights, record | own, network(), LV_ALONE)
+    assert warning in caplog.text
+    assert bool(warning) == bool(caplog.records)
+
+
+def test_a_training_compares_spacing_and_normalisation_with_its_initial_weights():
+    config = ConfigParser.load_config_file(ROOT / "bundles/ct_partial_overlap/configs/train.yaml")
+    stated = config["initial"]["stated"]
+    assert (stated["spacing"], stated["normalisation"]) == ("@spacing", "@normalisation")
+
+
 def test_weights_without_a_record_are_accepted_with_a_warning(weights: Path, caplog: pytest.LogCaptureFixture):
     weights.with_suffix(".json").unlink()
     initial_weights(weights, RECORD, network(), LV_ALONE)

@@ -67,6 +67,41 @@ def test_weights_without_a_record_need_their_facts_in_one_line_and_take_them_by_
     assert weights_record(weights, stated) == {"activation": "sigmoid", "image_size": 160}
 
 
+@pytest.mark.parametrize("workflow", ["evaluate", "pseudo_label"])
+@pytest.mark.parametrize("fact", ["spacing", "normalisation"])
+def test_every_fact_of_the_record_that_a_workflow_takes_is_compared(weights: Path, workflow: str, fact: str):
+    config = ConfigParser.load_config_file(ROOT / "bundles/ct_partial_overlap/configs" / f"{workflow}.yaml")
+    right = {"spacing": [8.0, 8.0, 8.0], "normalisation": {"window": [-200, 200], "mean": 15.9, "sd": 38.9}}
+    wrong = {"spacing": [6, 6, 6], "normalisation": {"window": [-1000, 1000], "mean": 0, "sd": 300}}[fact]
+    weights.with_name("model.json").write_text(json.dumps({**RECORD, **right}))
+    wanted = {"weights": str(weights), **{name: config[name] for name in ("trained", "record")}}
+    wanted |= {name: config[name] for name in [*NOTHING, "loss", *right]}
+    parser = ConfigParser(wanted | {fact: right[fact]})
+    assert parser.get_parsed_content("record")[fact] == right[fact]
+    with pytest.raises(RuntimeError) as raised:
+        ConfigParser(wanted | {fact: wrong}).get_parsed_content("record")
+    assert f"was trained with {fact} {right[fact]}, not {wrong}; leave the setting out, use" in str(
+        raised.value.__cause__
+    )
+
+
+@pytest.mark.parametrize(
+    ("volumes", "given", "message"),
+    [
+        (False, "z-score", r"^expected normalisation to be grey value / 255, got 'z-score', by hand; correct it, or"),
+        (False, {"window": None, "mean": 0, "sd": 1}, r"^expected normalisation to be grey value / 255, got \{"),
+        (True, NORMALISATION, r"^expected normalisation to be window, mean and sd, got 'grey value / 255', by hand"),
+        (True, {"mean": 0}, r"^expected normalisation to be .* or window, mean and sd, got \{'mean': 0\}, by hand"),
+    ],
+)
+def test_a_normalisation_by_hand_is_one_that_the_images_can_have(
+    tmp_path: Path, volumes: bool, given: object, message: str
+):
+    (tmp_path / "foreign.pt").touch()
+    with pytest.raises(ValueError, match=message):
+        weights_record(tmp_path / "foreign.pt", {"normalisation": given}, volumes)
+
+
 def test_images_that_were_normalised_in_another_way_are_refused(weights: Path):
     weights.with_name("model.json").write_text(json.dumps({**RECORD, "normalisation": NORMALISATION}))
     assert read_record(weights)["normalisation"] == NORMALISATION

@@ -52,6 +52,7 @@ class ResidentDataset(Dataset[dict[str, Any]]):
         device: of the tensors.
 
     Attributes:
+        normalisation: of the images, as the record of weights states it.
         spacing: mm per pixel of the resampled images, (row, column), float64, (images, 2), on the CPU; NaN if unknown.
 
     Raises:
@@ -64,6 +65,8 @@ class ResidentDataset(Dataset[dict[str, Any]]):
         unlabelled: classes that an image does not annotate although its dataset does, bool, (B, classes), on the CPU;
         absent if every image annotates what its dataset does.
     """
+
+    normalisation = "grey value / 255"
 
     def __init__(
         self,

@@ -42,6 +42,11 @@ class Intensity:
         self.window, self.mean, self.sd = window, mean, sd
 
     @property
+    def normalisation(self) -> dict[str, Any]:
+        """Window, mean and sd, as the record of weights states them."""
+        return {"window": self.window, "mean": self.mean, "sd": self.sd}
+
+    @property
     def outside(self) -> int:
         """The value that pads a volume: the lowest of the window, or the mean without a window."""
         return round(self.mean if self.window is None else self.window[0])
@@ -63,9 +68,35 @@ class Intensity:
         return values.sub_(self.mean).div_(self.sd)
 
 
-def intensity_of(normalisation: Mapping[str, Any]) -> Intensity:
-    """Return the intensity that the record of weights states: window, mean and sd."""
-    return Intensity(**normalisation)
+def intensity_of(
+    normalisation: Mapping[str, Any] | None, folders: str | Path | Iterable[str | Path] | None = None
+) -> Intensity:
+    """Return the intensity that the record of weights states: window, mean and sd.
+
+    Args:
+        normalisation: window, mean and sd; None: unknown, an error.
+        folders: prepared folders whose volumes are standardised so; None: volumes as a scanner writes them.
+
+    Raises:
+        ValueError: if the normalisation is unknown; if the folders were clipped to a narrower window, so that what lies
+            between both is lost; or as for `Intensity` and `stated_window`.
+    """
+    if normalisation is None:
+        raise ValueError(
+            "nothing says how the values of the volumes were standardised: the weights have no record. State "
+            '--normalisation "{window: [LOW, HIGH], mean: MEAN, sd: SD}".'
+        )
+    intensity = Intensity(**normalisation)
+    clipped = None if folders is None else stated_window(folders)
+    low, high = (-math.inf, math.inf) if intensity.window is None else intensity.window
+    if clipped is not None and (clipped[0] > low or clipped[1] < high):
+        window = None if intensity.window is None else list(intensity.window)
+        remedy = "without a window" if window is None else f"with the window {window}"
+        raise ValueError(
+            f"the volumes were clipped to the window {clipped} when they were prepared, the network was trained with "
+            f"{window or 'none'}; prepare them {remedy}."
+        )
+    return intensity
 
 
 def stated_normalisation(folders: str | Path | Iterable[str | Path]) -> dict[str, Any]:

@@ -60,6 +60,9 @@ class ResidentVolumes(DrawsPerImage, Dataset[dict[str, Any]]):
         memory: GiB that the voxels may take; None: any.
         device: of the tensors.
 
+    Attributes:
+        spacing: mm per voxel, (x, y, z), (volumes, 3), on the CPU; NaN if unknown.
+
     Raises:
         ValueError: if a dataset has no label sets, an annotation holds a value that they do not name, a file is not
             what was prepared, or a share is of a class without voxels.
@@ -90,6 +93,7 @@ class ResidentVolumes(DrawsPerImage, Dataset[dict[str, Any]]):
         self.patch_size, self.patches, self.shares, self.memory = list(patch_size), patches, shares, memory
         self.device = torch.device(device)
         self._items = AnnotatedItems(data, label_sets)
+        self.spacing = self._items.spacing
         self._sizes = [self._items.read(position)[0].shape for position in range(len(self._items))]
         voxels = sum(int(np.prod(size)) for size in self._sizes)
         self.resident = memory is None or voxels * BYTES <= memory * 2**30
@@ -102,6 +106,11 @@ class ResidentVolumes(DrawsPerImage, Dataset[dict[str, Any]]):
             shares = dict.fromkeys([*(name for name in label_sets.classes if name in held), ANYWHERE], 1.0)
         patients = [(item["dataset"], item["patient"]) for item in self.data]
         self._centres = PatchCentres([known for known, _ in read], self._sizes, patients, shares)
+
+    @property
+    def normalisation(self) -> dict[str, Any]:
+        """Window, mean and sd of the images, as the record of weights states them."""
+        return self.intensity.normalisation
 
     def __len__(self) -> int:
         return self.patches

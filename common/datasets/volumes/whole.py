@@ -67,6 +67,11 @@ class WholeVolumes(Dataset[dict[str, Any]]):
         with ThreadPoolExecutor() as pool:
             self._shapes = [image.shape for image, _ in pool.map(self._items.checked, range(len(self._items)))]
 
+    @property
+    def normalisation(self) -> dict[str, Any]:
+        """Window, mean and sd of the images, as the record of weights states them."""
+        return self.intensity.normalisation
+
     def __len__(self) -> int:
         return len(self.data)
 

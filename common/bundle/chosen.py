@@ -1,0 +1,64 @@
+"""Components that a workflow chooses by name, such as its loss: the chosen one has to exist."""
+
+from __future__ import annotations
+
+import pydoc
+from collections.abc import Mapping
+from typing import Any
+
+from monai.bundle import ComponentLocator, ConfigComponent
+
+from ..spelling import nearest
+
+__all__ = ["check_chosen"]
+
+
+def check_chosen(config: Mapping[str, Any], choices: Mapping[str, str], found: bool = True) -> None:
+    """Refuse a choice that its block does not have, or whose code is not there.
+
+    Args:
+        config: configuration of a workflow, with its overrides.
+        choices: setting that names an entry of a block -> that block.
+        found: whether its code is looked for, too.
+
+    Raises:
+        ValueError: names the setting, and what is there.
+
+    Example:
+        >>> losses = {"mine": {"_target_": "torch.nn.L1Los"}}
+        >>> check_chosen({"loss": "mine", "losses": losses}, {"loss": "losses"})
+        Traceback (most recent call last):
+        ...
+        ValueError: losses::mine is torch.nn.L1Los, but torch.nn has no L1Los. Did you mean L1Loss?
+    """
+    for setting, block in choices.items():
+        name, entries = config.get(setting), config.get(block)
+        if not isinstance(name, str) or name.startswith(("$", "@", "%")) or not isinstance(entries, Mapping):
+            continue  # computed, or taken from the weights
+        if name not in entries:
+            there = f"expected one of {', '.join(entries)}" if entries else f"but {block} is empty"
+            raise ValueError(f"--{setting} is {name}, {there}.")
+        if found:
+            _check_target(f"{block}::{name}", entries[name])
+
+
+def _check_target(name: str, component: Any) -> None:
+    """Refuse a component, or one within it, whose class or function is not found."""
+    if isinstance(component, Mapping):
+        target = component.get("_target_")
+        if isinstance(target, str) and not target.startswith("$"):
+            path = str(ConfigComponent(dict(component), locator=ComponentLocator()).resolve_module_name())
+            if pydoc.locate(path) is None:
+                raise ValueError(f"{name} is {target}, but {_missing(path)}")
+    items = component.items() if isinstance(component, Mapping) else ()
+    for key, value in enumerate(component) if isinstance(component, list) else items:
+        _check_target(f"{name}::{key}", value)
+
+
+def _missing(path: str) -> str:
+    """Say which part of a dotted path is not found, and what is nearest to it."""
+    above, _, last = path.rpartition(".")
+    if above and (found := pydoc.locate(above)) is not None:
+        close = nearest(last, dir(found), cutoff=0.5)
+        return f"{above} has no {last}.{f' Did you mean {close}?' if close else ''}"
+    return _missing(above) if above else f"there is no {last} to import; is its folder in PYTHONPATH?"

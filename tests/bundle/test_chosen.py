@@ -1,0 +1,75 @@
+"""The loss and the network that a workflow chooses have to exist."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from monai.bundle import ConfigParser, create_workflow
+
+from common.bundle.chosen import check_chosen
+from common.bundle.complete import complete
+
+CONFIGS = Path(__file__).parents[2] / "bundles"
+BOTH = {"loss": "losses", "network": "networks"}
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (
+            {"_target_": "mylos.Mine"},
+            r"^losses::mine is mylos\.Mine, but there is no mylos to import; is its fol",
+        ),
+        (
+            {"_target_": "chosen_loss.Nope", "weight": 1.0},
+            r"^losses::mine is chosen_loss\.Nope, but chosen_loss has no Nope\. Did you mean Note\?$",
+        ),
+        ({"_target_": "torch.nn.L1Los"}, r"but torch\.nn has no L1Los\. Did you mean L1Loss\?$"),
+        (
+            {"_target_": "torch.nn.Sequential", "args": [{"_target_": "common.losses.MarginLoss"}]},
+            r"^losses::mine::args::0 is common\.losses\.MarginLoss, but common\.losses has no MarginLoss\. Did you m",
+        ),
+    ],
+)
+def test_a_chosen_component_whose_code_is_missing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loss: dict[str, Any], message: str
+):
+    (tmp_path / "chosen_loss.py").write_text("class Note: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        check_chosen({"loss": "mine", "losses": {"mine": loss}}, BOTH)
+    check_chosen({"loss": "mine", "losses": {"mine": {"_target_": "chosen_loss.Note"}, "other": loss}}, BOTH)
+
+
+@pytest.mark.parametrize("losses", [{}, {"mine": {"_target_": "torch.nn.L1Loss"}}])
+def test_a_block_without_the_choice_is_refused_when_it_is_completed_and_when_it_runs(
+    tmp_path: Path, losses: dict[str, Any]
+):
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs/bundle.yaml").write_text(f"losses: {losses}\n")
+    there = r"expected one of mine" if losses else r"but losses is empty"
+    with pytest.raises(ValueError, match=rf"bundle\.yaml: loss is marginal, {there}\.$"):
+        complete(tmp_path)
+    train = CONFIGS / "echo_segmentation/configs/train.yaml"
+    file = dict(ConfigParser.load_config_file(train))
+    with pytest.raises(ValueError, match=rf"^--loss is marginal_dice_ce, {there}\.$"):
+        check_chosen({**file, "loss": "marginal_dice_ce", "losses": losses}, BOTH)
+
+
+@pytest.mark.parametrize(
+    ("bundle", "given", "message"),
+    [
+        (
+            "echo_segmentation",
+            {"losses::marginal": {"_target_": "torch.nn.L1Los"}, "loss": "marginal"},
+            r"^losses::marginal is torch",
+        ),
+        ("ct_partial_overlap", {"patches": 2.5}, r"^--patches: expected a whole number, got 2\.5\.$"),
+        ("ct_partial_overlap", {"patches": 0}, r"^--patches: expected at least 1, got 0\.$"),
+    ],
+)
+def test_a_training_stops_before_any_work(bundle: str, given: dict[str, Any], message: str):
+    with pytest.raises(RuntimeError) as raised:
+        create_workflow(config_file=str(CONFIGS / bundle / "configs/train.yaml"), workflow_type="train", **given)
+    with pytest.raises(ValueError, match=message):
+        raise raised.value.__cause__ or raised.value
