@@ -26,7 +26,8 @@ def evaluations(client: MlflowClient, experiment: str, checksum: str) -> dict[st
     Args:
         client: of MLflow.
         experiment: its id.
-        checksum: of the data; evaluations of other data, folds and weights, and with overrides, do not count.
+        checksum: of the data; evaluations of other data, folds and weights, and those that deviate from
+            their training (`Evaluation.deviation`), do not count.
     """
     wanted = f"tags.role = 'evaluation' and tags.data_checksum = '{checksum}'"
     found = search_runs(client, experiment, f"{wanted} and tags.fold = 'test' and tags.weights = 'model.pt'")

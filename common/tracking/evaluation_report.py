@@ -188,7 +188,7 @@ class EvaluationReport:
             "data_checksum": evaluation.checksum,
             "fold": evaluation.fold,
             "weights": Path(evaluation.weights).name,
-            **({"overrides": evaluation.said} if evaluation.changes else {}),
+            **({"overrides": evaluation.deviation} if evaluation.deviation else {}),
         }
         origin = evaluation.training.name if evaluation.training else Path(evaluation.weights).stem
         name = f"{origin} on {'_'.join(evaluation.data_names)} {evaluation.fold}"
