@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..atomic import whole_file, write_text
+from ..label_sets import COLUMNS
 from ..wide_table import fit
 from .evaluation import Evaluation, logged_run
 from .finished_run import log_finished_run
@@ -174,10 +175,10 @@ class EvaluationReport:
         for position, index in enumerate(dice["index"].tolist()):
             item = self.data[index]
             cells = (float(values[position]) for values in columns.values())
-            origin = (item.get(key) for key in ("dataset", "patient", "view", "phase"))
+            origin = (item.get(key) for key in COLUMNS[1:])
             written = ["" if math.isnan(value) else f"{value:.4f}" for value in cells]
             rows.append([Path(item["image"]).name, *origin, *written])
-        return ["image", "dataset", "patient", "view", "phase", *columns], rows
+        return [*COLUMNS, *columns], rows
 
     def _log(self, metrics: Mapping[str, float]) -> bool:
         """Log the run of this evaluation; return whether MLflow has it."""
