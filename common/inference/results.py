@@ -176,7 +176,7 @@ class Results(Generic[M]):
         write_text(self.plan.folder / "measurements.json", json.dumps(content, indent=1) + "\n")
         path = self.plan.folder / "measurements.csv"
         write_text(path, table.as_csv())
-        console = Console()
+        console = Console(markup=False)
         console.print(fit(table.for_terminal(f"Measurements ({NOTE})"), console))
         rows = "" if table.rows == "scans" else f", {len(table.values)} {table.rows}"
         console.print(f"{len(scans)} scans{rows}: {path}", soft_wrap=True)

@@ -150,7 +150,7 @@ class EvaluationReport:
         self.examples.draw(folder / "examples.png")
         self.examples.save(folder / "predictions.npz", self.data)
         write_text(folder / "evaluation.json", json.dumps(self.evaluation.facts, indent=1) + "\n")
-        console = Console()
+        console = Console(markup=False)
         names = ", ".join(self.evaluation.data_names)
         title = f"Dice, {fold} fold of {names}"
         if self.evaluation.changes:
