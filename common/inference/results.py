@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from ..atomic import write_text
 from ..contours import bounding_box
+from ..engines.ending import report_once
 from ..wide_table import fit
 from .algorithm import Algorithm
 from .dicom_seg import write_dicom_seg
@@ -83,6 +84,7 @@ class Results(Generic[M]):
 
     def attach(self, engine: Engine) -> None:
         """Register with an evaluator."""
+        report_once(engine)
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._scan)
         engine.add_event_handler(Events.COMPLETED, lambda: self._bar.close())

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..atomic import whole_file, write_text
+from ..engines.ending import report_once
 from ..label_sets import COLUMNS
 from ..wide_table import fit
 from .evaluation import Evaluation, logged_run
@@ -114,6 +115,7 @@ class EvaluationReport:
 
     def attach(self, engine: Engine) -> None:
         """Register with an evaluator."""
+        report_once(engine)
         engine.add_event_handler(Events.STARTED, self._claim)
         engine.add_event_handler(Events.COMPLETED, self)
 
@@ -125,10 +127,10 @@ class EvaluationReport:
             with tempfile.TemporaryFile(dir=folder):
                 pass
         except OSError as error:
-            raise OSError(
-                f"{folder} cannot be written ({error.strerror or error}); copy the weights with their record to a "
-                "folder that can be, and name them with --checkpoint PATH, or choose another --runs_dir."
-            ) from None
+            remedy = "choose another --runs_dir"
+            if self.evaluation.training:  # the report lies beside the weights, whatever --runs_dir is
+                remedy = f"copy {self.evaluation.weights} and its record elsewhere, and give --checkpoint PATH"
+            raise OSError(f"{folder} cannot be written ({error.strerror or error}); {remedy}.") from None
         self._place = folder.stat().st_ino
 
     def __call__(self, engine: Engine) -> None:

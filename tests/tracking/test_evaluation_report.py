@@ -228,6 +228,22 @@ def test_only_the_evaluation_that_agrees_with_its_training_counts_for_it(
     assert said == ["None", "activation sigmoid", "renamed {'wall': 'lv'}", "renamed {}"]
 
 
+@pytest.mark.parametrize("trained", [True, False])
+def test_a_folder_that_cannot_be_written_is_refused_once_with_a_remedy_that_helps(
+    tmp_path: Path, trained: bool, caplog: pytest.LogCaptureFixture
+):
+    weights = tmp_path / "first/model.pt"
+    weights.parent.mkdir()
+    if trained:
+        (weights.parent / "history.json").write_text("[]")
+    (tmp_path / "first/evaluations" if trained else tmp_path / "evaluations").touch()
+    remedy = "copy .*/first/model.pt and its record elsewhere, and give --checkpoint PATH"
+    remedy = remedy if trained else "choose another --runs_dir"
+    with pytest.raises(OSError, match=rf"cannot be written \(.+\); {remedy}\.$"):
+        report(tmp_path, "none", weights=weights)
+    assert "cannot be written" not in caplog.text
+
+
 def test_an_evaluation_beside_a_retraining_of_the_same_name_stays_with_its_weights(tmp_path: Path):
     def training(run_id: str) -> Path:
         folder = tmp_path / "first"
@@ -254,6 +270,13 @@ def test_an_evaluation_beside_a_retraining_of_the_same_name_stays_with_its_weigh
     shutil.rmtree(tmp_path / "first.previous-1")
     with pytest.raises(FileNotFoundError, match=r"was removed or replaced during the evaluation; evaluate again"):
         handler.evaluation.settled(handler._place)
+
+
+def test_names_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    report(tmp_path / "[red]runs[x]", "none", data="[bold]clinic")
+    output = capsys.readouterr().out
+    assert "[red]runs[x]" in output
+    assert "[bold]clinic" in output
 
 
 def test_the_table_shows_a_dash_for_missing_pairs():
