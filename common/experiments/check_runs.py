@@ -66,7 +66,7 @@ def check_data(config_file: Path, runs: Sequence[Run], folders: Sequence[Path]) 
     passed: set[str] = set()
     for run in _all(runs):
         config = resolve(config_file, _plain(run.settings))
-        classes, renamed = (config.get(name) for name in ("classes", "renamed"))
+        classes, renamed = config["classes"], config.get("renamed")
         known = {"classes": classes, "renamed": renamed}
         if run.teacher or str(known) in passed or _plain(known) != known:  # a student reads pseudo-labels
             continue

@@ -126,10 +126,11 @@ def check_scale(bundles: Sequence[Path], scale: str) -> None:
 
 
 def stated_axes(bundle: Path) -> dict[str, list[Any]]:
-    """Return the values of every axis of the grid of a bundle, over all scales; empty without a grid."""
+    """Return the values of every axis of the grid of a bundle, named or in any scale; empty without a grid."""
     path = bundle / "configs" / "experiments.yaml"
-    axes: dict[str, list[Any]] = {}
-    for scale, own in read_yaml(path)["scales"].items() if path.is_file() else ():
+    content = read_yaml(path) if path.is_file() else {"scales": {}}
+    axes = {axis: list(values) for axis, values in content.get("axes", {}).items()}
+    for scale, own in content["scales"].items():
         _check_lists(own, f"{path}, scale {scale!r}")
         for axis, values in [pair for block in own["grid"] for pair in block.items()]:
             axes.setdefault(axis, []).extend(value for value in values if value not in axes[axis])

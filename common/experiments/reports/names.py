@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,8 @@ OF_FIGURES = tuple(FigureSettings.__dataclass_fields__[name].default for name in
 def check_names(settings: ReportSettings, bundle: Path, results: Results | None) -> None:
     """Refuse datasets, classes, columns of the grid, their values and metrics that neither bundle nor results have.
 
-    What the grid of the bundle states but did not run stays: there are no results of it. A list of datasets, of which
-    the first with results counts, may name others.
+    What the grid of the bundle states but did not run stays, and so do numbers: there are no results of it. A list of
+    datasets, of which the first with results counts, may name others.
 
     Args:
         settings: of the report.
@@ -44,14 +43,14 @@ def check_names(settings: ReportSettings, bundle: Path, results: Results | None)
     axes = {axis: [*values] for axis, values in stated_axes(bundle).items()}
     for axis in results.cell if results else ():
         axes.setdefault(axis, []).extend(results.runs[axis].dropna().unique() if results else ())
-    columns = [*axes, "seed", "class", *COLUMNS]
+    columns = [*axes, "class", *COLUMNS, *read_yaml(bundle / "configs" / "train.yaml")]
     datasets = [*settings.datasets, *dataset_names(), *images.get("dataset", ())]
     for culprit, where in _choices(settings):
         for column, value in where.items():
             _check(column, columns, f"{path}, {culprit}: column", bool(axes))
             known = {**axes, "class": classes}.get(column, [])
             for one in value if isinstance(value, list) else [value]:
-                if one is not None and not (isinstance(one, str) and WORD.fullmatch(one)):
+                if isinstance(one, str) and not WORD.fullmatch(one):  # numbers are not misspelt
                     _check(one, known, f"{path}, {culprit}: {column}", bool(known))
     for name, own in settings.datasets.items() if results else ():
         if not set(own) & set(images["dataset"]):
@@ -97,19 +96,9 @@ def _choices(settings: ReportSettings) -> Iterator[tuple[str, Where]]:
             yield from ((f"claim '{claim.name}'", where) for where in (contrast.of, contrast.against))
 
 
-def _check(name: Any, known: Iterable[Any], culprit: str, knowable: bool = True) -> None:
+def _check(name: str, known: Iterable[Any], culprit: str, knowable: bool = True) -> None:
     """Refuse a name that is not known; nothing is refused unless it is `knowable`."""
-    known = list(dict.fromkeys(known))
-    if not knowable or any(_equal(name, one) for one in known):
-        return
-    hint = did_you_mean(name, known) if isinstance(name, str) else ""
-    raise ValueError(f"{culprit} {name!r} is unknown.{hint} There are: {_listed(known)}.")
-
-
-def _equal(one: Any, other: Any) -> bool:
-    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (one, other))
-    return math.isclose(one, other, abs_tol=1e-8) if numbers else bool(one == other)
-
-
-def _listed(names: Sequence[Any]) -> str:
-    return ", ".join(map(str, names))
+    known = list(dict.fromkeys(map(str, known)))
+    if knowable and name not in known:
+        hint = did_you_mean(name, known)
+        raise ValueError(f"{culprit} {name!r} is unknown.{hint} There are: {', '.join(known)}.")

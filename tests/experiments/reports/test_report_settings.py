@@ -70,7 +70,10 @@ def test_wrong_settings_are_errors(report: dict[str, Any], message: str, tmp_pat
         read_settings(written(tmp_path, **report))
 
 
-GRID = {"scales": {"demo": {"grid": [{"method": ["CCE", "aCCE"], "label_dropout": [0.0, 0.7], "seed": [0]}]}}}
+GRID = {
+    "axes": {"method": {"marginal": {}}},
+    "scales": {"demo": {"grid": [{"method": ["CCE", "aCCE"], "label_dropout": [0.0, 0.7], "seed": [0]}]}},
+}
 
 
 def named(folder: Path, results: Results | None, **report: Any) -> None:
@@ -89,7 +92,8 @@ DATASETS = {"target": ["camus", "unity_like"]}
 
 def test_what_the_grid_states_may_lack_results(tmp_path: Path, inter_domain: Results):
     for results in (None, inter_domain):  # 0.7 is in none of them
-        claims = [{**RIGHT, "contrasts": [SIDES]}]
+        trimmed = {"of": {"method": "marginal", "label_dropout": 0.3}, "against": {"method": "CCE", "seed": 9}}
+        claims = [{**RIGHT, "contrasts": [SIDES, trimmed]}]
         named(tmp_path, results, claims=claims, figures=[RIGHT_FIGURE], datasets=DATASETS)
 
 
@@ -98,12 +102,7 @@ def test_what_the_grid_states_may_lack_results(tmp_path: Path, inter_domain: Res
     [
         ({"contrasts": [{**SIDES, "of": {"method": "cce"}}]}, {}, {}, r"method 'cce' is unknown.*mean 'CCE'\?.* aCCE"),
         ({"contrasts": [{**SIDES, "of": {"methd": "CCE"}}]}, {}, {}, r"column 'methd' is unknown.*mean 'method'\?"),
-        (
-            {"contrasts": [{**SIDES, "of": {"label_dropout": 0.3}}]},
-            {},
-            {},
-            r"label_dropout 0\.3 is unknown\. There ar",
-        ),
+        ({"class": None}, {}, {}, r"claim 'c': class None is unknown\. There are: lv_cavity, left_atrium"),
         ({"class": "lv_cavty"}, {}, {}, r"claim 'c': class 'lv_cavty' is unknown.*mean 'lv_cavity'\?"),
         ({"dataset": "targt"}, {}, {}, r"claim 'c': dataset 'targt' is unknown.*mean 'target'\?"),
         ({}, {}, {"target": ["camus_lik"]}, r"datasets: target 'camus_lik' is unknown.*mean 'camus_like'\?"),
