@@ -12,9 +12,10 @@ import torch
 
 from .label_set_map import drop_classes, smallest_dtype
 
-__all__ = ["IGNORE", "LabelSets", "Meaning", "by_value", "describe", "hide_unmentioned"]
+__all__ = ["COLUMNS", "IGNORE", "LabelSets", "Meaning", "by_value", "describe", "hide_unmentioned"]
 
 IGNORE = "ignore"  # the meaning of values that mark ignored pixels; not a class
+COLUMNS = ("image", "dataset", "patient", "view", "phase")  # of tables of scores, before those of the classes
 BYTE = range(256)  # annotation values that may be named one by one
 
 # what a dataset's annotation values may stand for: entry i of a list, or the entry of a mapping
@@ -133,6 +134,10 @@ class LabelSets:
         Returns:
             Label-set maps (B, 2, *spatial) on the device of `label`.
 
+        Raises:
+            TypeError: the annotation is not of an integer dtype.
+            ValueError: wrong shapes, or on the CPU an index of no dataset; on a GPU that fails as a device assertion.
+
         Example:
             >>> sets = {"a": [["background"], ["lv"]], "none": [["background", "lv"]]}
             >>> label_sets = LabelSets(["background", "lv"], sets)
@@ -145,8 +150,16 @@ class LabelSets:
                 "expected annotations (B, 1, *spatial) and dataset indices (B,), "
                 f"got {tuple(label.shape)} and {tuple(dataset.shape)}."
             )
-        table = self._table(label.device)[dataset.to(label.device, non_blocking=True)]
-        encoded = table.gather(2, label.flatten(start_dim=2).to(torch.int64).expand(-1, 2, -1))
+        index = dataset.to(label.device, non_blocking=True)
+        try:
+            tables = self._table(label.device).index_select(0, index)  # unlike [index], it refuses negative ones
+        except IndexError:
+            wrong = sorted({one for one in dataset.tolist() if not 0 <= one < len(self.label_sets)})
+            raise ValueError(
+                f"dataset indices are {wrong}, expected 0 to {len(self.label_sets) - 1}, positions in "
+                f"{list(self.label_sets)}."
+            ) from None
+        encoded = tables.gather(2, label.flatten(start_dim=2).to(torch.int64).expand(-1, 2, -1))
         return encoded.reshape(label.shape[0], 2, *label.shape[2:])
 
     @property
@@ -325,6 +338,8 @@ def _check(classes: Sequence[str], label_sets: Mapping[str, Meaning]) -> None:
         raise ValueError(f"classes name {repeated} more than once; give each name once.")
     if IGNORE in classes:
         raise ValueError(f"'{IGNORE}' cannot be a class: it marks ignored pixels.")
+    if taken := [name for name in classes if name in COLUMNS]:
+        raise ValueError(f"{taken} cannot be classes: tables of scores have columns of these names; rename them.")
     if not label_sets:
         raise ValueError("expected label sets of at least one dataset, got none.")
     for dataset, meaning in label_sets.items():

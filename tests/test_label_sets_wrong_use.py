@@ -32,6 +32,7 @@ HEART = LabelSets(
         ),
         (["background", "lv", "lv"], {"a": [["lv"]]}, r"classes name \['lv'\] more than once"),
         (["background", *map(str, range(63))], {"a": [["0"]]}, r"expected at most 63 classes, .* got 64"),
+        (["background", "view"], {"a": [["view"]]}, r"\['view'\] cannot be classes: tables of scores have columns of"),
         (["background", "lv"], {}, r"label sets of at least one dataset, got none"),
         (["background", "lv"], {"a": []}, r"label sets of 'a' are empty"),
         (["background", "lv"], {"a": [["background"], []]}, r"label set of value 1 in 'a' is empty"),
@@ -149,3 +150,11 @@ def test_a_value_between_known_ones_is_unknown_too():
     sets = LabelSets(["background", "lv"], {"a": {0: "background", 255: "lv"}})
     with pytest.raises(ValueError, match=r"'a' holds the values \[7, 254\], which are not among \[0, 255\]"):
         sets.encode(torch.tensor([[0, 255, 254, 7]]), "a")
+
+
+@pytest.mark.parametrize("wrong", [-1, 3])
+def test_an_index_of_no_dataset_is_refused(wrong: int):
+    label = torch.ones(2, 1, 4, dtype=torch.uint8)
+    message = rf"dataset indices are \[{wrong}\], expected 0 to 2, positions in \['camus', 'echonet_dynamic', "
+    with pytest.raises(ValueError, match=message):
+        HEART.encode_batch(label, torch.tensor([0, wrong]))

@@ -241,7 +241,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
     report = check(arguments.out)
     for table in terminal_tables(report):
-        Console().print(table)
+        Console(markup=False).print(table)
     write_page(report, arguments.page)
     print(f"Thumbnails of suspicious images: {arguments.page}")
     sys.exit(int(report.counts["error"] > 0))

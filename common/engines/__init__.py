@@ -3,7 +3,7 @@
 from ..losses.contract import activation_of
 from .architecture import architecture_of, check_explicit_network, network_of, with_weights
 from .checkpoint import BestAndLast, Resume
-from .ending import train
+from .ending import report_once, train
 from .find_weights import find_weights
 from .fine_tuning import FineTuning
 from .history import History
@@ -54,6 +54,7 @@ __all__ = [
     "number_of_processes",
     "rank",
     "read_record",
+    "report_once",
     "run_folder",
     "save_configuration",
     "share_of_batch",

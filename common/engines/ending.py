@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from ignite.engine import Engine
 from monai.engines import Evaluator, IterationEvents, Trainer
 
 from .processes import wait_for_others
 
-__all__ = ["ends_on_sigterm", "train"]
+__all__ = ["ends_on_sigterm", "report_once", "train"]
 
 
 @contextmanager
@@ -40,6 +41,11 @@ def ends_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def report_once(engine: Engine) -> None:
+    """Keep ignite from logging the error that ends a run: the error itself says the same words."""
+    engine.logger.addFilter(_is_not_repeated)
+
+
 def _is_not_repeated(record: logging.LogRecord) -> bool:
     return "terminating due to exception" not in record.getMessage()
 
@@ -62,8 +68,8 @@ def train(trainer: Trainer, evaluator: Evaluator, folder: str | Path) -> None:
     """
     if trainer.state.iteration:
         raise ValueError(f"this workflow has trained in {folder} already; make a new one, with resume=True to go on.")
-    for engine in (trainer, evaluator):  # the error itself ends the run with the same words
-        engine.logger.addFilter(_is_not_repeated)
+    for engine in (trainer, evaluator):
+        report_once(engine)
     trainer.add_event_handler(IterationEvents.LOSS_COMPLETED, _check_gradient)
     with ends_on_sigterm():
         trainer.run()

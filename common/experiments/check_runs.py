@@ -1,8 +1,8 @@
-"""Refuse a grid with settings that its trainings would refuse, before any starts."""
+"""Refuse a grid with settings or data that its trainings would refuse, before any starts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,13 @@ from monai.bundle import ConfigParser
 
 from ..bundle.settings import check_given
 from ..configuration import resolve
+from ..datasets import read_datalist, stated_label_sets
+from ..datasets.prepared.layout import FOLDS
 from ..datasets.prepared.selection import NAMING
 from ..engines import check_image_size
 from .grid import Run
 
-__all__ = ["check_runs"]
+__all__ = ["check_data", "check_runs"]
 
 
 def check_runs(config_file: Path, runs: Sequence[Run]) -> None:
@@ -33,7 +35,7 @@ def check_runs(config_file: Path, runs: Sequence[Run]) -> None:
     stated = next(item for item in config["initialize"] if "limits" in item)
     passed: set[str] = set()
     for run in _all(runs):
-        plain = {name: value for name, value in run.settings.items() if not str(value).startswith(("$", "@", "%"))}
+        plain = _plain(run.settings)
         limits = {
             name: [bound for bound in bounds if bound in plain or bound not in run.settings]
             for name, bounds in stated["limits"].items()
@@ -48,6 +50,38 @@ def check_runs(config_file: Path, runs: Sequence[Run]) -> None:
                 passed.add(str(parts))
         except ValueError as error:
             raise ValueError(f"{run.name}: {error}") from None
+
+
+def check_data(config_file: Path, runs: Sequence[Run], folders: Sequence[Path]) -> None:
+    """Check what runs, their teachers and their candidates read of prepared folders: structures, datalists, folds.
+
+    Args:
+        config_file: the bundle's train.yaml.
+        runs: of a grid.
+        folders: prepared.
+
+    Raises:
+        ValueError: as the training or the evaluation would, with the name of the run.
+    """
+    passed: set[str] = set()
+    for run in _all(runs):
+        config = resolve(config_file, _plain(run.settings))
+        classes, renamed = config["classes"], config.get("renamed")
+        known = {"classes": classes, "renamed": renamed}
+        if run.teacher or str(known) in passed or _plain(known) != known:  # a student reads pseudo-labels
+            continue
+        try:
+            stated_label_sets(folders, classes, renamed)
+            for fold in FOLDS if not passed else ():
+                read_datalist(folders, fold)
+        except ValueError as error:
+            raise ValueError(f"{run.name}: {error}") from None
+        passed.add(str(known))
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings without expressions."""
+    return {name: value for name, value in settings.items() if not str(value).startswith(("$", "@", "%"))}
 
 
 def _all(runs: Sequence[Run]) -> Iterator[Run]:

@@ -24,7 +24,7 @@ from typing import Any
 from ..spelling import did_you_mean
 from ..strict_yaml import read_yaml
 
-__all__ = ["Grid", "Run", "check_scale", "read_grid"]
+__all__ = ["Grid", "Run", "check_scale", "read_grid", "stated_axes"]
 
 SCALE_KEYS = ("phantom", "settings", "search", "grid")
 
@@ -98,6 +98,7 @@ def read_grid(bundle: Path, scale: str, given: Mapping[str, Any] | None = None) 
     own = scales[scale]
     if unknown := sorted(set(own) - set(SCALE_KEYS)):
         raise ValueError(f"{path}: scale {scale!r} has the unknown keys {unknown}; allowed: {', '.join(SCALE_KEYS)}.")
+    _check_lists(own, f"{path}, scale {scale!r}")
     settings, search = _merge(own.get("settings", {}), given or {}), own.get("search", {})
     runs = [
         _with_candidates(run, search, block.get("seed", [0])[0])
@@ -122,6 +123,31 @@ def check_scale(bundles: Sequence[Path], scale: str) -> None:
     known = list(dict.fromkeys(name for path in paths for name in read_yaml(path)["scales"]))
     if paths and scale not in known:
         raise ValueError(f"expected a scale of {known}, got {scale!r}.")
+
+
+def stated_axes(bundle: Path) -> dict[str, list[Any]]:
+    """Return the values of every axis of the grid of a bundle, named or in any scale; empty without a grid."""
+    path = bundle / "configs" / "experiments.yaml"
+    content = read_yaml(path) if path.is_file() else {"scales": {}}
+    axes = {axis: list(values) for axis, values in content.get("axes", {}).items()}
+    for scale, own in content["scales"].items():
+        _check_lists(own, f"{path}, scale {scale!r}")
+        for axis, values in [pair for block in own["grid"] for pair in block.items()]:
+            axes.setdefault(axis, []).extend(value for value in values if value not in axes[axis])
+    return axes
+
+
+def _check_lists(own: Mapping[str, Any], culprit: str) -> None:
+    """Refuse a scale whose blocks, or the values of whose axes, are not lists."""
+    blocks = own.get("grid")
+    if not isinstance(blocks, list) or not all(isinstance(block, Mapping) and block for block in blocks):
+        raise ValueError(f"{culprit}: grid is {blocks!r}, expected a list of blocks such as - {{loss: [marginal]}}.")
+    for key in ("phantom", "settings", "search"):
+        if not isinstance(own.get(key, {}), Mapping):
+            raise ValueError(f"{culprit}: {key} is {own[key]!r}, expected names with values.")
+    for axis, values in [pair for block in [*blocks, own.get("search", {})] for pair in block.items()]:
+        if not isinstance(values, list) or not values:
+            raise ValueError(f"{culprit}: {axis} is {values!r}, expected a list of values: {axis}: [...].")
 
 
 def _merge(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:

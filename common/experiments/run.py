@@ -27,7 +27,7 @@ from ..datasets.prepared.selection import NAMING, check_names
 from ..datasets.volumes.form import prepare_volumes
 from ..identity import digest
 from ..tracking import tracking_uri
-from .check_runs import check_runs
+from .check_runs import check_data, check_runs
 from .grid import Run, read_grid
 from .store import Store
 from .training import Job, carry_out
@@ -75,7 +75,8 @@ def run_grid(
 
     Raises:
         FileNotFoundError: if the scale draws no phantom and no data are given.
-        ValueError: if a setting is unknown, cannot be, has no effect, or names a dataset that is not in the data.
+        ValueError: if a setting is unknown, cannot be, has no effect, or names a dataset that is not in the data; or if
+            the trainings would refuse the data.
         RuntimeError: if another process runs the grid.
     """
     settings = settings or {}
@@ -86,6 +87,7 @@ def run_grid(
     folders = [folder.resolve() for folder in data] or [_phantom(**grid.phantom)]
     config = resolve(bundle / "configs" / "train.yaml", settings)
     check_names(folders, {name: settings[name] for name in NAMING if name in settings})
+    check_data(bundle / "configs" / "train.yaml", grid.runs, folders)
     uri = _absolute(tracking_uri("sqlite:///runs/mlflow.db"))
     content = checksum(folders)
     stated = {**settings} if fold == "test" else {**settings, "fold": fold}

@@ -26,7 +26,8 @@ def evaluations(client: MlflowClient, experiment: str, checksum: str, fold: str)
     Args:
         client: of MLflow.
         experiment: its id.
-        checksum: of the data; evaluations of other data and weights, and with overrides, do not count.
+        checksum: of the data; evaluations of other data and weights, and those that deviate from their training
+            (`Evaluation.deviation`), do not count.
         fold: likewise.
     """
     wanted = f"tags.role = 'evaluation' and tags.data_checksum = '{checksum}'"

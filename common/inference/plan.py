@@ -23,8 +23,8 @@ class Plan:
     """The files of a run and the records of those that are finished.
 
     A scan `a/b.nii.gz` of the input folder has the record `a/b.json`; it is written last, so it marks the scan as
-    finished. A scan is repeated if its file, what determines the results, or a result has changed. The folder of a DICOM series
-    is a scan, too.
+    finished. A scan is repeated if its file, what determines the results, or a result has changed. The folder of a
+    DICOM series is a scan, too.
 
     Args:
         source: file or folder that is read.

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from ..atomic import write_text
 from ..contours import bounding_box
+from ..engines.ending import report_once
 from ..wide_table import fit
 from .algorithm import Algorithm
 from .dicom_seg import write_dicom_seg
@@ -69,6 +70,7 @@ class Collection(Generic[R]):
 
     def attach(self, engine: Engine) -> None:
         """Register with an evaluator."""
+        report_once(engine)
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._scan)
         engine.add_event_handler(Events.COMPLETED, lambda: self._bar.close())
@@ -112,7 +114,7 @@ class Collection(Generic[R]):
         write_text(self.plan.folder / "measurements.json", json.dumps(content, indent=1) + "\n")
         path = self.plan.folder / "measurements.csv"
         write_text(path, table.as_csv())
-        console = Console()
+        console = Console(markup=False)
         console.print(fit(table.for_terminal(f"Measurements ({NOTE})"), console))
         rows = "" if table.rows == "scans" else f", {len(table.values)} {table.rows}"
         console.print(f"{len(scans)} scans{rows}: {path}", soft_wrap=True)

@@ -126,7 +126,7 @@ def write_report(
         cells = [(view.image / 255, view.classes) for view in views]
         columns.append((f"{number}: {one.used}, Dice {_foreground(one.dice[-1])[-1]:.2f}", cells))
     draw_examples(columns, ROWS, classes, folder / "pairs.png")
-    console = Console()
+    console = Console(markup=False)
     console.print(_table(rows, summary, classes, title))
     console.print(f"{folder}: pairs.csv, summary.json, pairs.png", soft_wrap=True)
     return summary

@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 
 from ..configuration import without_password
 from .client import SQLITE, connect, experiment_id, let_go
-from .names import mlflow_name, shortened
+from .names import mlflow_name
 from .note import note
 from .outbox import OUTBOX, RUN_FILE, Outbox, read_outbox, read_rows, read_run, write_outbox, write_run
 
@@ -28,6 +28,7 @@ ARTIFACTS = ("*.json", "*.yaml", "*.png", "*.csv", "*.npz", "model.pt")  # glob 
 TOKEN = "outbox"  # the tag that holds `Outbox.token`
 PARENT = "mlflow.parentRunId"
 MOST_PARAMETERS, MOST_METRICS, LONGEST_TAG = 100, 1000, 5000  # of one request; characters
+LONGEST_REASON = 300  # characters of a message
 T = TypeVar("T")
 
 
@@ -147,12 +148,18 @@ def _place(uri: str) -> str:
 
 
 def cause(error: BaseException) -> str:
-    """Return the reason of a fault of MLflow in one line, without passwords."""
+    """Return the reason of a fault of MLflow in one line, without passwords.
+
+    Example:
+        >>> cause(ValueError("the server is " + "very " * 99 + "slow"))[-12:]
+        ' very ver...'
+    """
     libraries = ("mlflow", "requests", "urllib3", "sqlalchemy")
     while type(error).__module__.startswith(libraries) and (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     lines = without_password(str(error)).strip().splitlines()
-    return shortened(lines[0] if lines else type(error).__name__, 300)
+    reason = lines[0] if lines else type(error).__name__
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[: LONGEST_REASON - 3]}..."
 
 
 def _is_of(run: Mapping[str, Any], outbox: Outbox) -> bool:

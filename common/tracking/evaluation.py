@@ -128,27 +128,52 @@ class Evaluation:
         """Return the parameters of the MLflow run."""
         own = {name: value for name, value in self.facts.items() if name != "record" and (name != "overrides" or value)}
         of_weights = {name: self.record[name] for name in ("loss", "network", "image_size") if name in self.record}
-        trained = {"training": str(self.record.get("training")), "label_dropout": self._label_dropout()}
+        label_dropout = self._trained.get("label_dropout")
+        trained = {"training": str(self.record.get("training")), "label_dropout": label_dropout}
         return {**of_weights, **own, **{name: value for name, value in trained.items() if value not in (None, "None")}}
 
     @cached_property
     def said(self) -> str:
         """The overrides in one line, for titles and tags; empty without any."""
-        return ", ".join(f"{name} {value}" for name, value in self.changes.items())
+        return _listed(self.changes)
 
-    def _label_dropout(self) -> float | None:
-        path = self.training / "config.yaml" if self.training else None
-        if path is None or not path.is_file():
-            return None
-        try:
-            found = yaml.safe_load(path.read_text(encoding="utf-8"))
-            return found.get("label_dropout")  # type: ignore[no-any-return]
-        except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
-            reason = str(error).partition("\n")[0]
-            LOGGER.warning("%s is damaged (%s); the evaluation is logged without label_dropout", path, reason)
-            return None
+    @cached_property
+    def deviation(self) -> str:
+        """What makes this another result than the evaluation that belongs to the training, in one line; empty if none.
+
+        Beside the overrides these are facts of the weights that their record does not state, and data whose structures
+        are renamed in another way than those of the training.
+        """
+        if self.training is None:
+            return self.said
+        record = _mapping(self.training / "model.json", "it")
+        facts = {name: value for name, value in self.record.items() if name not in record or record[name] != value}
+        renamed = dict(self.renamed or {})
+        meanings = {"renamed": renamed} if renamed != (self._trained.get("renamed") or {}) else {}
+        return _listed({**self.changes, **facts, **meanings})
+
+    @cached_property
+    def _trained(self) -> dict[str, Any]:
+        """The configuration of the training; empty if there is none, or none that can be read."""
+        return {} if self.training is None else _mapping(self.training / "config.yaml", "label_dropout")
 
     def uri(self, stated: str | None) -> str:
         """Return the tracking URI: as stated, or MLFLOW_TRACKING_URI, or where the training was logged."""
         own = logged_run(self.training).get("tracking_uri") if self.training else None
         return stated or tracking_uri(address(own) if own else "sqlite:///runs/mlflow.db")
+
+
+def _listed(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
+
+
+def _mapping(path: Path, lost: str) -> dict[str, Any]:
+    """Return the content of a YAML or JSON file; empty, with a warning, if it is damaged."""
+    if not path.is_file():
+        return {}
+    try:
+        return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        reason = str(error).partition("\n")[0]
+        LOGGER.warning("%s is damaged (%s); the evaluation is logged without %s", path, reason, lost)
+        return {}

@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ..atomic import whole_file, write_text
+from ..engines.ending import report_once
+from ..label_sets import COLUMNS
 from ..wide_table import fit
 from .evaluation import Evaluation, logged_run
 from .finished_run import log_finished_run
@@ -113,6 +115,7 @@ class EvaluationReport:
 
     def attach(self, engine: Engine) -> None:
         """Register with an evaluator."""
+        report_once(engine)
         engine.add_event_handler(Events.STARTED, self._claim)
         engine.add_event_handler(Events.COMPLETED, self)
 
@@ -124,10 +127,10 @@ class EvaluationReport:
             with tempfile.TemporaryFile(dir=folder):
                 pass
         except OSError as error:
-            raise OSError(
-                f"{folder} cannot be written ({error.strerror or error}); copy the weights with their record to a "
-                "folder that can be, and name them with --checkpoint PATH, or choose another --runs_dir."
-            ) from None
+            remedy = "choose another --runs_dir"
+            if self.evaluation.training:  # the report lies beside the weights, whatever --runs_dir is
+                remedy = f"copy {self.evaluation.weights} and its record elsewhere, and give --checkpoint PATH"
+            raise OSError(f"{folder} cannot be written ({error.strerror or error}); {remedy}.") from None
         self._place = folder.stat().st_ino
 
     def __call__(self, engine: Engine) -> None:
@@ -149,7 +152,7 @@ class EvaluationReport:
         self.examples.draw(folder / "examples.png")
         self.examples.save(folder / "predictions.npz", self.data)
         write_text(folder / "evaluation.json", json.dumps(self.evaluation.facts, indent=1) + "\n")
-        console = Console()
+        console = Console(markup=False)
         names = ", ".join(self.evaluation.data_names)
         title = f"Dice, {fold} fold of {names}"
         if self.evaluation.changes:
@@ -174,10 +177,10 @@ class EvaluationReport:
         for position, index in enumerate(dice["index"].tolist()):
             item = self.data[index]
             cells = (float(values[position]) for values in columns.values())
-            origin = (item.get(key) for key in ("dataset", "patient", "view", "phase"))
+            origin = (item.get(key) for key in COLUMNS[1:])
             written = ["" if math.isnan(value) else f"{value:.4f}" for value in cells]
             rows.append([Path(item["image"]).name, *origin, *written])
-        return ["image", "dataset", "patient", "view", "phase", *columns], rows
+        return [*COLUMNS, *columns], rows
 
     def _log(self, metrics: Mapping[str, float]) -> bool:
         """Log the run of this evaluation; return whether MLflow has it."""
@@ -188,7 +191,7 @@ class EvaluationReport:
             "data_checksum": evaluation.checksum,
             "fold": evaluation.fold,
             "weights": Path(evaluation.weights).name,
-            **({"overrides": evaluation.said} if evaluation.changes else {}),
+            **({"overrides": evaluation.deviation} if evaluation.deviation else {}),
         }
         origin = evaluation.training.name if evaluation.training else Path(evaluation.weights).stem
         name = f"{origin} on {'_'.join(evaluation.data_names)} {evaluation.fold}"

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clinic import job, source
 
-from common.experiments.check_runs import check_runs
+from common.datasets.prepared.preparation import prepare
+from common.experiments.check_runs import check_data, check_runs
 from common.experiments.grid import Run, read_grid
 
 ROOT = Path(__file__).parents[2]
@@ -46,3 +48,32 @@ def test_expressions_are_left_to_the_training():
 @pytest.mark.parametrize("bundle", GRIDS, ids=lambda bundle: bundle.name)
 def test_the_grids_of_the_bundles_are_accepted(bundle: Path):
     check_runs(bundle / "configs/train.yaml", read_grid(bundle, "smoke").runs)
+
+
+RENAMED = {"lv_cavity": "sector", "lv_myocardium": "sector"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "folds", "message"),
+    [
+        ({"renamed": RENAMED}, ("training", "validation", "test"), None),
+        ({}, ("training", "validation", "test"), r"^one: 'clinic' annotates 'lv_cavity', which is not .*--renamed"),
+        ({"renamed": RENAMED}, ("training", "validation"), r"^one: no item of fold 'test' in "),
+    ],
+)
+@pytest.mark.parametrize("role", ["result", "teacher", "search"])
+def test_data_that_a_training_would_refuse_are_refused_at_once(
+    tmp_path: Path, settings: dict[str, Any], folds: tuple[str, ...], message: str | None, role: str
+):
+    prepare(source(*(job(number, fold) for number, fold in enumerate(folds))), tmp_path / "a", size=32, workers=1)
+    one = Run({"method": "one"}, settings, role=role)
+    runs = {
+        "result": [one],
+        "teacher": [Run({"method": "two"}, {}, teacher=one)],
+        "search": [Run({"method": "two"}, {"renamed": RENAMED}, candidates=(one,))],
+    }[role]
+    if message is None:
+        check_data(TRAIN, runs, [tmp_path / "a"])
+        return
+    with pytest.raises(ValueError, match=message.replace("one", "two" if role == "search" and settings else "one", 1)):
+        check_data(TRAIN, runs, [tmp_path / "a"])

@@ -78,6 +78,12 @@ def test_a_search_tries_every_combination_with_the_first_seed(tmp_path: Path):
     [
         ("huge", {"grid": []}, r"expected a scale of \['tiny'\], got 'huge'"),
         ("tiny", {"grid": [{"method": ["margnal"]}]}, r"axis 'method' has no 'margnal'. Did you mean 'marginal'\?"),
+        ("tiny", {"grid": [{"seed": 0}]}, r"experiments\.yaml, scale 'tiny': seed is 0, expected a list of values"),
+        ("tiny", {"grid": [{"method": "marginal"}]}, r"method is 'marginal', expected a list of values: method: \["),
+        ("tiny", {"grid": {"method": ["marginal"]}}, r"grid is \{'method': .*\}, expected a list of blocks"),
+        ("tiny", {"grid": [{"seed": [0]}], "search": {"learning_rate": 0.1}}, r"learning_rate is 0\.1, expected a l"),
+        ("tiny", {"grid": [{"seed": [0]}], "settings": 3}, r"settings is 3, expected names with values"),
+        ("tiny", {}, r"grid is None, expected a list of blocks"),
         ("tiny", {"grid": [], "patients": 3}, r"scale 'tiny' has the unknown keys \['patients'\]; allowed: phantom, "),
     ],
 )

@@ -190,6 +190,7 @@ def test_an_evaluation_with_overrides_says_so_and_does_not_count_as_that_of_the_
     folder = tmp_path / "first"
     folder.mkdir()
     (folder / "mlflow_run.json").write_text(json.dumps({"run_id": training, "tracking_uri": uri}))
+    (folder / "model.json").write_text(json.dumps(dict(evaluation(tmp_path).record)))
     other = {"checksum": "0verr1d3", "weights": folder / "model.pt"}
     report(tmp_path, uri, **other)
     report(tmp_path, uri, **other, overrides={"inferer::activation": "sigmoid"})
@@ -203,6 +204,45 @@ def test_an_evaluation_with_overrides_says_so_and_does_not_count_as_that_of_the_
     assert "overrides" not in counted.data.params
     said = [json.loads(path.read_text())["overrides"] for path in folder.glob("evaluations/*/evaluation.json")]
     assert sorted(map(len, said)) == [0, 1]
+
+
+def test_only_the_evaluation_that_agrees_with_its_training_counts_for_it(
+    tmp_path: Path, client: MlflowClient, uri: str
+):
+    experiment = client.create_experiment("renamed", artifact_location=(tmp_path / "store").as_uri())
+    training = client.create_run(experiment).info.run_id
+    folder = tmp_path / "first"
+    folder.mkdir()
+    (folder / "mlflow_run.json").write_text(json.dumps({"run_id": training, "tracking_uri": uri}))
+    (folder / "config.yaml").write_text("renamed: {wall: background}\n")
+    record = dict(evaluation(tmp_path).record)
+    (folder / "model.json").write_text(json.dumps(record))
+    own = {"checksum": "4e4a3ed", "weights": folder / "model.pt", "renamed": {"wall": "background"}}
+    others = [{"renamed": {"wall": "lv"}}, {"renamed": {}}, {"record": {**record, "activation": "sigmoid"}}]
+    for change in ({}, *others):
+        report(tmp_path, uri, **{**own, **change})
+    (reports,) = client.search_experiments(filter_string="name = 'reports'")
+    (counted,) = evaluations(client, reports.experiment_id, "4e4a3ed").values()
+    assert json.loads(counted.data.params["renamed"]) == {"wall": "background"}
+    found = client.search_runs([reports.experiment_id], f"tags.`mlflow.parentRunId` = '{training}'")
+    said = sorted(str(run.data.tags.get("overrides")) for run in found)
+    assert said == ["None", "activation sigmoid", "renamed {'wall': 'lv'}", "renamed {}"]
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_a_folder_that_cannot_be_written_is_refused_once_with_a_remedy_that_helps(
+    tmp_path: Path, trained: bool, caplog: pytest.LogCaptureFixture
+):
+    weights = tmp_path / "first/model.pt"
+    weights.parent.mkdir()
+    if trained:
+        (weights.parent / "history.json").write_text("[]")
+    (tmp_path / "first/evaluations" if trained else tmp_path / "evaluations").touch()
+    remedy = "copy .*/first/model.pt and its record elsewhere, and give --checkpoint PATH"
+    remedy = remedy if trained else "choose another --runs_dir"
+    with pytest.raises(OSError, match=rf"cannot be written \(.+\); {remedy}\.$"):
+        report(tmp_path, "none", weights=weights)
+    assert "cannot be written" not in caplog.text
 
 
 def test_an_evaluation_beside_a_retraining_of_the_same_name_stays_with_its_weights(tmp_path: Path):
@@ -231,6 +271,13 @@ def test_an_evaluation_beside_a_retraining_of_the_same_name_stays_with_its_weigh
     shutil.rmtree(tmp_path / "first.previous-1")
     with pytest.raises(FileNotFoundError, match=r"was removed or replaced during the evaluation; evaluate again"):
         handler.evaluation.settled(handler._place)
+
+
+def test_names_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    report(tmp_path / "[red]runs[x]", "none", data="[bold]clinic")
+    output = capsys.readouterr().out
+    assert "[red]runs[x]" in output
+    assert "[bold]clinic" in output
 
 
 def test_the_table_shows_a_dash_for_missing_pairs():

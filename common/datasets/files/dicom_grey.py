@@ -17,7 +17,7 @@ from .grey import luma
 from .motion import sampled
 from .scan import collect
 from .ultrasound_regions import find_tissue
-from .unreadable import Unreadable, reading
+from .unreadable import Unreadable, reading, several_frames
 
 __all__ = ["grey_frames", "read_dicom"]
 
@@ -46,7 +46,7 @@ def read_dicom(
         header = read_header(path)
         count = frame_count(header)
         if frame is None and count > 1:
-            raise Unreadable(f"it has {count} frames; say which one.")
+            raise several_frames(count)
         if not 0 <= (frame or 0) < count:
             raise Unreadable(f"it has the frames 0 to {count - 1}, not {frame}.")
         only = range(frame or 0, (frame or 0) + 1)

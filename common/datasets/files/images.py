@@ -21,7 +21,7 @@ from PIL import Image
 from .dicom_grey import read_dicom
 from .grey import as_bytes, luma
 from .metaimage import metaimage_header, metaimage_pixels
-from .unreadable import Unreadable, reading
+from .unreadable import Unreadable, reading, several_frames
 
 __all__ = ["MAX_PIXELS", "PICTURES", "read_annotation", "read_clip", "read_grey", "with_pixel_files"]
 
@@ -198,7 +198,7 @@ def _chosen(which: Which, count: int) -> range:
     if which == "all":
         return range(count)
     if which is None and count > 1:
-        raise Unreadable(f"it has {count} frames; say which one.")
+        raise several_frames(count)
     if not 0 <= (which or 0) < count:
         raise Unreadable(f"it has the frames 0 to {count - 1}, not {which}.")
     return range(which or 0, (which or 0) + 1)

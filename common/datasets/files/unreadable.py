@@ -10,13 +10,26 @@ from pathlib import Path
 
 from PIL import Image
 
-__all__ = ["MAX_BYTES", "Unreadable", "reading"]
+from ...command import command
+
+__all__ = ["MAX_BYTES", "Unreadable", "reading", "several_frames"]
 
 MAX_BYTES = 2**30  # of a file; an uncompressed clip of 100 frames of 1024 x 768 in colour has 0.24 GB
 
 
 class Unreadable(ValueError):
     """A reason that quotes no text of the file; `reading` puts the file's name before it."""
+
+
+def several_frames(count: int) -> Unreadable:
+    """Return the reason why a file of several frames, or slices, is not one image.
+
+    Example:
+        >>> print(several_frames(32))
+        it has 32 frames; say which one. If these are slices of a volume, use 'python -m ...datasets volumes'.
+    """
+    remedy = command("datasets volumes")
+    return Unreadable(f"it has {count} frames; say which one. If these are slices of a volume, use '{remedy}'.")
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from PIL import Image
 from ...command import command
 from ...identity import digest
 from ...label_sets import IGNORE, by_value
+from ...spelling import did_you_mean
 from .journal import JOURNAL, Record, read_journal
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "PROVENANCE",
     "RESULTS",
     "Read",
+    "check_items",
     "checked_renamed",
     "checksum",
     "folder_paths",
@@ -188,11 +190,13 @@ def read_datalist(
 
     Args:
         folders: one prepared folder or several.
-        fold: "training", "validation" or "test"; None keeps all.
+        fold: "training", "validation" or "test", of which the whole datalist is checked (`check_items`); None keeps
+            all, as they are.
         renamed: name of a structure -> class, background or ignore (`stated_label_sets`), applied to `unlabelled`.
 
     Raises:
-        ValueError: if `fold` is unknown, no item is left, or a patient is in two folders.
+        ValueError: if `fold` is unknown, no item is left, a patient is in two folders, or a datalist was edited so that
+            results would be wrong.
     """
     if fold is not None and fold not in FOLDS:
         raise ValueError(f"fold is {fold!r}, expected one of {list(FOLDS)}.")
@@ -200,6 +204,8 @@ def read_datalist(
     read = {folder: _read_json(folder, DATALIST) for folder in folders}
     if len(read) > 1:
         _check_patients(read)
+    for folder, own in read.items() if fold else ():
+        check_items(folder, own)
     items = [
         {**item, **{key: str((folder / item[key]).resolve()) for key in ("image", "label")}}
         for folder, own in read.items()
@@ -234,6 +240,42 @@ def _check_patients(read: Mapping[Path, Iterable[Mapping[str, Any]]]) -> None:
                     "the datasets another name if they are different patients; otherwise prepare both together, or "
                     "leave one of the folders out."
                 )
+
+
+def check_items(folder: Path, items: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse a datalist that somebody edited so that results would be wrong.
+
+    Args:
+        folder: prepared.
+        items: all of its datalist.
+
+    Raises:
+        ValueError: if a fold is unknown, an image is named twice, a patient is in two folds, or `unlabelled` names what
+            the dataset does not annotate.
+    """
+    annotated = {
+        dataset: {name for names in values.values() for name in names} - {"background", IGNORE}
+        for dataset, values in read_label_sets(folder).items()
+    }
+    images, folds = set[str](), dict[tuple[str, str], str]()
+    for item in items:
+        image, fold, patient = item["image"], item.get("fold"), (item.get("dataset", ""), item.get("patient", ""))
+        names = item.get("unlabelled", ())
+        if fold not in FOLDS:
+            fault = f"{image} is in the fold {fold!r}, expected one of {list(FOLDS)}.{did_you_mean(fold, FOLDS)}"
+        elif (name := image.rpartition("/")[2]) in images:
+            fault = f"{image} is there twice and would count twice."
+        elif folds.setdefault(patient, fold) != fold:
+            both = f"{folds[patient]} and {fold}"
+            fault = f"patient {patient[1]!r} of '{patient[0]}' is in two folds, {both}; keep every patient in one."
+        elif names and (unknown := [one for one in names if one not in annotated.get(patient[0], names)]):
+            hint = did_you_mean(unknown[0], annotated[patient[0]])
+            known = sorted(annotated[patient[0]])
+            fault = f"unlabelled of {image} names {unknown[0]!r}, which is not among {known}.{hint}"
+        else:
+            images.add(name)
+            continue
+        raise ValueError(f"{folder / DATALIST}: {fault} Correct it, or prepare the dataset again.")
 
 
 def checked_renamed(renamed: Mapping[str, str] | None) -> dict[str, str]:

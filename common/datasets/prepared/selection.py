@@ -143,7 +143,8 @@ def _check_withheld(withheld: Mapping[str, Sequence[str]], known: Collection[str
     for dataset, names in withheld.items():
         if unknown := [name for name in names if name not in known]:
             remedy = ", ".join(f"{name}: [{', '.join(own)}]" for name, own in rest.items())
-            hint = did_you_mean(unknown[0], known) or f' To withhold the others: --withheld "{{{remedy}}}".'
+            others = "the others" if rest else "nothing"
+            hint = did_you_mean(unknown[0], known) or f' To withhold {others}: --withheld "{{{remedy}}}".'
             raise ValueError(
                 f"withheld of '{dataset}' is {list(names)}, expected a list of names among {sorted(known)}.{hint}"
             )

@@ -28,7 +28,7 @@ from ...atomic import write_text
 from ...label_set_map import drop_classes
 from ...label_sets import IGNORE, LabelSets, by_value
 from ..prepared.labels import stated_label_sets
-from ..prepared.layout import read_datalist, read_label_sets, read_provenance, stated_pixels
+from ..prepared.layout import check_items, read_datalist, read_label_sets, read_provenance, stated_pixels
 from .layout import VOLUMES, read_affine, read_volume_pair, save_voxels
 
 __all__ = ["export_nnunet", "exported_values"]
@@ -82,6 +82,7 @@ def export_nnunet(prepared: Path, out: Path) -> int:
     if out.exists():
         raise FileExistsError(f"{out} exists; remove it or choose another folder.")
     items = read_datalist(prepared)
+    check_items(prepared, items)
     structures = {name: None for own in read_label_sets(prepared).values() for names in own.values() for name in names}
     classes = ["background", *(name for name in structures if name not in ("background", IGNORE))]
     label_sets = LabelSets(classes, stated_label_sets(prepared, classes))

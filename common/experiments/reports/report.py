@@ -16,6 +16,7 @@ from .claims.contrasts import judge_claims
 from .claims.wording import claims_shown
 from .figures.draw import Drawn, draw
 from .figures.style import STYLE, NothingToDraw, save_figure, words
+from .names import check_names
 from .page import Section, render
 from .results import Results, read_results, run_command
 from .settings import FigureSettings, ReportSettings, read_settings
@@ -37,10 +38,15 @@ def report(bundle: Path, scale: str, uri: str, out: Path | None = None) -> Path:
 
     Returns:
         The page, `index.html`.
+
+    Raises:
+        NoResults: if there is no such grid, or none of its runs is complete.
+        ValueError: if a setting of the report is wrong, or names what neither bundle nor results have.
     """
     settings = read_settings(bundle)
     check_scale([bundle], scale)
     results = read_results(uri, settings.experiment, scale)
+    check_names(settings, bundle, results)
     folder = out or settings.runs_dir / f"report-{scale}"
     folder.mkdir(parents=True, exist_ok=True)
     made_by = command(f"experiments report {bundle} --scale {scale}")

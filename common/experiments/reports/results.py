@@ -22,20 +22,13 @@ from numpy.typing import NDArray
 
 from ...command import command
 from ...datasets.phantom.study import DOMAINS
+from ...label_sets import COLUMNS
 from ...tracking import connect
 from ..store import evaluations, search_runs
 
 __all__ = ["NoResults", "Results", "read_predictions", "read_results", "run_command"]
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-ORIGIN = (
-    "image",
-    "dataset",
-    "patient",
-    "view",
-    "phase",
-)  # columns of dice.csv before the classes; <score>/<class> follow
-
 COMPLETE = "complete"
 
 
@@ -104,7 +97,7 @@ class Results:
         if gaps:
             warnings.append((f"The grid of {name} is incomplete; the results may still change.", gaps))
         if self.fold != "test":
-            text = f"{name}: these are patients of the {self.fold} fold, who also chose the epochs: the scores are optimistic."
+            text = f"{name}: patients of the {self.fold} fold, who also chose the epochs; the scores are optimistic."
             warnings.append((text, []))
         if phantoms := [one for one in dict.fromkeys(self.images["dataset"]) if one in DOMAINS]:
             listed = ", ".join(phantoms)
@@ -232,8 +225,8 @@ def _describe(cell: Mapping[str, Any]) -> str:
 def _images(uri: str, run_id: str, place: str) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as folder:  # by the id of the run it would take three times as long
         path = download_artifacts(f"{place}/dice.csv", None, None, folder, uri)
-        rows = pd.read_csv(path, dtype=dict.fromkeys(ORIGIN, str), keep_default_na=False, na_values=[""])
-    rows[list(ORIGIN)] = rows[list(ORIGIN)].fillna("")
-    classes = [name for name in rows if name not in ORIGIN and "/" not in name]
-    long = rows.melt(id_vars=list(ORIGIN), value_vars=classes, var_name="class", value_name="dice")
+        rows = pd.read_csv(path, dtype=dict.fromkeys(COLUMNS, str), keep_default_na=False, na_values=[""])
+    rows[list(COLUMNS)] = rows[list(COLUMNS)].fillna("")
+    classes = [name for name in rows if name not in COLUMNS and "/" not in name]
+    long = rows.melt(id_vars=list(COLUMNS), value_vars=classes, var_name="class", value_name="dice")
     return long.assign(run_id=run_id, dice=long["dice"].astype(float))

@@ -77,7 +77,7 @@ def test_one_frame_of_a_clip_is_read(tmp_path: Path):
     clip = np.stack([scan(), scan() + 1, scan() + 2])
     path = write(tmp_path / "clip.dcm", scan(), NumberOfFrames=3, PixelData=clip.tobytes())
     np.testing.assert_array_equal(read_grey(path, frame=1)[0], clip[1])
-    with pytest.raises(ValueError, match=r"clip\.dcm cannot be read as DICOM: it has 3 frames; say which one"):
+    with pytest.raises(ValueError, match=r"clip\.dcm cannot be .*: it has 3 frames; say which one.*datasets volumes'"):
         read_grey(path)
     for frame in (3, -1):
         with pytest.raises(ValueError, match=rf"clip\.dcm .* it has the frames 0 to 2, not {frame}\."):

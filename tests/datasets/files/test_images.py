@@ -83,7 +83,7 @@ def test_a_clip_needs_a_frame_number(tmp_path: Path, name: str):
     path = write(tmp_path / name, clip, (1.54, *SPACING))
     np.testing.assert_array_equal(read_grey(path, frame=2)[0], clip[2])
     assert read_grey(path, frame=0)[1] == pytest.approx(SPACING)
-    with pytest.raises(ValueError, match=rf"{name} cannot be read as \w+: it has 3 frames; say which one"):
+    with pytest.raises(ValueError, match=rf"{name} cannot be .*: it has 3 frames; say which one.*datasets volumes'"):
         read_grey(path)
     for frame in (3, -1):
         with pytest.raises(ValueError, match=rf"it has the frames 0 to 2, not {frame}\."):

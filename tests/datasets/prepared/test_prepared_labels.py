@@ -189,7 +189,7 @@ def test_structures_that_are_renamed_to_background_leave_the_classes_of_the_bund
 def test_renamed_structures_are_renamed_in_the_items_too(tmp_path: Path):
     folder = stating(tmp_path / "a", a=[["background"], ["LV"], ["wall"], ["fat"]])
     item = {"image": "i.png", "label": "l.png", "dataset": "a", "fold": "test", "unlabelled": ["LV", "wall", "fat"]}
-    (folder / "datalist.json").write_text(json.dumps([item, {**item, "unlabelled": ["la"]}]))
+    (folder / "datalist.json").write_text(json.dumps([item, {**item, "image": "j.png", "unlabelled": ["LV"]}]))
     renamed = {"LV": "lv", "wall": "lv", "fat": "background"}
     assert stated_label_sets(folder, CLASSES, renamed)["a"] == {
         0: ["background", "la"],
@@ -197,8 +197,8 @@ def test_renamed_structures_are_renamed_in_the_items_too(tmp_path: Path):
         2: ["lv"],
         3: ["background", "la"],
     }
-    assert [one["unlabelled"] for one in read_datalist(folder, "test", renamed)] == [["lv"], ["la"]]
-    assert [one["unlabelled"] for one in read_datalist(folder)] == [["LV", "wall", "fat"], ["la"]]
+    assert [one["unlabelled"] for one in read_datalist(folder, "test", renamed)] == [["lv"], ["lv"]]
+    assert [one["unlabelled"] for one in read_datalist(folder)] == [["LV", "wall", "fat"], ["LV"]]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import shutil
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
@@ -64,6 +65,33 @@ def test_a_folder_that_is_not_prepared_says_how_to_prepare_one(tmp_path: Path):
         read_datalist(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"nowhere is not a prepared dataset: it has no provenance\.json"):
         read_provenance(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda items: items[0].update(fold="test"), r"patient 'patient1' of 'clinic' is in two folds, test and tr"),
+        (lambda items: items.append({**items[3]}), "2b.png is there twice and would count twice"),
+        (lambda items: items.append({**items[3], "image": "./" + items[3]["image"]}), "is there twice and would"),
+        (lambda items: [one.update(fold="tset") for one in items[2:]], r"fold 'tset', .*Did you mean 'test'\?"),
+        (lambda items: items[0].pop("fold"), "fold None, expected one of"),
+        (lambda items: items[0].update(unlabelled=["lv_cavty"]), r"names 'lv_cavty', .*Did you mean 'lv_cavity'\?"),
+    ],
+)
+def test_a_datalist_that_was_edited_to_give_wrong_results_is_refused(
+    tmp_path: Path, change: Callable[[list], object], message: str
+):
+    every = [job(1), replace(job(1), id="1b"), job(2, "test"), replace(job(2, "test"), id="2b")]
+    prepare(source(*every), tmp_path / "a", size=32, workers=1)
+    items = json.loads((tmp_path / "a/datalist.json").read_text())
+    assert len(read_datalist(tmp_path / "a", "training")) == 2
+    items[1]["unlabelled"] = ["lv_cavity"]
+    (tmp_path / "a/datalist.json").write_text(json.dumps(items))
+    assert len(read_datalist(tmp_path / "a", "test")) == 2, "a right edit"
+    change(items)
+    (tmp_path / "a/datalist.json").write_text(json.dumps(items))
+    with pytest.raises(ValueError, match=rf"a/datalist\.json: .*{message}.* Correct it, or prepare"):
+        read_datalist(tmp_path / "a", "training")
 
 
 @pytest.mark.parametrize("content", [b'[{"image": ', b"\x89PNG\xff\xfe"])

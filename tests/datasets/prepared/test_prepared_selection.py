@@ -144,7 +144,7 @@ def test_settings_of_datasets_without_data_have_no_effect():
             {"withheld": {"north": ["wall", "la"], "south": ["wall"], "unity": ["wall"]}},
             r"withheld of 'north' is .*\['la', 'lv'\]\. To withhold the others: --withheld \"\{north: \[la\]\}\"\.",
         ),
-        ({"withheld": {"south": ["wall"]}}, r"To withhold the others: --withheld \"\{\}\"\."),
+        ({"withheld": {"south": ["wall"]}}, r"To withhold nothing: --withheld \"\{\}\"\."),
         ({"withheld": {"north": ["la"]}, "share": 1.5}, r"withheld_share is 1\.5, expected a fraction of the patients"),
         (
             {"datasets": ["east"]},

@@ -7,6 +7,8 @@ import pytest
 import yaml
 
 from common.datasets.catalogue import dataset_names
+from common.experiments.reports.names import check_names
+from common.experiments.reports.results import Results
 from common.experiments.reports.settings import read_settings
 
 ROOT = Path(__file__).parents[3]
@@ -66,6 +68,57 @@ def test_contrasts_inherit_from_their_claim_and_may_differ(tmp_path: Path):
 def test_wrong_settings_are_errors(report: dict[str, Any], message: str, tmp_path: Path):
     with pytest.raises(ValueError, match=message):
         read_settings(written(tmp_path, **report))
+
+
+GRID = {
+    "axes": {"method": {"marginal": {}}},
+    "scales": {"demo": {"grid": [{"method": ["CCE", "aCCE"], "label_dropout": [0.0, 0.7], "seed": [0]}]}},
+}
+
+
+def named(folder: Path, results: Results | None, **report: Any) -> None:
+    written(folder, **report)
+    train = {"experiment": "e", "runs_dir": "runs/e", "classes": ["background", "lv_cavity", "left_atrium"]}
+    for name, content in (("train", train), ("experiments", GRID), ("evaluate", {"other_metrics": {"ef_mae": {}}})):
+        (folder / "configs" / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    check_names(read_settings(folder), folder, results)
+
+
+RIGHT = {**CLAIM, "class": "lv_cavity", "dataset": "target"}
+SIDES = {"of": {"method": "aCCE", "label_dropout": 0.7}, "against": {"method": "CCE", "label_dropout": "lowest"}}
+RIGHT_FIGURE = {**FIGURE, "dataset": "target", "classes": ["left_atrium"], "x": "label_dropout", "metric": "ef_mae"}
+DATASETS = {"target": ["camus", "unity_like"]}
+
+
+def test_what_the_grid_states_may_lack_results(tmp_path: Path, inter_domain: Results):
+    for results in (None, inter_domain):  # 0.7 is in none of them
+        trimmed = {"of": {"method": "marginal", "label_dropout": 0.3}, "against": {"method": "CCE", "seed": 9}}
+        claims = [{**RIGHT, "contrasts": [SIDES, trimmed]}]
+        named(tmp_path, results, claims=claims, figures=[RIGHT_FIGURE], datasets=DATASETS)
+
+
+@pytest.mark.parametrize(
+    ("claim", "figure", "datasets", "message"),
+    [
+        ({"contrasts": [{**SIDES, "of": {"method": "cce"}}]}, {}, {}, r"method 'cce' is unknown.*mean 'CCE'\?.* aCCE"),
+        ({"contrasts": [{**SIDES, "of": {"methd": "CCE"}}]}, {}, {}, r"column 'methd' is unknown.*mean 'method'\?"),
+        ({"class": None}, {}, {}, r"claim 'c': class None is unknown\. There are: lv_cavity, left_atrium"),
+        ({"class": "lv_cavty"}, {}, {}, r"claim 'c': class 'lv_cavty' is unknown.*mean 'lv_cavity'\?"),
+        ({"dataset": "targt"}, {}, {}, r"claim 'c': dataset 'targt' is unknown.*mean 'target'\?"),
+        ({}, {}, {"target": ["camus_lik"]}, r"datasets: target 'camus_lik' is unknown.*mean 'camus_like'\?"),
+        ({}, {"classes": ["lv_cavty"]}, {}, r"figure 'a': class 'lv_cavty' is unknown.*mean 'lv_cavity'\?"),
+        ({}, {"where": [{"method": "acc"}]}, {}, r"figure 'a': method 'acc' is unknown.*mean 'aCCE'\?"),
+        ({}, {"x": "label_dropuot"}, {}, r"figure 'a': column 'label_dropuot' is unknown.*mean 'label_dropout'\?"),
+        ({}, {"metric": "ef_mea"}, {}, r"figure 'a': metric 'ef_mea' is unknown.*mean 'ef_mae'\?"),
+        ({}, {"dataset": "targte"}, {}, r"figure 'a': dataset 'targte' is unknown.*mean 'target'\?"),
+    ],
+)
+def test_misspelt_names_are_refused_with_those_that_there_are(
+    tmp_path: Path, claim: dict, figure: dict, datasets: dict, message: str, inter_domain: Results
+):
+    report = {"claims": [{**RIGHT, "contrasts": [SIDES], **claim}], "figures": [{**RIGHT_FIGURE, **figure}]}
+    with pytest.raises(ValueError, match=rf"report\.yaml, .*{message}"):
+        named(tmp_path, inter_domain, datasets={**DATASETS, **datasets}, **report)
 
 
 def test_the_papers_experiments_have_reports():

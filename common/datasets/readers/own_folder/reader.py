@@ -27,7 +27,7 @@ from ...prepared.source import Job, Source, spacing_of
 from ...views import PHASE_WORDS, VIEW_WORDS
 from ..image_and_mask import read_image_and_mask
 from .description import Description, read_description
-from .records import Record, converted, filled, inside, jobs_of, matches, placeholders, rows
+from .records import Record, converted, filled, inside, jobs_of, matches, no_image, placeholders, rows
 
 __all__ = ["COLUMNS", "folder"]
 
@@ -116,5 +116,5 @@ def _matches(source: Path, image: str, label: str) -> dict[str, Record]:
     # p_mask.png is a mask, not the image of a patient p_mask
     records = {path: record for path, record in records.items() if path not in masks}
     if not records:
-        raise FileNotFoundError(f"no file in {source} matches the pattern {image!r} of 'image'.")
+        raise no_image(source, image, found)
     return records

@@ -24,6 +24,7 @@ __all__ = [
     "is_within",
     "jobs_of",
     "matches",
+    "no_image",
     "placeholders",
     "rows",
     "unused_columns",
@@ -82,6 +83,23 @@ def matches(
             if match := expression.fullmatch(path):
                 records[path] = match.groupdict()
     return {path: records[path] for path in sorted(records)}
+
+
+def no_image(source: Path, pattern: str, found: Collection[str]) -> Exception:
+    """Return the error for a folder in which no image is found.
+
+    Args:
+        source: the folder.
+        pattern: of the images.
+        found: paths that match it, all of which are masks.
+
+    Example:
+        >>> no_image(Path("clinic"), "{patient}.png", [])
+        FileNotFoundError("no file in clinic matches the pattern '{patient}.png' of 'image'.")
+    """
+    if found:
+        return ValueError(f"'image' and 'label' have the same pattern {pattern!r}, but masks have files of their own.")
+    return FileNotFoundError(f"no file in {source} matches the pattern {pattern!r} of 'image'.")
 
 
 def _expression(pattern: str) -> str:
@@ -200,7 +218,7 @@ def unused_columns(names: Collection[str], columns: Collection[str]) -> str:
 def jobs_of(
     records: Mapping[str, Record], make: Callable[[Record], Job], remedy: str
 ) -> tuple[list[Job], dict[str, str]]:
-    """Turn records into jobs with different ids, whose patients are in one fold each.
+    """Turn records into jobs with different ids, whose patients are in one fold each and spelt in one way.
 
     Args:
         records: place in the source, for messages -> record.
@@ -216,6 +234,7 @@ def jobs_of(
     jobs: dict[str, Job] = {}
     skipped: dict[str, str] = {}
     folds: dict[str, str] = {}
+    spelt: dict[str, str] = {}
     for place, record in records.items():
         try:
             job = make(record)
@@ -227,6 +246,11 @@ def jobs_of(
         if job.id.lower() in jobs:
             raise ValueError(f"{place}: {job.id} exists already. {remedy}")
         patient, fold = job.item["patient"], job.item["fold"]
+        if (other := spelt.setdefault(patient.lower(), patient)) != patient:
+            raise ValueError(
+                f"{place}: patient {patient!r} is spelt {other!r} before; spell one patient the same everywhere, and "
+                "give two patients names that differ in more than their case."
+            )
         if fold and folds.setdefault(patient, fold) != fold:
             raise ValueError(f"{place}: patient {patient!r} is in the fold {folds[patient]!r} already, not {fold!r}.")
         jobs[job.id.lower()] = job

@@ -115,7 +115,12 @@ def _label(files: Mapping[str, Any], structures: Mapping[str, int]) -> str | dic
             if name not in structures:
                 hint = did_you_mean(name, structures)
                 raise ValueError(f"'label' names {name!r}; expected a structure of 'values': {[*structures]}.{hint}")
-        return {name: text_of(files["label"], name) for name in files["label"]}
+        patterns = {name: text_of(files["label"], name) for name in files["label"]}
+        of = {pattern: name for name, pattern in patterns.items()}
+        for name, pattern in patterns.items():
+            if of[pattern] != name:
+                raise ValueError(f"'label' has the pattern {pattern!r} of {name!r} for {of[pattern]!r}, too.")
+        return patterns
     pattern = text_of(files, "label")
     if f"{{{STRUCTURE}}}" not in pattern:
         return pattern

@@ -36,7 +36,7 @@ from typing import Any
 from ...files.volume.volume_file import SUFFIXES
 from ...prepared.layout import FOLDS
 from ...prepared.source import Job, Source
-from ..own_folder.records import Record, converted, filled, inside, jobs_of, matches, placeholders, rows
+from ..own_folder.records import Record, converted, filled, inside, jobs_of, matches, no_image, placeholders, rows
 from ..volume_and_masks import read_volume_and_masks
 from .description import VolumesDescription
 
@@ -122,7 +122,7 @@ def _matches(source: Path, about: VolumesDescription) -> dict[str, Record]:
             own = masks[path] if isinstance(label, str) else _there(source, masks[path])
             records[path] = {**parts, "image": path, **own}
     if not records:
-        raise FileNotFoundError(f"no file in {source} matches the pattern {image!r} of 'image'.")
+        raise no_image(source, image, found)
     for name in patterns:
         if not any(name in record for record in records.values()):
             raise FileNotFoundError(

@@ -16,6 +16,7 @@ from rich.table import Table
 from ....atomic import write_text
 from ....command import command
 from ...grid import check_scale
+from ..names import check_names
 from ..page import ClaimsShown, render
 from ..results import NoResults, read_results
 from ..settings import read_settings
@@ -34,22 +35,23 @@ def claims(bundles: Sequence[Path], scale: str, uri: str) -> None:
     The files are written to the folder of all runs (`runs`). Bundles without a report.yaml are skipped.
 
     Raises:
-        ValueError: if no bundle makes a claim, or none has the scale.
+        ValueError: if no bundle makes a claim, none has the scale, or a name in a report is unknown.
     """
     check_scale(bundles, scale)
-    read = [read_settings(bundle) for bundle in bundles if (bundle / "configs" / "report.yaml").is_file()]
-    found = [settings for settings in read if settings.claims]
+    read = [(bundle, read_settings(bundle)) for bundle in bundles if (bundle / "configs" / "report.yaml").is_file()]
+    found = [(bundle, settings) for bundle, settings in read if settings.claims]
     if not found:
         raise ValueError(f"none of {[str(bundle) for bundle in bundles]} has a configs/report.yaml with claims.")
-    folder, stem = found[0].runs_dir.parent, f"claims-{scale}"
+    folder, stem = found[0][1].runs_dir.parent, f"claims-{scale}"
     folder.mkdir(parents=True, exist_ok=True)
     console, groups, tables, warnings = Console(), [], [], []
-    for settings in found:
+    for bundle, settings in found:
         results = None
         try:
             results = read_results(uri, settings.experiment, scale)
         except NoResults as error:
             console.print(f"[yellow]{escape(str(error))}[/]", soft_wrap=True)
+        check_names(settings, bundle, results)
         own = results.warnings if results else []
         for text, items in own:
             console.print(f"[yellow]{escape(' '.join([text, *items]))}[/]", soft_wrap=True)

@@ -106,6 +106,10 @@ ES = "images/p_1_4CH_ES.png,masks/p_1_4CH_ES_mask.png"
             ["image,label,patient,fold", f"{ED},one,test", f"{ES},one,training"],
             r"cases\.csv, line 3: patient 'one' is in the fold 'test' already, not 'training'",
         ),
+        (
+            ["image,label,patient,fold", f"{ED},P1,training", f"{ES},p1,test"],
+            r"cases\.csv, line 3: patient 'p1' is spelt 'P1' before; spell one patient the same",
+        ),
     ],
 )
 def test_a_wrong_table_is_explained(clinic: Path, lines: list[str], message: str):

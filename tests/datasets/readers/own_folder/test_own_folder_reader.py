@@ -30,6 +30,12 @@ def items(source: Source) -> dict[str, dict[str, Any]]:
     return {job.id: dict(job.item) for job in source.jobs}
 
 
+def test_masks_need_a_pattern_of_their_own(clinic: Path):
+    pattern = "images/{patient}_{view}_{phase}.png"
+    with pytest.raises(ValueError, match=r"clinic\.yaml: 'image' and 'label' have the same pattern 'images/\{patient"):
+        folder(clinic, describe(clinic, files={"image": pattern, "label": pattern}))
+
+
 def test_a_naming_pattern_finds_images_masks_and_fields(clinic: Path):
     found = folder(clinic, describe(clinic))
     assert items(found) == {

@@ -155,6 +155,11 @@ def test_slices_with_an_empty_mask_may_be_unannotated(tmp_path: Path):
         ({"files": {"image": "ct/{patient}.nii"}}, "two entries, 'image' and 'label'"),
         ({"files": EACH | {"label": {"blader": "x"}}}, "names 'blader'.*'bladder'"),
         ({"files": EACH | {"label": "masks/{case}.nii"}}, r"\['case'\], which the pattern of 'image' lacks"),
+        ({"files": EACH | {"label": dict.fromkeys(("bladder", "rectum"), "x")}}, "'x' of 'bladder' for 'rectum', too"),
+        (
+            {"files": dict.fromkeys(("image", "label"), "ct/{patient}.nii.gz")},
+            "'image' and 'label' have the same",
+        ),
         ({"files": {"image": "{bladder}.nii", "label": "x"}}, r"\['bladder'\], which are reserved"),
         ({"orientation": "LPX"}, "orientation is 'LPX'"),
         ({"orientation": "LRS"}, "orientation is 'LRS'"),
