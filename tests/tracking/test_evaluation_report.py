@@ -222,7 +222,7 @@ def test_only_the_evaluation_that_agrees_with_its_training_counts_for_it(
     for change in ({}, *others):
         report(tmp_path, uri, **{**own, **change})
     (reports,) = client.search_experiments(filter_string="name = 'reports'")
-    (counted,) = evaluations(client, reports.experiment_id, "4e4a3ed").values()
+    (counted,) = evaluations(client, reports.experiment_id, "4e4a3ed", "test").values()
     assert json.loads(counted.data.params["renamed"]) == {"wall": "background"}
     found = client.search_runs([reports.experiment_id], f"tags.`mlflow.parentRunId` = '{training}'")
     said = sorted(str(run.data.tags.get("overrides")) for run in found)
