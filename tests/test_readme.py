@@ -78,10 +78,10 @@ def prepared(words: list[str], echo_data: str | None) -> list[str]:
     if "CAMUS_public" in words and echo_data is None:
         words = [*words[:3], "phantom", words[-1]]
     words = [f"{echo_data}/camus" if word == "CAMUS_public" else word for word in words]
-    drawn = ["--patients", "10"] if words[3] in ("phantom", "screens", "organs", "pelvis") else []
+    drawn = ["--patients", "10"] if words[3] in ("phantom", "screens", "organs", "pelvis", "atria") else []
     if words[3] == "pelvis":
         return [*words, *drawn, "--spacing", "12"]
-    pictures = words[3] not in ("check", "export-nnunet", "nnunet", "open-kbp", "volumes")
+    pictures = words[3] not in ("atria", "check", "export-nnunet", "left-atrium", "nnunet", "open-kbp", "volumes")
     return [*words, *drawn, *(["--size", "32"] if pictures else [])]
 
 

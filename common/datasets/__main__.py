@@ -21,6 +21,7 @@ EXAMPLES = (
     "phantom OUT",
     "organs OUT --classes liver spleen kidney",
     "pelvis OUT",
+    "atria OUT",
     f"{{{','.join(READERS)}}} SOURCE OUT",
     "folder SOURCE OUT --description mine.yaml",
     "volumes SOURCE OUT --description mine.yaml",
@@ -84,6 +85,9 @@ def _arguments() -> argparse.Namespace:
     pelvis = names.add_parser("pelvis", parents=[written, seeded], help="draw CT volumes of pelves, supine and prone")
     pelvis.add_argument("--patients", type=int, default=40, help="number in each domain (%(default)s)")
     pelvis.add_argument("--spacing", type=float, default=4.0, metavar="MM", help="of the voxels (%(default)s)")
+    atria = names.add_parser("atria", parents=[written, seeded], help="draw MRI of left atria from two scanners")
+    atria.add_argument("--patients", type=int, default=40, help="number at each scanner (%(default)s)")
+    atria.add_argument("--spacing", type=float, default=2.0, metavar="MM", help="of the voxels (%(default)s)")
     for name, (place, about) in READERS.items():
         # readers need different libraries: import only the requested one
         module = import_module(f".{place}", __package__) if name in sys.argv else None
@@ -157,7 +161,7 @@ def _prepare(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out
     if "source" in arguments and not arguments.source.is_dir():
         sys.exit(f"{arguments.source} is not a directory; SOURCE is the folder of the unpacked dataset.")
-    of_volumes = arguments.name in ("pelvis", "volumes", *VOLUME_READERS)
+    of_volumes = arguments.name in ("pelvis", "atria", "volumes", *VOLUME_READERS)
     source, items = (_volumes if of_volumes else _pictures)(arguments, request)
     folds = Counter(item["fold"] for item in items)
     print(f"{out}: {len(items)} images ({', '.join(f'{count} {fold}' for fold, count in folds.items())})")
@@ -205,6 +209,11 @@ def _volumes(arguments: argparse.Namespace, request: Mapping[str, str]) -> tuple
 
         source = pelves(arguments.patients, arguments.spacing, arguments.seed)
         spacing, window = (arguments.spacing,) * 3, WINDOW
+    elif arguments.name == "atria":
+        from .phantom.atrium_dataset import atria
+
+        source = atria(arguments.patients, arguments.spacing, arguments.seed)
+        spacing, window = (arguments.spacing,) * 3, None
     else:
         module = import_module(f".{VOLUME_READERS[arguments.name][0]}", __package__)
         source = getattr(module, arguments.name.replace("-", "_"))(arguments.source)

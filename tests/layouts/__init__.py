@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from .camus_layout import write_camus, write_camus_2019
 from .echonet_layout import write_echonet_dynamic
+from .left_atrium_layout import write_left_atrium
 from .open_kbp_layout import write_open_kbp
 from .unity_layout import write_unity
 
@@ -40,6 +41,7 @@ LAYOUTS: Mapping[str, Callable[..., None]] = MappingProxyType(
         "camus": partial(_write, "CAMUS, the NIfTI release", write_camus),
         "camus-2019": partial(_write, "CAMUS, the release of 2019", write_camus_2019),
         "echonet-dynamic": partial(_write, "EchoNet-Dynamic", write_echonet_dynamic),
+        "left-atrium": partial(_write, "Left Atrium 2018, the release of UA-MT", write_left_atrium),
         "open-kbp": partial(_write, "OpenKBP", write_open_kbp),
         "unity": partial(_write, "Unity Imaging", write_unity),
     }

@@ -298,7 +298,7 @@ def test_a_layout_says_that_it_is_a_phantom(camus):
 
 
 def test_the_layouts_are_those_that_readers_exist_for():
-    assert list(LAYOUTS) == ["camus", "camus-2019", "echonet-dynamic", "open-kbp", "unity"]
+    assert list(LAYOUTS) == ["camus", "camus-2019", "echonet-dynamic", "left-atrium", "open-kbp", "unity"]
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

@@ -13,9 +13,10 @@ from scipy import ndimage
 
 from ..files.volume.voxels import SPACINGS, Affine, spacing_of_affine
 
-__all__ = ["Volume", "checked_spacing", "checked_window", "windowed"]
+__all__ = ["Volume", "checked_spacing", "checked_window", "standardised", "windowed"]
 
 INT16 = (-32768, 32767)
+HUNDRED = 100  # steps in a standard deviation of standardised values
 LEAST = 16  # units of a window: values are kept as integers
 
 
@@ -113,6 +114,27 @@ def windowed(image: NDArray[Any], window: tuple[int, int] | None) -> NDArray[np.
             "in which rounding to integers loses nothing that matters."
         )
     kept: NDArray[np.int16] = rounded.astype(np.int16)
+    return kept
+
+
+def standardised(image: NDArray[Any]) -> NDArray[np.int16]:
+    """Return values minus their mean in hundredths of their standard deviation, rounded, int16: MRI has no unit.
+
+    Args:
+        image: of any integer or floating dtype.
+
+    Raises:
+        ValueError: if values are not finite, or all are the same.
+
+    Example:
+        >>> standardised(np.array([1.0, 2.0, 3.0])).tolist()
+        [-122, 0, 122]
+    """
+    values = image.astype(np.float64)
+    mean, sd = values.mean(), values.std()
+    if not (np.isfinite(mean) and np.isfinite(sd) and sd > 0):
+        raise ValueError(f"its values have the mean {mean:g} and the standard deviation {sd:g}, expected an image.")
+    kept: NDArray[np.int16] = np.rint((values - mean) * (HUNDRED / sd)).clip(*INT16).astype(np.int16)
     return kept
 
 
