@@ -51,7 +51,7 @@ def combine(fixed: Tensor, temporary: Tensor, shift: Tensor) -> Tensor:
     dynamic = fixed.clone()
     for image, steps in enumerate(shift.tolist()):
         pairs = list(zip(steps, size, strict=True))
-        into = tuple(slice(max(step, 0), max(length + min(step, 0), 0)) for step, length in pairs)
-        out_of = tuple(slice(max(-step, 0), max(length - max(step, 0), 0)) for step, length in pairs)
-        dynamic[image][(..., *into)] = temporary[image][(..., *out_of)]
+        into: list[slice] = [slice(max(step, 0), max(length + min(step, 0), 0)) for step, length in pairs]
+        out_of: list[slice] = [slice(max(-step, 0), max(length - max(step, 0), 0)) for step, length in pairs]
+        dynamic[image][(..., *into)].copy_(temporary[image][(..., *out_of)])
     return dynamic

@@ -42,11 +42,8 @@ def cut(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
             f"{second.dtype} {tuple(second.shape)}."
         )
     channels = first.ndim - mask.ndim
-    if (
-        mask.dtype != torch.bool
-        or channels not in (0, 1)
-        or mask.shape != first.shape[:1] + first.shape[1 + channels :]
-    ):
+    expected = first.shape[:1] + first.shape[1 + channels :]
+    if mask.dtype != torch.bool or channels not in (0, 1) or mask.shape != expected:
         raise ValueError(
             "expected a boolean mask (B, *spatial) for batches (B, *spatial) or (B, K, *spatial), "
             f"got {mask.dtype} {tuple(mask.shape)} for {tuple(first.shape)}."

@@ -29,7 +29,7 @@ def shifts(size: Sequence[int], multiple: int = 16) -> Tensor:
         Pixels, int64, (4, axes).
 
     Raises:
-        ValueError: other numbers of axes, or a crop too small to be shifted along any axis.
+        ValueError: other numbers of axes, or a crop too small to be shifted along two of them.
 
     Example:
         >>> shifts([112, 112, 80]).tolist()
@@ -40,10 +40,10 @@ def shifts(size: Sequence[int], multiple: int = 16) -> Tensor:
     if len(size) not in (2, 3):
         raise ValueError(f"expected a crop of two or three axes, got {list(size)}.")
     steps = [length // 4 // multiple * multiple for length in size]
-    if not any(steps):
+    if sum(step > 0 for step in steps) < 2:
         raise ValueError(
-            f"a crop of {list(size)} cannot be shifted by a multiple of {multiple} that is at most a quarter of it; "
-            f"expected an axis of at least {4 * multiple}, or a smaller multiple."
+            f"a crop of {list(size)} cannot be shifted in four directions by a multiple of {multiple} that is at most "
+            f"a quarter of it; expected two axes of at least {4 * multiple}, or a smaller multiple."
         )
     return torch.tensor(SIGNS)[:, : len(size)] * torch.tensor(steps)
 
