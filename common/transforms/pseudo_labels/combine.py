@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from types import EllipsisType
+
 import torch
 from torch import Tensor
 
@@ -41,8 +44,8 @@ def combine(fixed: Tensor, temporary: Tensor, shift: Tensor) -> Tensor:
             f"expected two pseudo-labels of one shape and dtype, got {fixed.dtype} {tuple(fixed.shape)} and "
             f"{temporary.dtype} {tuple(temporary.shape)}."
         )
-    axes = shift.shape[-1]
-    if shift.shape != (len(fixed), axes) or fixed.ndim - axes not in (1, 2) or torch.is_floating_point(shift):
+    batch, axes = shift.shape if shift.ndim == 2 else (0, 0)
+    if batch != len(fixed) or fixed.ndim - axes not in (1, 2) or torch.is_floating_point(shift):
         raise ValueError(
             "expected integer shifts (B, axes), one for each spatial axis of each image, "
             f"got {shift.dtype} {tuple(shift.shape)} for pseudo-labels {tuple(fixed.shape)}."
@@ -50,8 +53,11 @@ def combine(fixed: Tensor, temporary: Tensor, shift: Tensor) -> Tensor:
     size = fixed.shape[-axes:]
     dynamic = fixed.clone()
     for image, steps in enumerate(shift.tolist()):
-        pairs = list(zip(steps, size, strict=True))
-        into: list[slice] = [slice(max(step, 0), max(length + min(step, 0), 0)) for step, length in pairs]
-        out_of: list[slice] = [slice(max(-step, 0), max(length - max(step, 0), 0)) for step, length in pairs]
-        dynamic[image][(..., *into)].copy_(temporary[image][(..., *out_of)])
+        dynamic[image][_overlap(size, steps)] = temporary[image][_overlap(size, [-step for step in steps])]
     return dynamic
+
+
+def _overlap(size: Sequence[int], shift: Sequence[int]) -> tuple[EllipsisType | slice, ...]:
+    """Return the part of a crop that lies in another one of its size, which is shifted against it."""
+    along = (slice(max(step, 0), max(length + min(step, 0), 0)) for length, step in zip(size, shift, strict=True))
+    return (..., *along)

@@ -91,6 +91,12 @@ def test_classes_that_the_annotation_excludes_keep_their_bit():
     assert pseudo_label_map(target, torch.tensor([[[5.0], [1], [2], [9]]])).flatten().tolist() == [0b0100, 0b0110]
 
 
+def test_a_pixel_whose_scores_are_not_numbers_stays_ambiguous():
+    target = torch.tensor([[[0b1111, 0b0011], [0b0000, 0b1100]]])
+    scores = torch.tensor([[[1.0, 1], [2, 2], [3, 3], [torch.nan, torch.nan]]])
+    assert pseudo_label_map(target, scores).tolist() == [[[0b1111, 0b0010], [0b0000, 0b1111]]]
+
+
 def test_it_is_a_fixed_point():
     once = pseudo_label_map(NOTHING, TEACHER)
     assert torch.equal(pseudo_label_map(once, STUDENT), once)
