@@ -15,7 +15,7 @@ def pseudo_label_map(target: Tensor, scores: Tensor) -> Tensor:
     """Decide each ambiguous pixel by the most likely of its admitted classes; ties go to the lower class.
 
     Pixels that the annotation decides, and ignored pixels, stay as they are. In an image without annotation every
-    class is admitted, and this is the ordinary pseudo-label. Where the score of an admitted class is NaN, the pixel stays
+    class is admitted, and this is the ordinary pseudo-label. Where an admitted class has the score NaN, the pixel stays
     ambiguous.
 
     A pseudo-label decides between the admitted classes, so these become *annotated*: the chosen one is the truth, the
