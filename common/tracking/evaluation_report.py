@@ -66,7 +66,7 @@ def other_tables(metrics: Mapping[str, float]) -> list[Table]:
             images = metrics.get("/".join([f"{score}_images", *place]))
             count = "" if images is None else f" ({images:.0f})"
             cells[len(place) == 1][", ".join(place), score] = f"{value:.2f}{count}"
-    titles = "Outlines and false positives (images)", "Other metrics"
+    titles = "Other metrics of structures (images)", "Other metrics of datasets"
     return [_table(title, own) for title, own in zip(titles, cells, strict=True) if own]
 
 
