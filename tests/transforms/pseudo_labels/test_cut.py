@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.stats import kstest
+from scipy.stats import chisquare, kstest
 
 from common.transforms.draws import key_of
 from common.transforms.pseudo_labels import cut, draw_boxes
@@ -56,6 +56,12 @@ def test_the_fraction_of_a_box_is_uniform_and_so_is_its_place(size: tuple[int, .
     place = (start / (size[0] - side))[(side > 0) & (size[0] - side > 50)]
     assert len(place) > 300
     assert kstest(place.numpy(), "uniform").pvalue > 0.01
+
+
+def test_boxes_in_two_pixels_have_the_chances_of_their_definition():
+    """Sides of 0, 1 and 2 pixels with the chances 1/4, 1/2, 1/4 (rounding), and a side of 1 at either place."""
+    boxes = [tuple(box) for box in (~draw_boxes(KEY, torch.arange(4000), (2,))).int().tolist()]
+    assert chisquare([boxes.count(box) for box in ((0, 0), (1, 0), (0, 1), (1, 1))]).pvalue > 0.01
 
 
 def test_the_box_of_an_image_depends_on_its_number_and_the_key_alone():

@@ -97,6 +97,16 @@ def test_a_pixel_whose_scores_are_not_numbers_stays_ambiguous():
     assert pseudo_label_map(target, scores).tolist() == [[[0b1111, 0b0010], [0b0000, 0b1111]]]
 
 
+def test_impossible_scores_still_choose_an_admitted_class():
+    target = torch.tensor([[[0b0110], [0b0000]]])
+    assert pseudo_label_map(target, torch.full((1, 4, 1), -torch.inf)).flatten().tolist() == [0b0010, 0b0110]
+
+
+def test_a_single_admitted_class_does_not_become_annotated():
+    target = torch.tensor([[[0b0010], [0b0000]]])
+    assert torch.equal(pseudo_label_map(target, torch.zeros(1, 4, 1)), target)
+
+
 def test_it_is_a_fixed_point():
     once = pseudo_label_map(NOTHING, TEACHER)
     assert torch.equal(pseudo_label_map(once, STUDENT), once)
