@@ -31,15 +31,15 @@ FACTS = frozenset(  # of the data and of the weights, at the top of a workflow
 WHOLE = ("intensity", "image_shape", "training_labels", "window")  # facts that are what others make of them
 OF_DATA = ("normalisation", "spacing")  # the prepared data have them; the record of a training says so
 IN_OUR_COMPONENTS = frozenset(("dataset",))  # data that a loader of another kind may be given
-SCALES = ("a_min", "a_max", "b_min", "b_max", "subtrahend", "divisor")  # numbers of the normalisation of the weights
+FREE = ("_target_", "keys")  # of the preprocessing that the weights were trained with
 
 
 def check_facts(file: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     """Refuse changes of arguments that a workflow takes from its facts, and of facts that it takes from its data.
 
     Such an argument refers to facts and to nothing else, such as "@classes" or "$list(@label_sets)"; a fold that is
-    written out, such as that of a training, is a fact too, and so are the numbers of the normalisation where images are
-    prepared for weights. A component of another kind may be put in the place of one.
+    written out, such as that of a training, is a fact too, and so is all that is written out where images are prepared
+    for weights. A component of another kind may be put in the place of one.
 
     Args:
         file: configuration of the workflow.
@@ -60,7 +60,7 @@ def check_facts(file: Mapping[str, Any], config: Mapping[str, Any]) -> None:
             raise ValueError(f"--{name} says how the data are prepared, and the record would repeat it; leave it out.")
     for name, stated, given in _contradictions(file, config):
         if not (facts := references(stated)):
-            says = "the weights were trained so" if _is_scale(name) else f"the result would say so of {given!r}"
+            says = "the weights were trained so" if _is_prepared(name) else f"the result would say so of {given!r}"
             raise ValueError(f"--{name} is {stated} here, and {says}; leave it out.")
         fact = facts[0]
         if isinstance(stated, str) and stated == f"@{fact}" and is_same(given, config.get(fact)):
@@ -96,13 +96,13 @@ def _contradictions(file: Any, config: Any, name: str = "", ours: bool = True) -
         used = set(references(file)) if isinstance(file, str) else set()
         literal = name.endswith("::fold") and isinstance(file, str) and not file.startswith("$")
         follows = used <= FACTS | (IN_OUR_COMPONENTS if ours else set())
-        if follows and (used or literal or (_is_scale(name) and type(file) in (int, float))):
+        if follows and (used or literal or _is_prepared(name)):
             yield name, file, config
 
 
-def _is_scale(name: str) -> bool:
+def _is_prepared(name: str) -> bool:
     first, *_, last = name.split("::")
-    return first == "preprocessing" and last in SCALES
+    return first == "preprocessing" and last not in FREE
 
 
 def _is_ours(target: object) -> bool:

@@ -250,7 +250,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
     report = check(arguments.out)
     for table in terminal_tables(report):
-        Console(markup=False).print(table)
+        Console().print(table)
     write_page(report, arguments.page)
     print(f"Thumbnails of suspicious images: {arguments.page}")
     sys.exit(int(report.counts["error"] > 0))

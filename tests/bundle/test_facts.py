@@ -67,6 +67,8 @@ def check(workflow: str, given: dict[str, Any]) -> None:
             {"preprocessing::transforms::4::a_max": 127.0},
             r"^--preprocessing::transforms::4::a_max is 255\.0 here, and the weights were trained so; leave it out\.$",
         ),
+        ("inference", {"preprocessing::transforms::4::clip": False}, r"::clip is True here, and the weights were"),
+        ("inference", {"preprocessing::transforms::3::mode": "nearest"}, r"::mode is bilinear here, and the weights"),
         ("inference", {"postprocessing::transforms::1::softmax": False}, r"^--postpro.*::softmax follows activation; "),
         ("inference", {"network_def::out_channels": 9}, r"^--network_def::out_channels follows classes; set --classes"),
         # a whole component, of this project

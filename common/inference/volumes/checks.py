@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from monai.config import KeysCollection
-from monai.transforms import MapTransform
-from monai.utils import convert_to_tensor
 from numpy.typing import NDArray
 
-from ...datasets.files.volume.voxels import spacing_of_affine
-
-__all__ = ["CheckVolumed", "check_place", "check_values"]
+__all__ = ["check_place", "check_values"]
 
 COARSEST = 20.0  # mm between voxels; slices of the body are at most 10 mm apart
 LEAST = 0.1  # of a window that values must span
@@ -77,39 +72,3 @@ def check_values(values: NDArray[Any], normalisation: Mapping[str, Any]) -> None
             f"its values are {low:g} to {high:g}, the network was trained {trained}. {asked}? Give the scanner's own "
             "units, such as HU."
         )
-
-
-class CheckVolumed(MapTransform):
-    """Refuse loaded volumes as `check_place` and `check_values` do; everything passes unchanged.
-
-    Args:
-        keys: of the volumes, (1, x, y, z), with an affine matrix in mm.
-        normalisation: of the training.
-
-    Raises:
-        ValueError: names the file.
-
-    Example:
-        >>> import torch
-        >>> check = CheckVolumed("image", {"window": None, "mean": 100.0, "sd": 50.0})
-        >>> check({"image": torch.arange(8.0).reshape(1, 2, 2, 2) * 40})["image"].shape
-        torch.Size([1, 2, 2, 2])
-    """
-
-    def __init__(self, keys: KeysCollection, normalisation: Mapping[str, Any]) -> None:
-        super().__init__(keys)
-        self.normalisation = normalisation
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return the data as they are."""
-        for key in self.key_iterator(data):
-            image = convert_to_tensor(data[key], track_meta=True)
-            try:
-                channels, *sizes = image.shape
-                if channels != 1:
-                    raise ValueError(f"it has {channels} channels or times; expected one volume.")
-                check_place(sizes, spacing_of_affine(np.asarray(image.affine)))
-                check_values(np.asarray(image), self.normalisation)
-            except ValueError as error:
-                raise ValueError(f"{image.meta.get('filename_or_obj', key)}: {error}") from None
-        return dict(data)

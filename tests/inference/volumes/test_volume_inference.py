@@ -10,6 +10,7 @@ from pathlib import Path
 import itk
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 import torch
 import yaml
@@ -127,22 +128,51 @@ def test_a_folder_of_slices_is_a_volume(tmp_path: Path):
     ("values", "message"),
     [
         ((drawn() / 2).astype(np.float32), "its values are 0 to 1, the network was trained on -200 to 300"),
-        (np.stack([HU[drawn()]] * 3, axis=-1), "it has 3 channels or times; expected one volume"),
-        (HU[drawn()][:, :, 0], "it has 14 x 12 voxels; expected a volume"),
+        (np.stack([HU[drawn()]] * 3, axis=-1), "its size is [14, 12, 10, 3]; expected one volume"),
+        (HU[drawn()][:, :, 0], "its size is [14, 12]; expected one volume"),
     ],
     ids=["normalised", "three times", "picture"],
 )
 def test_what_measuring_refuses_is_refused(tmp_path: Path, values: np.ndarray, message: str):
     (tmp_path / "in").mkdir()
     nib.Nifti1Image(values, affine(np.eye(3), SPACING)).to_filename(tmp_path / "in" / "a.nii.gz")
+    refused(tmp_path, "a.nii.gz", message)
+
+
+def refused(folder: Path, name: str, message: str, pattern: str = "*.nii.gz") -> None:
     with pytest.raises(RuntimeError) as caught:
-        segment(tmp_path / "in", tmp_path / "out")
+        segment(folder / "in", folder / "out", pattern=pattern)
     error: BaseException = caught.value
     while error.__cause__ is not None:
         error = error.__cause__
     assert isinstance(error, ValueError)
-    assert "a.nii.gz: " in str(error)
+    assert name in str(error)
     assert message in str(error)
+
+
+@pytest.mark.parametrize(
+    ("unit", "codes", "scale", "message"),
+    [
+        ("meter", 1, 0.001, "MONAI reads"),
+        ("mm", 0, 1.0, "does not say how its axes lie in the patient"),
+    ],
+    ids=["metres", "no orientation"],
+)
+def test_what_the_header_says_is_not_ignored(tmp_path: Path, unit: str, codes: int, scale: float, message: str):
+    (tmp_path / "in").mkdir()
+    image = nib.Nifti1Image(HU[drawn()], affine(np.eye(3), SPACING) @ np.diag([scale, scale, scale, 1]))
+    image.set_qform(image.affine, codes)
+    image.set_sform(image.affine, codes)
+    image.header.set_xyzt_units(unit)
+    image.to_filename(tmp_path / "in" / "a.nii.gz")
+    refused(tmp_path, "a.nii.gz", message)
+
+
+def test_a_series_with_a_missing_slice_is_refused(tmp_path: Path):
+    folder = write_series(tmp_path / "in" / "ct", HU[drawn((10, 14, 12))])
+    place = {path: float(pydicom.dcmread(path).ImagePositionPatient[2]) for path in folder.iterdir()}
+    sorted(place, key=lambda path: place[path])[4].unlink()
+    refused(tmp_path, "ct", "slices", pattern="ct")
 
 
 RECORD = {
