@@ -79,7 +79,9 @@ def test_images_keep_their_own_size_on_request_and_are_checked(
     assert read_provenance(tmp_path / "out #1")["size"] == "own"
     with pytest.raises(SystemExit):
         run(monkeypatch, "check", tmp_path / "out #1", "--page", tmp_path / "page.html")
-    assert "4 images: 0 errors" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "4 images: 0 errors" in said
+    assert "[/]" not in said, "colours, not their markup"
     run(monkeypatch, *words, "--size", "own")
     run(monkeypatch, *words, "--size", 16)
     lines = capsys.readouterr().out.splitlines()
