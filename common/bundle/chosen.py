@@ -61,4 +61,4 @@ def _missing(path: str) -> str:
     if above and (found := pydoc.locate(above)) is not None:
         close = nearest(last, dir(found), cutoff=0.5)
         return f"{above} has no {last}.{f' Did you mean {close}?' if close else ''}"
-    return _missing(above) if above else f"there is no {last} to import; is its folder in PYTHONPATH?"
+    return _missing(above) if above else f"{last} is missing; is its folder in PYTHONPATH?"

@@ -18,7 +18,7 @@ BOTH = {"loss": "losses", "network": "networks"}
     [
         (
             {"_target_": "mylos.Mine"},
-            r"^losses::mine is mylos\.Mine, but there is no mylos to import; is its fol",
+            r"^losses::mine is mylos\.Mine, but mylos is missing; is its folder in PYTHON",
         ),
         (
             {"_target_": "chosen_loss.Nope", "weight": 1.0},

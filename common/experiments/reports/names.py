@@ -25,7 +25,7 @@ OF_FIGURES = tuple(FigureSettings.__dataclass_fields__[name].default for name in
 def check_names(settings: ReportSettings, bundle: Path, results: Results | None) -> None:
     """Refuse datasets, classes, columns of the grid, their values and metrics that neither bundle nor results have.
 
-    What the grid of the bundle states but did not run stays, and so do numbers: there are no results of it. A list of
+    What the grid of the bundle states but did not run stays, and so do numbers: results of it are missing. A list of
     datasets, of which the first with results counts, may name others.
 
     Args:

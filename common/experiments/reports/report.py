@@ -40,7 +40,7 @@ def report(bundle: Path, scale: str, uri: str, out: Path | None = None) -> Path:
         The page, `index.html`.
 
     Raises:
-        NoResults: if there is no such grid, or none of its runs is complete.
+        NoResults: if the grid is missing, or none of its runs is complete.
         ValueError: if a setting of the report is wrong, or names what neither bundle nor results have.
     """
     settings = read_settings(bundle)

@@ -122,7 +122,7 @@ def read_results(uri: str, experiment: str, scale: str) -> Results:
     Only runs with the role "result" that finished and were evaluated count; of two with the same cell, the newer.
 
     Raises:
-        NoResults: if there is no such grid, or none of its runs is complete.
+        NoResults: if the grid is missing, or none of its runs is complete.
         ValueError: if a run does not name its cell of the grid.
     """
     database = Path(uri.removeprefix("sqlite:///"))

@@ -26,7 +26,7 @@ class VolumeScans(Dataset[dict[str, Any]]):
         orientation: where the axes of files run to that do not state it, such as LPS; None leaves those out.
 
     Item:
-        image: float32, (1, 1, X, Y, Z); without images if there is no volume; path; scan (`VolumeScan`) and seen
+        image: float32, (1, 1, X, Y, Z), of no images if the file cannot be used; path; scan (`VolumeScan`) and seen
         (affine matrix of the image), None if the file cannot be used; error: why it cannot be used, otherwise "".
     """
 

@@ -19,7 +19,7 @@ __all__ = ["largest_sections", "volume_overlay_png"]
 
 SIDE = 360  # pixels of the longest side of what is shown
 AROUND = 30.0  # mm that are shown around everything that was segmented
-GREYS = (1, 99)  # percentiles that become black and white where there is no window
+GREYS = (1, 99)  # percentiles that become black and white without a window
 GAP = 12  # pixels between planes
 # name, what lies at the left and at the right, axes: across (running to the left), upwards, through
 PLANES = (("axial", "R", "L", 0, 1, 2), ("coronal", "R", "L", 0, 2, 1), ("sagittal", "A", "P", 1, 2, 0))

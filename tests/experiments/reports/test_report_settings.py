@@ -95,6 +95,7 @@ def test_what_the_grid_states_may_lack_results(tmp_path: Path, inter_domain: Res
         trimmed = {"of": {"method": "marginal", "label_dropout": 0.3}, "against": {"method": "CCE", "seed": 9}}
         claims = [{**RIGHT, "contrasts": [SIDES, trimmed]}]
         named(tmp_path, results, claims=claims, figures=[RIGHT_FIGURE], datasets=DATASETS)
+        assert [one.of for one in read_settings(tmp_path).claims[0].contrasts] == [SIDES["of"], trimmed["of"]]
 
 
 @pytest.mark.parametrize(
