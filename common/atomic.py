@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["whole_file", "write_text"]
+__all__ = ["remove_partial_files", "whole_file", "write_text"]
+
+PARTIAL = ".partial"  # -<process>-<name>
 
 
 @contextmanager
@@ -31,7 +33,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         ...     (Path(folder) / "note.txt").read_text()
         'all of it'
     """
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    partial = path.with_name(f"{PARTIAL}-{os.getpid()}-{path.name}")
     try:
         yield partial
         with partial.open("rb+") as file:
@@ -46,6 +48,12 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         if partial.parent.is_dir():
             partial.unlink(missing_ok=True)
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Remove what killed processes left half written in a folder that this process has alone."""
+    for path in folder.glob(f"{PARTIAL}-*-*"):
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -11,7 +11,7 @@ import yaml
 from filelock import FileLock, Timeout
 from ignite.engine import Engine, Events
 
-from ..atomic import write_text
+from ..atomic import remove_partial_files, write_text
 from ..configuration import without_password
 from .checkpoint import read_checkpoint
 
@@ -121,8 +121,7 @@ def run_folder(folder: str | Path, resume: bool = False) -> None:
     folder = Path(folder).resolve()  # of a link, what it leads to is claimed and renamed
     claim(folder)
     content = _check_content(folder)  # it may have changed
-    for partial in folder.glob(".partial-*"):  # of a process that was killed: this folder has one process at a time
-        partial.unlink(missing_ok=True)
+    remove_partial_files(folder)
     if content and not resume:
         number = 1
         while (aside := folder.with_name(f"{folder.name}.previous-{number}")).exists():

@@ -6,7 +6,7 @@ import re
 from pathlib import PurePath
 
 from ..datasets.views import PHASE_WORDS, VIEW_WORDS
-from ..inference.plan import SUFFIX
+from ..inference.files.plan import SUFFIX
 
 __all__ = ["recognise"]
 

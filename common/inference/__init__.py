@@ -2,8 +2,9 @@
 
 from .algorithm import algorithm_of
 from .areas import Areas
-from .plan import Plan, require_files
+from .files.inputs import check_inputs, input_files
+from .files.plan import Plan
 from .results import Results
 from .scan_dataset import Scans, one_scan
 
-__all__ = ["Areas", "Plan", "Results", "Scans", "algorithm_of", "one_scan", "require_files"]
+__all__ = ["Areas", "Plan", "Results", "Scans", "algorithm_of", "check_inputs", "input_files", "one_scan"]

@@ -24,9 +24,9 @@ from ..engines.ending import report_once
 from ..wide_table import fit
 from .algorithm import Algorithm
 from .dicom_seg import write_dicom_seg
+from .files.plan import Plan
 from .label_map import write_label_map
 from .overlay import Display, Moment, overlay_mp4, overlay_png
-from .plan import Plan
 from .segmentation import certainty, clean, cleaning_flags, label_maps
 from .subject import Findings, M, ScanResult, Segmented, Subject
 from .table import Table
@@ -80,15 +80,16 @@ class Collection(Generic[R]):
 
         Raises:
             ValueError: if a file could not be read; all others are finished then.
+            OSError: if another process measures into the same folder, or it cannot be written.
         """
-        for path, record in self.plan.records.items():
-            self._done[path] = self.read(record)
-        if self.plan.unfinished:
-            evaluator.run()
-        self._complete()
+        with self.plan.held():
+            for path, record in self.plan.records.items():
+                self._done[path] = self.read(record)
+            if self.plan.unfinished:
+                evaluator.run()
+            self._complete()
 
     def _start(self, engine: Engine) -> None:
-        self.plan.folder.mkdir(parents=True, exist_ok=True)
         self._bar = tqdm(total=engine.state.epoch_length, unit=" scans", dynamic_ncols=True)
 
     def _scan(self, engine: Engine) -> None:

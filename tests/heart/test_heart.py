@@ -30,7 +30,7 @@ def pair(folder: Path) -> Path:
 
 def test_a_folder_gives_label_maps_overlays_and_measurements(tmp_path: Path, capsys: pytest.CaptureFixture):
     run(pair(tmp_path / "in"), tmp_path / "out", Heart())
-    found = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    found = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("[!.]*") if path.is_file()}
     stems = [f"p1/p1_4CH_{phase}" for phase in ("ED", "ES")]
     expected = {f"{stem}{end}" for stem in stems for end in ("_seg.nii.gz", "_overlay.png", ".json")}
     assert found == {"measurements.csv", "measurements.json", *expected}

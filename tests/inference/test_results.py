@@ -43,7 +43,7 @@ def test_a_picture_gives_a_label_map_an_overlay_a_record_and_areas_in_pixels(tmp
     Image.fromarray(drawn() * STEP).save(tmp_path / "a.png")
     measure(tmp_path, tmp_path / "out")
     out = tmp_path / "out"
-    assert {path.name for path in out.iterdir()} == {
+    assert {path.name for path in out.glob("[!.]*")} == {
         "a.json", "a_overlay.png", "a_seg.png", "measurements.csv", "measurements.json"
     }  # fmt: skip
     np.testing.assert_array_equal(np.asarray(Image.open(out / "a_seg.png")), drawn())

@@ -23,10 +23,11 @@ from .grey import as_bytes, luma
 from .metaimage import metaimage_header, metaimage_pixels
 from .unreadable import Unreadable, reading, several_frames
 
-__all__ = ["MAX_PIXELS", "PICTURES", "read_annotation", "read_clip", "read_grey", "with_pixel_files"]
+__all__ = ["ANNOTATIONS", "MAX_PIXELS", "PICTURES", "read_annotation", "read_clip", "read_grey", "with_pixel_files"]
 
 MAX_PIXELS = 64 * 1024 * 1024  # in a file, over all frames: a clip of 50 frames of 1280 x 1024; as float64 512 MiB
 MAX_EXTENSIONS = 16 * 1024 * 1024  # bytes between the header and the pixels of a NIfTI file
+ANNOTATIONS = ("_gt", "_seg")  # ends of the names of files that hold masks, such as those of an earlier run
 PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF"}
 NIFTI_UNITS = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # code of the length unit: mm; 0 is "unknown", mm by custom
 Spacing = tuple[float, float]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .dicom_scan import read_dicom_scan
-from .images import PICTURES, read_clip
+from .images import ANNOTATIONS, PICTURES, read_clip
 from .scan import Scan
 from .unreadable import reading
 from .video_scan import VIDEO_SUFFIXES, decode_video, plausible_rate
@@ -64,7 +64,7 @@ def scan_files(path: Path, leave_out: Path | None = None) -> list[Path]:
         leave_out: folder that is not searched, such as one for results.
 
     Returns:
-        Sorted files of a known suffix or with DICOM's preamble, without hidden files and annotations (`*_gt`).
+        Sorted files of a known suffix or with DICOM's preamble, without hidden files and annotations (`*_gt`, `*_seg`).
     """
     if path.is_file():
         return [path]
@@ -102,6 +102,6 @@ def _may_be_scan(path: Path) -> bool:
         return False
     known = next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
     if known is not None:
-        return not name.removesuffix(known).endswith("_gt")
+        return not name.removesuffix(known).endswith(ANNOTATIONS)
     with path.open("rb") as file:
         return file.read(132)[128:] == b"DICM"

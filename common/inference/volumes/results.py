@@ -15,7 +15,7 @@ from pydicom.sr.codedict import codes
 from torch import Tensor
 
 from ..algorithm import Algorithm
-from ..plan import Plan
+from ..files.plan import Plan
 from ..results import NOTE, UNSURE, Collection
 from ..segmentation import certainty
 from ..subject import Findings, M

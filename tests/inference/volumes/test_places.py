@@ -121,7 +121,7 @@ def test_a_series_has_a_label_map_and_a_segmentation_in_its_place(tmp_path: Path
     numbers = np.random.default_rng(0).permutation(10) + 1
     folder = write_series(tmp_path / "study" / "ct", HU[labels], orientation, instances=numbers.tolist())
     run(tmp_path / "study", tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+    assert {path.name for path in (tmp_path / "out").glob("[!.]*")} == {
         *("ct.json", "ct_seg.nii.gz", "ct_seg.dcm", "ct_overlay.png", "measurements.csv", "measurements.json")
     }
     image, found = series_of_itk(folder), itk.imread(str(tmp_path / "out" / "ct_seg.nii.gz"))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 from nibabel.nifti1 import Nifti1Header, data_type_codes
+from nibabel.orientations import aff2axcodes
 
 from ..images import MAX_EXTENSIONS, NIFTI_UNITS
 from ..unreadable import Unreadable
@@ -42,6 +44,8 @@ def read_nifti(path: Path) -> Voxels:
         scale = NIFTI_UNITS[unit]
         lengths = check_lengths([abs(float(length)) * scale for length in header["pixdim"][1:4]])
         affine = None
+        if header["sform_code"] and header["qform_code"]:
+            _check_axes(header)
         if header["sform_code"] or header["qform_code"]:
             affine = np.diag([scale, scale, scale, 1.0]) @ header.get_best_affine()
         slope, intercept = header.get_slope_inter()
@@ -52,3 +56,15 @@ def read_nifti(path: Path) -> Voxels:
         values = np.asarray(proxy, None if scaling == (1.0, 0.0) else np.float32)
         file.read(1)  # where gzip's stream ends it compares its checksum
         return Voxels(values, affine, lengths)
+
+
+def _check_axes(header: Nifti1Header) -> None:
+    """Refuse a header with two places that are mirrored or turned: programs differ in which one they read."""
+    letters: set[str] = set()
+    with suppress(ValueError, np.linalg.LinAlgError):  # one that is no matrix is refused later, if it is used
+        letters = {"".join(map(str, aff2axcodes(one))) for one in (header.get_sform(), header.get_qform())}
+    if len(letters) > 1:
+        raise Unreadable(
+            f"its header says in two ways how its axes lie: {' and '.join(sorted(letters))} (sform and qform). "
+            "Correct the wrong one."
+        )

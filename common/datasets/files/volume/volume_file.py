@@ -27,6 +27,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Voxels]]] = {
     ".nrrd": ("NRRD", read_nrrd),
 }
 SUFFIXES = tuple(READERS)
+SKEW = 0.01  # cosine of the angle between two axes that counts as right
 
 
 def read_voxels(path: Path) -> Voxels:
@@ -86,6 +87,9 @@ def _check(voxels: Voxels) -> None:
     axes = voxels.affine[:3, :3]
     if not np.isfinite(voxels.affine).all() or abs(np.linalg.det(axes)) < 1e-6:
         raise Unreadable("the directions of its axes are not those of a volume. Correct its header.")
+    directions = axes / np.linalg.norm(axes, axis=0)
+    if not np.allclose(directions.T @ directions, np.eye(3), atol=SKEW):
+        raise Unreadable("its axes are not at right angles, as with a tilted gantry. Resample it to a straight grid.")
     if not np.allclose(spacing_of_affine(voxels.affine), voxels.lengths, rtol=1e-2):
         spacing = spacing_of_affine(voxels.affine)
         raise Unreadable(f"its header states {spacing} mm in one place and {voxels.lengths} mm in another. Correct it.")

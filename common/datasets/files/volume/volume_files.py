@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..images import ANNOTATIONS
 from .dicom_series import has_slices
 from .volume_file import SUFFIXES
 
 __all__ = ["volume_files"]
-
-ANNOTATIONS = ("_gt", "_seg")  # ends of the names of files that hold masks, such as those of an earlier run
 
 
 def volume_files(path: Path, leave_out: Path | None = None) -> list[Path]:

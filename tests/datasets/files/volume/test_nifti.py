@@ -71,6 +71,26 @@ def test_metres_and_micrometres_become_mm(tmp_path: Path):
     np.testing.assert_allclose(np.diag(voxels.affine), [2, 2, 3, 1])
 
 
+def test_two_ways_how_the_axes_lie_are_refused(tmp_path: Path):
+    image = nib.Nifti1Image(ct(), np.diag([2.0, 2.0, 3.0, 1.0]))
+    image.set_qform(np.diag([-2.0, 2.0, 3.0, 1.0]), code=1)
+    image.set_sform(image.affine, code=1)
+    image.to_filename(tmp_path / "scan.nii")
+    with pytest.raises(ValueError, match=r"in two ways how its axes lie: LAS and RAS \(sform and qform\)"):
+        read_voxels(tmp_path / "scan.nii")
+    image.set_qform(np.diag([-2.0, 2.0, 3.0, 1.0]), code=0)
+    image.to_filename(tmp_path / "scan.nii")
+    assert read_voxels(tmp_path / "scan.nii").affine[0, 0] == 2
+
+
+def test_axes_that_are_not_at_right_angles_are_refused(tmp_path: Path):
+    sheared = np.diag([2.0, 2.0, 3.0, 1.0])
+    sheared[1, 2] = 0.3
+    nib.Nifti1Image(ct(), sheared).to_filename(tmp_path / "scan.nii")
+    with pytest.raises(ValueError, match="not at right angles"):
+        read_voxels(tmp_path / "scan.nii")
+
+
 def patched(path: Path, start: int, content: bytes) -> None:
     raw = bytearray(path.read_bytes())
     raw[start : start + len(content)] = content
@@ -87,7 +107,7 @@ def patched(path: Path, start: int, content: bytes) -> None:
         (70, np.array([128], "<i2").tobytes(), "data type 128"),
         (108, np.array([1e9], "<f4").tobytes(), "its voxels begin at byte"),
         (80, np.array([0], "<f4").tobytes(), "its voxels are"),
-        (280, np.array([7.0], "<f4").tobytes(), "in one place"),
+        (280, np.array([-7.0], "<f4").tobytes(), "in one place"),
         (280, np.array([np.nan], "<f4").tobytes(), "directions of its axes"),
     ],
 )

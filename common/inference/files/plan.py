@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..atomic import write_text
-from ..datasets.files.scan_reader import scan_files
-from ..identity import fingerprint
+from filelock import FileLock, Timeout
 
-__all__ = ["SUFFIX", "Plan", "require_files"]
+from ...atomic import remove_partial_files, write_text
+from ...datasets.files.scan_reader import scan_files
+from ...identity import fingerprint
 
+__all__ = ["SUFFIX", "Plan"]
+
+LOCK = ".measuring.lock"  # in the folder of results
 RESULTS = "results"  # in a record: name of a file -> digest, None while it is written
 SUFFIX = re.compile(r"\.(nii\.gz|[a-z0-9]{2,5})$", re.IGNORECASE)
 
@@ -87,6 +91,33 @@ class Plan:
             return path.relative_to(self.source)
         return Path(path.resolve().name if path.name in ("", "..") else path.name)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Create the folder and hold it for this process; remove what a killed one left half written.
+
+        Raises:
+            BlockingIOError: if another process holds it.
+            OSError: if it cannot be written.
+        """
+        lock = FileLock(self.folder / LOCK, timeout=0)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout:
+            raise BlockingIOError(
+                f"another process measures into {self.folder}; wait for it, or choose another --output."
+            ) from None
+        except OSError as error:
+            reason = error.strerror or error
+            raise OSError(f"{self.folder} cannot be written ({reason}); choose another --output.") from error
+        with lock:
+            for place in {out.parent for out in self.outs.values()} | {self.folder}:
+                remove_partial_files(place)
+            before = self.__dict__.pop("records", None)
+            if before not in (None, self.records):
+                raise BlockingIOError(f"another process has just measured into {self.folder}; run again.")
+            yield
+
     def claim(self, path: Path, endings: Sequence[str]) -> None:
         """Refuse to overwrite what is not a result of an earlier run, before the first result of a scan is written.
 
@@ -148,15 +179,3 @@ class Plan:
             return record if whole and record["made"] == json.loads(json.dumps(self._made(path))) else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
-
-
-def require_files(files: Sequence[str], folder: str | Path, pattern: str) -> None:
-    """Refuse to run over nothing.
-
-    Raises:
-        FileNotFoundError: if `files` is empty.
-    """
-    if not files:
-        raise FileNotFoundError(
-            f"{folder} has no files {pattern}; choose others with --dataset_dir FOLDER and --pattern '*.png'."
-        )

@@ -1,0 +1,1 @@
+"""What a run reads, and where its results go."""
