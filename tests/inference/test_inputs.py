@@ -23,7 +23,7 @@ def picture(path: Path) -> Path:
 
 def checked(folder: Path, out: Path, pattern: str = "*.png", transforms: tuple[Callable[[Any], Any], ...] = (LOAD,)):
     files = input_files(folder, pattern, out)
-    check_inputs(files, folder, out, ".png", [*transforms, pytest.fail], transforms[-1])
+    check_inputs(files, folder, pattern, out, ".png", [*transforms, pytest.fail], transforms[-1])
     return [str(Path(file).relative_to(folder)) for file in files]
 
 
@@ -71,4 +71,4 @@ def test_label_maps_of_one_name_are_refused(tmp_path: Path):
 
 def test_a_folder_without_files_is_refused(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"has no files \*\.png; choose others with --dataset_dir"):
-        input_files(tmp_path, "*.png", tmp_path / "out")
+        checked(tmp_path, tmp_path / "out")

@@ -18,33 +18,26 @@ NAMED = 5  # culprits in a message
 
 
 def input_files(folder: str | Path, pattern: str, output_dir: str | Path) -> list[str]:
-    """Return the files of a folder and its subfolders, sorted, without label maps (`*_gt`, `*_seg`).
+    """Return the files of a folder and its subfolders, sorted, without label maps (`*_gt`, `*_seg`); perhaps none.
 
     Args:
         folder: to search.
         pattern: of names, such as `*.png`; folders of DICOM series may match it, too.
         output_dir: folder that is not searched, unless everything lies in it.
-
-    Raises:
-        FileNotFoundError: if no file is found.
     """
     out, root = Path(output_dir).resolve(), Path(folder).resolve()
-    found = sorted(
+    return sorted(
         str(path)
         for path in Path(folder).rglob(pattern)
         if not SUFFIX.sub("", path.name).lower().endswith(ANNOTATIONS)
         and (root.is_relative_to(out) or not path.resolve().is_relative_to(out))
     )
-    if not found:
-        raise FileNotFoundError(
-            f"{folder} has no files {pattern}; choose others with --dataset_dir FOLDER and --pattern '*.png'."
-        )
-    return found
 
 
 def check_inputs(
     files: Sequence[str],
     folder: str | Path,
+    pattern: str,
     output_dir: str | Path,
     output_ext: str,
     transforms: Sequence[Callable[[Any], Any]],
@@ -55,14 +48,20 @@ def check_inputs(
     Args:
         files: as `input_files` returns them.
         folder: whose subfolders label maps keep.
+        pattern: of the names of the files.
         output_dir: of the label maps.
         output_ext: of the label maps.
         transforms: what reads a file, given {"image": path}.
         last: the one of `transforms` after which a file counts as read.
 
     Raises:
+        FileNotFoundError: if `files` is empty.
         ValueError: names files, and why.
     """
+    if not files:
+        raise FileNotFoundError(
+            f"{folder} has no files {pattern}; choose others with --dataset_dir FOLDER and --pattern '*.png'."
+        )
     layout = FolderLayout(str(output_dir), "seg", output_ext, makedirs=False, data_root_dir=str(folder))
     outs: dict[str, str] = {}
     for path in files:
