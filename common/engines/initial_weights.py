@@ -75,7 +75,7 @@ def initial_weights(
 
 
 def _images(trained: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return spacing and window of the images of weights, and of a training; without those that either leaves open.
+    """Return facts of the images of weights, and of those of a training; without those that either leaves open.
 
     Mean and standard deviation differ between any two sets of images.
     """
@@ -83,4 +83,5 @@ def _images(trained: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, 
     there, here = trained.get("normalisation"), stated.get("normalisation")
     if isinstance(there, Mapping) and isinstance(here, Mapping):
         pairs["window"] = (there["window"], here["window"])
+        pairs["standardised"] = (there.get("standardised", False), here.get("standardised", False))
     return {name: pair for name, pair in pairs.items() if ... not in pair}

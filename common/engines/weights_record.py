@@ -269,7 +269,8 @@ def _is_size(value: Any) -> bool:
 
 
 def _is_normalisation(value: Any) -> bool:
-    return isinstance(value, str) or (isinstance(value, dict) and value.keys() == {"window", "mean", "sd"})
+    keys = set(value) - {"standardised"} if isinstance(value, dict) else None
+    return isinstance(value, str) or keys == {"window", "mean", "sd"}
 
 
 def _is_spacing(value: Any) -> bool:

@@ -69,7 +69,7 @@ def left_atrium(source: Path) -> Source:
             "release: L. Yu et al., MICCAI 2019"
         ),
         label_sets={"left_atrium": ATRIUM_LABELS},
-        facts={"modality": "MR", "release": form},
+        facts={"modality": "MR", "release": form, "standardised": True},
     )
 
 

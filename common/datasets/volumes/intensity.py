@@ -15,6 +15,9 @@ from .layout import VOLUMES, pooled_intensity
 __all__ = ["Intensity", "intensity_of", "stated_normalisation", "stated_spacing", "stated_window"]
 
 
+STANDARDISED = "standardised"  # in provenance.json: by its reader, each volume by itself
+
+
 class Intensity:
     """Clip values to a window, subtract a mean and divide by a standard deviation (z-score).
 
@@ -22,6 +25,8 @@ class Intensity:
         window: lowest and highest value; None clips nothing.
         mean: of the values, such as that of the training fold inside the window.
         sd: standard deviation, likewise.
+        standardised: whether these are the values of volumes in hundredths of their own standard deviation
+            (function `standardised` of the module `volume`), as of MRI without a unit.
 
     Raises:
         ValueError: if the window is empty, or the standard deviation is not a positive number.
@@ -34,17 +39,18 @@ class Intensity:
         (value clipped to -200 to 200, minus 50.0) / 100.0
     """
 
-    def __init__(self, window: Sequence[float] | None, mean: float, sd: float) -> None:
+    def __init__(self, window: Sequence[float] | None, mean: float, sd: float, standardised: bool = False) -> None:
         if window is not None and not (len(window) == 2 and window[0] < window[1]):
             raise ValueError(f"window is {list(window)}, expected the lowest and the highest value.")
         if not (0 < sd < math.inf and math.isfinite(mean)):
             raise ValueError(f"mean is {mean} and sd {sd}, expected finite numbers and sd above 0.")
-        self.window, self.mean, self.sd = window, mean, sd
+        self.window, self.mean, self.sd, self.standardised = window, mean, sd, bool(standardised)
 
     @property
     def normalisation(self) -> dict[str, Any]:
-        """Window, mean and sd, as the record of weights states them."""
-        return {"window": self.window, "mean": self.mean, "sd": self.sd}
+        """Window, mean and sd, as the record of weights states them; and that volumes are standardised, if they are."""
+        own = {STANDARDISED: True} if self.standardised else {}
+        return {"window": self.window, "mean": self.mean, "sd": self.sd, **own}
 
     @property
     def outside(self) -> int:
@@ -79,7 +85,8 @@ def intensity_of(
 
     Raises:
         ValueError: if the normalisation is unknown; if the folders were clipped to a narrower window, so that what lies
-            between both is lost; or as for `Intensity` and `stated_window`.
+            between both is lost; if only one of both is of standardised volumes; or as for `Intensity` and
+            `stated_window`.
     """
     if normalisation is None:
         raise ValueError(
@@ -87,6 +94,12 @@ def intensity_of(
             '--normalisation "{window: [LOW, HIGH], mean: MEAN, sd: SD}".'
         )
     intensity = Intensity(**normalisation)
+    if folders is not None and bool(_same(folders, STANDARDISED)) != intensity.standardised:
+        there, here = ("standardised one by one", "as they are") if intensity.standardised else ("not", "standardised")
+        raise ValueError(
+            f"the network was trained on volumes that were {there}, these were prepared {here}; prepare them by the "
+            "same command, or choose other weights."
+        )
     clipped = None if folders is None else stated_window(folders)
     low, high = (-math.inf, math.inf) if intensity.window is None else intensity.window
     if clipped is not None and (clipped[0] > low or clipped[1] < high):
@@ -106,7 +119,8 @@ def stated_normalisation(folders: str | Path | Iterable[str | Path]) -> dict[str
         ValueError: if a folder holds no volumes, they were prepared with different windows, or the training fold is
             of one value.
     """
-    return {"window": stated_window(folders), **(pooled_intensity(read_datalist(folders, "training")) or {})}
+    own = {STANDARDISED: True} if _same(folders, STANDARDISED) else {}
+    return {"window": stated_window(folders), **(pooled_intensity(read_datalist(folders, "training")) or {}), **own}
 
 
 def stated_spacing(folders: str | Path | Iterable[str | Path]) -> list[float] | None:

@@ -12,7 +12,7 @@ from monai.transforms import MapTransform
 from monai.utils import convert_to_tensor
 
 from ...datasets.files.volume.voxels import spacing_of_affine
-from .checks import check_place, check_values
+from .checks import check_place, checked_values
 from .scan import VolumeScan, read_volume
 
 __all__ = ["CheckVolumed"]
@@ -54,7 +54,7 @@ class CheckVolumed(MapTransform):
                 if channels != 1:
                     raise ValueError(f"it has {channels} channels or times; expected one volume.")
                 check_place(sizes, spacing_of_affine(np.asarray(image.affine)))
-                check_values(np.asarray(image), self.normalisation)
+                checked_values(np.asarray(image), self.normalisation)
             except ValueError as error:
                 raise ValueError(f"{image.meta.get('filename_or_obj', key)}: {error}") from None
         return dict(data)

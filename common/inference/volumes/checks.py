@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["check_place", "check_values"]
+from ...datasets.volumes.volume import standardised
+
+__all__ = ["check_place", "checked_values"]
 
 COARSEST = 20.0  # mm between voxels; slices of the body are at most 10 mm apart
 LEAST = 0.1  # of a window that values must span
@@ -40,19 +42,20 @@ def check_place(sizes: Sequence[int], lengths: Sequence[float]) -> None:
         raise ValueError(f"its voxels are {said} mm apart, expected up to {COARSEST:g}; is the header's unit right?")
 
 
-def check_values(values: NDArray[Any], normalisation: Mapping[str, Any]) -> None:
-    """Refuse values in other units than those of the training.
+def checked_values(values: NDArray[Any], normalisation: Mapping[str, Any]) -> NDArray[Any]:
+    """Return values in the units of the training; refuse those of others.
 
     Args:
         values: of any integer or floating dtype and shape.
-        normalisation: of the training: `window` (lowest and highest value, or None), `mean` and `sd`.
+        normalisation: of the training: `window` (lowest and highest value, or None), `mean` and `sd`, and whether its
+            volumes were `standardised` one by one, as is done here.
 
     Raises:
         ValueError: if values are not finite, lie on one side of the window or span little of it, or none is negative
             although the window begins below 0 and ends above.
 
     Example:
-        >>> check_values(np.array([0.0, 0.5, 1.0]), {"window": [-200, 300], "mean": 20.0, "sd": 80.0})
+        >>> checked_values(np.array([0.0, 0.5, 1.0]), {"window": [-200, 300], "mean": 20.0, "sd": 80.0})
         Traceback (most recent call last):
         ...
         ValueError: its values are 0 to 1, the network was trained on -200 to 300. Are they normalised? Give the scanner's own units, such as HU.
@@ -60,6 +63,8 @@ def check_values(values: NDArray[Any], normalisation: Mapping[str, Any]) -> None
     low, high = float(values.min()), float(values.max())
     if not np.isfinite([low, high]).all():
         raise ValueError("some of its values are not numbers; replace them by that of air or background.")
+    if normalisation.get("standardised"):
+        return standardised(values)
     window = normalisation["window"]
     spread = DEVIATIONS * normalisation["sd"]
     first, last = window or (normalisation["mean"] - spread / 2, normalisation["mean"] + spread / 2)
@@ -72,3 +77,4 @@ def check_values(values: NDArray[Any], normalisation: Mapping[str, Any]) -> None
             f"its values are {low:g} to {high:g}, the network was trained {trained}. {asked}? Give the scanner's own "
             "units, such as HU."
         )
+    return values

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ...datasets.files.volume.volume_file import read_voxels
 from ...datasets.files.volume.voxels import PAIRS, Affine, Voxels, affine_of_letters
 from ...datasets.volumes.volume import Volume, windowed
-from .checks import check_place, check_values
+from .checks import check_place, checked_values
 
 __all__ = ["VolumeScan", "checked_orientation", "read_volume"]
 
@@ -26,7 +26,7 @@ class VolumeScan:
     """A volume of a file.
 
     Args:
-        values: (i, j, k), as the file orders them.
+        values: (i, j, k), as the file orders them; standardised if the network was trained on such volumes.
         affine: 4x4, from voxel indices to mm (right, anterior, superior).
         notes: what was unusual about the file.
 
@@ -104,10 +104,10 @@ def read_volume(path: Path, normalisation: Mapping[str, Any], orientation: str |
     affine, notes = _placed(voxels, path, orientation)
     try:
         check_place(voxels.values.shape, voxels.lengths)
-        check_values(voxels.values, normalisation)
+        values = checked_values(voxels.values, normalisation)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    return VolumeScan(voxels.values, affine, notes)
+    return VolumeScan(values, affine, notes)
 
 
 def _placed(voxels: Voxels, path: Path, orientation: str | None) -> tuple[Affine, list[str]]:

@@ -41,7 +41,7 @@ def nifti_form(root: Path, *rows: str) -> Path:
 
 def test_the_release_of_uamt_is_read_as_it_was_drawn(release: Path):
     source = left_atrium(release)
-    assert source.facts == {"modality": "MR", "release": "HDF5"}
+    assert source.facts == {"modality": "MR", "release": "HDF5", "standardised": True}
     assert [job.id for job in source.jobs] == [case_name(patient) for patient in range(10)]
     for patient in (0, 9):
         drawn, volume = draw_atrium("atrium_a", patient, 0, SPACING), source.jobs[patient].read().reoriented()

@@ -13,8 +13,8 @@ CONFIGS = Path(__file__).parents[3] / "bundles/ct_partial_overlap/configs"
 OWN = [-200, 200]
 
 
-def prepared(folder: Path, window: list[int] | None) -> str:
-    (folder / "provenance.json").write_text(json.dumps({"kind": VOLUMES, "window": window}))
+def prepared(folder: Path, window: list[int] | None, **facts: object) -> str:
+    (folder / "provenance.json").write_text(json.dumps({"kind": VOLUMES, "window": window, **facts}))
     return str(folder)
 
 
@@ -49,3 +49,15 @@ def test_a_narrower_window_than_that_of_the_weights_is_refused(tmp_path: Path, w
 def test_weights_of_volumes_without_a_record_need_a_normalisation_by_hand(tmp_path: Path):
     with pytest.raises(ValueError, match=r"the weights have no record\. State --normalisation \"\{window: "):
         intensity_of(None, prepared(tmp_path, OWN))
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_weights_of_standardised_volumes_and_others_are_not_exchanged(tmp_path: Path, trained: bool):
+    normalisation = {"window": None, "mean": 1.0, "sd": 2.0, "standardised": trained}
+    alike, other = (tmp_path / name for name in ("alike", "other"))
+    for folder, facts in ((alike, {"standardised": trained}), (other, {} if trained else {"standardised": True})):
+        folder.mkdir()
+        prepared(folder, None, **facts)
+    assert intensity_of(normalisation, alike).normalisation.get("standardised", False) == trained
+    with pytest.raises(ValueError, match="prepare them by the same command"):
+        intensity_of(normalisation, other)

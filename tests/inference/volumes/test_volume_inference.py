@@ -72,16 +72,17 @@ def test_a_coarser_network_gives_nearly_what_measuring_gives(tmp_path: Path):
         assert 2 * (one & other).sum() / (one.sum() + other.sum()) > 0.99  # by nearest neighbours .965
 
 
+class Watcher(Reader):
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        self.seen = image
+        return super().forward(image)
+
+
 @pytest.mark.parametrize("spacing", [None, [1.5, 2.0, 3.0], [3.0, 4.0, 3.0]])
 @pytest.mark.parametrize("normalisation", [NORMALISATION, {"window": None, "mean": 20.0, "sd": 80.0}])
 def test_the_network_sees_what_it_sees_when_a_volume_is_measured(
     tmp_path: Path, spacing: list[float] | None, normalisation: dict[str, object]
 ):
-    class Watcher(Reader):
-        def forward(self, image: torch.Tensor) -> torch.Tensor:
-            self.seen = image
-            return super().forward(image)
-
     ramp = np.stack(np.meshgrid(*(np.arange(n) for n in (16, 12, 8)), indexing="ij")).sum(axis=0) * 12 - 150
     (tmp_path / "in").mkdir()
     nib.Nifti1Image(ramp.astype(np.int16), affine(np.diag([-1.0, -1.0, 1.0]), SPACING)).to_filename(
@@ -98,6 +99,25 @@ def test_the_network_sees_what_it_sees_when_a_volume_is_measured(
     # along x and y, at 12 HU a voxel
     apart = 12 / NORMALISATION["sd"] if spacing == [3.0, 4.0, 3.0] else 0.0
     torch.testing.assert_close((cut - measured[0, 0]).abs(), torch.full_like(cut, apart), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("window", [None, [-150, 120]])
+def test_a_network_of_standardised_volumes_sees_them_so_whatever_their_scale(tmp_path: Path, window: list[int] | None):
+    values = np.random.default_rng(0).integers(0, 200, (12, 10, 8)).astype(np.int16)
+    expected = (values - values.mean()) / values.std()
+    expected = expected if window is None else expected.clip(-1.5, 1.2)
+    expected = torch.tensor((expected - 0.1) / 0.9).float()
+    normalisation = {"window": window, "mean": 10.0, "sd": 90.0, "standardised": True}
+    for scale in (1, 20):
+        source = tmp_path / f"in{scale}" / "a.nii.gz"
+        source.parent.mkdir()
+        nib.Nifti1Image(values * scale, np.diag([2.0, 2.0, 2.0, 1.0])).to_filename(source)
+        measured = VolumeScans([source], normalisation)[0]["image"][0, 0]
+        torch.testing.assert_close(measured, expected, rtol=0, atol=0.006)  # rounded to hundredths
+        network = Watcher()
+        out, size = tmp_path / f"out{scale}", list(values.shape)
+        segment(source.parent, out, network, spacing=None, normalisation=normalisation, image_size=size)
+        torch.testing.assert_close(torch.as_tensor(network.seen[0, 0]), expected, rtol=0, atol=1e-5)
 
 
 def test_other_formats_give_label_maps_in_their_place(tmp_path: Path):
