@@ -12,10 +12,11 @@ import torch
 
 from .label_set_map import drop_classes, smallest_dtype
 
-__all__ = ["COLUMNS", "IGNORE", "LabelSets", "Meaning", "by_value", "describe", "hide_unmentioned"]
+__all__ = ["COLUMNS", "IGNORE", "TAKEN", "LabelSets", "Meaning", "by_value", "describe", "hide_unmentioned"]
 
 IGNORE = "ignore"  # the meaning of values that mark ignored pixels; not a class
 COLUMNS = ("image", "dataset", "patient", "view", "phase")  # of tables of scores, before those of the classes
+TAKEN = (*COLUMNS, "class", "dice", "mean")  # other tables of results have these columns
 BYTE = range(256)  # annotation values that may be named one by one
 
 # what a dataset's annotation values may stand for: entry i of a list, or the entry of a mapping
@@ -338,8 +339,8 @@ def _check(classes: Sequence[str], label_sets: Mapping[str, Meaning]) -> None:
         raise ValueError(f"classes name {repeated} more than once; give each name once.")
     if IGNORE in classes:
         raise ValueError(f"'{IGNORE}' cannot be a class: it marks ignored pixels.")
-    if taken := [name for name in classes if name in COLUMNS]:
-        raise ValueError(f"{taken} cannot be classes: tables of scores have columns of these names; rename them.")
+    if taken := [name for name in classes if name in TAKEN]:
+        raise ValueError(f"{taken} cannot be classes: tables of results have columns of these names; rename them.")
     if not label_sets:
         raise ValueError("expected label sets of at least one dataset, got none.")
     for dataset, meaning in label_sets.items():

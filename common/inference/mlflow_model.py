@@ -17,6 +17,7 @@ from typing import Any
 import mlflow.pyfunc
 import numpy as np
 import torch
+from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema, TensorSpec
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from ..command import PACKAGE, command
 from ..datasets.files.scan_reader import read_scan
 from ..datasets.sector.framing import frame
 from ..engines import inferer_for, load_weights, network_of, read_record, with_weights
-from ..tracking import address, connect, handed_in, logged_run
+from ..tracking import address, cause, connect, handed_in, logged_run, read_outbox
 from .segmentation import label_maps, network_images
 
 __all__ = ["Segmenter", "register"]
@@ -44,7 +45,7 @@ class Segmenter:
     """
 
     def __init__(self, weights: Path) -> None:
-        self.record = read_record(weights)
+        self.record = read_record(weights, volumes=False)
         network = network_of(self.record, {})
         self.network = with_weights(network, load_weights(weights)[0], weights).eval()
         self.inferer = inferer_for(self.record["activation"])
@@ -82,13 +83,15 @@ def register(folder: Path, name: str) -> str:
 
     Raises:
         FileNotFoundError: if the folder has no weights.
-        ValueError: if weights or record are damaged.
+        ValueError: if weights or record are damaged, or of volumes, which are measured by measure.yaml.
         RuntimeError: if MLflow lacks the run of the training.
     """
     if not (folder / WEIGHTS).is_file():
         raise FileNotFoundError(f"{folder / WEIGHTS} is missing; give the folder of a finished training.")
     Segmenter(folder / WEIGHTS)
     run_id = handed_in(folder)
+    if run_id is None and read_outbox(folder) is None:
+        raise RuntimeError(f"{folder} is not a training that MLflow was told of; train with a --tracking_uri.")
     if run_id is None:
         raise RuntimeError(
             f"MLflow lacks the run of {folder}; hand it in: {command(f'tracking hand-in {folder.parent}')}"
@@ -119,7 +122,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="of the training")
     parser.add_argument("name", help="of the model in the registry")
     arguments = parser.parse_args()
-    print(f"models:/{arguments.name}/{register(arguments.folder, arguments.name)}")
+    try:
+        print(f"models:/{arguments.name}/{register(arguments.folder, arguments.name)}")
+    except (OSError, ValueError, RuntimeError, MlflowException) as error:
+        parser.exit(1, f"{cause(error)}\n")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Record trainings in MLflow, draw pictures and write reports."""
 
 from .client import address, connect, experiment_id, is_off, tracking_uri
-from .delivery import handed_in
+from .delivery import cause, handed_in
 from .evaluation import Evaluation, logged_run
 from .evaluation_report import EvaluationReport, dice_table
 from .finished_run import log_finished_run
 from .mlflow_run import MLflowRun
+from .outbox import read_outbox
 from .pictures import Examples, Pictures, draw_curves, draw_examples, draw_overlay
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "MLflowRun",
     "Pictures",
     "address",
+    "cause",
     "connect",
     "dice_table",
     "draw_curves",
@@ -25,5 +27,6 @@ __all__ = [
     "is_off",
     "log_finished_run",
     "logged_run",
+    "read_outbox",
     "tracking_uri",
 ]

@@ -68,6 +68,19 @@ def test_several_frames_of_a_phase_are_averaged_in_any_order(image: str):
     assert found[0] == found[1] == found[2]
 
 
+def test_visits_of_a_patient_are_not_averaged(image: str):
+    """Two visits whose predictions are exchanged: the errors would cancel."""
+    drawn, wrong = [heart(), heart(50, 16)], [heart(), heart(50, 20)]
+    data = [{**item, "visit": visit, "file": f"{visit}{item['phase']}"} for visit in "ab" for item in items(image)]
+    metric = EjectionFractionError(NAMES, list(SETS), data)
+    metric.update({**batch(wrong), "index": torch.tensor([0, 1])})
+    other = batch(drawn)
+    label = torch.stack([LABELS.encode(torch.from_numpy(labels)[None], "full") for labels in wrong])
+    metric.update({**other, "label": label, "index": torch.tensor([2, 3])})
+    apart = 100 * (volume(50, 20) - volume(50, 16)) / volume()
+    assert metric.compute() == pytest.approx(apart, abs=1.0)
+
+
 def test_ignored_pixels_are_left_out_of_both_masks(image: str):
     perfect = batch([heart(), heart(50, 16)])
     perfect["label"][:, :, 90:130, :100] = 0  # cuts a part of the ventricle

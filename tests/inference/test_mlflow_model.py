@@ -10,7 +10,7 @@ import torch
 from monai.networks.nets import UNet
 from PIL import Image
 
-from common.inference.mlflow_model import register
+from common.inference.mlflow_model import main, register
 from common.inference.segmentation import network_images
 from common.tracking import log_finished_run
 
@@ -65,3 +65,25 @@ def test_a_folder_without_weights_or_run_is_refused(training: Path, tmp_path: Pa
     (training / "mlflow_run.json").unlink()
     with pytest.raises(RuntimeError, match=r"MLflow lacks the run of .*one; hand it in: .*tracking hand-in"):
         register(training, "lv")
+
+
+def test_what_cannot_be_registered_is_one_line(
+    training: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def told(*words: object) -> str:
+        monkeypatch.setattr("sys.argv", ["mlflow_model", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    assert "model.pt is missing" in told(training.parent, "lv")
+    assert "a/b" in told(training, "a/b")
+    record = json.loads((training / "model.json").read_text())
+    volumes = {**record, "normalisation": {"window": None, "mean": 0.0, "sd": 1.0}}
+    (training / "model.json").write_text(json.dumps(volumes))
+    assert "was trained with normalisation" in told(training, "lv")
+    (training / "model.json").write_text(json.dumps(record))
+    (training / "mlflow_outbox.json").unlink()
+    assert "is not a training that MLflow was told of" in told(training, "lv")

@@ -29,6 +29,7 @@ from ..prepared.layout import (
     FOLDS,
     OWN,
     PROVENANCE,
+    prepared_records,
     read_datalist,
     read_label_sets,
     read_pixels,
@@ -221,6 +222,10 @@ def _of_the_folder(
     digests = sorted(image.facts.content for image in images if image.facts)
     if not incomplete and digest(*digests) != provenance.get("checksum"):
         yield Finding("changed content", f"{folder.name}: images, annotations or datalist do not match the checksum")
+    try:
+        prepared_records(folder)
+    except ValueError as error:  # trainings need it
+        yield Finding("changed content", str(error))
     for dataset in dict.fromkeys(image.item["dataset"] for image in images if not image.label_sets):
         yield Finding("label sets unknown", f"{folder / PROVENANCE} has no label sets of {dataset}")
     skipped = provenance.get("skipped", {})

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from ...label_sets import COLUMNS
+from ...label_sets import TAKEN
 from ..prepared.source import Frame, Job, Source
 from .dataset import FOLD_OF_TEN, LICENCE
 
@@ -47,8 +47,8 @@ def check_classes(classes: Sequence[str]) -> None:
         raise ValueError(f"expected class names of lower-case words joined by underscores, got {wrong}.")
     if reserved := [name for name in classes if name in RESERVED]:
         raise ValueError(f"{reserved} cannot name a class; background is added by itself.")
-    if taken := [name for name in classes if name in COLUMNS]:
-        raise ValueError(f"{taken} cannot name a class: tables of scores have columns of these names.")
+    if taken := [name for name in classes if name in TAKEN]:
+        raise ValueError(f"{taken} cannot name a class: tables of results have columns of these names.")
     if repeated := [name for name, count in Counter(classes).items() if count > 1]:
         raise ValueError(f"expected each class once, got {repeated} repeatedly.")
 

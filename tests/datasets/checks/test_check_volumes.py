@@ -159,6 +159,15 @@ def test_changed_and_broken_files_are_errors(tmp_path: Path):
     assert "changed content" in found(check([tmp_path / "again"]))
 
 
+def test_a_journal_that_trainings_would_refuse_is_found(tmp_path: Path):
+    prepared(tmp_path / "out")
+    journal = tmp_path / "out" / "journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(lines[:-1]))
+    (text,) = found(check([tmp_path / "out"]))["changed content"]
+    assert "journal.jsonl is missing, cut off or edited; prepare the dataset again" in text
+
+
 def test_an_item_without_spacing_is_unusable(tmp_path: Path):
     prepared(tmp_path / "out")
     path = tmp_path / "out/datalist.json"

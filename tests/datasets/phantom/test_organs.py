@@ -77,7 +77,7 @@ def test_one_organ_is_annotated_everywhere():
         (["liver", "_x", "2nd"], r"got \['_x', '2nd'\]"),
         (["liver", "background"], r"\['background'\] cannot name a class; background is added by itself"),
         (["ignore", "no"], r"\['ignore', 'no'\] cannot name a class"),
-        (["image", "lung", "view"], r"\['image', 'view'\] cannot name a class: tables of scores have columns"),
+        (["image", "lung", "view"], r"\['image', 'view'\] cannot name a class: tables of results have columns"),
         (["liver", "spleen", "liver"], r"expected each class once, got \['liver'\]"),
     ],
 )
