@@ -17,6 +17,7 @@ from ..losses.contract import ACTIVATIONS
 
 __all__ = [
     "NORMALISATION",
+    "SEEN",
     "WeightsRecord",
     "contradictions",
     "read_record",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 NORMALISATION = "grey value / 255"  # of the network's images, in training and in use
+SEEN = 12  # hexadecimal digits of an image that a training has seen
 NOTHING = type(None)
 KINDS: dict[str, tuple[type, ...]] = {
     "activation": (str,),
@@ -36,6 +38,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "predict_with": (str,),
     "architecture": (dict,),
     "normalisation": (str, dict),
+    "seen": (dict,),
     "spacing": (list, NOTHING),
     "training": (str, NOTHING),
     "weights": (str,),
@@ -273,6 +276,11 @@ def _is_normalisation(value: Any) -> bool:
     return isinstance(value, str) or keys == {"window", "mean", "sd"}
 
 
+def _is_seen(value: Any) -> bool:
+    parts = value.values() if isinstance(value, dict) else [None]
+    return all(isinstance(one, str) and len(one) % SEEN == 0 for one in parts)
+
+
 def _is_spacing(value: Any) -> bool:
     numbers = value if isinstance(value, list | tuple) else [value]
     return bool(numbers) and all(type(one) in (int, float) and 0 < one < math.inf for one in numbers)
@@ -283,6 +291,7 @@ POSSIBLE: dict[str, tuple[Callable[[Any], bool], str]] = {
     "classes": (_are_classes, "'background' and the names of structures, each once"),
     "image_size": (_is_size, "a whole number from 1 on, or three, the sides of a patch of a volume"),
     "normalisation": (_is_normalisation, f"{NORMALISATION!r} or window, mean and sd"),
+    "seen": (_is_seen, f"joined digests of images, {SEEN} digits each"),
     "spacing": (_is_spacing, "positive numbers, in mm"),
 }
 
