@@ -9,16 +9,18 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from ..atomic import write_text
-from ..identity import digest
+from ..identity import digest, settings_digest
 from ..losses.contract import ACTIVATIONS
 
 __all__ = [
     "NORMALISATION",
     "SEEN",
     "WeightsRecord",
+    "check_own",
     "contradictions",
     "read_record",
     "recorded_digest",
@@ -152,10 +154,39 @@ def read_record(checkpoint: str | Path, volumes: bool | None = None) -> WeightsR
                 f"{weights} was trained on pictures (normalisation {other}), not on volumes; use other weights."
             )
         raise ValueError(f"{weights} was trained with normalisation {other}, not {NORMALISATION}; use other weights.")
+    if weights.name == WEIGHTS_OF_TRAINING and (settings := _settings(weights.parent)) is not None:
+        check_own(weights, record, settings)
     if weights.name == WEIGHTS_OF_TRAINING and (wrong := contradictions(record, _trained_with(weights.parent))):
         said = ", ".join(f"{name} {record[name]}, not {value}" for name, value in wrong.items())
         raise ValueError(f"{path} says {said} as config.yaml beside it: one was edited; {again}.")
     return WeightsRecord(record, weights)
+
+
+def check_own(weights: Path, record: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Refuse weights in the folder of a training that another one wrote.
+
+    Args:
+        weights: path of `model.pt`.
+        record: beside it; one that states no training is not checked.
+        settings: that identify the training of the folder.
+
+    Raises:
+        ValueError: if the record states another training.
+    """
+    if record.get("training") not in (None, own := settings_digest(settings)):
+        raise ValueError(
+            f"{weights} is of another training than its folder ({record_path(weights).name}: {record['training']}, "
+            f"last.pt: {own}); copy model.pt and model.json of this training back, or put the two into another folder."
+        )
+
+
+def _settings(folder: Path) -> dict[str, Any] | None:
+    """Return the settings in the checkpoint of a training, whose tensors are not read; None if it is not readable."""
+    try:
+        found = torch.load(folder / "last.pt", map_location="cpu", weights_only=True, mmap=True)
+        return dict(found["settings"])
+    except Exception:  # missing, or one of half a dozen types that torch raises
+        return None
 
 
 def _trained_with(folder: Path) -> dict[str, Any]:

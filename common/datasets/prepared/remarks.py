@@ -1,4 +1,4 @@
-"""What has to be said aloud before data are used: what nothing validates or tests, copies, images already trained on."""
+"""What has to be said aloud before data are used: what nothing validates or tests, copies, images seen before."""
 
 from __future__ import annotations
 
