@@ -145,7 +145,7 @@ def _aliases(imports: Any) -> dict[str, str]:
         {'torch': 'torch', 'Mine': 'mine.losses.Sum'}
     """
     lines = [line.lstrip("$ ") for line in ([imports] if isinstance(imports, str) else imports or ())]
-    found = {}
+    found = dict[str, str]()
     for node in [node for line in lines for node in _parsed(line.encode())]:
         above = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
         found |= {alias.asname or alias.name.partition(".")[0]: above + alias.name for alias in node.names}

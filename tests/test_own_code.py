@@ -1,4 +1,4 @@
-"""The code of components of one's own identifies a training; that of installed libraries and of this package does not."""
+"""The code of one's own components identifies a training; that of libraries and of this package does not."""
 
 import sys
 from pathlib import Path
@@ -18,9 +18,7 @@ def settings(component: Any, **others: Any) -> dict[str, Any]:
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A module, a package, and a helper that the module imports."""
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "own_losses.py").write_text(
-        "from torch import nn\nfrom own_helper import half\nclass Mine(nn.Module): pass\n"
-    )
+    (tmp_path / "own_losses.py").write_text("from own_helper import half\nclass Mine: pass\n")
     (tmp_path / "own_helper.py").write_text("def half(x): return x / 2\n")
     (tmp_path / "own_package").mkdir()
     (tmp_path / "own_package" / "__init__.py").write_text("raise RuntimeError('imported')\n")
@@ -61,7 +59,7 @@ def test_code_in_the_folder_of_the_bundle_is_found(tmp_path: Path):
 
 @pytest.mark.parametrize(
     "target",
-    ["common.losses.MarginalLoss", "torch.nn.L1Loss", "json.loads", "UNet", "$@x", "own_missing.Mine", "__main__.Mine", ""],
-)  # fmt: skip
+    ["common.losses.MarginalLoss", "torch.nn.L1Loss", "json.loads", "UNet", "$@x", "missing.Mine", "__main__.Mine", ""],
+)
 def test_installed_code_and_that_of_this_package_is_not_named(target: str):
     assert not [name for name in settings({"_target_": target}, imports=["$import torch"]) if name.startswith("code")]

@@ -194,3 +194,13 @@ def test_a_fine_tuning_that_is_cut_resumes_to_the_weights_of_an_uninterrupted_on
     assert whole["epoch"] == 2
     assert whole["optimizer"]["param_groups"][0]["initial_lr"] == 0.01
     torch.testing.assert_close(resumed["network"], whole["network"], rtol=0, atol=0)
+
+
+def test_a_training_does_not_set_aside_the_weights_that_it_starts_from(weights: Path, tmp_path: Path):
+    (tmp_path / "link").symlink_to(tmp_path)
+    for folder in (tmp_path, tmp_path / "link"):
+        with pytest.raises(
+            ValueError, match=r"^\S+model\.pt lies in the folder of the training .* another --run_name\.$"
+        ):
+            initial_weights(weights, RECORD, network(), LV_ALONE, folder)
+    initial_weights(weights, RECORD, network(), LV_ALONE, tmp_path / "model")
