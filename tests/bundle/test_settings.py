@@ -308,16 +308,6 @@ def test_datasets_named_on_the_command_line_must_be_in_the_data(config: Path, tm
         check(config, "--data", "nowhere", "--withheld", "{north: [lv]}")
 
 
-@pytest.mark.parametrize("form", [form for form in FORMS if form != "MonaiAlgo"])
-def test_what_is_added_from_python_can_be_chosen(config: Path, form: str):
-    mine = {"_target_": "torch.nn.L1Loss"}
-    for given in ({"losses": {"mine": mine}}, {"losses::mine": mine}, {"losses#mine": mine}):
-        FORMS[form](config, **given, loss="mine")
-    with pytest.raises((RuntimeError, KeyError)) as raised:
-        FORMS[form](config, **{"losses::mine": mine, "loss": "main"})
-    assert re.search(r"--losses::mine is not|--loss: expected one of marginal", str(raised.value.__cause__))
-
-
 def test_choices_are_those_of_all_configuration_files_together(config: Path, tmp_path: Path):
     more = tmp_path / "more.yaml"
     more.write_text("+losses: {mine: {_target_: torch.nn.L1Loss}}\nnew_setting: 1\nepochs: $@new_setting\n")
