@@ -13,18 +13,28 @@ from ..label_sets import LabelSets
 from .weights import check_fit, load_weights
 from .weights_record import contradictions, read_record
 
-__all__ = ["initial_weights"]
+__all__ = ["check_place", "initial_weights"]
 
 LOGGER = logging.getLogger(__name__)
 OF_IMAGES = ("normalisation", "spacing")
 
 
+def check_place(path: str | Path | None, folder: str | Path) -> None:
+    """Refuse initial weights in the folder of the training that starts from them: it would set them aside.
+
+    Args:
+        path: of the weights; None: the training starts from scratch.
+        folder: of the training.
+
+    Raises:
+        ValueError: if the weights lie in it.
+    """
+    if path is not None and Path(path).resolve().is_relative_to(Path(folder).resolve()):
+        raise ValueError(f"{path} lies in the folder of the training that starts from it; choose another --run_name.")
+
+
 def initial_weights(
-    path: str | Path | None,
-    stated: Mapping[str, Any],
-    network: nn.Module,
-    label_sets: LabelSets,
-    folder: str | Path | None = None,
+    path: str | Path | None, stated: Mapping[str, Any], network: nn.Module, label_sets: LabelSets
 ) -> tuple[dict[str, Tensor] | None, str | None]:
     """Read weights to start from, and refuse those of other classes or of another network.
 
@@ -39,20 +49,17 @@ def initial_weights(
         network: that the weights are for; not changed.
         label_sets: of the training images. If they are complete, another activation is only a warning: measured, it
             cost one to three Dice points. A class that is not annotated would be read in a way that nothing trained.
-        folder: of the training that starts; None: nothing is written.
 
     Returns:
         The state dict and the digest of its file; None and None without a path.
 
     Raises:
         FileNotFoundError: if the file is missing.
-        ValueError: if the weights lie in `folder`, were trained with other classes or another network, if their logits
-            are read in another way, or if they do not fit or are unreadable.
+        ValueError: if the weights were trained with other classes or another network, if their logits are read in
+            another way, or if they do not fit or are unreadable.
     """
     if path is None:
         return None, None
-    if folder is not None and Path(path).resolve().is_relative_to(Path(folder).resolve()):
-        raise ValueError(f"{path} lies in the folder of the training that starts from it; choose another --run_name.")
     weights, digest = load_weights(path, "--initial_weights")
     trained = read_record(path)
     images = {name: pair for name, pair in _images(trained, stated).items() if pair[0] != pair[1]}

@@ -14,7 +14,7 @@ from ignite.engine import Events
 from monai.bundle import ConfigParser
 from torch import nn
 
-from common.engines import initial_weights
+from common.engines import check_place, initial_weights
 from common.label_sets import LabelSets
 
 ROOT = Path(__file__).parents[2]
@@ -202,5 +202,6 @@ def test_a_training_does_not_set_aside_the_weights_that_it_starts_from(weights: 
         with pytest.raises(
             ValueError, match=r"^\S+model\.pt lies in the folder of the training .* another --run_name\.$"
         ):
-            initial_weights(weights, RECORD, network(), LV_ALONE, folder)
-    initial_weights(weights, RECORD, network(), LV_ALONE, tmp_path / "model")
+            check_place(weights, folder)
+    check_place(str(weights), tmp_path / "model")
+    check_place(None, tmp_path)
