@@ -45,7 +45,11 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any], cho
         ValueError: for an unknown setting, an unknown choice, or a value of another kind than the default: text for a
             number, one value for names with values.
     """
+    given = {name.replace("#", "::") for name, value in overrides.items() if _is_component(value)}
+    added = given & {f"{block}::{overrides.get(setting)}" for setting, block in choices.items()}
     for name, value in overrides.items():
+        if name.replace("#", "::") in added:
+            continue  # the chosen entry itself
         default = _get(config, name, overrides)
         if isinstance(default, bool) and not _is_computed(value):
             try:
@@ -58,8 +62,10 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any], cho
             raise ValueError(f'--{name}: expected names with values, --{name} "{{name: value}}", got {value!r}.')
         elif isinstance(value, bool) and "::" not in name and (default is None or type(default) is str):
             raise ValueError(f"--{name}: expected text, a number or nothing, got {value!r}.")
-        if name in choices and (not isinstance(value, str) or value not in config[choices[name]]):
-            raise ValueError(f"--{name}: expected one of {', '.join(config[choices[name]])}, got {value!r}.")
+        if name in choices and f"{choices[name]}::{value}" not in added:
+            entries = overrides.get(choices[name], config[choices[name]])
+            if not isinstance(value, str) or value not in entries:
+                raise ValueError(f"--{name}: expected one of {', '.join(entries)}, got {value!r}.")
 
 
 def given_settings(words: Sequence[str]) -> dict[str, Any]:
@@ -246,10 +252,12 @@ def _is_mapping(value: Any) -> bool:
     return isinstance(value, dict) and "_target_" not in value
 
 
+def _is_component(value: Any) -> bool:
+    return isinstance(value, Mapping) and "_target_" in value
+
+
 def _is_computed(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return "_target_" in value
-    return isinstance(value, str) and value.startswith(("$", "@", "%"))
+    return _is_component(value) or (isinstance(value, str) and value.startswith(("$", "@", "%")))
 
 
 def _is_number(value: Any) -> bool:

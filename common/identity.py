@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import re
+import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +36,9 @@ WITHOUT_EFFECT = (
 CHOSEN = {"networks": "network", "losses": "loss"}  # block -> setting that chooses its only entry that counts
 REFERENCE = re.compile(r"[@%](\w+)")
 NAME = re.compile(rf"(?<![\w.]){PACKAGE}(?=\.\w)")
+WORD = re.compile(r"(?<![\w.@])[A-Za-z_]\w*")
+INSTALLED = ("site-packages", "dist-packages")
+NOT_OWN = [Path(path).resolve() for path in (Path(__file__).parent, sysconfig.get_path("stdlib"))]
 SHOWN = 5  # differences in a message
 WIDTH = 60  # characters of a value in a message
 
@@ -71,7 +78,8 @@ def training_settings(
     """Return everything that defines a training, by the names that a command line gives to settings.
 
     This is the configuration, as far as the trainer reaches it, without `WITHOUT_EFFECT`; of the networks and losses
-    only the chosen one counts. Paths do not count, but what they lead to: the data and the initial weights.
+    only the chosen one counts. Paths do not count, but what they lead to: the data, the initial weights, and the code
+    of components that are neither in this package nor in an installed library.
 
     Args:
         configuration: of the training, with its overrides.
@@ -108,7 +116,94 @@ def training_settings(
         raise FileNotFoundError(f"{initial_weights} is missing; --initial_weights expects the path of a model.pt.")
     weights = None if initial_weights is None else fingerprint(initial_weights)
     several = {"processes": processes} if processes > 1 else {}
-    return {**settings, "data": data, "initial_weights": weights, **several}
+    code = _own_code(content, configuration.get("imports"), configuration.get("bundle_root"))
+    return {**settings, **code, "data": data, "initial_weights": weights, **several}
+
+
+def _own_code(content: Any, imports: Any, bundle: Any) -> dict[str, str]:
+    """Return the digests of the modules of the user that a configuration names, and of those that they import."""
+    waiting, code = list(_named(content, _aliases(imports))), dict[str, str]()
+    known = set[str]()
+    while waiting:
+        name = waiting.pop()
+        for module, file in _modules(name, [str(bundle)]):
+            if module in known:
+                continue
+            known.add(module)
+            package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+            waiting += _imported(file, package)
+            place = module.replace(".", "/") + ("/__init__.py" if file.name == "__init__.py" else ".py")
+            code[f"code of {place}"] = fingerprint(file)
+    return code
+
+
+def _aliases(imports: Any) -> dict[str, str]:
+    """Return what the imports of a configuration are called in its expressions.
+
+    Example:
+        >>> _aliases(["$import torch", "$from mine.losses import Sum as Mine"])
+        {'torch': 'torch', 'Mine': 'mine.losses.Sum'}
+    """
+    lines = [line.lstrip("$ ") for line in ([imports] if isinstance(imports, str) else imports or ())]
+    found = dict[str, str]()
+    for node in [node for line in lines for node in _parsed(line.encode())]:
+        above = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+        found |= {alias.asname or alias.name.partition(".")[0]: above + alias.name for alias in node.names}
+    return found
+
+
+def _named(node: Any, aliases: Mapping[str, str]) -> Iterator[str]:
+    """Yield the dotted names of components, and of what expressions use of the imports."""
+    if isinstance(node, Mapping):
+        target = node.get("_target_")
+        if isinstance(target, str):
+            yield target
+        elif callable(target):  # from Python
+            yield f"{target.__module__}.{getattr(target, '__name__', '')}"
+        node = list(node.values())
+    if isinstance(node, list | tuple):
+        for value in node:
+            yield from _named(value, aliases)
+    elif isinstance(node, str) and node.startswith("$"):
+        yield from (aliases[word] for word in WORD.findall(node) if word in aliases)
+
+
+def _modules(name: str, places: list[str]) -> Iterator[tuple[str, Path]]:
+    """Yield the modules of the user along a dotted name, with their files; nothing is imported."""
+    module, *below = name.split(".")
+    try:
+        spec = find_spec(module) or PathFinder.find_spec(module, places)
+    except (ImportError, ValueError):  # not the name of a module, or one without a file
+        return
+    while spec is not None:
+        file = Path(spec.origin or "").resolve()
+        if file.suffix == ".py" and file.is_file():
+            if set(INSTALLED) & set(file.parts) or any(file.is_relative_to(place) for place in NOT_OWN):
+                return
+            yield module, file
+        if not below or spec.submodule_search_locations is None:
+            return
+        module = f"{module}.{below.pop(0)}"
+        spec = PathFinder.find_spec(module, list(spec.submodule_search_locations))
+
+
+def _imported(file: Path, package: str) -> Iterator[str]:
+    """Yield the dotted names that a module imports."""
+    for node in _parsed(file.read_bytes()):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif package or not node.level:
+            above = resolve_name("." * node.level + (node.module or ""), package)
+            yield from (f"{above}.{alias.name}" for alias in node.names)
+
+
+def _parsed(code: bytes) -> list[ast.Import | ast.ImportFrom]:
+    """Return the imports in code; none if it cannot be run, which it says itself."""
+    try:
+        tree = ast.parse(code)
+    except (SyntaxError, ValueError):
+        return []
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
 def flattened(node: Any, name: str = "") -> dict[str, Any]:

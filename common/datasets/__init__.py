@@ -2,6 +2,7 @@
 
 from .prepared.labels import coverage_table, labels_of, stated_label_sets
 from .prepared.layout import checksum, read_datalist
+from .prepared.remarks import check_unseen, seen_images
 from .prepared.resident import ResidentDataset
 from .prepared.selection import select
 from .volumes.intensity import Intensity, intensity_of, stated_normalisation, stated_spacing
@@ -13,11 +14,13 @@ __all__ = [
     "ResidentDataset",
     "ResidentVolumes",
     "WholeVolumes",
+    "check_unseen",
     "checksum",
     "coverage_table",
     "intensity_of",
     "labels_of",
     "read_datalist",
+    "seen_images",
     "select",
     "stated_label_sets",
     "stated_normalisation",

@@ -9,7 +9,7 @@ from .fine_tuning import FineTuning
 from .history import History
 from .image_size import check_image_size
 from .inferer import BackgroundReferenceInferer, FramesInferer, MixedPrecisionInferer, ShiftedInferer, inferer_for
-from .initial_weights import initial_weights
+from .initial_weights import check_place, initial_weights
 from .processes import (
     check_processes,
     data_parallel,
@@ -41,6 +41,7 @@ __all__ = [
     "check_explicit_network",
     "check_fit",
     "check_image_size",
+    "check_place",
     "check_processes",
     "check_record",
     "data_parallel",

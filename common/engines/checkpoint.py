@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import nn
 
 from ..atomic import whole_file
 from ..identity import changes, fingerprint
-from .weights_record import recorded_digest, write_record
+from .weights_record import check_own, recorded_digest, write_record
 
 __all__ = ["BestAndLast", "Resume", "read_checkpoint", "save_checkpoint"]
 
@@ -37,7 +38,8 @@ def read_checkpoint(folder: Path, settings: Mapping[str, Any], device: Any) -> d
     """Return the state of the training in a folder, None if it completed no epoch.
 
     Raises:
-        ValueError: if it belongs to other settings (the message names them), is unreadable, or is gone.
+        ValueError: if it belongs to other settings (the message names them), is unreadable, or is gone, or if the
+            weights beside it are of another training.
     """
     path = folder / "last.pt"
     again = "train without --resume (this folder is kept under another name)"
@@ -58,7 +60,16 @@ def read_checkpoint(folder: Path, settings: Mapping[str, Any], device: Any) -> d
         longer = f" For more epochs, start from its weights: --initial_weights {folder / 'model.pt'} --run_name NAME."
         more = longer if stored.get("epochs") != settings.get("epochs") else ""
         raise ValueError(f"{path} belongs to another training ({differ}); use its settings or drop --resume.{more}")
+    check_own(folder / "model.pt", _record(folder), stored)
     return checkpoint
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """Return the record of the best weights; empty if it is missing or cut off: it is written again."""
+    try:
+        return dict(json.loads((folder / "model.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 class BestAndLast:

@@ -13,10 +13,24 @@ from ..label_sets import LabelSets
 from .weights import check_fit, load_weights
 from .weights_record import contradictions, read_record
 
-__all__ = ["initial_weights"]
+__all__ = ["check_place", "initial_weights"]
 
 LOGGER = logging.getLogger(__name__)
 OF_IMAGES = ("normalisation", "spacing")
+
+
+def check_place(path: str | Path | None, folder: str | Path) -> None:
+    """Refuse initial weights in the folder of the training that starts from them: it would set them aside.
+
+    Args:
+        path: of the weights; None: the training starts from scratch.
+        folder: of the training.
+
+    Raises:
+        ValueError: if the weights lie in it.
+    """
+    if path is not None and Path(path).resolve().is_relative_to(Path(folder).resolve()):
+        raise ValueError(f"{path} lies in the folder of the training that starts from it; choose another --run_name.")
 
 
 def initial_weights(

@@ -9,15 +9,18 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from ..atomic import write_text
-from ..identity import digest
+from ..identity import digest, settings_digest
 from ..losses.contract import ACTIVATIONS
 
 __all__ = [
     "NORMALISATION",
+    "SEEN",
     "WeightsRecord",
+    "check_own",
     "contradictions",
     "read_record",
     "recorded_digest",
@@ -26,6 +29,7 @@ __all__ = [
 ]
 
 NORMALISATION = "grey value / 255"  # of the network's images, in training and in use
+SEEN = 12  # hexadecimal digits of an image that a training has seen
 NOTHING = type(None)
 KINDS: dict[str, tuple[type, ...]] = {
     "activation": (str,),
@@ -36,6 +40,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "predict_with": (str,),
     "architecture": (dict,),
     "normalisation": (str, dict),
+    "seen": (dict,),
     "spacing": (list, NOTHING),
     "training": (str, NOTHING),
     "weights": (str,),
@@ -149,10 +154,39 @@ def read_record(checkpoint: str | Path, volumes: bool | None = None) -> WeightsR
                 f"{weights} was trained on pictures (normalisation {other}), not on volumes; use other weights."
             )
         raise ValueError(f"{weights} was trained with normalisation {other}, not {NORMALISATION}; use other weights.")
+    if weights.name == WEIGHTS_OF_TRAINING and (settings := _settings(weights.parent)) is not None:
+        check_own(weights, record, settings)
     if weights.name == WEIGHTS_OF_TRAINING and (wrong := contradictions(record, _trained_with(weights.parent))):
         said = ", ".join(f"{name} {record[name]}, not {value}" for name, value in wrong.items())
         raise ValueError(f"{path} says {said} as config.yaml beside it: one was edited; {again}.")
     return WeightsRecord(record, weights)
+
+
+def check_own(weights: Path, record: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Refuse weights in the folder of a training that another one wrote.
+
+    Args:
+        weights: path of `model.pt`.
+        record: beside it; one that states no training is not checked.
+        settings: that identify the training of the folder.
+
+    Raises:
+        ValueError: if the record states another training.
+    """
+    if record.get("training") not in (None, own := settings_digest(settings)):
+        raise ValueError(
+            f"{weights} is of another training than its folder ({record_path(weights).name}: {record['training']}, "
+            f"last.pt: {own}); copy model.pt and model.json of this training back, or put the two into another folder."
+        )
+
+
+def _settings(folder: Path) -> dict[str, Any] | None:
+    """Return the settings in the checkpoint of a training, whose tensors are not read; None if it is not readable."""
+    try:
+        found = torch.load(folder / "last.pt", map_location="cpu", weights_only=True, mmap=True)
+        return dict(found["settings"])
+    except Exception:  # missing, or one of half a dozen types that torch raises
+        return None
 
 
 def _trained_with(folder: Path) -> dict[str, Any]:
@@ -273,6 +307,11 @@ def _is_normalisation(value: Any) -> bool:
     return isinstance(value, str) or keys == {"window", "mean", "sd"}
 
 
+def _is_seen(value: Any) -> bool:
+    parts = value.values() if isinstance(value, dict) else [None]
+    return all(isinstance(one, str) and len(one) % SEEN == 0 for one in parts)
+
+
 def _is_spacing(value: Any) -> bool:
     numbers = value if isinstance(value, list | tuple) else [value]
     return bool(numbers) and all(type(one) in (int, float) and 0 < one < math.inf for one in numbers)
@@ -283,6 +322,7 @@ POSSIBLE: dict[str, tuple[Callable[[Any], bool], str]] = {
     "classes": (_are_classes, "'background' and the names of structures, each once"),
     "image_size": (_is_size, "a whole number from 1 on, or three, the sides of a patch of a volume"),
     "normalisation": (_is_normalisation, f"{NORMALISATION!r} or window, mean and sd"),
+    "seen": (_is_seen, f"joined digests of images, {SEEN} digits each"),
     "spacing": (_is_spacing, "positive numbers, in mm"),
 }
 

@@ -20,6 +20,7 @@ from .outbox import RUN_FILE, read_run
 __all__ = ["Evaluation", "logged_run"]
 
 LOGGER = logging.getLogger(__name__)
+UNNAMED = ("weights", "seen")  # of a record: what the digest of the weights stands for
 OF_TRAINING = ("model.pt", "last.pt")  # weights that a training writes
 TRAINING = ("history.json", "config.yaml", RUN_FILE)  # files that mark the folder of a training
 LONGEST = 60  # characters of the names of data in the name of a folder
@@ -80,7 +81,7 @@ class Evaluation:
         """Folder of the evaluation: another for other data, meanings, folds, weights, records or overrides."""
         names = re.sub(r"[^\w.-]+", "_", "_".join(self.data_names))[:LONGEST]
         data = digest(self.checksum, json.dumps(self.renamed, sort_keys=True)) if self.renamed else self.checksum
-        record = {name: value for name, value in self.record.items() if name != "weights"}  # their digest
+        record = {name: value for name, value in self.record.items() if name not in UNNAMED}
         weights = digest(self.weights_digest, json.dumps(record, sort_keys=True))
         others = [digest(json.dumps(self.changes, sort_keys=True))[:8]] if self.changes else []
         root = Path(self.runs_dir) if self.training is None else self.training
@@ -119,7 +120,7 @@ class Evaluation:
             "fold": self.fold,
             "weights": str(self.weights),
             "weights_digest": self.weights_digest,
-            "record": dict(self.record),
+            "record": {name: value for name, value in self.record.items() if name != "seen"},
             "overrides": self.changes,
         }
 

@@ -7,6 +7,7 @@ import math
 import time
 import uuid
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,16 +58,15 @@ def log_finished_run(
     if is_off(uri):
         return None
     folder, now = Path(folder), int(time.time() * 1000)
-    earlier, text = read_outbox(folder), {key: shortened(value) for key, value in parameters.items()}
     outbox = Outbox(
-        token=earlier.token if earlier and earlier.parameters == text else uuid.uuid4().hex,
+        token=uuid.uuid4().hex,
         tracking_uri=without_password(uri),
         experiment=str(experiment),
         name=str(name)[:250],
         started=now,
         status="FINISHED",
         ended=now,
-        parameters=text,
+        parameters={key: shortened(value) for key, value in parameters.items()},
         tags={**origin_tags(folder), **(tags or {}), **({PARENT: parent} if parent else {})},
         inputs=dataset_inputs(inputs or {}),
         metrics={key: float(value) for key, value in metrics.items()},
@@ -76,7 +76,10 @@ def log_finished_run(
 
 def _hand_in(folder: Path, uri: str, outbox: Outbox) -> str | None:
     courier = Courier(folder, uri)
-    courier.open()
+    courier.open()  # from here on another process with the same result waits
+    earlier = read_outbox(folder)
+    if earlier is not None and earlier.parameters == outbox.parameters:
+        outbox = replace(outbox, token=earlier.token)
     try:
         write_outbox(folder, outbox)
     except OSError as error:

@@ -1,10 +1,12 @@
 """The loss and the network that a workflow chooses have to exist."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from monai.bundle import ConfigParser, create_workflow
+from monai.bundle import ConfigParser, ConfigWorkflow, create_workflow
 
 from common.bundle.chosen import check_chosen
 from common.bundle.complete import complete
@@ -73,3 +75,18 @@ def test_a_training_stops_before_any_work(bundle: str, given: dict[str, Any], me
         create_workflow(config_file=str(CONFIGS / bundle / "configs/train.yaml"), workflow_type="train", **given)
     with pytest.raises(ValueError, match=message):
         raise raised.value.__cause__ or raised.value
+
+
+MINE = {"_target_": "torch.nn.L1Loss"}
+
+
+@pytest.mark.parametrize("form", [ConfigWorkflow, create_workflow])
+@pytest.mark.parametrize("given", [{"losses": {"mine": MINE}}, {"losses::mine": MINE}])
+def test_what_is_added_from_python_can_be_chosen(tmp_path: Path, form: Callable[..., Any], given: dict[str, Any]):
+    config = {"loss": "ce", "losses": {"ce": MINE}, "run": ["$@losses[@loss]"]}
+    check = {"_target_": "common.bundle.settings.check_settings", "choices": {"loss": "losses"}}
+    (tmp_path / "train.json").write_text(json.dumps({**config, "initialize": [check]}))
+    file = str(tmp_path / "train.json")
+    form(config_file=file, **given, loss="mine").initialize()
+    with pytest.raises((RuntimeError, KeyError), match="check_settings"):
+        form(config_file=file, **given, loss="main").initialize()

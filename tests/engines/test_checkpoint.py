@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,9 +12,9 @@ import torch
 from ignite.engine import Events
 from tiny_training import RECORD, SETTINGS, Tiny, stop_at
 
-from common.engines import BestAndLast, Resume, load_weights
+from common.engines import BestAndLast, Resume, load_weights, read_record
 from common.engines.checkpoint import save_checkpoint
-from common.identity import fingerprint
+from common.identity import fingerprint, settings_digest
 
 
 class Interrupted(Exception):
@@ -140,6 +141,22 @@ def test_a_kill_between_record_and_weights_is_completed_and_swapped_weights_are_
         Tiny(tmp_path, epochs=epochs, resume=True).run()
         assert ("are lost" in caplog.text) == (best == 1)
         assert load_weights(path)[1][:16] == json.loads((tmp_path / "model.json").read_text())["weights"]
+
+
+def test_weights_of_another_training_do_not_pass_as_those_of_the_folder(tmp_path: Path):
+    for name, rate in (("own", 0.1), ("foreign", 0.2)):
+        settings = {**SETTINGS, "learning_rate": rate}
+        Tiny(tmp_path / name, epochs=1, settings=settings).run()
+        path = tmp_path / name / "model.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "training": settings_digest(settings)}))
+        read_record(tmp_path / name / "model.pt")
+    for name in ("model.pt", "model.json"):
+        shutil.copy(tmp_path / "foreign" / name, tmp_path / "own" / name)
+    message = r"^\S+model\.pt is of another training than its folder \(model\.json: \w{16}, last\.pt: \w{16}\); copy"
+    with pytest.raises(ValueError, match=message):
+        read_record(tmp_path / "own" / "model.pt")
+    with pytest.raises(ValueError, match=message):
+        Tiny(tmp_path / "own", epochs=1, settings={**SETTINGS, "learning_rate": 0.1}, resume=True).run()
 
 
 def test_model_is_a_bare_state_dict_in_standard_memory_order(tmp_path: Path):

@@ -14,7 +14,7 @@ from ignite.engine import Events
 from monai.bundle import ConfigParser
 from torch import nn
 
-from common.engines import initial_weights
+from common.engines import check_place, initial_weights
 from common.label_sets import LabelSets
 
 ROOT = Path(__file__).parents[2]
@@ -194,3 +194,14 @@ def test_a_fine_tuning_that_is_cut_resumes_to_the_weights_of_an_uninterrupted_on
     assert whole["epoch"] == 2
     assert whole["optimizer"]["param_groups"][0]["initial_lr"] == 0.01
     torch.testing.assert_close(resumed["network"], whole["network"], rtol=0, atol=0)
+
+
+def test_a_training_does_not_set_aside_the_weights_that_it_starts_from(weights: Path, tmp_path: Path):
+    (tmp_path / "link").symlink_to(tmp_path)
+    for folder in (tmp_path, tmp_path / "link"):
+        with pytest.raises(
+            ValueError, match=r"^\S+model\.pt lies in the folder of the training .* another --run_name\.$"
+        ):
+            check_place(weights, folder)
+    check_place(str(weights), tmp_path / "model")
+    check_place(None, tmp_path)

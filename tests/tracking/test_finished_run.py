@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from common.tracking import log_finished_run
+from common.tracking import finished_run, log_finished_run
+from common.tracking.courier import Courier
 from common.tracking.delivery import handed_in
 
 
@@ -33,6 +34,22 @@ def test_a_repeated_result_replaces_its_numbers_in_the_same_run(uri: str, client
     assert again == first != other
     assert client.get_run(first).data.metrics == {"dice": 0.25}
     assert client.get_run(other).info.status == "FINISHED"
+
+
+def test_the_same_result_twice_at_once_is_one_run(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    words = (tmp_path, uri, "finished", "a_result", {"fold": "test"}, {"dice": 0.5})
+    first = list[str | None]()
+
+    class Overtaken(Courier):
+        """Of a process that another one overtakes before it holds the folder."""
+
+        def open(self) -> None:
+            monkeypatch.setattr(finished_run, "Courier", Courier)
+            first.append(log_finished_run(*words))
+            super().open()
+
+    monkeypatch.setattr(finished_run, "Courier", Overtaken)
+    assert [log_finished_run(*words)] == first
 
 
 def test_an_evaluation_whose_database_is_gone_is_logged_again(other: str, tmp_path: Path):

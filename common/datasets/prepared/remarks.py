@@ -1,17 +1,29 @@
-"""What has to be said aloud before data are used: what nothing validates or tests, copies, images resampled twice."""
+"""What has to be said aloud before data are used: what nothing validates or tests, copies, images seen before."""
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...command import command
-from .layout import FOLDS, prepared_records, read_datalist, read_provenance
+from ...engines.weights_record import SEEN, read_record
+from .layout import FOLDS, PROVENANCE, prepared_records, read_datalist, read_provenance
 
-__all__ = ["copies", "resampled_again", "without_annotation", "without_folds", "without_images", "without_validation"]
+__all__ = [
+    "check_unseen",
+    "copies",
+    "resampled_again",
+    "seen_images",
+    "without_annotation",
+    "without_folds",
+    "without_images",
+    "without_validation",
+]
 
+LOGGER = logging.getLogger(__name__)
 Items = Sequence[Mapping[str, Any]]
 
 
@@ -94,6 +106,78 @@ def copies(data: Items) -> Iterator[str]:
             f"copies: {len(found)} image{'s' * (len(found) != 1)} in several folds or folders, such as "
             f"{' and '.join(found[0][:2])}; {check} lists them"
         )
+
+
+def seen_images(training: Items, validation: Items, weights: str | Path | None = None) -> dict[str, str]:
+    """Return which images train weights, and which choose them, for their record (`seen`).
+
+    Initial weights have seen images already, which count here too; those that this training validates or tests on are
+    named in the log.
+
+    Args:
+        training: items of a datalist.
+        validation: likewise.
+        weights: path of the initial weights; None: from scratch.
+
+    Returns:
+        "training" and "validation" -> the first `SEEN` digits of the digest of each image, joined in order. Constant
+        images, and those of folders without a journal, are not known.
+    """
+    earlier = {} if weights is None else read_record(weights).get("seen", {})
+    tests = [item for folder in _folders([*training, *validation]) for item in read_datalist(folder)]
+    for data in (validation, [item for item in tests if item["fold"] == "test"]):
+        if known := _known(data, earlier, "training"):
+            LOGGER.warning("%s trained the initial weights %s, so their Dice is too high", known, weights)
+    own = {"training": training, "validation": validation}
+    return {
+        name: "".join(sorted({mark for mark, _ in _marked(data)} | _marks(earlier, name))) for name, data in own.items()
+    }
+
+
+def check_unseen(record: Mapping[str, Any], data: Items, fold: str) -> None:
+    """Refuse to evaluate weights on images that trained them, unless the training fold is asked for.
+
+    Args:
+        record: of the weights; what it does not state (`seen`) is not checked.
+        data: items of the datalist that are evaluated.
+        fold: that they are.
+
+    Raises:
+        ValueError: names a patient who trained the weights.
+    """
+    if fold == "training":
+        return
+    seen = record.get("seen", {})
+    if known := _known(data, seen, "training"):
+        raise ValueError(
+            f"{known} trained these weights, so this is not a test; evaluate other data, or what trained them "
+            "(--fold training)."
+        )
+    if fold != "validation" and (known := _known(data, seen, "validation")):
+        LOGGER.warning("%s chose the epoch of these weights, so their Dice is a little too high", known)
+
+
+def _known(data: Items, seen: Mapping[str, str], part: str) -> str:
+    """Name the patients whose images are among those that weights have seen; empty if none is."""
+    marks = _marks(seen, part)
+    found = dict.fromkeys((item["dataset"], item["patient"]) for mark, item in _marked(data) if mark in marks)
+    if not found:
+        return ""
+    total, (dataset, patient) = len({(item["dataset"], item["patient"]) for item in data}), next(iter(found))
+    return f"{len(found)} of {total} {data[0]['fold']} patients, such as {patient} of '{dataset}',"
+
+
+def _marks(seen: Mapping[str, str], part: str) -> set[str]:
+    joined = seen.get(part, "")
+    return {joined[start : start + SEEN] for start in range(0, len(joined), SEEN)}
+
+
+def _marked(data: Items) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return items with the mark of their image, as far as a journal states it."""
+    records = {folder: prepared_records(folder) for folder in _folders(data) if (folder / PROVENANCE).is_file()}
+    own = [(item, Path(item["image"])) for item in data if "image" in item]
+    marks = [(records.get(path.parent.parent, {}).get(path.stem), item) for item, path in own]
+    return [(record.image[:SEEN], item) for record, item in marks if record and record.image]
 
 
 def _folders(data: Items) -> list[Path]:

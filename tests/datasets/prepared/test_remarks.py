@@ -1,5 +1,6 @@
 """What is said aloud before a training or an evaluation."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from clinic import job, ramp, source
 
-from common.datasets import coverage_table, labels_of, read_datalist, stated_label_sets
+from common.datasets import check_unseen, coverage_table, labels_of, read_datalist, seen_images, stated_label_sets
 from common.datasets.prepared.preparation import prepare
 from common.datasets.prepared.source import Frame, Job
 from common.label_sets import LabelSets
@@ -125,3 +126,43 @@ def test_a_patient_who_is_in_two_folders_is_refused(tmp_path: Path, fold: str):
     message = r"patient 'patient1' of 'clinic' is in .* and in .*\. Give one of the datasets another name"
     with pytest.raises(ValueError, match=message):
         read_datalist([tmp_path / "one", tmp_path / "two"], "test")
+
+
+def test_a_patient_who_trained_weights_does_not_test_them_wherever_the_image_lies_now(north: Path, tmp_path: Path):
+    record = {"seen": seen_images(read_datalist(north, "training"), read_datalist(north, "validation"))}
+    assert [len(marks) for marks in record["seen"].values()] == [24, 12]
+    for fold in ("training", "validation", "test"):
+        check_unseen(record, read_datalist(north, fold), fold)
+    moved = [of("moved", job(number, fold)) for number, fold in enumerate(("test", "training", "test", "test"))]
+    prepare(replace(source(*moved), label_sets={"moved": source().label_sets["clinic"]}), tmp_path / "moved", 32)
+    items = read_datalist(tmp_path / "moved", "test")
+    with pytest.raises(ValueError, match=r"^1 of 3 test patients, such as patient0 of 'moved', trained .* \(--fold tr"):
+        check_unseen(record, items, "test")
+    check_unseen(record, items, "training")  # asked for
+    check_unseen({}, items, "test")  # of weights that do not state it
+
+
+def test_images_that_chose_weights_are_named_before_they_test_them(north: Path, caplog: pytest.LogCaptureFixture):
+    record = {"seen": seen_images(read_datalist(north, "training"), read_datalist(north, "validation"))}
+    check_unseen(record, [{**item, "fold": "test"} for item in read_datalist(north, "validation")], "test")
+    assert caplog.messages == [
+        "1 of 1 test patients, such as patient2 of 'clinic', chose the epoch of these weights, "
+        "so their Dice is a little too high"
+    ]
+
+
+def test_fine_tuned_weights_have_seen_what_their_initial_weights_have(
+    north: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    training, validation, test = (read_datalist(north, fold) for fold in ("training", "validation", "test"))
+    (tmp_path / "model.pt").touch()
+    initial = seen_images([*training[:1], *validation, *test], training[1:])
+    (tmp_path / "model.json").write_text(json.dumps({"seen": initial}))
+    seen = seen_images(training, validation, tmp_path / "model.pt")
+    assert [len(marks) for marks in seen.values()] == [48, 24]
+    assert [(message[:11], "trained the initial weights" in message) for message in caplog.messages] == [
+        ("1 of 1 vali", True),
+        ("1 of 1 test", True),
+    ]
+    with pytest.raises(ValueError, match=r"^1 of 1 test patients, such as patient3 of 'clinic', trained these"):
+        check_unseen({"seen": seen}, test, "test")

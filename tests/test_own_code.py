@@ -1,0 +1,65 @@
+"""The code of one's own components identifies a training; that of libraries and of this package does not."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.identity import changes, training_settings
+
+
+def settings(component: Any, **others: Any) -> dict[str, Any]:
+    losses = {"mine": component, "other": {"_target_": "own_losses.Other"}}
+    return training_settings({"loss": "mine", "losses": losses, "train": "$@losses[@loss]", **others}, "c0ffee")
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module, a package, and a helper that the module imports."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_losses.py").write_text("from own_helper import half\nclass Mine: pass\n")
+    (tmp_path / "own_helper.py").write_text("def half(x): return x / 2\n")
+    (tmp_path / "own_package").mkdir()
+    (tmp_path / "own_package" / "__init__.py").write_text("raise RuntimeError('imported')\n")
+    (tmp_path / "own_package" / "mine.py").write_text("from . import more\n")
+    (tmp_path / "own_package" / "more.py").write_text("")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("component", "others", "files"),
+    [
+        ({"_target_": "own_losses.Mine"}, {}, ["own_losses.py", "own_helper.py"]),
+        ({"_target_": "common.losses.SumLoss", "losses": [{"_target_": "own_losses.Mine"}]}, {}, ["own_losses.py"]),
+        ("$mine.Mine()", {"imports": ["$import torch", "$import own_losses as mine"]}, ["own_losses.py"]),
+        ({"_target_": "$Mine"}, {"imports": "$from own_losses import Mine"}, ["own_helper.py"]),
+        ({"_target_": "own_package.mine.Mine.of"}, {}, [f"own_package/{name}.py" for name in ("mine", "more")]),
+    ],
+)  # fmt: skip
+def test_another_code_of_a_component_is_another_training(
+    own: Path, component: Any, others: dict[str, Any], files: list[str]
+):
+    before = settings(component, **others)
+    for name in files:
+        right = (own / name).read_text()
+        (own / name).write_text(f"{right}# changed\n")
+        assert changes(before, settings(component, **others)).startswith(f"code of {name}: '")
+        (own / name).write_text(right)
+    assert changes(before, settings(component, **others)) == ""
+    assert "own_package" not in sys.modules
+
+
+def test_code_in_the_folder_of_the_bundle_is_found(tmp_path: Path):
+    (tmp_path / "bundle_losses.py").write_text("")
+    component = {"_target_": "bundle_losses.Mine"}
+    assert "code of bundle_losses.py" in settings(component, bundle_root=str(tmp_path))
+    assert "code of bundle_losses.py" not in settings(component)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["common.losses.MarginalLoss", "torch.nn.L1Loss", "json.loads", "UNet", "$@x", "missing.Mine", "__main__.Mine", ""],
+)
+def test_installed_code_and_that_of_this_package_is_not_named(target: str):
+    assert not [name for name in settings({"_target_": target}, imports=["$import torch"]) if name.startswith("code")]
