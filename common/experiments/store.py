@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mlflow import MlflowClient
@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from ..tracking import connect, experiment_id
 from ..tracking.delivery import cause
+from ..tracking.mlflow_run import WEIGHTS
 from ..tracking.names import mlflow_name
 
 __all__ = ["Store", "evaluations", "search_runs"]
@@ -26,20 +27,25 @@ def search_runs(client: MlflowClient, experiment: str, condition: str) -> list[R
     return list(client.search_runs([experiment], condition, max_results=most, order_by=["attributes.start_time DESC"]))
 
 
-def evaluations(client: MlflowClient, experiment: str, checksum: str, fold: str) -> dict[str, Run]:
-    """Return the newest finished evaluation of each training: id of its run -> run of the evaluation.
+def evaluations(
+    client: MlflowClient, experiment: str, trainings: Iterable[Run], checksum: str, fold: str
+) -> dict[str, Run]:
+    """Return the newest finished evaluation of each of some trainings: id of its run -> run of the evaluation.
 
     Args:
         client: of MLflow.
         experiment: its id.
-        checksum: of the data; evaluations of other data and weights, and those that deviate from their training
-            (`Evaluation.deviation`), do not count.
+        trainings: of a grid.
+        checksum: of the data; evaluations of other data and weights (an earlier state of `model.pt` among them), and
+            those that deviate from their training (`Evaluation.deviation`), do not count.
         fold: likewise.
     """
     wanted = f"tags.role = 'evaluation' and tags.data_checksum = '{checksum}'"
     found = search_runs(client, experiment, f"{wanted} and tags.fold = '{fold}' and tags.weights = 'model.pt'")
     done = [run for run in reversed(found) if run.info.status == "FINISHED" and "overrides" not in run.data.tags]
-    return {run.data.tags["mlflow.parentRunId"]: run for run in done if "mlflow.parentRunId" in run.data.tags}
+    weights = {run.info.run_id: run.data.tags.get(WEIGHTS, "") for run in trainings}  # earlier versions state none
+    of = [(str(run.data.tags.get("mlflow.parentRunId")), run.data.params.get(WEIGHTS, ""), run) for run in done]
+    return {parent: run for parent, digest, run in of if parent in weights and digest.startswith(weights[parent])}
 
 
 class Store:
@@ -68,7 +74,7 @@ class Store:
     def finished(self) -> dict[str, str]:
         """Return the children that are finished and evaluated, hash -> id of the run."""
         children = self._children()
-        done = evaluations(self.client, self.experiment_id, self.checksum, self.fold)
+        done = evaluations(self.client, self.experiment_id, children, self.checksum, self.fold)
         finished = [run for run in children if run.info.status == "FINISHED" and run.info.run_id in done]
         return {run.data.tags["run_hash"]: run.info.run_id for run in finished}
 
