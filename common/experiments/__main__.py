@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ..command import command
-from ..configuration import given_settings
+from ..configuration import given_settings, without_password
 
 __all__ = ["main"]
 
@@ -95,6 +95,14 @@ def main() -> None:
         sys.exit(f"{arguments.name}: {error}")
     except KeyboardInterrupt:
         sys.exit(f"\n{arguments.name}: interrupted; finished trainings are kept, and the same command continues.")
+    except Exception as error:
+        if not type(error).__module__.startswith("mlflow"):  # MLflow takes a second to import, also for --help
+            raise
+        from ..tracking import tracking_uri
+        from ..tracking.delivery import cause
+
+        fault = f"MLflow at {without_password(tracking_uri(URI))}: {cause(error)}"
+        sys.exit(f"{arguments.name}: {fault}; repeat when it answers, or name another with MLFLOW_TRACKING_URI.")
 
 
 if __name__ == "__main__":

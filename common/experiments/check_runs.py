@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser
 
 from ..bundle.settings import check_given
-from ..configuration import resolve
-from ..datasets import read_datalist, stated_label_sets
+from ..configuration import resolve, switch
+from ..datasets import labels_of, read_datalist, select, stated_label_sets
 from ..datasets.prepared.layout import FOLDS
 from ..datasets.prepared.selection import NAMING
 from ..engines import check_image_size
 from .grid import Run
+from .training import OF_GRID
 
 __all__ = ["check_data", "check_runs"]
+
+SELECTION = ("train_on", "images", "withheld", "withheld_share")
+OF_DATA = (*SELECTION, "classes", "renamed", "complete_only", "initial_weights")  # settings that choose what is read
 
 
 def check_runs(config_file: Path, runs: Sequence[Run]) -> None:
@@ -29,12 +36,17 @@ def check_runs(config_file: Path, runs: Sequence[Run]) -> None:
         runs: of a grid.
 
     Raises:
-        ValueError: names the setting, and the run.
+        ValueError: names the setting, and the run; or if the grid decides a setting itself (`OF_GRID`).
     """
     config = dict(ConfigParser.load_config_file(config_file))
     stated = next(item for item in config["initialize"] if "limits" in item)
     passed: set[str] = set()
     for run in _all(runs):
+        if own := [name for name in run.settings if name.replace("#", "::").split("::")[0] in OF_GRID]:
+            raise ValueError(
+                f"--{own[0]} is decided by the grid for each training; leave it out. Data are named with --data, the "
+                "folder of all trainings with --runs_dir, MLflow with MLFLOW_TRACKING_URI."
+            )
         plain = _plain(run.settings)
         limits = {
             name: [bound for bound in bounds if bound in plain or bound not in run.settings]
@@ -53,7 +65,7 @@ def check_runs(config_file: Path, runs: Sequence[Run]) -> None:
 
 
 def check_data(config_file: Path, runs: Sequence[Run], folders: Sequence[Path]) -> None:
-    """Check what runs, their teachers and their candidates read of prepared folders: structures, datalists, folds.
+    """Check what runs, their teachers and their candidates read of prepared folders, and that it can be learnt.
 
     Args:
         config_file: the bundle's train.yaml.
@@ -64,19 +76,23 @@ def check_data(config_file: Path, runs: Sequence[Run], folders: Sequence[Path]) 
         ValueError: as the training or the evaluation would, with the name of the run.
     """
     passed: set[str] = set()
+    read = cache(lambda fold, renamed: read_datalist(folders, fold, json.loads(renamed)))
     for run in _all(runs):
         config = resolve(config_file, _plain(run.settings))
-        classes, renamed = config["classes"], config.get("renamed")
-        known = {"classes": classes, "renamed": renamed}
-        if run.teacher or str(known) in passed or _plain(known) != known:  # a student reads pseudo-labels
+        known: dict[str, Any] = {name: config.get(name) for name in OF_DATA}
+        text = json.dumps(known, default=str)
+        if run.teacher or text in passed or re.search(r'"[$@%]', text):  # a student reads pseudo-labels
             continue
         try:
-            stated_label_sets(folders, classes, renamed)
-            for fold in FOLDS if not passed else ():
-                read_datalist(folders, fold)
+            sets = stated_label_sets(folders, known["classes"], known["renamed"])
+            lists = {fold: read(fold, json.dumps(known["renamed"])) for fold in FOLDS}
+            train_on, images, withheld, share = (known[name] for name in SELECTION)
+            for fold in ("validation", "training"):
+                items = select(lists[fold], sets, train_on, images, withheld, share, switch(known["complete_only"]))
+            labels_of(known["classes"], sets, items, known["initial_weights"])
         except ValueError as error:
             raise ValueError(f"{run.name}: {error}") from None
-        passed.add(str(known))
+        passed.add(text)
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:

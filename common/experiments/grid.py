@@ -21,12 +21,19 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from ..label_sets import COLUMNS
 from ..spelling import did_you_mean
 from ..strict_yaml import read_yaml
 
-__all__ = ["Grid", "Run", "check_scale", "read_grid", "stated_axes"]
+__all__ = ["TAKEN", "Grid", "Run", "check_scale", "read_grid", "stated_axes"]
 
 SCALE_KEYS = ("phantom", "settings", "search", "grid")
+TAKEN = (  # names that no axis may have: columns of the tables of results, and tags of runs in MLflow
+    *COLUMNS,
+    *("class", "dice", "mean_dice", "run_id", "artifact_uri", "seconds"),
+    *("mean", "sd", "median", "median_sd", "seeds", "patients", "metric"),
+    *("grid", "cell", "role", "run_hash", "outbox", "weights_digest"),
+)
 
 
 @dataclass(frozen=True)
@@ -138,7 +145,7 @@ def stated_axes(bundle: Path) -> dict[str, list[Any]]:
 
 
 def _check_lists(own: Mapping[str, Any], culprit: str) -> None:
-    """Refuse a scale whose blocks, or the values of whose axes, are not lists."""
+    """Refuse a scale whose blocks, or the values of whose axes, are not lists, and names of axes that are `TAKEN`."""
     blocks = own.get("grid")
     if not isinstance(blocks, list) or not all(isinstance(block, Mapping) and block for block in blocks):
         raise ValueError(f"{culprit}: grid is {blocks!r}, expected a list of blocks such as - {{loss: [marginal]}}.")
@@ -146,6 +153,8 @@ def _check_lists(own: Mapping[str, Any], culprit: str) -> None:
         if not isinstance(own.get(key, {}), Mapping):
             raise ValueError(f"{culprit}: {key} is {own[key]!r}, expected names with values.")
     for axis, values in [pair for block in [*blocks, own.get("search", {})] for pair in block.items()]:
+        if axis in TAKEN:
+            raise ValueError(f"{culprit}: the axis {axis!r} has the name of a column of the results; rename it.")
         if not isinstance(values, list) or not values:
             raise ValueError(f"{culprit}: {axis} is {values!r}, expected a list of values: {axis}: [...].")
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -36,6 +39,8 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when ray is import
 import ray
 
 __all__ = ["Outcome", "run_grid"]
+
+ENDING = 15  # seconds that interrupted trainings have to end
 
 
 @dataclass(frozen=True)
@@ -94,30 +99,81 @@ def run_grid(
     identity = {"grid": scale, "bundle": bundle.name, "data_checksum": content, "settings": _identified(stated)}
     given = [f"--{name} {value}" for name, value in stated.items()]
     facts = {"data": " ".join([", ".join(map(os.path.relpath, folders)), *given]), "fold": fold}
-    store = Store(uri, config["experiment"], identity, facts)
     base = Job(bundle.resolve(), {}, [str(folder) for folder in folders], content, fold)
+    runs = [*_by_hash([_job(base, run) for run in grid.runs], grid.runs).values()]
+    store = Store(uri, config["experiment"], identity, facts)
     root = Path(config["runs_dir"]).resolve() / scale
     work = _Work(store, base, root, uri, partial(_start, workers, address))
     before = set(work.finished)
-    results: list[Job] = []
     root.mkdir(parents=True, exist_ok=True)
+    with _alone(root), _ends_on_sigterm():
+        status = "KILLED"
+        try:
+            known = [run for run in runs if all(work.job(one).hash in work.finished for one in run.candidates)]
+            work.plan(known, len(runs))  # results of an earlier form of the grid do not count from now on
+            work.carry_out([work.job(one) for run in runs for one in run.candidates], "search")
+            results = work.plan(runs, len(runs))
+            work.carry_out(results, f"{bundle.name} {scale}")
+            status = "FAILED" if work.failed else "FINISHED"
+        except Exception:
+            status = "FAILED"
+            raise
+        finally:
+            if ray.is_initialized():
+                ray.shutdown()
+            store.close(status)
+    finished, skipped = (sum(job.hash in done for job in results) for done in (work.finished, before))
+    return Outcome(finished, skipped, work.failed)
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Hold the folder of a grid."""
     lock = FileLock(root / "grid.lock", timeout=1)
     try:
         lock.acquire()
-        work.carry_out([work.job(one) for run in grid.runs for one in run.candidates], "search")
-        results = [work.job(run, work.best(run)) for run in grid.runs]
-        work.carry_out(results, f"{bundle.name} {scale}")
     except Timeout as error:
         raise RuntimeError(f"another process runs this grid in {root}; wait for it, or stop it.") from error
+    try:
+        yield
     finally:
         lock.release()
-        if ray.is_initialized():
-            ray.shutdown()
-        if results:
-            store.plan({job.hash: run.cell for job, run in zip(results, grid.runs, strict=True)})
-    finished, skipped = (sum(job.hash in done for job in results) for done in (work.finished, before))
-    store.close(complete=not work.failed)
-    return Outcome(finished, skipped, work.failed)
+
+
+@contextmanager
+def _ends_on_sigterm() -> Iterator[None]:
+    """End the block on SIGTERM as on Ctrl-C; only the main thread of a process receives signals."""
+    before = signal.getsignal(signal.SIGTERM)
+    _interrupt_on_sigterm()
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt_on_sigterm() -> None:
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
+def _job(base: Job, run: Run, chosen: Mapping[str, Any] | None = None) -> Job:
+    """Return the job of a run, without its place, with the settings that a search has chosen."""
+    teacher = _job(base, run.teacher, chosen) if run.teacher else None
+    return replace(base, settings={**run.settings, **(chosen or {})}, teacher=teacher)
+
+
+def _by_hash(jobs: Sequence[Job], runs: Sequence[Run]) -> dict[str, Run]:
+    """Return runs by the hashes of their jobs; refuse two cells with the same settings, which share their training."""
+    found: dict[str, Run] = {}
+    for job, run in zip(jobs, runs, strict=True):
+        other = found.setdefault(job.hash, run)
+        if sorted(map(str, other.cell.items())) != sorted(map(str, run.cell.items())):
+            raise ValueError(
+                f"{other.name} and {run.name} have the same settings, so one training would be the result of both; "
+                "change the settings of one, or leave it out of the grid."
+            )
+    return found
 
 
 def _identified(content: Any) -> str:
@@ -167,11 +223,18 @@ class _Work:
 
     def job(self, run: Run, chosen: Mapping[str, Any] | None = None) -> Job:
         """Return the job of a run with the settings that a search has chosen."""
-        teacher = self.job(run.teacher, chosen) if run.teacher else None
-        job = replace(self.base, settings={**run.settings, **(chosen or {})}, teacher=teacher)
+        job = _job(self.base, run, chosen)
+        if run.teacher:
+            job = replace(job, teacher=self.job(run.teacher, chosen))
         placed = job.place(self.root, run.name, self.store.tags(run.cell, run.role, job.hash), self.uri)
         there = [path for path in self.root.glob(f"*-{job.hash[:8]}") if path.is_dir()]
         return replace(placed, folder=self.folders.setdefault(job.hash, min(there, default=placed.folder)))
+
+    def plan(self, runs: Sequence[Run], total: int) -> list[Job]:
+        """Return the jobs of runs whose search is over, as MLflow knows them from now on."""
+        jobs = [self.job(run, self.best(run)) for run in runs]
+        self.store.plan({one: run.cell for one, run in _by_hash(jobs, runs).items()}, total)
+        return jobs
 
     def best(self, run: Run) -> dict[str, Any]:
         """Return the searched settings of the candidate that was best on the validation fold."""
@@ -191,6 +254,7 @@ class _Work:
             return
         if not ray.is_initialized():
             self.start()
+            _interrupt_on_sigterm()  # Ray would end everything at once
         with tqdm(desc=title, unit=" trainings", total=len(wanted), initial=len(wanted & self.finished.keys())) as bar:
             self._wave([*teachers, *(job for job in jobs if job.teacher is None)], bar)
             self._wave([job for job in jobs if job.teacher is not None], bar)
@@ -200,13 +264,19 @@ class _Work:
         task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=1, retry_exceptions=True)(carry_out)
         waiting = {job.hash: job for job in jobs if job.hash not in self.finished}
         running = {task.remote(job): job for job in waiting.values()}
-        while running:
-            (done,), _ = ray.wait(list(running), num_returns=1)
-            job = running.pop(done)
-            try:
-                self.finished[job.hash] = ray.get(done)
-                bar.update()
-            except ray.exceptions.RayError as error:
-                reason = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
-                self.failed[job.folder.name] = f"{reason} ({job.folder / 'log.txt'})"
-                bar.set_postfix(failed=len(self.failed))
+        try:
+            while running:
+                (done,), _ = ray.wait(list(running), num_returns=1)
+                job = running.pop(done)
+                try:
+                    self.finished[job.hash] = ray.get(done)
+                    bar.update()
+                except ray.exceptions.RayError as error:
+                    reason = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
+                    self.failed[job.folder.name] = f"{reason} ({job.folder / 'log.txt'})"
+                    bar.set_postfix(failed=len(self.failed))
+        finally:
+            for left in running:  # interrupted: trainings end as on Ctrl-C, and MLflow knows it
+                ray.cancel(left)
+            if running:
+                ray.wait(list(running), num_returns=len(running), timeout=ENDING)

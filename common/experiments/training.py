@@ -22,8 +22,12 @@ from ..engines.run_folder import mark, release
 from ..identity import digest, settings_digest, training_settings
 from ..tracking import handed_in
 
-__all__ = ["Job", "carry_out"]
+__all__ = ["OF_GRID", "Job", "carry_out"]
 
+OF_GRID = (  # settings that a grid decides for each training
+    *("bundle_root", "data", "dataset_dir", "data_checksum", "output_dir", "run_name", "tracking_uri", "tags"),
+    *("resume", "resuming", "configuration", "settings", "digest"),
+)
 OF_WEIGHTS = ("activation", "classes", "image_size", "loss", "network", "networks")  # their record says them
 
 

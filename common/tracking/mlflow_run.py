@@ -13,6 +13,7 @@ import platform
 import time
 import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 from ignite.engine import Engine, Events
 
 from ..configuration import without_password
+from ..identity import fingerprint
 from .client import is_off
 from .courier import Courier
 from .inputs import dataset_inputs
@@ -28,7 +30,9 @@ from .names import shortened
 from .origin import git_commit, origin_tags
 from .outbox import Outbox, read_outbox, read_run, write_outbox
 
-__all__ = ["MLflowRun"]
+__all__ = ["WEIGHTS", "MLflowRun"]
+
+WEIGHTS = "weights_digest"  # tag of an ended training; a parameter of its evaluations begins with it
 
 LOGGER = logging.getLogger(__name__)
 
@@ -135,7 +139,10 @@ class MLflowRun:
     def _end(self, status: str) -> None:
         if self._outbox is not None:
             outbox, self._outbox = self._outbox, None
-            self._write(replace(outbox, status=status, ended=_now()))
+            tags = dict(outbox.tags)
+            with suppress(OSError):  # a training that ended before its first weights
+                tags[WEIGHTS] = fingerprint(self.folder / "model.pt")
+            self._write(replace(outbox, status=status, ended=_now(), tags=tags))
             self._outbox = None
             self._courier.close()
             atexit.unregister(self._end)

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from clinic import job, source
 
+from common.datasets.prepared.layout import FOLDS
 from common.datasets.prepared.preparation import prepare
 from common.experiments.check_runs import check_data, check_runs
 from common.experiments.grid import Run, read_grid
+from common.experiments.training import OF_GRID
 
 ROOT = Path(__file__).parents[2]
 TRAIN = ROOT / "bundles/sector_segmentation/configs/train.yaml"
@@ -41,6 +43,12 @@ def test_what_a_training_would_refuse_is_refused_at_once(settings: dict[str, Any
         check_runs(TRAIN, runs)
 
 
+def test_settings_that_the_grid_decides_are_refused():
+    for name in (*OF_GRID, "tags::purpose", "tags#purpose"):
+        with pytest.raises(ValueError, match=rf"^--{name} is decided by the grid for each training; leave it out"):
+            check_runs(TRAIN, [Run({"method": "one"}, {name: "x"})])
+
+
 def test_expressions_are_left_to_the_training():
     check_runs(TRAIN, [Run({}, {"epochs": "$len(@train::dataset)", "val_interval": 99, "image_size": "$4 * 9"})])
 
@@ -56,9 +64,11 @@ RENAMED = {"lv_cavity": "sector", "lv_myocardium": "sector"}
 @pytest.mark.parametrize(
     ("settings", "folds", "message"),
     [
-        ({"renamed": RENAMED}, ("training", "validation", "test"), None),
-        ({}, ("training", "validation", "test"), r"^one: 'clinic' annotates 'lv_cavity', which is not .*--renamed"),
+        ({"renamed": RENAMED}, FOLDS, None),
+        ({}, FOLDS, r"^one: 'clinic' annotates 'lv_cavity', which is not .*--renamed"),
         ({"renamed": RENAMED}, ("training", "validation"), r"^one: no item of fold 'test' in "),
+        ({"renamed": RENAMED, "withheld": {"clinic": ["sector"]}}, FOLDS, r"^one: no dataset annotates \['sector'\]"),
+        ({"renamed": RENAMED, "images": {"clinic": 0}}, FOLDS, r"^one: "),
     ],
 )
 @pytest.mark.parametrize("role", ["result", "teacher", "search"])
@@ -75,5 +85,6 @@ def test_data_that_a_training_would_refuse_are_refused_at_once(
     if message is None:
         check_data(TRAIN, runs, [tmp_path / "a"])
         return
-    with pytest.raises(ValueError, match=message.replace("one", "two" if role == "search" and settings else "one", 1)):
+    whose = "two" if role == "search" and settings == {"renamed": RENAMED} else "one"
+    with pytest.raises(ValueError, match=message.replace("one", whose, 1)):
         check_data(TRAIN, runs, [tmp_path / "a"])

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from common.experiments.grid import Run, read_grid
+from common.experiments.grid import TAKEN, Run, read_grid
+from common.experiments.reports.patients import cell_scores
+from common.experiments.reports.results import Results
 
 ROOT = Path(__file__).parents[2]
 GRIDS = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/experiments.yaml"))
@@ -90,6 +92,20 @@ def test_a_search_tries_every_combination_with_the_first_seed(tmp_path: Path):
 def test_unknown_names_are_errors(tmp_path: Path, scale: str, change: dict[str, Any], message: str):
     with pytest.raises(ValueError, match=message):
         read_grid(write(tmp_path / "b", **change), scale)
+
+
+@pytest.mark.parametrize("axis", ["class", "dataset", "seconds", "run_id", "grid"])
+def test_an_axis_has_no_name_of_a_column_of_the_results(tmp_path: Path, axis: str):
+    bundle = write(tmp_path / "b", grid=[{"method": ["marginal"], axis: ["a"]}])
+    with pytest.raises(ValueError, match=rf"scale 'tiny': the axis '{axis}' has the name of a column .*; rename it"):
+        read_grid(bundle, "tiny")
+
+
+def test_every_column_of_the_results_is_taken(inter_domain: Results):
+    scores = cell_scores(inter_domain.images, inter_domain.cell)
+    columns = {*inter_domain.runs, *inter_domain.images, *scores} - {*inter_domain.cell}
+    assert columns > {"run_id", "dice"}
+    assert columns <= {*TAKEN}
 
 
 def test_a_bundle_without_grid_is_an_error(tmp_path: Path):

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from monai.bundle import ConfigParser
 
+from common.configuration import resolve
 from common.datasets import checksum
 from common.experiments.grid import Run
 from common.experiments.run import _Work
-from common.experiments.training import Job
+from common.experiments.training import OF_GRID, Job
 
 ROOT = Path(__file__).parents[2]
 INTER = ROOT / "bundles" / "echo_inter_domain"
@@ -83,6 +84,13 @@ def test_the_evaluation_hides_nothing_and_sees_all_datasets_and_the_weights_say_
     }
     assert config["label_sets"]["folders"] == config["items"]["folders"] == "@data"
     assert "withheld" not in str(config["labels"]) + str(config["items"])
+
+
+def test_the_settings_that_a_training_gets_beside_its_own_belong_to_the_grid():
+    teacher = job(complete_only=True).place(Path("/runs"), "t", {}, "uri")
+    student = replace(job(), teacher=teacher).place(Path("/runs"), "s", {"role": "result"}, "uri")
+    stated = resolve(INTER / "configs/train.yaml", student.settings)
+    assert {name for name, value in student.train().items() if value != stated[name]} - {"bundle_root"} <= {*OF_GRID}
 
 
 def test_a_setting_deep_within_the_configuration_reaches_the_training():

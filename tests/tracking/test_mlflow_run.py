@@ -19,6 +19,7 @@ from tiny_training import SETTINGS, Tiny, stop_at
 
 from common.engines import run_folder
 from common.engines.run_folder import mark
+from common.identity import fingerprint
 from common.tracking import MLflowRun, tracking_uri
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +68,7 @@ def test_a_finished_run_records_its_training(finished: Path, client: MlflowClien
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     assert run.data.tags["git_commit"].removesuffix("-modified") == (head or "unknown")
     assert "error" not in run.data.tags
+    assert run.data.tags["weights_digest"] == fingerprint(finished / "model.pt")
 
 
 def test_every_metric_of_every_epoch_is_logged_under_its_epoch(finished: Path, client: MlflowClient):

@@ -134,7 +134,7 @@ def read_results(uri: str, experiment: str, scale: str) -> Results:
     children = search_runs(client, parent.info.experiment_id, wanted)
     checksum = parent.data.tags.get("data_checksum", "unknown")
     fold = parent.data.tags.get("fold", "test")
-    tested = evaluations(client, parent.info.experiment_id, checksum, fold)
+    tested = evaluations(client, parent.info.experiment_id, children, checksum, fold)
     state = {run.info.run_id: _state(run, tested) for run in children}
     newest: dict[str, Run] = {}
     for run in sorted(children, key=lambda run: state[run.info.run_id] != COMPLETE):  # within a state the newest first

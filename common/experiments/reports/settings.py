@@ -123,6 +123,13 @@ def read_settings(bundle: Path) -> ReportSettings:
         ValueError: for a setting that is unknown, missing or wrong.
     """
     path = bundle / "configs" / "report.yaml"
+    if not (bundle / "configs" / "train.yaml").is_file():
+        raise FileNotFoundError(f"{bundle} is not a bundle: {bundle / 'configs' / 'train.yaml'} is missing.")
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is missing; state the figures and claims of the report there, as in "
+            "bundles/echo_inter_domain/configs/report.yaml (see docs/extending.md)."
+        )
     facts = read_yaml(bundle / "configs" / "train.yaml")
     given = read_yaml(path)
     margin = given.pop("margin", MARGIN)

@@ -75,7 +75,7 @@ def scores_table(cells: pd.DataFrame, classes: Sequence[str], order: Order, titl
         >>> table.rows
         [['unet', 'aCCE', '0.900', '0.700', '0.800', '- not measured yet']]
     """
-    heads = ["network", "method"]
+    heads = [one for one in ("network", "method") if one in cells]
     heads += [one for one in cells if one not in (*heads, *NUMBERS) and cells[one].nunique(dropna=False) > 1]
     ranks = {one: list_values(cells, one, order) for one in heads}
     found = []

@@ -64,6 +64,16 @@ def test_only_finished_and_evaluated_results_count_and_the_others_are_listed(sto
     ]
 
 
+def test_an_evaluation_of_weights_before_the_training_ended_does_not_count(store: str, tmp_path: Path):
+    grid = SyntheticGrid(store, "early")
+    trained = grid.add(CELL, DICE, tmp_path, weights_digest="0123456789abcdef")
+    with pytest.raises(NoResults, match="1 not evaluated"):
+        read_results(store, "early", "demo")
+    (own,) = grid.client.search_runs([grid.experiment_id], f"tags.`mlflow.parentRunId` = '{trained}'")
+    grid.client.log_param(own.info.run_id, "weights_digest", CHECKSUM)
+    assert list(read_results(store, "early", "demo").runs["run_id"]) == [trained]
+
+
 def test_a_cell_that_failed_and_then_succeeded_is_complete_and_the_newer_of_two_counts(store: str, tmp_path: Path):
     grid = SyntheticGrid(store, "again")
     grid.add(CELL, DICE, tmp_path)

@@ -48,6 +48,11 @@ def draw(wanted: FigureSettings, results: Results, settings: ReportSettings) -> 
         what = [f"classes {', '.join(wanted.classes)}"] * bool(wanted.classes)
         what += [f"dataset {' or '.join(names)}"] * bool(names) + [str(wanted.where)] * bool(wanted.where)
         raise NothingToDraw(f"There are no results for {'; '.join(what) or 'this figure'}.")
+    needed = {"boxes": (wanted.x, wanted.hue), "scores": ("method",)}.get(wanted.kind, ("method", "network"))
+    for column in needed:
+        if column not in images:
+            raise NothingToDraw(f"The grid of this scale does not vary {words(column)}.")
+    images = images if "seed" in images else images.assign(seed=0)  # a grid of one training in each cell
     kinds = {"boxes": _boxes, "times": _times, "examples": _examples, "scores": _scores}
     numbers, shown = kinds.get(wanted.kind, _over_seeds)(wanted, images, results, settings)
     patients = len(images[["dataset", "patient"]].drop_duplicates())
@@ -68,9 +73,6 @@ def _of_classes(wanted: FigureSettings, results: Results, settings: ReportSettin
 
 
 def _boxes(wanted: FigureSettings, images: pd.DataFrame, _: Results, settings: ReportSettings) -> Shown:
-    for column in (wanted.x, wanted.hue):
-        if column not in images:
-            raise NothingToDraw(f"The grid of this scale does not vary {words(column)}.")
     columns = list(dict.fromkeys([wanted.x, wanted.hue, "class"]))
     scores = patient_scores(images, columns)
     order = {**settings.order, "class": [*dict.fromkeys(images["class"]), "mean"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import pandas as pd
@@ -76,6 +77,8 @@ def draw_curves(cells: pd.DataFrame, x: str, reference: pd.DataFrame | None, ord
     cells = cells[cells[x].notna()] if x in cells else cells[:0]
     if cells.empty:
         raise NothingToDraw(f"The grid of this scale does not vary {words(x)}.")
+    if not all(isinstance(value, Real) for value in cells[x]):
+        raise NothingToDraw(f"Curves need numbers along their axis; {words(x)} has names.")
     styles = looks(cells, "method", order, "color", "marker", "linestyle")
     figure, panels = _panels(cells, order, sharey=True)
     step = float(cells[x].max() - cells[x].min()) * 0.008  # apart, so that error bars do not hide each other

@@ -1,5 +1,6 @@
 """Figures and tables, drawn from settings and results."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from synthetic_grid import TARGET, inter_domain_runs, results_of
 from common.experiments.reports.figures.draw import draw
 from common.experiments.reports.figures.style import NothingToDraw
 from common.experiments.reports.results import Results
-from common.experiments.reports.settings import FigureSettings, ReportSettings
+from common.experiments.reports.settings import KINDS, FigureSettings, ReportSettings
 
 SETTINGS = ReportSettings(
     experiment="e",
@@ -88,6 +89,7 @@ def test_a_further_metric_is_averaged_over_seeds(inter_domain: Results):
         (figure("boxes", x="train_on"), "does not vary train on"),
         (figure("amounts"), "does not vary the numbers of images"),
         (figure("curves", x="full"), "does not vary full"),
+        (figure("curves", x="method"), "need numbers along their axis; method has names"),
     ],
 )
 def test_missing_results_are_named(settings: FigureSettings, message: str, inter_domain: Results):
@@ -98,3 +100,14 @@ def test_missing_results_are_named(settings: FigureSettings, message: str, inter
 def test_one_seed_has_no_variability_figure():
     with pytest.raises(NothingToDraw, match="two seeds"):
         draw(figure("variability", **ATRIUM), results_of(list(inter_domain_runs(seeds=1))), SETTINGS)
+
+
+@pytest.mark.parametrize("axis", ["network", "method", "seed"])
+def test_a_grid_may_lack_any_axis(axis: str):
+    runs = [(cell, dice) for cell, dice in inter_domain_runs(levels={0.0: 0.6}) if cell["seed"] == 0]
+    results = results_of([({name: value for name, value in cell.items() if name != axis}, dice) for cell, dice in runs])
+    for kind in KINDS:
+        with suppress(NothingToDraw):
+            draw(figure(kind, **ATRIUM), results, SETTINGS)
+    if axis != "method":
+        assert "method" in draw(figure("scores", **ATRIUM), results, SETTINGS).shown[0].header
