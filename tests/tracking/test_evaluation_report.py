@@ -199,8 +199,8 @@ def test_an_evaluation_with_overrides_says_so_and_does_not_count_as_that_of_the_
     found = client.search_runs([reports.experiment_id], f"tags.`mlflow.parentRunId` = '{training}'")
     tags = [run.data.tags.get("overrides") for run in found]
     assert sorted(map(str, tags)) == ["None", "inferer::activation sigmoid"]
-    (counted,) = evaluations(client, reports.experiment_id, "0verr1d3", "test").values()
-    assert not evaluations(client, reports.experiment_id, "0verr1d3", "validation")
+    (counted,) = evaluations(client, reports.experiment_id, [client.get_run(training)], "0verr1d3", "test").values()
+    assert not evaluations(client, reports.experiment_id, [client.get_run(training)], "0verr1d3", "validation")
     assert "overrides" not in counted.data.params
     said = [json.loads(path.read_text())["overrides"] for path in folder.glob("evaluations/*/evaluation.json")]
     assert sorted(map(len, said)) == [0, 1]
@@ -222,7 +222,7 @@ def test_only_the_evaluation_that_agrees_with_its_training_counts_for_it(
     for change in ({}, *others):
         report(tmp_path, uri, **{**own, **change})
     (reports,) = client.search_experiments(filter_string="name = 'reports'")
-    (counted,) = evaluations(client, reports.experiment_id, "4e4a3ed", "test").values()
+    (counted,) = evaluations(client, reports.experiment_id, [client.get_run(training)], "4e4a3ed", "test").values()
     assert json.loads(counted.data.params["renamed"]) == {"wall": "background"}
     found = client.search_runs([reports.experiment_id], f"tags.`mlflow.parentRunId` = '{training}'")
     said = sorted(str(run.data.tags.get("overrides")) for run in found)
