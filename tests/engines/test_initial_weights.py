@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -150,14 +151,18 @@ def test_weights_of_other_classes_stop_a_training_before_it_moves_an_earlier_one
     sizes = ["--image_size", "32", "--batch_size", "8", "--epochs", "1", "--output_dir", "runs/first"]
     words = ["monai.bundle", "run", "--config_file", f"{bundle}/configs/train.yaml", "--bundle_root", bundle, *sizes]
     assert forked.run(words, cwd=folder).returncode == 0
+    (folder / "weights").mkdir()
+    for name in ("model.pt", "model.json"):
+        shutil.copy(folder / "runs/first" / name, folder / "weights")
     before = {path.name: path.stat().st_mtime_ns for path in (folder / "runs/first").iterdir()}
     swapped = "['background', 'lv_myocardium', 'lv_cavity', 'left_atrium']"
     for own, message in (
         (["--loss", "adaptive_bce"], "were trained with activation softmax, not sigmoid; "),
         (["--classes", swapped], f"not {swapped}; use other --initial_weights, or set --classes."),
         (["--network", "attention_unet"], "were trained with network unet, not attention_unet; "),
+        (["--initial_weights", "runs/first/model.pt"], "lies in the folder of the training that starts from it; "),
     ):
-        result = forked.run([*words, "--initial_weights", "runs/first/model.pt", *own], cwd=folder)
+        result = forked.run([*words, "--initial_weights", "weights/model.pt", *own], cwd=folder)
         assert result.returncode != 0
         assert message in result.stderr
         assert "Traceback" not in result.stderr
