@@ -8,6 +8,7 @@ import json
 import re
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
@@ -144,7 +145,7 @@ def _aliases(imports: Any) -> dict[str, str]:
         >>> _aliases(["$import torch", "$from mine.losses import Sum as Mine"])
         {'torch': 'torch', 'Mine': 'mine.losses.Sum'}
     """
-    lines = [line.lstrip("$ ") for line in ([imports] if isinstance(imports, str) else imports or ())]
+    lines = [str(line).lstrip("$ ") for line in ([imports] if isinstance(imports, str) else imports or ())]
     found = dict[str, str]()
     for node in [node for line in lines for node in _parsed(line.encode())]:
         above = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
@@ -170,21 +171,24 @@ def _named(node: Any, aliases: Mapping[str, str]) -> Iterator[str]:
 
 def _modules(name: str, places: list[str]) -> Iterator[tuple[str, Path]]:
     """Yield the modules of the user along a dotted name, with their files; nothing is imported."""
-    module, *below = name.split(".")
-    try:
-        spec = find_spec(module) or PathFinder.find_spec(module, places)
-    except (ImportError, ValueError):  # not the name of a module, or one without a file
-        return
-    while spec is not None:
-        file = Path(spec.origin or "").resolve()
+    module = ""
+    for number, part in enumerate(name.split(".")):
+        module = f"{module}.{part}" if number else part
+        try:
+            spec = (None if number else find_spec(module)) or PathFinder.find_spec(module, places)
+        except KeyError:  # a folder without __init__.py, in one that is not imported
+            places = [str(Path(place) / part) for place in places]
+            continue
+        except (ImportError, ValueError):  # not the name of a module, or one without a file
+            return
+        file = Path(spec.origin or "").resolve() if spec else Path()
         if file.suffix == ".py" and file.is_file():
             if set(INSTALLED) & set(file.parts) or any(file.is_relative_to(place) for place in NOT_OWN):
                 return
             yield module, file
-        if not below or spec.submodule_search_locations is None:
+        if spec is None or spec.submodule_search_locations is None:
             return
-        module = f"{module}.{below.pop(0)}"
-        spec = PathFinder.find_spec(module, list(spec.submodule_search_locations))
+        places = list(spec.submodule_search_locations)
 
 
 def _imported(file: Path, package: str) -> Iterator[str]:
@@ -193,15 +197,16 @@ def _imported(file: Path, package: str) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif package or not node.level:
-            above = resolve_name("." * node.level + (node.module or ""), package)
-            yield from (f"{above}.{alias.name}" for alias in node.names)
+            with suppress(ImportError):  # beyond the package
+                above = resolve_name("." * node.level + (node.module or ""), package)
+                yield from (f"{above}.{alias.name}" for alias in node.names)
 
 
 def _parsed(code: bytes) -> list[ast.Import | ast.ImportFrom]:
     """Return the imports in code; none if it cannot be run, which it says itself."""
     try:
         tree = ast.parse(code)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     return [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
 

@@ -50,6 +50,12 @@ def test_another_code_of_a_component_is_another_training(
     assert "own_package" not in sys.modules
 
 
+def test_folders_without_init_and_imports_beyond_the_package_are_no_fault(own: Path):
+    (own / "own_space" / "deep").mkdir(parents=True)
+    (own / "own_space" / "deep" / "mine.py").write_text("from ....beyond import more\n")
+    assert "code of own_space/deep/mine.py" in settings({"_target_": "own_space.deep.mine.Mine"}, imports=[None])
+
+
 def test_code_in_the_folder_of_the_bundle_is_found(tmp_path: Path):
     (tmp_path / "bundle_losses.py").write_text("")
     component = {"_target_": "bundle_losses.Mine"}

@@ -29,8 +29,10 @@ def check_place(path: str | Path | None, folder: str | Path) -> None:
     Raises:
         ValueError: if the weights lie in it.
     """
-    if path is not None and Path(path).resolve().is_relative_to(Path(folder).resolve()):
-        raise ValueError(f"{path} lies in the folder of the training that starts from it; choose another --run_name.")
+    if path is not None and Path(path).resolve().parent == Path(folder).resolve():
+        raise ValueError(
+            f"{path} lies in the folder of the training that starts from it; choose another --run_name or --output_dir."
+        )
 
 
 def initial_weights(

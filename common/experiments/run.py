@@ -154,7 +154,12 @@ def _ends_on_sigterm() -> Iterator[None]:
 
 def _interrupt_on_sigterm() -> None:
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(*_: object) -> None:
+    """As Ctrl-C, also where a script in the background ignores SIGINT."""
+    raise KeyboardInterrupt
 
 
 def _job(base: Job, run: Run, chosen: Mapping[str, Any] | None = None) -> Job:

@@ -28,8 +28,8 @@ class EjectionFractionError(Metric):
     """Ignite metric: mean absolute error of the monoplane ejection fraction, percentage points, over the datasets.
 
     Patients with both the ED and the ES frame of a view count; both fractions are measured by discs, on masks of the
-    network's size, without ignored pixels; volumes of several frames of one phase (beats) are averaged. Where a field
-    of the items, such as `visit`, divides a patient's images so that each part has both phases, each part counts.
+    network's size, without ignored pixels; volumes of several frames of one phase (beats) are averaged. Each
+    `visit` of a patient, a field of the items, counts by itself.
     `engine.state.metrics` receives, for each dataset, `ef_mae/<dataset>`, `ef_bias/<dataset>` (predicted minus
     annotated), the 95 % limits of agreement about it (two patients and more) as `ef_limits_low/<dataset>` and
     `ef_limits_high/<dataset>`, and `ef_unmeasured/<dataset>`, the fraction of patients whose annotation can be measured
@@ -53,8 +53,8 @@ class EjectionFractionError(Metric):
 
     def reset(self) -> None:
         """Forget all images."""
-        # patient and view -> phase -> image -> volumes of prediction and annotation
-        self._volumes: dict[tuple[str, str, str], dict[str, dict[int, tuple[float, float]]]] = defaultdict(dict)
+        # dataset, patient, view, visit -> phase -> image -> volumes of prediction and annotation
+        self._volumes: dict[tuple[str, ...], dict[str, dict[int, tuple[float, float]]]] = defaultdict(dict)
 
     def update(self, output: Mapping[str, Tensor]) -> None:
         """Add a batch: `pred` logits (B, C, H, W), `label` label-set maps (B, 2, H, W), `dataset` and `index` (B,)."""
@@ -69,7 +69,8 @@ class EjectionFractionError(Metric):
                 continue
             scale = _scale(item, predicted.shape[1])
             masks = [predicted[position] == value for value in range(len(self.classes))]
-            key = self.datasets[int(output["dataset"][position])], str(item["patient"]), str(item.get("view"))
+            dataset = self.datasets[int(output["dataset"][position])]
+            key = dataset, *(str(item.get(name)) for name in ("patient", "view", "visit"))
             volumes = self._volume(masks, scale), self._volume(known[position], scale)
             self._volumes[key].setdefault(item["phase"], {})[index] = volumes
 
@@ -101,8 +102,8 @@ class EjectionFractionError(Metric):
     def _errors(self) -> dict[str, tuple[NDArray[np.float64], int]]:
         """Return for each dataset the errors, points, and the number of patients whose annotation can be measured."""
         found: dict[str, list[float]] = defaultdict(list)
-        for (dataset, _, _), together in self._volumes.items():
-            for volumes in self._visits(together):
+        for (dataset, *_), volumes in self._volumes.items():
+            if volumes.keys() >= set(PHASES):
                 means = [np.mean(list(volumes[phase].values()), axis=0).tolist() for phase in PHASES]
                 pairs = zip(*means, strict=True)
                 predicted, annotated = (ejection_fraction(*pair) for pair in pairs)
@@ -111,37 +112,9 @@ class EjectionFractionError(Metric):
         arrays = {name: np.array(own) for name, own in found.items()}
         return {name: (own[np.isfinite(own)], len(own)) for name, own in arrays.items()}
 
-    def _visits(
-        self, volumes: Mapping[str, Mapping[int, tuple[float, float]]]
-    ) -> list[dict[str, dict[int, tuple[float, float]]]]:
-        """Divide the volumes of a patient (phase -> image -> volumes) by visits; leave out what lacks a phase."""
-        items = {index: self.data[index] for own in volumes.values() for index in own}
-        scalars = {name for item in items.values() for name in item if isinstance(item[name], str | int | float)}
-        fields = [
-            name
-            for name in sorted(scalars - {"phase"})
-            if all({one["phase"] for one in part} == set(PHASES) for part in _parts([*items.values()], [name]).values())
-        ]
-        visits: dict[tuple[str, ...], dict[str, dict[int, tuple[float, float]]]] = defaultdict(dict)
-        for phase, own in volumes.items():
-            for index, pair in own.items():
-                visits[_value(items[index], fields)].setdefault(phase, {})[index] = pair
-        return [visit for visit in visits.values() if visit.keys() == set(PHASES)]
-
     def _volume(self, masks: Sequence[NDArray[np.bool_]], scale: tuple[float, float]) -> float:
         named = dict(zip(self.classes, masks, strict=True))
         return discs_volume(ventricle(named["lv_cavity"], scale, named.get("lv_myocardium"), named.get("left_atrium")))
-
-
-def _value(item: Mapping[str, Any], fields: Sequence[str]) -> tuple[str, ...]:
-    return tuple(str(item.get(name)) for name in fields)
-
-
-def _parts(items: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> dict[tuple[str, ...], list[Mapping[str, Any]]]:
-    parts: dict[tuple[str, ...], list[Mapping[str, Any]]] = defaultdict(list)
-    for item in items:
-        parts[_value(item, fields)].append(item)
-    return parts
 
 
 def _scale(item: Mapping[str, Any], side: int) -> tuple[float, float]:

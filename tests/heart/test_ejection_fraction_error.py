@@ -71,12 +71,15 @@ def test_several_frames_of_a_phase_are_averaged_in_any_order(image: str):
 def test_visits_of_a_patient_are_not_averaged(image: str):
     """Two visits whose predictions are exchanged: the errors would cancel."""
     drawn, wrong = [heart(), heart(50, 16)], [heart(), heart(50, 20)]
-    data = [{**item, "visit": visit, "file": f"{visit}{item['phase']}"} for visit in "ab" for item in items(image)]
+    data = [
+        {**item, "visit": visit, "quality": place % 3} for visit in "abc" for place, item in enumerate(items(image))
+    ]
     metric = EjectionFractionError(NAMES, list(SETS), data)
     metric.update({**batch(wrong), "index": torch.tensor([0, 1])})
     other = batch(drawn)
     label = torch.stack([LABELS.encode(torch.from_numpy(labels)[None], "full") for labels in wrong])
     metric.update({**other, "label": label, "index": torch.tensor([2, 3])})
+    metric.update({key: value[:1] for key, value in {**other, "index": torch.tensor([4])}.items()})  # ED alone
     apart = 100 * (volume(50, 20) - volume(50, 16)) / volume()
     assert metric.compute() == pytest.approx(apart, abs=1.0)
 

@@ -52,5 +52,5 @@ def atria(patients: int = 40, spacing: float = 2.0, seed: int = 0) -> Source:
         licence=LICENCE,
         citation="drawn by formula; no patient's data were used",
         label_sets=dict.fromkeys(ATRIUM_SCANNERS, ATRIUM_LABELS),
-        facts={"patients": patients, "modality": "MR", "seed": seed},
+        facts={"patients": patients, "modality": "MR", "seed": seed, "standardised": True},
     )

@@ -127,7 +127,7 @@ def seen_images(training: Items, validation: Items, weights: str | Path | None =
     tests = [item for folder in _folders([*training, *validation]) for item in read_datalist(folder)]
     for data in (validation, [item for item in tests if item["fold"] == "test"]):
         if known := _known(data, earlier, "training"):
-            LOGGER.warning("%s trained the initial weights %s, so their Dice is too high", known, weights)
+            LOGGER.warning("%s trained the initial weights %s; evaluation of them will be refused", known, weights)
     own = {"training": training, "validation": validation}
     return {
         name: "".join(sorted({mark for mark, _ in _marked(data)} | _marks(earlier, name))) for name, data in own.items()
@@ -136,6 +136,8 @@ def seen_images(training: Items, validation: Items, weights: str | Path | None =
 
 def check_unseen(record: Mapping[str, Any], data: Items, fold: str) -> None:
     """Refuse to evaluate weights on images that trained them, unless the training fold is asked for.
+
+    Copies of images of what is the training fold now are a warning: `copies` says so of the data.
 
     Args:
         record: of the weights; what it does not state (`seen`) is not checked.
@@ -148,11 +150,15 @@ def check_unseen(record: Mapping[str, Any], data: Items, fold: str) -> None:
     if fold == "training":
         return
     seen = record.get("seen", {})
-    if known := _known(data, seen, "training"):
+    training = [item for folder in _folders(data) for item in read_datalist(folder) if item["fold"] == "training"]
+    twins = {mark for mark, _ in _marked(training)}
+    if known := _known(data, {"training": "".join(_marks(seen, "training") - twins)}, "training"):
         raise ValueError(
             f"{known} trained these weights, so this is not a test; evaluate other data, or what trained them "
             "(--fold training)."
         )
+    if known := _known(data, seen, "training"):
+        LOGGER.warning("%s trained these weights under another name, so their Dice is too high", known)
     if fold != "validation" and (known := _known(data, seen, "validation")):
         LOGGER.warning("%s chose the epoch of these weights, so their Dice is a little too high", known)
 

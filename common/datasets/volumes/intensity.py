@@ -12,7 +12,7 @@ from torch import Tensor
 from ..prepared.layout import folder_paths, read_datalist, read_provenance
 from .layout import VOLUMES, pooled_intensity
 
-__all__ = ["Intensity", "intensity_of", "stated_normalisation", "stated_spacing", "stated_window"]
+__all__ = ["Intensity", "intensity_of", "is_standardised", "stated_normalisation", "stated_spacing", "stated_window"]
 
 
 STANDARDISED = "standardised"  # in provenance.json: by its reader, each volume by itself
@@ -94,11 +94,11 @@ def intensity_of(
             '--normalisation "{window: [LOW, HIGH], mean: MEAN, sd: SD}".'
         )
     intensity = Intensity(**normalisation)
-    if folders is not None and bool(_same(folders, STANDARDISED)) != intensity.standardised:
-        there, here = ("standardised one by one", "as they are") if intensity.standardised else ("not", "standardised")
+    if folders is not None and is_standardised(folders) != intensity.standardised:
+        there, here = ("standardised one by one", "are not") if intensity.standardised else ("as they were", "are")
         raise ValueError(
-            f"the network was trained on volumes that were {there}, these were prepared {here}; prepare them by the "
-            "same command, or choose other weights."
+            f"the network was trained on volumes {there}, and these {here} standardised; prepare them by the same "
+            "command, or choose other weights."
         )
     clipped = None if folders is None else stated_window(folders)
     low, high = (-math.inf, math.inf) if intensity.window is None else intensity.window
@@ -119,8 +119,17 @@ def stated_normalisation(folders: str | Path | Iterable[str | Path]) -> dict[str
         ValueError: if a folder holds no volumes, they were prepared with different windows, or the training fold is
             of one value.
     """
-    own = {STANDARDISED: True} if _same(folders, STANDARDISED) else {}
+    own = {STANDARDISED: True} if is_standardised(folders) else {}
     return {"window": stated_window(folders), **(pooled_intensity(read_datalist(folders, "training")) or {}), **own}
+
+
+def is_standardised(folders: str | Path | Iterable[str | Path]) -> bool:
+    """Return whether the volumes of prepared folders were standardised one by one.
+
+    Raises:
+        ValueError: if a folder holds no volumes, or some were and others were not.
+    """
+    return bool(_same(folders, STANDARDISED))
 
 
 def stated_spacing(folders: str | Path | Iterable[str | Path]) -> list[float] | None:

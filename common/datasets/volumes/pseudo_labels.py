@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import nn
 
 from ..prepared.pseudo_labels import completed
 from .form import prepare_volumes
-from .intensity import stated_spacing, stated_window
+from .intensity import STANDARDISED, is_standardised, stated_spacing, stated_window
 from .layout import read_affine, read_image
 from .volume import Volume, checked_spacing, checked_window
 from .whole import WholeVolumes
@@ -34,7 +35,8 @@ def write_volume_pseudo_labels(
     """Write the volumes of `dataset`, completed by a teacher, as the prepared folder `out`; as for `completed`."""
     source = completed(dataset, network, inferer, checkpoint, weights_digest, folders, overrides, among, _volume, 1)
     spacing, window = checked_spacing(stated_spacing(folders)), checked_window(stated_window(folders))
-    prepare_volumes(source, Path(out), spacing, window, workers=1)
+    own = {STANDARDISED: True} if is_standardised(folders) else {}
+    prepare_volumes(replace(source, facts={**source.facts, **own}), Path(out), spacing, window, workers=1)
 
 
 def _volume(path: Path, spacing: Sequence[float] | None, label: NDArray[np.uint8]) -> Volume:  # noqa: ARG001 - of `read`

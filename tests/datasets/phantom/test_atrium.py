@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import label as connected
 
-from common.datasets import read_datalist, stated_label_sets, stated_spacing
+from common.datasets import read_datalist, stated_label_sets, stated_normalisation, stated_spacing
 from common.datasets.phantom.atrium import ATRIUM_SCANNERS, AtriumShape, DrawnAtrium, draw_atrium
 from common.datasets.phantom.atrium_dataset import atria
 from common.datasets.volumes.form import prepare_volumes
@@ -96,6 +96,7 @@ def test_the_prepared_atria_are_as_drawn_in_every_fold(tmp_path: Path):
     middle = np.argwhere(label).mean(axis=0) * 8 + read_affine(item["image"])[:3, 3]
     assert np.abs(middle).max() < 10  # mm; the origin is the middle of the field
     assert stated_spacing(tmp_path / "out") == [8.0] * 3
+    assert stated_normalisation(tmp_path / "out")["standardised"]
     assert set(stated_label_sets(tmp_path / "out", ["background", "left_atrium"])) == set(ATRIUM_SCANNERS)
 
 

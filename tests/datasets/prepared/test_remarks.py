@@ -142,6 +142,16 @@ def test_a_patient_who_trained_weights_does_not_test_them_wherever_the_image_lie
     check_unseen({}, items, "test")  # of weights that do not state it
 
 
+def test_a_copy_of_what_is_training_now_is_said_aloud(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    jobs = [replace(job(0, fold), id=name) for fold, name in (("training", "a"), ("test", "b"))]
+    jobs = [of("twice", replace(one, item={**one.item, "patient": one.id})) for one in jobs]
+    prepare(replace(source(*jobs), label_sets={"twice": source().label_sets["clinic"]}), tmp_path / "twice", 32)
+    record = {"seen": seen_images(read_datalist(tmp_path / "twice", "training"), [])}
+    check_unseen(record, read_datalist(tmp_path / "twice", "test"), "test")
+    (message,) = caplog.messages
+    assert message.startswith("1 of 1 test patients, such as b of 'twice', trained these weights under another name")
+
+
 def test_images_that_chose_weights_are_named_before_they_test_them(north: Path, caplog: pytest.LogCaptureFixture):
     record = {"seen": seen_images(read_datalist(north, "training"), read_datalist(north, "validation"))}
     check_unseen(record, [{**item, "fold": "test"} for item in read_datalist(north, "validation")], "test")
@@ -160,7 +170,7 @@ def test_fine_tuned_weights_have_seen_what_their_initial_weights_have(
     (tmp_path / "model.json").write_text(json.dumps({"seen": initial}))
     seen = seen_images(training, validation, tmp_path / "model.pt")
     assert [len(marks) for marks in seen.values()] == [48, 24]
-    assert [(message[:11], "trained the initial weights" in message) for message in caplog.messages] == [
+    assert [(message[:11], "will be refused" in message) for message in caplog.messages] == [
         ("1 of 1 vali", True),
         ("1 of 1 test", True),
     ]

@@ -4,10 +4,16 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from monai.bundle import ConfigParser
+from monai.inferers import SimpleInferer
 
-from common.datasets import intensity_of
+from common.datasets import WholeVolumes, intensity_of, read_datalist, stated_label_sets, stated_normalisation
+from common.datasets.phantom.atrium_dataset import atria
+from common.datasets.volumes.form import prepare_volumes
 from common.datasets.volumes.layout import VOLUMES
+from common.datasets.volumes.pseudo_labels import write_volume_pseudo_labels
+from common.label_sets import LabelSets
 
 CONFIGS = Path(__file__).parents[3] / "bundles/ct_partial_overlap/configs"
 OWN = [-200, 200]
@@ -61,3 +67,15 @@ def test_weights_of_standardised_volumes_and_others_are_not_exchanged(tmp_path: 
     assert intensity_of(normalisation, alike).normalisation.get("standardised", False) == trained
     with pytest.raises(ValueError, match="prepare them by the same command"):
         intensity_of(normalisation, other)
+
+
+def test_pseudo_labels_of_standardised_volumes_say_so(tmp_path: Path):
+    folder, out = tmp_path / "atria", tmp_path / "completed"
+    prepare_volumes(atria(10, spacing=8.0), folder, (8.0,) * 3, workers=1)
+    items = read_datalist(folder, "validation")
+    labels = LabelSets(["background", "left_atrium"], stated_label_sets(folder, ["background", "left_atrium"]))
+    normalisation = stated_normalisation(folder)
+    volumes = WholeVolumes(items, labels, intensity_of(normalisation, folder))
+    network = torch.nn.Conv3d(1, 2, 1)
+    write_volume_pseudo_labels(volumes, network, SimpleInferer(), "model.pt", "1d", folder, out)
+    assert intensity_of(normalisation, out).standardised
