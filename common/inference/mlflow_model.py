@@ -91,7 +91,9 @@ def register(folder: Path, name: str) -> str:
     Segmenter(folder / WEIGHTS)
     run_id = handed_in(folder)
     if run_id is None and read_outbox(folder) is None:
-        raise RuntimeError(f"{folder} is not a training that MLflow was told of; train with a --tracking_uri.")
+        raise RuntimeError(
+            f"{folder} has no outbox, so MLflow does not know it; give the folder of a training with a --tracking_uri."
+        )
     if run_id is None:
         raise RuntimeError(
             f"MLflow lacks the run of {folder}; hand it in: {command(f'tracking hand-in {folder.parent}')}"

@@ -86,4 +86,4 @@ def test_what_cannot_be_registered_is_one_line(
     assert "was trained with normalisation" in told(training, "lv")
     (training / "model.json").write_text(json.dumps(record))
     (training / "mlflow_outbox.json").unlink()
-    assert "is not a training that MLflow was told of" in told(training, "lv")
+    assert "has no outbox, so MLflow does not know it" in told(training, "lv")

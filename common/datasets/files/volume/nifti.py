@@ -61,7 +61,7 @@ def read_nifti(path: Path) -> Voxels:
 def _check_axes(header: Nifti1Header) -> None:
     """Refuse a header with two places that are mirrored or turned: programs differ in which one they read."""
     letters: set[str] = set()
-    with suppress(ValueError, np.linalg.LinAlgError):  # one that is no matrix is refused later, if it is used
+    with suppress(ValueError, np.linalg.LinAlgError):  # a damaged matrix is refused later, if it is used
         letters = {"".join(map(str, aff2axcodes(one))) for one in (header.get_sform(), header.get_qform())}
     if len(letters) > 1:
         raise Unreadable(
