@@ -46,7 +46,7 @@ def main() -> None:
     """Train in turns and print images per second and the ratio."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
     parser.add_argument("--data", default="data/phantom", help="a prepared folder")
-    parser.add_argument("--epochs", type=int, default=6, help="turns; the first warms up and does not count")
+    parser.add_argument("--epochs", type=int, default=13, help="turns; the first warms up and does not count")
     parser.add_argument("--image_size", type=int, default=128)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

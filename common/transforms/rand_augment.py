@@ -66,9 +66,11 @@ class RandAugmentd(DrawsPerImage):
         """Augment `image` (B, 1, H, W) in [0, 1] and the integer `label` (B, 1, H, W) of a batch, by its `index`."""
         image, label = data["image"], data["label"]
         size = image.shape[2:]
-        draws = self.draw(data, 10).to(image.device).T
+        draws = self.draw(data, 10)
+        blurred = (draws[:, 7] < self.prob).nonzero()[:, 0].to(image.device)  # chosen where the draws are: no sync
+        draws = draws.T.to(image.device)
         grow, turn, down, right, blur, brighten, stretch = 2 * draws[:7] - 1
-        changed = draws[7:] < self.prob  # blur, brightness, contrast
+        changed = draws[8:] < self.prob  # brightness, contrast
         sides = torch.tensor([size[1], size[0]], device=image.device)
         centre = ((sides - 1) / 2).expand(len(image), 2)
         zoom = (1 + self.scale * grow).unsqueeze(1).expand(-1, 2)
@@ -80,8 +82,9 @@ class RandAugmentd(DrawsPerImage):
         )
         width = 2 * max(1, round(2 * self.blur)) + 1  # covers two standard deviations on each side
         sigma = (self.blur * (blur + 1) / 2).clamp(min=0.1).unsqueeze(1).expand(-1, 2)
-        blurred = gaussian_blur2d(moved, (width, width), sigma)
-        image = torch.where(changed[0].view(-1, 1, 1, 1), blurred, moved)
-        image = adjust_brightness(image, self.brightness * brighten * changed[1])
-        image = adjust_contrast(image, 1 + self.contrast * stretch * changed[2])
+        if len(blurred):
+            soft = gaussian_blur2d(moved[blurred], (width, width), sigma[blurred])
+            moved = moved.index_copy(0, blurred, soft)
+        image = adjust_brightness(moved, self.brightness * brighten * changed[0])
+        image = adjust_contrast(image, 1 + self.contrast * stretch * changed[1])
         return {**data, "image": image, "label": label_moved.to(label.dtype)}

@@ -58,8 +58,9 @@ def check_agreement(input: torch.Tensor, target: torch.Tensor) -> tuple[torch.Te
         exact = (target == target.trunc()).all()
         torch._assert_async(exact, "the target is not a label-set map: it holds numbers that are not integers.")
     target = target.to(integer)
-    if asserts and input.shape[1] < torch.iinfo(integer).bits:
-        fits = (target >> input.shape[1] == 0).all()
+    if asserts and input.shape[1] < torch.iinfo(integer).bits and target.numel():
+        lowest, highest = target.aminmax()
+        fits = (lowest >= 0) & (highest >> input.shape[1] == 0)
         torch._assert_async(fits, f"the label-set map has classes beyond the {input.shape[1]} of the logits.")
     if asserts:
         admitting = ((target[:, 0] != 0) | (target[:, 1] == 0)).all()
