@@ -13,10 +13,10 @@ from monai.bundle import ConfigParser
 
 from ..bundle.settings import check_given
 from ..configuration import resolve, switch
-from ..datasets import labels_of, read_datalist, select, stated_label_sets
+from ..datasets import check_unseen, labels_of, read_datalist, select, stated_label_sets
 from ..datasets.prepared.layout import FOLDS
 from ..datasets.prepared.selection import NAMING
-from ..engines import check_image_size
+from ..engines import check_image_size, read_record
 from .grid import Run
 from .training import OF_GRID
 
@@ -45,7 +45,7 @@ def check_runs(config_file: Path, runs: Sequence[Run]) -> None:
         if own := [name for name in run.settings if name.replace("#", "::").split("::")[0] in OF_GRID]:
             raise ValueError(
                 f"--{own[0]} is decided by the grid for each training; leave it out. Data are named with --data, the "
-                "folder of all trainings with --runs_dir, MLflow with MLFLOW_TRACKING_URI."
+                "folder of trainings with --runs_dir, MLflow with MLFLOW_TRACKING_URI, the experiment in train.yaml."
             )
         plain = _plain(run.settings)
         limits = {
@@ -64,35 +64,39 @@ def check_runs(config_file: Path, runs: Sequence[Run]) -> None:
             raise ValueError(f"{run.name}: {error}") from None
 
 
-def check_data(config_file: Path, runs: Sequence[Run], folders: Sequence[Path]) -> None:
+def check_data(config_file: Path, runs: Sequence[Run], folders: Sequence[Path], fold: str) -> None:
     """Check what runs, their teachers and their candidates read of prepared folders, and that it can be learnt.
 
     Args:
         config_file: the bundle's train.yaml.
         runs: of a grid.
         folders: prepared.
+        fold: that is evaluated.
 
     Raises:
         ValueError: as the training or the evaluation would, with the name of the run.
     """
-    passed: set[str] = set()
+    passed = set[tuple[str, bool]]()
     read = cache(lambda fold, renamed: read_datalist(folders, fold, json.loads(renamed)))
     for run in _all(runs):
         config = resolve(config_file, _plain(run.settings))
         known: dict[str, Any] = {name: config.get(name) for name in OF_DATA}
         text = json.dumps(known, default=str)
-        if run.teacher or text in passed or re.search(r'"[$@%]', text):  # a student reads pseudo-labels
+        if (own := (text, run.teacher is None)) in passed or re.search(r'"[$@%]', text):
             continue
         try:
-            sets = stated_label_sets(folders, known["classes"], known["renamed"])
-            lists = {fold: read(fold, json.dumps(known["renamed"])) for fold in FOLDS}
-            train_on, images, withheld, share = (known[name] for name in SELECTION)
-            for fold in ("validation", "training"):
-                items = select(lists[fold], sets, train_on, images, withheld, share, switch(known["complete_only"]))
-            labels_of(known["classes"], sets, items, known["initial_weights"])
+            lists = {name: read(name, json.dumps(known["renamed"])) for name in FOLDS}
+            if known["initial_weights"]:
+                check_unseen(read_record(known["initial_weights"]), lists[fold], fold)
+            if run.teacher is None:  # a student reads pseudo-labels
+                sets = stated_label_sets(folders, known["classes"], known["renamed"])
+                train_on, images, withheld, share = (known[name] for name in SELECTION)
+                for part in ("validation", "training"):
+                    items = select(lists[part], sets, train_on, images, withheld, share, switch(known["complete_only"]))
+                labels_of(known["classes"], sets, items, known["initial_weights"])
         except ValueError as error:
             raise ValueError(f"{run.name}: {error}") from None
-        passed.add(text)
+        passed.add(own)
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def run_grid(
     folders = [folder.resolve() for folder in data] or [_phantom(**grid.phantom)]
     config = resolve(bundle / "configs" / "train.yaml", settings)
     check_names(folders, {name: settings[name] for name in NAMING if name in settings})
-    check_data(bundle / "configs" / "train.yaml", grid.runs, folders)
+    check_data(bundle / "configs" / "train.yaml", grid.runs, folders, fold)
     uri = _absolute(tracking_uri("sqlite:///runs/mlflow.db"))
     content = checksum(folders)
     stated = {**settings} if fold == "test" else {**settings, "fold": fold}

@@ -27,6 +27,7 @@ __all__ = ["OF_GRID", "Job", "carry_out"]
 OF_GRID = (  # settings that a grid decides for each training
     *("bundle_root", "data", "dataset_dir", "data_checksum", "output_dir", "run_name", "tracking_uri", "tags"),
     *("resume", "resuming", "configuration", "settings", "digest"),
+    "experiment",  # reports read it from train.yaml
 )
 OF_WEIGHTS = ("activation", "classes", "image_size", "loss", "network", "networks")  # their record says them
 

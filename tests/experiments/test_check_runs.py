@@ -1,11 +1,15 @@
 """A grid with settings that its trainings would refuse does not start."""
 
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from clinic import job, source
 
+from common.datasets import read_datalist, seen_images
 from common.datasets.prepared.layout import FOLDS
 from common.datasets.prepared.preparation import prepare
 from common.experiments.check_runs import check_data, check_runs
@@ -83,8 +87,24 @@ def test_data_that_a_training_would_refuse_are_refused_at_once(
         "search": [Run({"method": "two"}, {"renamed": RENAMED}, candidates=(one,))],
     }[role]
     if message is None:
-        check_data(TRAIN, runs, [tmp_path / "a"])
+        check_data(TRAIN, runs, [tmp_path / "a"], "test")
         return
-    whose = "two" if role == "search" and settings == {"renamed": RENAMED} else "one"
+    first = {"search": settings == {"renamed": RENAMED}, "teacher": folds != FOLDS}  # student and teacher are evaluated
+    whose = "two" if first.get(role) else "one"
     with pytest.raises(ValueError, match=message.replace("one", whose, 1)):
-        check_data(TRAIN, runs, [tmp_path / "a"])
+        check_data(TRAIN, runs, [tmp_path / "a"], "test")
+
+
+@pytest.mark.parametrize("student", [True, False])
+def test_initial_weights_that_were_trained_on_test_patients_are_refused_at_once(tmp_path: Path, student: bool):
+    prepare(source(*(job(number, fold) for number, fold in enumerate(FOLDS))), tmp_path / "a", size=32, workers=1)
+    shipped = ROOT / "bundles/sector_segmentation/models"
+    record = json.loads((shipped / "model.json").read_text(encoding="utf-8"))
+    record["seen"] = seen_images(read_datalist(tmp_path / "a", "test"), [])
+    (tmp_path / "model.json").write_text(json.dumps(record), encoding="utf-8")
+    shutil.copy(shipped / "model.pt", tmp_path)
+    one = Run({"method": "one"}, {"renamed": RENAMED, "initial_weights": str(tmp_path / "model.pt")})
+    run = replace(one, teacher=Run({"method": "two"}, {"renamed": RENAMED})) if student else one
+    with pytest.raises(ValueError, match=r"^one: 1 of 1 test patients, .* trained these weights"):
+        check_data(TRAIN, [run], [tmp_path / "a"], "test")
+    check_data(TRAIN, [run], [tmp_path / "a"], "training")  # asked for
