@@ -1,6 +1,6 @@
 """A training as a model in MLflow's registry: it maps image files to label maps.
 
-It consists of the state dict, the record and the name of this module; no pickled class.
+It consists of the state dict, the record, the configuration and the name of this module; no pickled class.
 
     mlflow.pyfunc.load_model("models:/segmenter/1").predict(["scan.dcm"])
 """
@@ -23,25 +23,29 @@ from mlflow.types import ColSpec, Schema, TensorSpec
 from numpy.typing import NDArray
 
 from ..command import PACKAGE, command
+from ..configuration import switch
 from ..datasets.files.scan_reader import read_scan
+from ..datasets.sector.finder import SectorFinder
 from ..datasets.sector.framing import frame
 from ..engines import inferer_for, load_weights, network_of, read_record, with_weights
+from ..strict_yaml import read_yaml
 from ..tracking import address, cause, connect, handed_in, logged_run, read_outbox
 from .segmentation import label_maps, network_images
 
 __all__ = ["Segmenter", "register"]
 
-WEIGHTS = "model.pt"
+WEIGHTS, CONFIGURATION = "model.pt", "config.yaml"
 SIGNATURE = ModelSignature(
     Schema([ColSpec("string")]), Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1), "label_map")])
 )
 
 
 class Segmenter:
-    """Segment image files of any kind that this package reads.
+    """Segment image files of any kind that this package reads, as inference.yaml of their bundle does.
 
     Args:
-        weights: path of the weights, beside their record.
+        weights: path of the weights, beside their record, and beside the configuration of their training: its
+            `find_sector` says whether the network sees the ultrasound sector alone.
     """
 
     def __init__(self, weights: Path) -> None:
@@ -49,6 +53,9 @@ class Segmenter:
         network = network_of(self.record, {})
         self.network = with_weights(network, load_weights(weights)[0], weights).eval()
         self.inferer = inferer_for(self.record["activation"])
+        path = weights.with_name(CONFIGURATION)
+        training = read_yaml(path) if path.is_file() else {}
+        self.finder = SectorFinder() if switch(training.get("find_sector", False)) else None
 
     def predict(self, model_input: Any) -> list[NDArray[np.uint8]]:
         """Return the label map of each file: class indices (frames, rows, columns), uint8.
@@ -59,8 +66,8 @@ class Segmenter:
         return [self._segment(Path(path)) for path in np.ravel(np.asarray(model_input, dtype=object))]
 
     def _segment(self, path: Path) -> NDArray[np.uint8]:
-        scan = read_scan(path, None, None, ultrasound=False)
-        framing = frame(scan, None)
+        scan = read_scan(path, None, None, ultrasound=self.finder is not None)
+        framing = frame(scan, self.finder)
         images = network_images(framing.cut(scan.frames), self.record["image_size"])
         with torch.inference_mode():
             return label_maps(self.inferer(images, self.network), framing)
@@ -102,8 +109,9 @@ def register(folder: Path, name: str) -> str:
     with tempfile.TemporaryDirectory() as place:
         data, model = Path(place) / "weights", Path(place) / "model"
         data.mkdir()
-        for file in (WEIGHTS, "model.json"):
-            shutil.copy(folder / file, data)
+        for file in (WEIGHTS, "model.json", CONFIGURATION):
+            if (folder / file).is_file():
+                shutil.copy(folder / file, data)
         mlflow.pyfunc.save_model(
             model,
             loader_module=f"{PACKAGE}.inference.mlflow_model",

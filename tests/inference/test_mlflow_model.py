@@ -10,8 +10,12 @@ import torch
 from monai.networks.nets import UNet
 from PIL import Image
 
-from common.inference.mlflow_model import main, register
-from common.inference.segmentation import network_images
+from common.datasets.files.scan import Scan
+from common.datasets.sector.finder import SectorFinder
+from common.datasets.sector.framing import frame
+from common.datasets.sector.geometry import Sector
+from common.inference.mlflow_model import Segmenter, main, register
+from common.inference.segmentation import label_maps, network_images
 from common.tracking import log_finished_run
 
 ARGUMENTS = {"spatial_dims": 2, "in_channels": 1, "out_channels": 2, "channels": [4, 8], "strides": [2]}
@@ -32,6 +36,7 @@ def training(tmp_path: Path, uri: str) -> Path:
     record = {"activation": "softmax", "classes": ["background", "lv"], "image_size": 16, "network": "mine"}
     record["architecture"] = {"_target_": "monai.networks.nets.UNet", **ARGUMENTS}
     (folder / "model.json").write_text(json.dumps(record))
+    (folder / "config.yaml").write_text("find_sector: false\n")
     log_finished_run(folder, uri, "registry", "one", {}, {})
     return folder
 
@@ -55,8 +60,23 @@ def test_a_registered_training_segments_files(
     np.testing.assert_array_equal(found, expected)
     assert model.metadata.signature is not None
     stored = {path.name for path in Path(uri.removeprefix("sqlite:///")).parent.rglob("model/**/*") if path.is_file()}
-    assert {"MLmodel", "model.pt", "model.json"} <= stored
+    assert {"MLmodel", "model.pt", "model.json", "config.yaml"} <= stored
     assert not any(name.endswith(".pkl") for name in stored)
+
+
+@pytest.mark.parametrize("find", [True, False])
+def test_it_sees_the_sector_alone_where_its_training_says_so(training: Path, tmp_path: Path, find: bool):
+    sector = Sector((10, 100), -40, 40, inner=0, outer=150, frame=(0, 0, 199, 199)).mask((200, 200))
+    image = (np.random.default_rng(0).integers(40, 200, (200, 200)) * sector).astype(np.uint8)
+    image[:5, :60] = 255  # a name
+    Image.fromarray(image).save(tmp_path / "a.png")
+    (training / "config.yaml").write_text(f"find_sector: {str(find).lower()}\n")
+    segmenter = Segmenter(training / "model.pt")
+    framing = frame(Scan(image[None]), SectorFinder() if find else None)
+    assert framing.sector is find
+    with torch.inference_mode():
+        seen = segmenter.network(network_images(framing.cut(image[None]), 16))
+    np.testing.assert_array_equal(segmenter.predict([tmp_path / "a.png"])[0], label_maps(seen, framing))
 
 
 def test_a_folder_without_weights_or_run_is_refused(training: Path, tmp_path: Path):
