@@ -5,8 +5,9 @@ from .prepared.layout import checksum, read_datalist
 from .prepared.remarks import check_unseen, seen_images
 from .prepared.resident import ResidentDataset
 from .prepared.selection import select
-from .volumes.intensity import Intensity, intensity_of, stated_normalisation, stated_spacing
+from .volumes.intensity import Intensity, intensity_of, stated_normalisation
 from .volumes.resident import ResidentVolumes
+from .volumes.spacings import stated_spacing
 from .volumes.whole import WholeVolumes
 
 __all__ = [

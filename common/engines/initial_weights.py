@@ -96,8 +96,20 @@ def _images(trained: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, 
     Mean and standard deviation differ between any two sets of images.
     """
     pairs = {"spacing": (trained.get("spacing", ...), stated.get("spacing", ...))}
+    if _within(*pairs["spacing"]):
+        pairs = {}
     there, here = trained.get("normalisation"), stated.get("normalisation")
     if isinstance(there, Mapping) and isinstance(here, Mapping):
         pairs["window"] = (there["window"], here["window"])
         pairs["standardised"] = (there.get("standardised", False), here.get("standardised", False))
     return {name: pair for name, pair in pairs.items() if ... not in pair}
+
+
+def _within(there: Any, here: Any) -> bool:
+    """Return whether the spacing of a training lies within that of the initial weights, if they state a range."""
+    if not isinstance(there, Mapping) or here is None or here is ...:
+        return False
+    middle = here["pixdim"] if isinstance(here, Mapping) else here
+    return all(
+        low <= side <= high for low, side, high in zip(there["min_pixdim"], middle, there["max_pixdim"], strict=True)
+    )

@@ -57,8 +57,8 @@ def check_record(
     used += [(f"{name}::inferer", "activation", _activation(one)) for name, one in inferers.items()]
     for name, fact, value in used:
         stated = list(record[fact]) if fact == "classes" else record.get(fact)
-        if fact == "spacing" and stated is None:
-            continue  # images of any spacing
+        if fact == "spacing" and (stated is None or isinstance(stated, Mapping)):
+            continue  # images of any spacing, or of a range
         if value is not None and not _agree(value, stated):
             remedy = REMEDIES.get(fact, f"set --{fact} instead of --{{name}}::{fact}").format(name=name)
             raise ValueError(f"{name} has {fact} {value}, but the record would say {stated}; {remedy}.")

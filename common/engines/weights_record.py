@@ -41,7 +41,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "architecture": (dict,),
     "normalisation": (str, dict),
     "seen": (dict,),
-    "spacing": (list, NOTHING),
+    "spacing": (list, dict, NOTHING),
     "training": (str, NOTHING),
     "weights": (str,),
 }
@@ -313,6 +313,10 @@ def _is_seen(value: Any) -> bool:
 
 
 def _is_spacing(value: Any) -> bool:
+    if isinstance(value, dict):
+        triples = [value.get(name) for name in ("min_pixdim", "pixdim", "max_pixdim")]
+        plain = len(value) == 3 and all(isinstance(one, list) and len(one) == 3 and _is_spacing(one) for one in triples)
+        return plain and all(low <= middle <= high for low, middle, high in zip(*triples, strict=True))
     numbers = value if isinstance(value, list | tuple) else [value]
     return bool(numbers) and all(type(one) in (int, float) and 0 < one < math.inf for one in numbers)
 
@@ -323,7 +327,7 @@ POSSIBLE: dict[str, tuple[Callable[[Any], bool], str]] = {
     "image_size": (_is_size, "a whole number from 1 on, or three, the sides of a patch of a volume"),
     "normalisation": (_is_normalisation, f"{NORMALISATION!r} or window, mean and sd"),
     "seen": (_is_seen, f"joined digests of images, {SEEN} digits each"),
-    "spacing": (_is_spacing, "positive numbers, in mm"),
+    "spacing": (_is_spacing, "positive numbers, in mm, or their pixdim with min_pixdim and max_pixdim"),
 }
 
 

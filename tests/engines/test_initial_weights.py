@@ -93,6 +93,19 @@ def test_volumes_of_another_spacing_or_window_are_a_warning(
     assert bool(warning) == bool(caplog.records)
 
 
+@pytest.mark.parametrize(
+    ("own", "named"),
+    [([2, 2, 3], False), ({"pixdim": [1.9, 2, 3]}, False), ([2, 2, 5], True), ({"pixdim": [1, 2, 3]}, True)],
+)
+def test_volumes_within_the_spacings_that_the_initial_weights_saw_are_no_warning(
+    weights: Path, caplog: pytest.LogCaptureFixture, own: object, named: bool
+):
+    seen = {"pixdim": [2.0, 2.0, 3.0], "min_pixdim": [1.8, 1.8, 2.7], "max_pixdim": [2.2, 2.2, 3.3]}
+    weights.with_suffix(".json").write_text(json.dumps(RECORD | {"spacing": seen}))
+    initial_weights(weights, RECORD | {"spacing": own}, network(), LV_ALONE)
+    assert ("trained on images with spacing" in caplog.text) is named
+
+
 def test_a_training_compares_spacing_and_normalisation_with_its_initial_weights():
     config = ConfigParser.load_config_file(ROOT / "bundles/ct_partial_overlap/configs/train.yaml")
     stated = config["initial"]["stated"]

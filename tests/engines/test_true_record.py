@@ -25,7 +25,10 @@ def dataset(image_size: int = 64, classes: tuple[str, ...] = ("background", "lv"
     return SimpleNamespace(image_size=image_size, label_sets=LabelSets(classes, {"clinic": {0: classes[0]}}), **known)
 
 
-@pytest.mark.parametrize("spacing", [None, [2, 3], [2.0000001, 3.0]])
+RANGE = {"pixdim": [2, 3], "min_pixdim": [1, 2], "max_pixdim": [3, 4]}
+
+
+@pytest.mark.parametrize("spacing", [None, [2, 3], [2.0000001, 3.0], RANGE])
 def test_the_spacing_of_the_data_or_none_is_true(spacing: list[float] | None):
     check_record(RECORD | {"spacing": spacing}, {"initial_weights": None}, None, {"train": dataset()}, {})
 

@@ -208,6 +208,14 @@ def test_a_damaged_record_is_named(tmp_path: Path):
             {**RECORD, "spacing": [0.5, -1.0]},
             r"expected spacing to be positive numbers.* got \[0\.5, -1\.0\]",
         ),
+        (
+            {**RECORD, "spacing": {"pixdim": [3, 3, 3], "min_pixdim": [1, 1, 1], "max_pixdim": [2, 4, 4]}},
+            r"expected spacing to be .*min_pixdim and max_pixdim.* got \{",
+        ),
+        (
+            {**RECORD, "spacing": {"pixdim": [3, 3, 3], "min_pixdim": [1, 1, 1]}},
+            r"expected spacing to be .* got \{",
+        ),
     ],
 )
 def test_a_record_of_the_wrong_kind_is_named(weights: Path, content: object, message: str):

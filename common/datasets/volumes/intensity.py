@@ -12,7 +12,15 @@ from torch import Tensor
 from ..prepared.layout import folder_paths, read_datalist, read_provenance
 from .layout import VOLUMES, pooled_intensity
 
-__all__ = ["Intensity", "intensity_of", "is_standardised", "stated_normalisation", "stated_spacing", "stated_window"]
+__all__ = [
+    "STANDARDISED",
+    "Intensity",
+    "intensity_of",
+    "is_standardised",
+    "shared_fact",
+    "stated_normalisation",
+    "stated_window",
+]
 
 
 STANDARDISED = "standardised"  # in provenance.json: by its reader, each volume by itself
@@ -129,26 +137,21 @@ def is_standardised(folders: str | Path | Iterable[str | Path]) -> bool:
     Raises:
         ValueError: if a folder holds no volumes, or some were and others were not.
     """
-    return bool(_same(folders, STANDARDISED))
-
-
-def stated_spacing(folders: str | Path | Iterable[str | Path]) -> list[float] | None:
-    """Return the spacing, mm per voxel (x, y, z), that prepared folders of volumes share; None: each volume its own.
-
-    Raises:
-        ValueError: if a folder holds no volumes, or they were prepared with different spacings.
-    """
-    spacing: list[float] | None = _same(folders, "spacing")
-    return spacing
+    return bool(shared_fact(folders, STANDARDISED))
 
 
 def stated_window(folders: str | Path | Iterable[str | Path]) -> list[int] | None:
     """Return the window that prepared folders of volumes share, likewise; None: nothing is clipped."""
-    window: list[int] | None = _same(folders, "window")
+    window: list[int] | None = shared_fact(folders, "window")
     return window
 
 
-def _same(folders: str | Path | Iterable[str | Path], name: str) -> Any:
+def shared_fact(folders: str | Path | Iterable[str | Path], name: str) -> Any:
+    """Return a fact of the provenance of prepared folders of volumes.
+
+    Raises:
+        ValueError: if a folder holds no volumes, or the folders differ in it.
+    """
     stated = {folder: read_provenance(folder) for folder in folder_paths(folders)}
     if other := [str(folder) for folder, facts in stated.items() if facts.get("kind") != VOLUMES]:
         raise ValueError(f"{other} hold no volumes; prepare a folder of volumes, or choose a bundle for pictures.")

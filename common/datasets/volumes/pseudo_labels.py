@@ -13,7 +13,7 @@ from torch import nn
 
 from ..prepared.pseudo_labels import completed
 from .form import prepare_volumes
-from .intensity import STANDARDISED, is_standardised, stated_spacing, stated_window
+from .intensity import STANDARDISED, is_standardised, shared_fact, stated_window
 from .layout import read_affine, read_image
 from .volume import Volume, checked_spacing, checked_window
 from .whole import WholeVolumes
@@ -34,7 +34,7 @@ def write_volume_pseudo_labels(
 ) -> None:
     """Write the volumes of `dataset`, completed by a teacher, as the prepared folder `out`; as for `completed`."""
     source = completed(dataset, network, inferer, checkpoint, weights_digest, folders, overrides, among, _volume, 1)
-    spacing, window = checked_spacing(stated_spacing(folders)), checked_window(stated_window(folders))
+    spacing, window = checked_spacing(shared_fact(folders, "spacing")), checked_window(stated_window(folders))
     own = {STANDARDISED: True} if is_standardised(folders) else {}
     prepare_volumes(replace(source, facts={**source.facts, **own}), Path(out), spacing, window, workers=1)
 

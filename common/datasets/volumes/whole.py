@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,8 +15,11 @@ from torch.utils.data import Dataset
 from ...label_sets import LabelSets
 from .annotated_items import AnnotatedItems
 from .intensity import Intensity
+from .spacings import Spacing, wanted_spacing
 
 __all__ = ["WholeVolumes"]
+
+LOGGER = logging.getLogger(__name__)
 
 
 class WholeVolumes(Dataset[dict[str, Any]]):
@@ -28,7 +32,7 @@ class WholeVolumes(Dataset[dict[str, Any]]):
         data: items of a datalist (`read_datalist`).
         label_sets: of all datasets in `data`.
         intensity: how values are standardised.
-        spacing: mm per voxel, (x, y, z), that the network was trained at; None: any.
+        spacing: mm per voxel, (x, y, z), that the network was trained at (`stated_spacing`); None: any.
         device: of the tensors.
 
     Attributes:
@@ -50,22 +54,34 @@ class WholeVolumes(Dataset[dict[str, Any]]):
         data: Sequence[Mapping[str, Any]],
         label_sets: LabelSets,
         intensity: Intensity,
-        spacing: Sequence[float] | None = None,
+        spacing: Spacing = None,
         device: torch.device | str = "cpu",
     ) -> None:
         self.data, self.label_sets, self.intensity = list(data), label_sets, intensity
         self.device = torch.device(device)
         self._items = AnnotatedItems(data, label_sets)
         self.spacing = self._items.spacing
-        if spacing is not None and not torch.allclose(self.spacing, torch.tensor(spacing, dtype=self.spacing.dtype)):
-            found = sorted({tuple(one) for one in self.spacing.tolist()})
-            sides = " ".join(f"{side:g}" for side in spacing)
-            raise ValueError(
-                f"the volumes have voxels of {found[:3]} mm, the network was trained at {list(spacing)}; prepare them "
-                f"with --spacing {sides}."
-            )
+        self._check_spacing(spacing)
         with ThreadPoolExecutor() as pool:
             self._shapes = [image.shape for image, _ in pool.map(self._items.checked, range(len(self._items)))]
+
+    def _check_spacing(self, trained: Spacing) -> None:
+        """Refuse volumes of another spacing than that of the training; warn of those outside its range."""
+        seen = torch.tensor([wanted_spacing(own, trained) for own in self.spacing.tolist()], dtype=self.spacing.dtype)
+        other = [] if trained is None else self.spacing[~torch.isclose(self.spacing, seen).all(dim=1)].tolist()
+        if not other:
+            return
+        found = sorted({tuple(round(side, 4) for side in own) for own in other})[:3]
+        middle = trained["pixdim"] if isinstance(trained, Mapping) else trained or ()
+        remedy = f"prepare them with --spacing {' '.join(f'{side:g}' for side in middle)}"
+        if not isinstance(trained, Mapping):
+            raise ValueError(
+                f"the volumes have voxels of {found} mm, the network was trained at {list(middle)}; {remedy}."
+            )
+        LOGGER.warning(
+            "%d of %d volumes have voxels of sizes that the network was not trained at (%s mm; it saw %s to %s); %s",
+            *(len(other), len(self.data), found, trained["min_pixdim"], trained["max_pixdim"], remedy),
+        )
 
     @property
     def normalisation(self) -> dict[str, Any]:

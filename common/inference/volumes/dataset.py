@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ...datasets.volumes.intensity import intensity_of
+from ...datasets.volumes.spacings import Spacing
 from .scan import checked_orientation, read_volume
 
 __all__ = ["VolumeScans"]
@@ -22,7 +23,7 @@ class VolumeScans(Dataset[dict[str, Any]]):
     Args:
         files: to read; the folder of a DICOM series counts as a file.
         normalisation: of the training: window, mean, sd.
-        spacing: mm along (x, y, z) that the network was trained at; None: any.
+        spacing: of the training (`stated_spacing`), mm along (x, y, z); None: any.
         orientation: where the axes of files run to that do not state it, such as LPS; None leaves those out.
 
     Item:
@@ -34,7 +35,7 @@ class VolumeScans(Dataset[dict[str, Any]]):
         self,
         files: Sequence[Path],
         normalisation: Mapping[str, Any],
-        spacing: Sequence[float] | None = None,
+        spacing: Spacing = None,
         orientation: str | None = None,
     ) -> None:
         self.files = files

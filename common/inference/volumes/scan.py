@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ...datasets.files.volume.volume_file import read_voxels
 from ...datasets.files.volume.voxels import PAIRS, Affine, Voxels, affine_of_letters
+from ...datasets.volumes.spacings import Spacing, wanted_spacing
 from ...datasets.volumes.volume import Volume, windowed
 from .checks import check_place, checked_values
 
@@ -56,16 +57,16 @@ class VolumeScan:
         there = ornt_transform(io_orientation(np.eye(4)), io_orientation(self.affine))
         return np.ascontiguousarray(apply_orientation(upright, there))
 
-    def seen(self, window: tuple[int, int] | None, spacing: Sequence[float] | None) -> Volume:
+    def seen(self, window: tuple[int, int] | None, spacing: Spacing) -> Volume:
         """Return the volume as preparation keeps it for training: windowed, then resampled.
 
         Args:
             window: lowest and highest value; None keeps all.
-            spacing: mm along (x, y, z); None keeps that of the volume.
+            spacing: of the training (`stated_spacing`), mm along (x, y, z); None keeps that of the volume.
         """
         upright = self.upright
         volume = Volume(windowed(upright.image, window), upright.label, upright.affine)
-        return volume if spacing is None else volume.resampled(spacing)
+        return volume.resampled(wanted_spacing(volume.spacing, spacing))
 
 
 def checked_orientation(letters: str | None) -> str | None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from own_volumes import AFFINE, BOTH, ct, describe_ward, save, write_ward
 
-from common.datasets import checksum, read_datalist, stated_label_sets
+from common.datasets import checksum, read_datalist, stated_label_sets, stated_spacing
 from common.datasets.prepared.layout import read_provenance, stated_pixels
 from common.datasets.readers.own_volumes.description import read_volumes_description
 from common.datasets.readers.own_volumes.reader import volumes
@@ -40,6 +40,8 @@ def test_a_prepared_folder_holds_reoriented_windowed_volumes(tmp_path: Path):
     assert (image.dtype, label.dtype) == (np.int16, np.uint8)
     np.testing.assert_array_equal(image, ct(1).clip(-200, 200)[::-1, ::-1])
     np.testing.assert_array_equal(label, BOTH[::-1, ::-1])
+    sides = {"pixdim": [2.0, 2.0, 3.0], "min_pixdim": [1.8, 1.8, 2.7], "max_pixdim": [2.2, 2.2, 3.3]}
+    assert stated_spacing(out) == sides
     provenance = read_provenance(out)
     stated = {key: provenance[key] for key in ("kind", "orientation", "spacing", "window", "size", "images")}
     assert stated == {

@@ -78,10 +78,17 @@ class Watcher(Reader):
         return super().forward(image)
 
 
-@pytest.mark.parametrize("spacing", [None, [1.5, 2.0, 3.0], [3.0, 4.0, 3.0]])
+RANGE = {"min_pixdim": [1.0, 1.5, 2.5], "pixdim": [3.0, 4.0, 4.0], "max_pixdim": [4.0, 5.0, 5.0]}
+
+
+@pytest.mark.parametrize(
+    "spacing",
+    [None, [1.5, 2.0, 3.0], [3.0, 4.0, 3.0], RANGE, {**RANGE, "min_pixdim": [2.0, 3.0, 2.5]}],
+    ids=["any", "own", "other", "inside the range", "outside the range"],
+)
 @pytest.mark.parametrize("normalisation", [NORMALISATION, {"window": None, "mean": 20.0, "sd": 80.0}])
 def test_the_network_sees_what_it_sees_when_a_volume_is_measured(
-    tmp_path: Path, spacing: list[float] | None, normalisation: dict[str, object]
+    tmp_path: Path, spacing: list[float] | dict[str, list[float]] | None, normalisation: dict[str, object]
 ):
     ramp = np.stack(np.meshgrid(*(np.arange(n) for n in (16, 12, 8)), indexing="ij")).sum(axis=0) * 12 - 150
     (tmp_path / "in").mkdir()
@@ -97,7 +104,9 @@ def test_the_network_sees_what_it_sees_when_a_volume_is_measured(
     cut = seen[tuple(slice(start, start + size) for start, size in zip(padding, measured.shape[2:], strict=True))]
     # MONAI's coarser grid begins at the centre of the first voxel, that of the training at its face: half a voxel
     # along x and y, at 12 HU a voxel
-    apart = 12 / NORMALISATION["sd"] if spacing == [3.0, 4.0, 3.0] else 0.0
+    coarser = spacing not in (None, [1.5, 2.0, 3.0], RANGE)
+    assert (measured.shape[2:] != (16, 12, 8)) == coarser
+    apart = 12 / NORMALISATION["sd"] if coarser else 0.0
     torch.testing.assert_close((cut - measured[0, 0]).abs(), torch.full_like(cut, apart), rtol=0, atol=1e-5)
 
 
