@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import pydoc
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from monai.bundle import ComponentLocator, ConfigComponent
+from monai.bundle import ComponentLocator, ConfigComponent, ConfigParser
 
+from ..command import PACKAGE
 from ..spelling import nearest
 
-__all__ = ["check_chosen"]
+__all__ = ["check_batched", "check_chosen"]
+
+
+ON_BATCHES = ("Compose", "OneOf", "RandomOrder", "SomeOf", "Identity", "Identityd", "Lambda", "Lambdad")
 
 
 def check_chosen(config: Mapping[str, Any], choices: Mapping[str, str], found: bool = True) -> None:
@@ -42,12 +46,49 @@ def check_chosen(config: Mapping[str, Any], choices: Mapping[str, str], found: b
             _check_target(f"{block}::{name}", entries[name])
 
 
+def check_batched(config: Mapping[str, Any]) -> None:
+    """Refuse transforms of single images where a training transforms whole batches: their axes would be others.
+
+    Raises:
+        ValueError: names the transform.
+
+    Example:
+        >>> check_batched({"augmentation": {"_target_": "RandFlipd", "keys": ["image", "label"]}})
+        Traceback (most recent call last):
+        ...
+        ValueError: augmentation gets whole batches (B, C, *spatial), but RandFlipd takes one image (C, *spatial); ...
+    """
+    for name in ("augmentation", "train::preprocessing"):
+        for target in _targets(ConfigParser(dict(config)).get(name)):
+            module, _, last = _path({"_target_": target}).rpartition(".")
+            if f"{module}.".startswith("monai.transforms.") and last not in ON_BATCHES:
+                raise ValueError(
+                    f"{name} gets whole batches (B, C, *spatial), but {last} takes one image (C, *spatial); use "
+                    f"the transforms of {PACKAGE}.transforms, or one of your own that takes batches."
+                )
+
+
+def _targets(component: Any) -> Iterator[str]:
+    """Yield the targets of a component and of those within it, as far as they are written out."""
+    if isinstance(component, Mapping):
+        target = component.get("_target_")
+        yield from [target] if isinstance(target, str) and not target.startswith("$") else []
+        component = list(component.values())
+    for item in component if isinstance(component, list) else ():
+        yield from _targets(item)
+
+
+def _path(component: Mapping[str, Any]) -> str:
+    """Return the dotted path of the class or function of a component, as MONAI finds it."""
+    return str(ConfigComponent(dict(component), locator=ComponentLocator()).resolve_module_name())
+
+
 def _check_target(name: str, component: Any) -> None:
     """Refuse a component, or one within it, whose class or function is not found."""
     if isinstance(component, Mapping):
         target = component.get("_target_")
         if isinstance(target, str) and not target.startswith("$"):
-            path = str(ConfigComponent(dict(component), locator=ComponentLocator()).resolve_module_name())
+            path = _path(component)
             if pydoc.locate(path) is None:
                 raise ValueError(f"{name} is {target}, but {_missing(path)}")
     items = component.items() if isinstance(component, Mapping) else ()

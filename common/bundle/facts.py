@@ -24,7 +24,8 @@ FACTS = frozenset(  # of the data and of the weights, at the top of a workflow
             "validation_data",
             "items",
         ),
-        *("activation", "classes", "image_size", "image_shape", "normalisation", "intensity", "spacing", "window"),
+        *("epochs", "activation", "classes", "image_size", "image_shape"),
+        *("normalisation", "intensity", "spacing", "window"),
         *OF_WEIGHTS,
     )
 )

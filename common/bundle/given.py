@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..identity import flattened
 from .changed import references
 from .overrides import given_overrides, main_file, with_overrides
 
-__all__ = ["given_below", "given_changes", "result_changes"]
+__all__ = ["check_effect", "given_below", "given_changes", "result_changes"]
 
 KNOWN_OTHERWISE = frozenset(  # do not change a result, or are among its facts by another name
     (
@@ -33,6 +33,12 @@ FIXED = {  # what a result says about itself -> the settings that choose it
     "weights": "--checkpoint PATH",
 }
 ROOTS = ("initialize", "run", "finalize")
+COMPUTED = {  # what the record of a training, or its identity, is taken from elsewhere -> the settings to use
+    "loss_function": "--loss, and --losses::NAME for one of your own",
+    "network_def": "--network, and --networks::NAME for one of your own",
+    "model": "--network, and --networks::NAME for one of your own",
+    **dict.fromkeys(("configuration", "settings", "digest", "data_checksum"), "the settings themselves"),
+}
 
 
 def given_below(block: str) -> list[str]:
@@ -102,6 +108,38 @@ def result_changes(file: Mapping[str, Any], config: Mapping[str, Any], overrides
     return {name: value for name, value in sorted(changed.items()) if name not in hidden and name not in SPEED}
 
 
+def check_effect(
+    file: Mapping[str, Any], config: Mapping[str, Any], changed: Iterable[str], runs: Iterable[str]
+) -> None:
+    """Refuse settings of a training that nothing uses, or in whose place its record and identity state others.
+
+    Args:
+        file: configuration of the bundle.
+        config: it, with further files and overrides.
+        changed: names of the settings that differ.
+        runs: names of what the workflow runs.
+
+    Raises:
+        ValueError: names the setting, and the one to use instead.
+
+    Example:
+        >>> file = {"data": "a", "dataset_dir": "@data", "run": ["$train(@data)"]}
+        >>> check_effect(file, {**file, "dataset_dir": "b"}, ["dataset_dir"], [])
+        Traceback (most recent call last):
+        ...
+        ValueError: --dataset_dir has no effect here; set --data instead.
+    """
+    before, now = (_reached(one, [*ROOTS, "train", "validate", *runs]) for one in (file, config))
+    for name in changed:
+        top = name.split("::")[0]
+        if top in COMPUTED and top in file:
+            raise ValueError(f"--{name}: the record of the weights would say otherwise; use {COMPUTED[top]}.")
+        other = str(file.get(top)).startswith("@")
+        if top not in now and (top in before or other):
+            remedy = f"set --{file[top][1:]} instead" if other else "leave it out"
+            raise ValueError(f"--{name} has no effect here; {remedy}.")
+
+
 def _differing(
     file: Mapping[str, Any], overrides: Mapping[str, Any], config: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
@@ -115,9 +153,9 @@ def _differing(
     }
 
 
-def _reached(config: Mapping[str, Any]) -> set[str]:
+def _reached(config: Mapping[str, Any], roots: Sequence[str] = ROOTS) -> set[str]:
     """Return the top-level names that a run leads to."""
-    reached, found = set(ROOTS), [*ROOTS]
+    reached, found = set(roots), [*roots]
     while found:
         for name in references(config.get(found.pop(), "")):
             if name not in reached:

@@ -19,8 +19,9 @@ from ..configuration import check_overrides, given_words
 from ..datasets.prepared.selection import NAMING, check_names
 from ..engines.processes import check_processes
 from .changed import changed_settings, check_changes
-from .chosen import check_chosen
+from .chosen import check_batched, check_chosen
 from .facts import check_facts
+from .given import check_effect
 from .overrides import given_overrides, is_run, main_file, run_ids, with_overrides
 
 __all__ = ["check_given", "check_settings", "command_words"]
@@ -78,6 +79,9 @@ def check_settings(
             _check_pretrained(full)
             check_changes(config, full, dict(changed_settings([config], full)))
             check_facts(file, full)
+            if "train" in file:
+                check_effect(file, full, dict(changed_settings([file], full)), run_ids())
+                check_batched(full)
     except (ValueError, FileNotFoundError) as error:
         if words is not None:
             sys.exit(str(error))
@@ -206,12 +210,34 @@ def command_words(argv: Sequence[str] | None = None) -> dict[str, str] | None:
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Print the cause of an error without its wrappers: MONAI wraps it in the names of components."""
-    root = error
+    root, built = error, ""
     while root.__cause__ is not None and not _raised_here(root):
+        built = _built(root) or built
         root = root.__cause__
-    if not _raised_here(root):
+    if isinstance(error, KeyboardInterrupt):
+        print("\ninterrupted; a training continues from its last epoch with --resume true", file=sys.stderr)
+        return
+    if not _raised_here(root) and not (built and _raised_in_libraries(root)):
         sys.__excepthook__(kind, error, trace)
-    print(f"\n{type(root).__name__}: {root}", file=sys.stderr)
+        built = ""
+    said = f"{built} cannot be built: {root}" if built and not _raised_here(root) else root
+    print(f"\n{type(root).__name__}: {said}", file=sys.stderr)
+
+
+def _built(error: BaseException) -> str:
+    """Return what MONAI failed to build, from its message: a component with its arguments, or an expression."""
+    component = re.match(r"Failed to instantiate component '(?P<name>.*?)' with keywords: (?P<given>.*)", str(error))
+    if component:
+        return f"{component['name']} (with {component['given'].replace(',', ', ')})"
+    expression = re.match(r"Failed to evaluate .*?(?P<text>\$.*)", str(error).replace("\n", " "))
+    return expression["text"][:200].strip("'\"} ") if expression else ""
+
+
+def _raised_in_libraries(error: BaseException) -> bool:
+    """Return whether no code of the user is between a component and its error: a traceback would show libraries."""
+    files = {Path(frame.f_code.co_filename) for frame, _ in traceback.walk_tb(error.__traceback__)}
+    ours = Path(__file__).parents[1]
+    return all(file.is_relative_to(ours) or "site-packages" in file.parts or not file.is_file() for file in files)
 
 
 def _raised_here(error: BaseException) -> bool:

@@ -49,6 +49,7 @@ def check(workflow: str, given: dict[str, Any]) -> None:
         ("train", {"training_labels": "@labels"}, r"^--training_labels follows labels; leave it out\.$"),
         ("train", {"normalisation": "grey value / 127"}, r"^--normalisation says how the data are prepared, .*leave"),
         ("train", {"spacing": [1, 1]}, r"^--spacing says how the data are prepared, and the record would repeat it; l"),
+        ("train", {"train::trainer::max_epochs": 4}, r"^--train::trainer::max_epochs follows epochs; set --epochs"),
         ("train", {"networks::unet::out_channels": 5}, r"^--networks::unet::out_channels follows classes; set --clas"),
         ("evaluate", {"image_shape": [64, 64]}, r"^--image_shape follows the weights; leave it out\.$"),
         (
@@ -120,7 +121,7 @@ def test_what_weights_without_a_record_need_may_be_stated(config: dict[str, Any]
         ("evaluate", {"dataset": "$mine(@labels)", "classes": SWAPPED, "image_size": 64, "fold": "training"}),
         ("evaluate", {"inferer::activation": "@activation", "networks::unet::act": "tanh"}),
         ("evaluate", {"run": ["$print(1)"], "dataloader::batch_size": 2}),
-        ("train", {"image_size": 64, "train::dataset::image_size": 64, "train::trainer::max_epochs": 3}),
+        ("train", {"image_size": 64, "train::dataset::image_size": 64, "optimizer::momentum": 0.5}),
         ("train", {"train::inferer": {"_target_": "mine.Inferer", "activation": "sigmoid"}, "optimizer::lr": 0.1}),
         ("train", dict(ConfigParser.load_config_file(CONFIGS / "multi_gpu_train.yaml"))),
     ],
