@@ -206,6 +206,8 @@ class Resume:
         """Restore weights, optimizer, schedule, epoch and best metric."""
         checkpoint = read_checkpoint(self.folder, self.settings, engine.state.device) if self.resume else None
         if checkpoint is None:
+            if self.resume:
+                LOGGER.warning("%s has no completed epoch to resume; the training starts anew", self.folder)
             return
         for name, item in self.objects.items():
             item.load_state_dict(checkpoint[name])

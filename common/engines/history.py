@@ -78,6 +78,7 @@ class History:
 
     def _start_epoch(self, engine: Engine) -> None:
         self._bar.set_description(f"epoch {engine.state.epoch}/{engine.state.max_epochs}")
+        self._rate: float = self.optimizer.param_groups[0]["lr"]  # at the start: the schedule lowers it in every step
         self._loss: torch.Tensor | float = 0.0
         self._images = 0
         self._since = self._until = time.perf_counter()
@@ -98,7 +99,7 @@ class History:
         row = {
             "epoch": engine.state.epoch,
             "train_loss": loss,
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "learning_rate": self._rate,
             "images_per_second": self._images / (self._until - self._since),
             "seconds": time.perf_counter() - self._since,
             **{name: float(value) for name, value in metrics.items()},

@@ -16,7 +16,7 @@ from .weights_record import contradictions, read_record
 __all__ = ["check_place", "initial_weights"]
 
 LOGGER = logging.getLogger(__name__)
-OF_IMAGES = ("normalisation", "spacing")
+OF_IMAGES = ("normalisation", "spacing", "image_size")
 
 
 def check_place(path: str | Path | None, folder: str | Path) -> None:
@@ -46,8 +46,8 @@ def initial_weights(
     Args:
         path: of a state dict, or of a checkpoint that contains one; None: start from scratch.
         stated: what the record of the weights must not contradict: classes, network, activation, architecture. The same
-            weights serve any image size; another spacing or window of volumes, and arguments of the network that change
-            no tensor, are only a warning.
+            weights serve any image size; another one, another spacing or window of volumes, and arguments of the
+            network that change no tensor, are only a warning.
         network: that the weights are for; not changed.
         label_sets: of the training images. If they are complete, another activation is only a warning: measured, it
             cost one to three Dice points. A class that is not annotated would be read in a way that nothing trained.
@@ -84,7 +84,8 @@ def initial_weights(
     if built:
         LOGGER.warning("%s fits, but was trained with %s", path, built)
     for name, (there, here) in images.items():
-        LOGGER.warning("%s was trained on images with %s %s; this training has %s", path, name, there, here)
+        remedy = f", where structures have other sizes; set --image_size {there}" if name == "image_size" else ""
+        LOGGER.warning("%s was trained on images with %s %s; this training has %s%s", path, name, there, here, remedy)
     if "classes" not in trained:
         LOGGER.warning("%s has no record: its classes and their order cannot be checked", path)
     return weights, digest
@@ -98,6 +99,9 @@ def _images(trained: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, 
     pairs = {"spacing": (trained.get("spacing", ...), stated.get("spacing", ...))}
     if _within(*pairs["spacing"]):
         pairs = {}
+    sizes = (trained.get("image_size"), stated.get("image_size"))
+    if all(isinstance(size, int) for size in sizes):  # sides of a picture, not of a patch
+        pairs["image_size"] = sizes
     there, here = trained.get("normalisation"), stated.get("normalisation")
     if isinstance(there, Mapping) and isinstance(here, Mapping):
         pairs["window"] = (there["window"], here["window"])

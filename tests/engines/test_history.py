@@ -29,7 +29,7 @@ def test_a_row_describes_its_epoch(tmp_path: Path):
         assert len(losses) == 2
         assert row["train_loss"] == pytest.approx(sum(losses) / 2)
         # two iterations an epoch, polynomial decay over 100 with power 0.9
-        assert row["learning_rate"] == pytest.approx(0.1 * (1 - 2 * row["epoch"] / 100) ** 0.9)
+        assert row["learning_rate"] == pytest.approx(0.1 * (1 - 2 * (row["epoch"] - 1) / 100) ** 0.9)
         assert 0 <= row["accuracy"] <= 1
         assert 0 < row["images_per_second"] < 1e7
         assert 0 < row["seconds"] < 60

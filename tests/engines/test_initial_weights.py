@@ -81,12 +81,21 @@ def test_another_reading_of_the_logits_needs_the_annotation_of_every_class(
         ),
         ({"normalisation": {"window": [-200, 200], "mean": 3, "sd": 9}}, ""),
         ({"spacing": [8, 8, 8]}, ""),
+        (
+            {"image_size": 16},
+            "image_size 32; this training has 16, where structures have other sizes; set --image_size 32",
+        ),
+        ({"image_size": [16, 16, 16]}, ""),
     ],
 )
 def test_volumes_of_another_spacing_or_window_are_a_warning(
     weights: Path, caplog: pytest.LogCaptureFixture, own: dict[str, Any], warning: str
 ):
-    record = RECORD | {"spacing": [8.0] * 3, "normalisation": {"window": [-200, 200], "mean": 1.0, "sd": 2.0}}
+    record = RECORD | {
+        "image_size": 32,
+        "spacing": [8.0] * 3,
+        "normalisation": {"window": [-200, 200], "mean": 1.0, "sd": 2.0},
+    }
     weights.with_suffix(".json").write_text(json.dumps(record))
     initial_weights(weights, record | own, network(), LV_ALONE)
     assert warning in caplog.text

@@ -29,6 +29,7 @@ KINDS: dict[str, tuple[Severity, str]] = {  # kind: severity and remedy, in the 
     "image twice in a fold": ("warning", "keep one copy: it counts twice, and the patients may be the same person"),
     "one image for ED and ES": ("warning", "check the frame numbers of the two phases"),
     "blank image": ("warning", "look at the source; leave the image out"),
+    "nothing but ignored pixels": ("warning", "if they are a structure, say so in the description: 255: lv_cavity"),
     "empty annotation": ("warning", "leave the image out, or list its classes under `unlabelled`"),
     "structure in pieces": ("warning", LOOK),
     "hole in the LV cavity": ("warning", LOOK),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
 import numpy as np
 
+from ...label_sets import IGNORE
 from .finding import CheckedImage, Finding
 from .image_facts import CRUMB, ImageFacts, Region
 from .volume_facts import VolumeFacts
@@ -124,7 +125,10 @@ def _values(image: CheckedImage, facts: ImageFacts | VolumeFacts) -> Iterator[tu
 def _presence(image: CheckedImage, facts: ImageFacts | VolumeFacts) -> Iterator[tuple[str, str]]:
     if facts.blank:
         yield "blank image", " has one grey value"
-    if absent := [name for name in image.annotated if name not in facts.regions]:
+    ignored = [value for value in facts.values if list(image.label_sets.get(value, ())) == [IGNORE]]
+    if ignored and not facts.regions:
+        yield "nothing but ignored pixels", f" has no structure; its values {ignored} are stated as {IGNORE!r}"
+    elif absent := [name for name in image.annotated if name not in facts.regions]:
         yield "structure absent" if facts.regions else "empty annotation", f" has no {', '.join(absent)}"
 
 

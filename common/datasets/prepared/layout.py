@@ -367,7 +367,8 @@ def _read_json(folder: Path, name: str) -> Any:
     if not path.is_file():
         raise FileNotFoundError(
             f"{folder} is not a prepared dataset: it has no {name}. "
-            f"Create one with '{command('datasets phantom OUT')}' or '{command('datasets camus SOURCE OUT')}'."
+            f"Create one with '{command('datasets folder SOURCE OUT --description FILE')}' (of volumes: volumes), or "
+            f"draw one with '{command('datasets phantom OUT')}'; {command('datasets --help')} lists all sources."
         )
     try:
         return json.loads(path.read_text(encoding="utf-8"))
