@@ -220,7 +220,9 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
     if not _raised_here(root) and not (built and _raised_in_libraries(root)):
         sys.__excepthook__(kind, error, trace)
         built = ""
-    said = f"{built} cannot be built: {root}" if built and not _raised_here(root) else root
+    said = f"{built} cannot be built: {root}" if built and not _raised_here(root) else str(root)
+    if said != str(root) and "unexpected keyword argument" in said:
+        said += '; give the whole component with its arguments as one setting: "{_target_: NAME, ...}"'
     print(f"\n{type(root).__name__}: {said}", file=sys.stderr)
 
 
@@ -229,8 +231,9 @@ def _built(error: BaseException) -> str:
     component = re.match(r"Failed to instantiate component '(?P<name>.*?)' with keywords: (?P<given>.*)", str(error))
     if component:
         return f"{component['name']} (with {component['given'].replace(',', ', ')})"
-    expression = re.match(r"Failed to evaluate .*?(?P<text>\$.*)", str(error).replace("\n", " "))
-    return expression["text"][:200].strip("'\"} ") if expression else ""
+    expression = re.match(r"Failed to evaluate .*?(?P<text>\$.*)", re.sub(r"[\"']?\n\s*[\"']?", "", str(error)))
+    text = expression["text"].strip("'\"} ") if expression else ""
+    return re.sub(r"__local_refs\['(\w+)'\]", r"@\1", text)[:200]
 
 
 def _raised_in_libraries(error: BaseException) -> bool:

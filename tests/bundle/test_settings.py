@@ -392,7 +392,7 @@ def test_an_error_of_a_library_keeps_its_traceback(tmp_path: Path, capsys: pytes
         (
             {"optimizer": {"_target_": "torch.optim.AdamW", "params": [], "momentum": 0.9}},
             "TypeError: torch.optim.AdamW (with params, momentum) cannot be built: AdamW.__init__() got an unexpected "
-            "keyword argument 'momentum'",
+            "keyword argument 'momentum'; give the whole component",
         ),
         (
             {"optimizer": "$torch.nn.Linear(2, 'three')", "imports": ["$import torch"]},
