@@ -168,6 +168,11 @@ def _check_text(name: str, value: Any, word: str | None, is_name: bool) -> None:
         return
     if isinstance(value, str) and value.startswith(("$", "@", "%")):
         return
+    if word is not None and isinstance(value, str) and re.fullmatch(r"\{.*:.*\}|\[.*\]", value.strip(), re.DOTALL):
+        raise ValueError(
+            f"--{name}: MONAI reads {value[:60]!r} as text; put words with dots, slashes or signs into quotes of their "
+            "own, such as {_target_: 'torch.optim.Adam'}."
+        )
     typed = str(value) if word is None else word.strip("'\"")
     same = isinstance(value, str) or type(value) is int
     if is_name and (not same or str(value) != typed or not typed.strip()):

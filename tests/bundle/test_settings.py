@@ -448,13 +448,14 @@ def test_a_cause_that_was_never_raised_is_reported(capsys: pytest.CaptureFixture
             r"^--learning_rate has no effect here; leave it out\.$",
         ),
         (
-            ["--loss_function", "{_target_: common.losses.AdaptiveBCELoss}"],
+            ["--loss_function", "{_target_: 'common.losses.AdaptiveBCELoss'}"],
             r"^--loss_function: the record of the weights would say otherwise; use --loss, and --losses::NAME for",
         ),
         (
             ["--model", "$torch.nn.Identity()"],
             r"^--model: the record of the weights would say otherwise; use --network",
         ),
+        (["--optimizer", "{_target_: torch.optim.Adam}"], r"^--optimizer: MONAI reads .* as text; put words with dots"),
         (["--digest", "abc"], r"^--digest: the record of the weights would say otherwise; use the settings themselves"),
         (
             ["--augmentation", "{_target_: RandFlipd, keys: [image, label], prob: 1.0, spatial_axis: 0}"],
