@@ -443,7 +443,7 @@ def test_a_cause_that_was_never_raised_is_reported(capsys: pytest.CaptureFixture
                 "--learning_rate",
                 "0.5",
                 "--optimizer",
-                "{_target_: torch.optim.SGD, params: $@model.parameters(), lr: 0.1}",
+                "{_target_: 'torch.optim.SGD', params: '$@model.parameters()', lr: 0.1}",
             ],
             r"^--learning_rate has no effect here; leave it out\.$",
         ),
