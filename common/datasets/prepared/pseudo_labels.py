@@ -122,6 +122,7 @@ def completed(
             "teacher": str(checkpoint),
             "teacher_digest": weights_digest,
             "made_from": [checksum(folder) for folder in paths],
+            "folders": [str(folder) for folder in paths],
             **({"overrides": dict(overrides)} if overrides else {}),
         },
     )

@@ -13,6 +13,7 @@ from ...engines.weights_record import SEEN, read_record
 from .layout import FOLDS, PROVENANCE, prepared_records, read_datalist, read_provenance
 
 __all__ = [
+    "check_annotation",
     "check_unseen",
     "copies",
     "resampled_again",
@@ -161,6 +162,25 @@ def check_unseen(record: Mapping[str, Any], data: Items, fold: str) -> None:
         LOGGER.warning("%s trained these weights under another name, so their Dice is too high", known)
     if fold != "validation" and (known := _known(data, seen, "validation")):
         LOGGER.warning("%s chose the epoch of these weights, so their Dice is a little too high", known)
+
+
+def check_annotation(data: Items) -> None:
+    """Refuse to evaluate on annotation that a network completed: it would be compared with predictions.
+
+    Args:
+        data: items of the datalist that are evaluated.
+
+    Raises:
+        ValueError: names the folder, and what it was made from as far as its provenance states that.
+    """
+    completed = {folder for item in data if item.get("completed") for folder in _folders([item])}
+    for folder in _folders(data):
+        provenance = read_provenance(folder) if (folder / PROVENANCE).is_file() else {}
+        if folder in completed or "teacher" in provenance:
+            origin = ", ".join(map(str, provenance.get("folders", ()))) or "the data that it was made from"
+            raise ValueError(
+                f"a network completed the annotation of {folder}, so this is not a test; evaluate {origin} instead."
+            )
 
 
 def _known(data: Items, seen: Mapping[str, str], part: str) -> str:
