@@ -28,7 +28,7 @@ from .courier import Courier
 from .inputs import dataset_inputs
 from .names import shortened
 from .origin import git_commit, origin_tags
-from .outbox import Outbox, read_outbox, read_run, write_outbox
+from .outbox import PLACE, RUN_FILE, Outbox, original_of, read_outbox, read_run, write_outbox
 
 __all__ = ["WEIGHTS", "MLflowRun"]
 
@@ -107,15 +107,24 @@ class MLflowRun:
         return {name: shortened(value) for name, value in self.parameters.items()}
 
     def _earlier(self) -> Outbox | None:
-        """Return the outbox of the training that goes on here, open again; None if it was another one or elsewhere."""
+        """Return the outbox of the training that goes on here, open again; None if it was another one or elsewhere.
+
+        A folder that was moved keeps its run. A copy whose original is still there leaves the run to the original.
+        """
         earlier, run = read_outbox(self.folder), read_run(self.folder)
         if earlier is None or earlier.tracking_uri != without_password(self.uri):
             return None
         if not self._parameters().items() <= earlier.parameters.items():
             return None
+        if (original := original_of(self.folder, earlier)) is not None:
+            LOGGER.info("%s is a copy of %s, which keeps its MLflow run; starting a new run", self.folder, original)
+            with suppress(OSError):  # with this file the run of the original would be closed
+                (self.folder / RUN_FILE).unlink()
+            return None
         if run is not None:
             LOGGER.info("continuing MLflow run %s", run["run_id"])
-        return replace(earlier, status="RUNNING", ended=None, tags={**earlier.tags, **(self.tags or {})})
+        tags = {**earlier.tags, PLACE: str(self.folder.resolve()), **(self.tags or {})}
+        return replace(earlier, status="RUNNING", ended=None, tags=tags)
 
     def _write(self, outbox: Outbox) -> None:
         self._outbox = outbox

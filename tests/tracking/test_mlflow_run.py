@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from common.engines import run_folder
 from common.engines.run_folder import mark
 from common.identity import fingerprint
 from common.tracking import MLflowRun, tracking_uri
+from common.tracking.delivery import backlog
+from common.tracking.outbox import read_outbox, read_run, write_outbox, write_run
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENT = "tiny"
@@ -136,6 +140,36 @@ def test_a_resumed_training_continues_its_run(uri: str, client: MlflowClient, tm
     assert [item.value for item in history] == [
         r["train_loss"] for r in json.loads((tmp_path / "history.json").read_text())
     ]
+
+
+def test_a_moved_training_keeps_its_run_and_a_copy_beside_its_original_gets_its_own(
+    uri: str, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Crash):
+        train(Path("first"), uri, stop_at(2, Crash()), epochs=3)
+    before = run_of(Path("first"), client).info.run_id
+    Path("first").rename("run")
+    train(Path("run"), uri, epochs=2, resume=True)
+    assert run_of(Path("run"), client).info.run_id == before
+    outbox = read_outbox(Path("run"))
+    assert outbox is not None
+    write_outbox(Path("run"), replace(outbox, status="RUNNING"))
+    write_run(Path("run"), {**(read_run(Path("run")) or {}), "status": "RUNNING"})  # as a kill leaves it
+    client.update_run(before, status="RUNNING")
+    shutil.copytree("run", "copy/run")
+    monkeypatch.chdir("copy")  # with a path that means the original elsewhere
+    assert list(backlog(Path(), uri)) == []
+    train(Path("run"), uri, epochs=3, resume=True)
+    copy = run_of(Path("run"), client)
+    assert (copy.info.run_id != before, copy.info.status) == (True, "FINISHED")
+    assert [item.step for item in client.get_metric_history(copy.info.run_id, "train_loss")] == [1, 2, 3]
+    original = client.get_run(before)
+    assert original.info.status == "RUNNING", "it may still go on"
+    assert original.data.tags["folder"] == f"{tmp_path}/run"
+    assert [item.step for item in client.get_metric_history(before, "train_loss")] == [1, 2]
+    train(tmp_path / "run", uri, epochs=3, resume=True)
+    assert run_of(tmp_path / "run", client).info.run_id == before
 
 
 def test_resuming_a_finished_training_adds_nothing(uri: str, client: MlflowClient, tmp_path: Path):
