@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,9 +22,11 @@ from tiny_training import SETTINGS, Tiny, stop_at
 
 from common.engines import run_folder
 from common.engines.run_folder import mark
+from common.experiments.store import Store
 from common.identity import fingerprint
 from common.tracking import MLflowRun, tracking_uri
 from common.tracking.delivery import backlog
+from common.tracking.mlflow_run import OURS, checked_tags
 from common.tracking.outbox import read_outbox, read_run, write_outbox, write_run
 
 ROOT = Path(__file__).parents[2]
@@ -219,6 +222,33 @@ def test_an_undefined_metric_is_left_out(uri: str, client: MlflowClient, tmp_pat
 
     train(tmp_path, uri, lambda _: [Undefined()], epochs=1)
     assert set(run_of(tmp_path, client).data.metrics) == {"train_loss", "learning_rate", "images_per_second", "seconds"}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mlflow.runName", "'mlflow.runName' is a name that MLflow uses itself; choose another."),
+        *((name, f"'{name}' is a name that this project uses itself; choose") for name in ("role", "outbox", "fold")),
+        (2, "expected names of one character or more, got 2."),
+        ("", "expected names of one character or more, got ''."),
+    ],
+)
+def test_a_tag_that_has_a_meaning_is_refused_before_anything_is_written(tmp_path: Path, name: str, message: str):
+    with pytest.raises(ValueError, match=f"^--tags: {message}"):
+        MLflowRun(tmp_path / "run", "none", EXPERIMENT, RUN, {}, {"purpose": "thesis", name: "x"})
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_tags_of_runs_are_refused_by_hand_and_kept_from_a_grid(finished: Path, client: MlflowClient):
+    written = run_of(finished, client).data.tags.keys()
+    assert {name for name in written if not name.startswith("mlflow.")} <= OURS
+    cell = {"method": "CCE", "fold": 1}  # an axis may have any name
+    store = SimpleNamespace(parent="0" * 32)
+    tags = Store.tags(store, cell, "result", "c0ffee")  # type: ignore[arg-type]
+    assert checked_tags(tags) == tags
+    for lost in ("run_hash", "cell"):
+        with pytest.raises(ValueError, match=r"^--tags: "):
+            checked_tags({name: value for name, value in tags.items() if name != lost})
 
 
 def test_the_environment_names_the_server(monkeypatch: pytest.MonkeyPatch):
