@@ -113,6 +113,13 @@ class Job:
         """Folder of the pseudo-labels while the training needs them."""
         return self.folder.with_name(f"{self.folder.name}.pseudo_labels")
 
+    @property
+    def lost_teacher(self) -> Job | None:
+        """Job of the teacher if its weights are missing and the pseudo-labels have to be made; otherwise None."""
+        if self.teacher is None or self.pseudo_labels.exists() or (self.teacher.folder / "model.pt").is_file():
+            return None
+        return self.teacher
+
 
 def carry_out(job: Job) -> str:
     """Train and evaluate; continue an interrupted training.

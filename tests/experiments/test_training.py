@@ -136,3 +136,33 @@ def test_a_teacher_that_is_a_result_too_has_one_folder_wherever_it_was_trained(t
     (tmp_path / f"ACE-{of_result.hash[:8]}").mkdir()  # trained by an earlier grid, as a result
     again = _Work(store, job(), tmp_path, "sqlite:///x.db", lambda: None)
     assert again.job(student).teacher.folder.name == f"ACE-{of_result.hash[:8]}"
+
+
+def test_a_finished_teacher_whose_folder_was_deleted_trains_again_for_an_unfinished_student(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    teacher = Run({"role": "teacher"}, {"loss": "marginal"}, role="teacher")
+    student = Run({"method": "PL"}, {"seed": 1}, teacher=teacher)
+    first = _Work(SimpleNamespace(finished=dict, tags=lambda *_: {}), job(), tmp_path, "sqlite:///x.db", lambda: None)
+    own, of_teacher = first.job(student), first.job(teacher)
+    monkeypatch.setattr("common.experiments.run._interrupt_on_sigterm", lambda: None)
+    monkeypatch.setattr(
+        _Work, "_wave", lambda work, jobs, _: trained.extend(one for one in jobs if one.hash not in work.finished)
+    )
+
+    def trained_with(*finished: Job) -> list[Job]:
+        trained.clear()
+        store = SimpleNamespace(finished=lambda: {one.hash: "0" for one in finished}, tags=lambda *_: {})
+        work = _Work(store, job(), tmp_path, "sqlite:///x.db", lambda: None)
+        work.carry_out([work.job(student)], "")
+        return [*trained]
+
+    trained: list[Job] = []
+    assert [one.hash for one in trained_with(of_teacher)] == [of_teacher.hash, own.hash]
+    assert trained_with(of_teacher, own) == []
+    own.pseudo_labels.mkdir(parents=True)
+    assert [one.hash for one in trained_with(of_teacher)] == [own.hash], "it has made them already"
+    own.pseudo_labels.rmdir()
+    of_teacher.folder.mkdir()
+    (of_teacher.folder / "model.pt").touch()
+    assert [one.hash for one in trained_with(of_teacher)] == [own.hash]
