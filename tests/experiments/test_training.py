@@ -13,7 +13,9 @@ from common.configuration import resolve
 from common.datasets import checksum
 from common.experiments.grid import Run
 from common.experiments.run import _Work
-from common.experiments.training import OF_GRID, Job
+from common.experiments.training import OF_GRID, Job, carry_out
+from common.tracking import connect, log_finished_run
+from common.tracking.outbox import read_run
 
 ROOT = Path(__file__).parents[2]
 INTER = ROOT / "bundles" / "echo_inter_domain"
@@ -166,3 +168,26 @@ def test_a_finished_teacher_whose_folder_was_deleted_trains_again_for_an_unfinis
     of_teacher.folder.mkdir()
     (of_teacher.folder / "model.pt").touch()
     assert [one.hash for one in trained_with(of_teacher)] == [own.hash]
+
+
+@pytest.mark.parametrize("deleted", ["train", "evaluate"])
+def test_a_run_that_was_deleted_in_mlflow_is_named_with_its_restore_command(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deleted: str
+):
+    def log(one: Job, workflow: str, _: object) -> None:
+        folder = one.folder if workflow == "train" else one.folder / "evaluations" / "test"
+        folder.mkdir(parents=True, exist_ok=True)
+        log_finished_run(folder, store, "deleted", workflow, {"workflow": workflow}, {})
+
+    monkeypatch.setattr("common.experiments.training._run", log)
+    placed = job().place(tmp_path, "one", {}, store)
+    run_id = carry_out(placed)
+    assert carry_out(placed) == run_id
+    places = {"train": placed.folder, "evaluate": placed.folder / "evaluations" / "test"}
+    lost = str((read_run(places[deleted]) or {})["run_id"])
+    connect(store).delete_run(lost)
+    message = rf"^the run '{deleted}' is deleted; restore it: mlflow runs restore --run-id {lost}$"
+    with pytest.raises(RuntimeError, match=message):
+        carry_out(placed)
+    connect(store).restore_run(lost)
+    assert carry_out(placed) == run_id
