@@ -10,6 +10,8 @@ from typing import Any
 
 from ...command import command
 from ...engines.weights_record import SEEN, read_record
+from ...identity import digest
+from .journal import Record
 from .layout import FOLDS, PROVENANCE, prepared_records, read_datalist, read_provenance
 
 __all__ = [
@@ -121,8 +123,8 @@ def seen_images(training: Items, validation: Items, weights: str | Path | None =
         weights: path of the initial weights; None: from scratch.
 
     Returns:
-        "training" and "validation" -> the first `SEEN` digits of the digest of each image, joined in order. Constant
-        images, and those of folders without a journal, are not known.
+        "training" and "validation" -> the first `SEEN` digits of the digests of each image and of the files that it was
+        read from, joined in order. Constant images, and those of folders without a journal, are not known.
     """
     earlier = {} if weights is None else read_record(weights).get("seen", {})
     tests = [item for folder in _folders([*training, *validation]) for item in read_datalist(folder)]
@@ -199,11 +201,33 @@ def _marks(seen: Mapping[str, str], part: str) -> set[str]:
 
 
 def _marked(data: Items) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return items with the mark of their image, as far as a journal states it."""
+    """Return items with the marks of their image and of its files, as far as a journal states them."""
     records = {folder: prepared_records(folder) for folder in _folders(data) if (folder / PROVENANCE).is_file()}
+    marks = {folder: [_image_marks(own), _file_marks(own)] for folder, own in records.items()}
     own = [(item, Path(item["image"])) for item in data if "image" in item]
-    marks = [(records.get(path.parent.parent, {}).get(path.stem), item) for item, path in own]
-    return [(record.image[:SEEN], item) for record, item in marks if record and record.image]
+    kinds = [(marks.get(path.parent.parent, []), path.stem, item) for item, path in own]
+    return [(kind[name][:SEEN], item) for both, name, item in kinds for kind in both if name in kind]
+
+
+def _image_marks(records: Mapping[str, Record]) -> dict[str, str]:
+    """Return id -> digest of the image, which copies under another name share."""
+    return {name: record.image for name, record in records.items() if record.image}
+
+
+def _file_marks(records: Mapping[str, Record]) -> dict[str, str]:
+    """Return id -> digest of the files of an image, which it keeps when it is prepared with another size.
+
+    Files that several patients share identify none of them.
+    """
+    found = {
+        name: (digest(*(state[3] for state in record.files)), (record.item["dataset"], record.item["patient"]))
+        for name, record in records.items()
+        if record.image and record.item and record.files
+    }
+    patients = defaultdict[str, set[tuple[str, str]]](set)
+    for mark, patient in found.values():
+        patients[mark].add(patient)
+    return {name: mark for name, (mark, _) in found.items() if len(patients[mark]) == 1}
 
 
 def _folders(data: Items) -> list[Path]:
