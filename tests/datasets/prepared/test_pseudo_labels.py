@@ -134,6 +134,24 @@ def test_nothing_is_evaluated_on_pseudo_labels_and_the_data_that_they_were_made_
             check_annotation([{**item, **facts} for item in items])
 
 
+def test_a_folder_that_must_not_be_replaced_is_refused_before_the_teacher_predicts(clinic: Path, tmp_path: Path):
+    dataset = ResidentDataset(read_datalist(clinic), LabelSets(CLASSES, SETS), image_size=32)
+
+    def write(out: Path, inferer: SimpleInferer | None, digest: str = "c0ffee") -> None:
+        write_pseudo_labels(dataset, Bright(), inferer, "model.pt", digest, clinic, out)  # type: ignore[arg-type]
+
+    with pytest.raises(FileExistsError, match=r"clinic holds the dataset 'clinic', not 'pseudo-labels'; choose"):
+        write(clinic, None)
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(FileExistsError, match=r"mine exists and is not a prepared folder; choose another folder\."):
+        write(tmp_path / "mine", None)
+    write(tmp_path / "out", SimpleInferer())
+    (tmp_path / "out" / "notes.txt").touch()
+    write(tmp_path / "out", SimpleInferer())  # nothing has changed
+    with pytest.raises(FileExistsError, match=r"holds notes\.txt, which preparation did not write"):
+        write(tmp_path / "out", None, "beef")
+
+
 def test_ignored_pixels_stay_ignored(clinic: Path, tmp_path: Path):
     sets = {"clinic": {0: ["background", "lv_cavity"], 2: "ignore", 9: "lv_myocardium"}}
     dataset = ResidentDataset(read_datalist(clinic), LabelSets(CLASSES, sets), image_size=32)
