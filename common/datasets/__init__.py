@@ -2,7 +2,7 @@
 
 from .prepared.labels import coverage_table, labels_of, stated_label_sets
 from .prepared.layout import checksum, read_datalist
-from .prepared.remarks import check_unseen, seen_images
+from .prepared.remarks import check_annotation, check_unseen, seen_images
 from .prepared.resident import ResidentDataset
 from .prepared.selection import select
 from .volumes.intensity import Intensity, intensity_of, stated_normalisation
@@ -15,6 +15,7 @@ __all__ = [
     "ResidentDataset",
     "ResidentVolumes",
     "WholeVolumes",
+    "check_annotation",
     "check_unseen",
     "checksum",
     "coverage_table",

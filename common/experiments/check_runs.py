@@ -13,7 +13,7 @@ from monai.bundle import ConfigParser
 
 from ..bundle.settings import check_given
 from ..configuration import resolve, switch
-from ..datasets import check_unseen, labels_of, read_datalist, select, stated_label_sets
+from ..datasets import check_annotation, check_unseen, labels_of, read_datalist, select, stated_label_sets
 from ..datasets.prepared.layout import FOLDS
 from ..datasets.prepared.selection import NAMING
 from ..engines import check_image_size, read_record
@@ -86,6 +86,7 @@ def check_data(config_file: Path, runs: Sequence[Run], folders: Sequence[Path], 
             continue
         try:
             lists = {name: read(name, json.dumps(known["renamed"])) for name in FOLDS}
+            check_annotation(lists[fold])
             if known["initial_weights"]:
                 check_unseen(read_record(known["initial_weights"]), lists[fold], fold)
             if run.teacher is None:  # a student reads pseudo-labels

@@ -252,8 +252,14 @@ class _Work:
         return {name: scores[max(scores)].settings[name] for name in run.search} if scores else {}
 
     def carry_out(self, jobs: Sequence[Job], title: str) -> None:
-        """Train and evaluate the unfinished jobs: teachers and jobs without a teacher first, then the others."""
+        """Train and evaluate the unfinished jobs: teachers and jobs without a teacher first, then the others.
+
+        A finished teacher whose folder was deleted trains again if an unfinished job needs its weights.
+        """
         teachers = [job.teacher for job in jobs if job.teacher is not None]
+        for job in jobs:
+            if job.hash not in self.finished and (lost := job.lost_teacher) is not None:
+                self.finished.pop(lost.hash, None)
         wanted = {job.hash for job in [*jobs, *teachers]}
         if not wanted - self.finished.keys():
             return

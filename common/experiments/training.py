@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,8 @@ from ..configuration import resolve
 from ..engines.run_folder import mark, release
 from ..identity import digest, settings_digest, training_settings
 from ..tracking import handed_in
+from ..tracking.delivery import backlog, cause
+from ..tracking.outbox import read_outbox
 
 __all__ = ["OF_GRID", "Job", "carry_out"]
 
@@ -113,6 +116,13 @@ class Job:
         """Folder of the pseudo-labels while the training needs them."""
         return self.folder.with_name(f"{self.folder.name}.pseudo_labels")
 
+    @property
+    def lost_teacher(self) -> Job | None:
+        """Job of the teacher if its weights are missing and the pseudo-labels have to be made; otherwise None."""
+        if self.teacher is None or self.pseudo_labels.exists() or (self.teacher.folder / "model.pt").is_file():
+            return None
+        return self.teacher
+
 
 def carry_out(job: Job) -> str:
     """Train and evaluate; continue an interrupted training.
@@ -123,6 +133,7 @@ def carry_out(job: Job) -> str:
     Raises:
         RuntimeError: with the cause of a failure; `log.txt` in the folder has the whole output.
     """
+    begun = int(1000 * time.time())
     mark(job.folder)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
@@ -143,9 +154,26 @@ def carry_out(job: Job) -> str:
                 root = root.__cause__
             raise RuntimeError(f"{type(root).__name__}: {root}") from None
         shutil.rmtree(job.pseudo_labels, ignore_errors=True)
-    if (run_id := handed_in(job.folder)) is None:
-        raise RuntimeError(f"MLflow lacks results that are complete in {job.folder}; run the grid again.")
+    lacking, run_id = _lacking(job.folder, job.uri, begun), handed_in(job.folder)
+    if lacking or run_id is None:
+        reason = lacking or f"MLflow lacks results that are complete in {job.folder}; run the grid again."
+        raise RuntimeError(reason)
     return run_id
+
+
+def _lacking(folder: Path, uri: str, begun: int) -> str:
+    """Hand in what MLflow lacks of a training and of its evaluation; return why it still does, empty if it has both.
+
+    Args:
+        folder: of the training.
+        uri: tracking URI.
+        begun: when the training began, ms since 1970; other evaluations in its folder do not count.
+    """
+    for place, error in dict(backlog(folder, uri)).items():
+        outbox = read_outbox(place)
+        if error is not None and (place == folder or (outbox is not None and outbox.started >= begun)):
+            return cause(error)
+    return ""
 
 
 def _run(job: Job, workflow: str, config: Mapping[str, Any]) -> None:

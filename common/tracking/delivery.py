@@ -19,7 +19,7 @@ from ..configuration import without_password
 from .client import SQLITE, connect, experiment_id, let_go
 from .names import mlflow_name
 from .note import note
-from .outbox import OUTBOX, RUN_FILE, Outbox, read_outbox, read_rows, read_run, write_outbox, write_run
+from .outbox import OUTBOX, RUN_FILE, Outbox, original_of, read_outbox, read_rows, read_run, write_outbox, write_run
 
 __all__ = ["artifacts", "backlog", "cause", "deliver", "described", "folder_lock", "handed_in", "pending"]
 
@@ -121,7 +121,7 @@ def backlog(root: Path, uri: str, own: Path | None = None) -> Iterator[tuple[Pat
     paths = root.rglob(OUTBOX) if own is None else nearby
     for folder in sorted((path.parent for path in paths), key=lambda path: (len(path.parts), path)):
         outbox = None if folder == own else read_outbox(folder)
-        if outbox is None or not pending(folder, outbox):
+        if outbox is None or not pending(folder, outbox) or original_of(folder, outbox) is not None:
             continue
         if own is not None and _place(outbox.tracking_uri) != _place(without_password(uri)):
             continue

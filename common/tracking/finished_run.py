@@ -18,7 +18,7 @@ from .delivery import PARENT, described
 from .inputs import dataset_inputs
 from .names import shortened
 from .origin import origin_tags
-from .outbox import Outbox, read_outbox, read_run, write_outbox
+from .outbox import Outbox, original_of, read_outbox, read_run, write_outbox
 
 __all__ = ["log_finished_run"]
 
@@ -78,7 +78,7 @@ def _hand_in(folder: Path, uri: str, outbox: Outbox) -> str | None:
     courier = Courier(folder, uri)
     courier.open()  # from here on another process with the same result waits
     earlier = read_outbox(folder)
-    if earlier is not None and earlier.parameters == outbox.parameters:
+    if earlier is not None and earlier.parameters == outbox.parameters and original_of(folder, earlier) is None:
         outbox = replace(outbox, token=earlier.token)
     try:
         write_outbox(folder, outbox)

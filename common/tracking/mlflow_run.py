@@ -8,6 +8,7 @@ thread hands it in (`courier.py`).
 from __future__ import annotations
 
 import atexit
+import json
 import logging
 import platform
 import time
@@ -25,16 +26,46 @@ from ..configuration import without_password
 from ..identity import fingerprint
 from .client import is_off
 from .courier import Courier
+from .delivery import TOKEN
 from .inputs import dataset_inputs
 from .names import shortened
 from .origin import git_commit, origin_tags
-from .outbox import Outbox, read_outbox, read_run, write_outbox
+from .outbox import PLACE, RUN_FILE, Outbox, original_of, read_outbox, read_run, write_outbox
 
-__all__ = ["WEIGHTS", "MLflowRun"]
+__all__ = ["WEIGHTS", "MLflowRun", "checked_tags"]
 
 WEIGHTS = "weights_digest"  # tag of an ended training; a parameter of its evaluations begins with it
 
+OF_GRID = {"mlflow.parentRunId", "cell", "role", "run_hash"}  # tags that a grid gives its trainings, beside its axes
+OURS = {  # tags by which runs, evaluations and grids are found
+    *("role", "data_checksum", "fold", "weights", WEIGHTS, "overrides", TOKEN, "error", PLACE, "git_commit"),
+    *("grid", "bundle", "settings", "data", "planned", *OF_GRID),
+}
 LOGGER = logging.getLogger(__name__)
+
+
+def checked_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the setting `tags` as a dictionary, empty for None.
+
+    Args:
+        tags: of a training; those of a grid's training, which have all of `OF_GRID`, may name its axes, too.
+
+    Raises:
+        ValueError: if a name is not text, or is one that MLflow or this project uses.
+
+    Example:
+        >>> checked_tags({"purpose": "thesis"})
+        {'purpose': 'thesis'}
+    """
+    tags = dict(tags or {})
+    own = {*OF_GRID, *json.loads(tags["cell"])} if tags.keys() >= OF_GRID else set[str]()
+    for name in tags.keys() - own:
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"--tags: expected names of one character or more, got {name!r}.")
+        if name.startswith("mlflow.") or name in OURS:
+            whose = "MLflow" if name.startswith("mlflow.") else "this project"
+            raise ValueError(f"--tags: {name!r} is a name that {whose} uses itself; choose another.")
+    return tags
 
 
 class MLflowRun:
@@ -49,8 +80,11 @@ class MLflowRun:
         experiment: name of the experiment, created if missing.
         name: of the run; only the id must be unique.
         parameters: everything that defines this training; nested values are logged as JSON.
-        tags: of the run, in addition to those that say who ran what.
+        tags: of the run, in addition to those that say who ran what (`checked_tags`).
         inputs: context (training, validation) -> items of the datalist, whose datasets are logged.
+
+    Raises:
+        ValueError: as for `checked_tags`.
     """
 
     main_process_only = True
@@ -70,7 +104,7 @@ class MLflowRun:
         self.experiment = experiment
         self.name = name
         self.parameters = parameters
-        self.tags = tags
+        self.tags = checked_tags(tags)
         self.inputs = inputs
         self._outbox: Outbox | None = None
 
@@ -99,7 +133,7 @@ class MLflowRun:
             name=str(self.name)[:250],
             started=_now(),
             parameters={**self._parameters(), **facts},
-            tags={**origin_tags(self.folder), **(self.tags or {})},
+            tags={**origin_tags(self.folder), **self.tags},
             inputs=dataset_inputs(self.inputs or {}),
         )
 
@@ -107,15 +141,24 @@ class MLflowRun:
         return {name: shortened(value) for name, value in self.parameters.items()}
 
     def _earlier(self) -> Outbox | None:
-        """Return the outbox of the training that goes on here, open again; None if it was another one or elsewhere."""
+        """Return the outbox of the training that goes on here, open again; None if it was another one or elsewhere.
+
+        A folder that was moved keeps its run. A copy whose original is still there leaves the run to the original.
+        """
         earlier, run = read_outbox(self.folder), read_run(self.folder)
         if earlier is None or earlier.tracking_uri != without_password(self.uri):
             return None
         if not self._parameters().items() <= earlier.parameters.items():
             return None
+        if (original := original_of(self.folder, earlier)) is not None:
+            LOGGER.info("%s is a copy of %s, which keeps its MLflow run; starting a new run", self.folder, original)
+            with suppress(OSError):  # with this file the run of the original would be closed
+                (self.folder / RUN_FILE).unlink()
+            return None
         if run is not None:
             LOGGER.info("continuing MLflow run %s", run["run_id"])
-        return replace(earlier, status="RUNNING", ended=None, tags={**earlier.tags, **(self.tags or {})})
+        tags = {**earlier.tags, PLACE: str(self.folder.resolve()), **self.tags}
+        return replace(earlier, status="RUNNING", ended=None, tags=tags)
 
     def _write(self, outbox: Outbox) -> None:
         self._outbox = outbox

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from ..configuration import without_password
+from .outbox import PLACE
 
 __all__ = ["git_commit", "origin_tags"]
 
@@ -28,7 +29,7 @@ def origin_tags(folder: Path) -> dict[str, str]:
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": git_commit(),
         "git_commit": git_commit(),
-        "folder": str(folder),
+        PLACE: str(folder.resolve()),
     }
 
 

@@ -13,11 +13,23 @@ from ..atomic import write_text
 from ..configuration import without_password
 from ..identity import digest
 
-__all__ = ["OUTBOX", "RUN_FILE", "Outbox", "read_outbox", "read_rows", "read_run", "write_outbox", "write_run"]
+__all__ = [
+    "OUTBOX",
+    "PLACE",
+    "RUN_FILE",
+    "Outbox",
+    "original_of",
+    "read_outbox",
+    "read_rows",
+    "read_run",
+    "write_outbox",
+    "write_run",
+]
 
 LOGGER = logging.getLogger(__name__)
 OUTBOX = "mlflow_outbox.json"
 RUN_FILE = "mlflow_run.json"
+PLACE = "folder"  # the tag that holds the absolute path of the run's folder
 RUN = {"run_id": str, "tracking_uri": str}  # what a file must state
 OUTGOING = {"token": str, "tracking_uri": str, "experiment": str, "name": str, "started": int}
 MORE = {"status": str, "parameters": dict, "tags": dict, "inputs": list, "metrics": dict, "epochs": int}  # and may
@@ -71,6 +83,23 @@ def read_outbox(folder: Path) -> Outbox | None:
         return None if content is None else Outbox(**{**content, "inputs": tuple(content.get("inputs", ()))})
     except TypeError:  # of another version
         return None
+
+
+def original_of(folder: Path, outbox: Outbox) -> Path | None:
+    """Return the folder of which another one is a copy: it is where the outbox was written, and has the same run.
+
+    A folder that was moved has no original: its run goes with it.
+
+    Args:
+        folder: of a run.
+        outbox: in it.
+    """
+    place = Path(outbox.tags.get(PLACE, folder))
+    try:
+        there = None if not place.is_dir() or place.samefile(folder) else read_outbox(place)
+    except OSError:  # of somebody else
+        return None
+    return place if there is not None and there.token == outbox.token else None
 
 
 def write_run(folder: Path, run: Mapping[str, Any]) -> None:

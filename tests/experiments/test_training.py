@@ -13,7 +13,9 @@ from common.configuration import resolve
 from common.datasets import checksum
 from common.experiments.grid import Run
 from common.experiments.run import _Work
-from common.experiments.training import OF_GRID, Job
+from common.experiments.training import OF_GRID, Job, carry_out
+from common.tracking import connect, log_finished_run
+from common.tracking.outbox import read_run
 
 ROOT = Path(__file__).parents[2]
 INTER = ROOT / "bundles" / "echo_inter_domain"
@@ -136,3 +138,56 @@ def test_a_teacher_that_is_a_result_too_has_one_folder_wherever_it_was_trained(t
     (tmp_path / f"ACE-{of_result.hash[:8]}").mkdir()  # trained by an earlier grid, as a result
     again = _Work(store, job(), tmp_path, "sqlite:///x.db", lambda: None)
     assert again.job(student).teacher.folder.name == f"ACE-{of_result.hash[:8]}"
+
+
+def test_a_finished_teacher_whose_folder_was_deleted_trains_again_for_an_unfinished_student(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    teacher = Run({"role": "teacher"}, {"loss": "marginal"}, role="teacher")
+    student = Run({"method": "PL"}, {"seed": 1}, teacher=teacher)
+    first = _Work(SimpleNamespace(finished=dict, tags=lambda *_: {}), job(), tmp_path, "sqlite:///x.db", lambda: None)
+    own, of_teacher = first.job(student), first.job(teacher)
+    monkeypatch.setattr("common.experiments.run._interrupt_on_sigterm", lambda: None)
+    monkeypatch.setattr(
+        _Work, "_wave", lambda work, jobs, _: trained.extend(one for one in jobs if one.hash not in work.finished)
+    )
+
+    def trained_with(*finished: Job) -> list[Job]:
+        trained.clear()
+        store = SimpleNamespace(finished=lambda: {one.hash: "0" for one in finished}, tags=lambda *_: {})
+        work = _Work(store, job(), tmp_path, "sqlite:///x.db", lambda: None)
+        work.carry_out([work.job(student)], "")
+        return [*trained]
+
+    trained: list[Job] = []
+    assert [one.hash for one in trained_with(of_teacher)] == [of_teacher.hash, own.hash]
+    assert trained_with(of_teacher, own) == []
+    own.pseudo_labels.mkdir(parents=True)
+    assert [one.hash for one in trained_with(of_teacher)] == [own.hash], "it has made them already"
+    own.pseudo_labels.rmdir()
+    of_teacher.folder.mkdir()
+    (of_teacher.folder / "model.pt").touch()
+    assert [one.hash for one in trained_with(of_teacher)] == [own.hash]
+
+
+@pytest.mark.parametrize("deleted", ["train", "evaluate"])
+def test_a_run_that_was_deleted_in_mlflow_is_named_with_its_restore_command(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deleted: str
+):
+    def log(one: Job, workflow: str, _: object) -> None:
+        folder = one.folder if workflow == "train" else one.folder / "evaluations" / "test"
+        folder.mkdir(parents=True, exist_ok=True)
+        log_finished_run(folder, store, "deleted", workflow, {"workflow": workflow}, {})
+
+    monkeypatch.setattr("common.experiments.training._run", log)
+    placed = job().place(tmp_path, "one", {}, store)
+    run_id = carry_out(placed)
+    assert carry_out(placed) == run_id
+    places = {"train": placed.folder, "evaluate": placed.folder / "evaluations" / "test"}
+    lost = str((read_run(places[deleted]) or {})["run_id"])
+    connect(store).delete_run(lost)
+    message = rf"^the run '{deleted}' is deleted; restore it: mlflow runs restore --run-id {lost}$"
+    with pytest.raises(RuntimeError, match=message):
+        carry_out(placed)
+    connect(store).restore_run(lost)
+    assert carry_out(placed) == run_id

@@ -2,12 +2,15 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,8 +22,12 @@ from tiny_training import SETTINGS, Tiny, stop_at
 
 from common.engines import run_folder
 from common.engines.run_folder import mark
+from common.experiments.store import Store
 from common.identity import fingerprint
 from common.tracking import MLflowRun, tracking_uri
+from common.tracking.delivery import backlog
+from common.tracking.mlflow_run import OURS, checked_tags
+from common.tracking.outbox import read_outbox, read_run, write_outbox, write_run
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENT = "tiny"
@@ -138,6 +145,36 @@ def test_a_resumed_training_continues_its_run(uri: str, client: MlflowClient, tm
     ]
 
 
+def test_a_moved_training_keeps_its_run_and_a_copy_beside_its_original_gets_its_own(
+    uri: str, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Crash):
+        train(Path("first"), uri, stop_at(2, Crash()), epochs=3)
+    before = run_of(Path("first"), client).info.run_id
+    Path("first").rename("run")
+    train(Path("run"), uri, epochs=2, resume=True)
+    assert run_of(Path("run"), client).info.run_id == before
+    outbox = read_outbox(Path("run"))
+    assert outbox is not None
+    write_outbox(Path("run"), replace(outbox, status="RUNNING"))
+    write_run(Path("run"), {**(read_run(Path("run")) or {}), "status": "RUNNING"})  # as a kill leaves it
+    client.update_run(before, status="RUNNING")
+    shutil.copytree("run", "copy/run")
+    monkeypatch.chdir("copy")  # with a path that means the original elsewhere
+    assert list(backlog(Path(), uri)) == []
+    train(Path("run"), uri, epochs=3, resume=True)
+    copy = run_of(Path("run"), client)
+    assert (copy.info.run_id != before, copy.info.status) == (True, "FINISHED")
+    assert [item.step for item in client.get_metric_history(copy.info.run_id, "train_loss")] == [1, 2, 3]
+    original = client.get_run(before)
+    assert original.info.status == "RUNNING", "it may still go on"
+    assert original.data.tags["folder"] == f"{tmp_path}/run"
+    assert [item.step for item in client.get_metric_history(before, "train_loss")] == [1, 2]
+    train(tmp_path / "run", uri, epochs=3, resume=True)
+    assert run_of(tmp_path / "run", client).info.run_id == before
+
+
 def test_resuming_a_finished_training_adds_nothing(uri: str, client: MlflowClient, tmp_path: Path):
     train(tmp_path, uri, epochs=1)
     before = run_of(tmp_path, client)
@@ -185,6 +222,33 @@ def test_an_undefined_metric_is_left_out(uri: str, client: MlflowClient, tmp_pat
 
     train(tmp_path, uri, lambda _: [Undefined()], epochs=1)
     assert set(run_of(tmp_path, client).data.metrics) == {"train_loss", "learning_rate", "images_per_second", "seconds"}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mlflow.runName", "'mlflow.runName' is a name that MLflow uses itself; choose another."),
+        *((name, f"'{name}' is a name that this project uses itself; choose") for name in ("role", "outbox", "fold")),
+        (2, "expected names of one character or more, got 2."),
+        ("", "expected names of one character or more, got ''."),
+    ],
+)
+def test_a_tag_that_has_a_meaning_is_refused_before_anything_is_written(tmp_path: Path, name: str, message: str):
+    with pytest.raises(ValueError, match=f"^--tags: {message}"):
+        MLflowRun(tmp_path / "run", "none", EXPERIMENT, RUN, {}, {"purpose": "thesis", name: "x"})
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_tags_of_runs_are_refused_by_hand_and_kept_from_a_grid(finished: Path, client: MlflowClient):
+    written = run_of(finished, client).data.tags.keys()
+    assert {name for name in written if not name.startswith("mlflow.")} <= OURS
+    cell = {"method": "CCE", "fold": 1}  # an axis may have any name
+    store = SimpleNamespace(parent="0" * 32)
+    tags = Store.tags(store, cell, "result", "c0ffee")  # type: ignore[arg-type]
+    assert checked_tags(tags) == tags
+    for lost in ("run_hash", "cell"):
+        with pytest.raises(ValueError, match=r"^--tags: "):
+            checked_tags({name: value for name, value in tags.items() if name != lost})
 
 
 def test_the_environment_names_the_server(monkeypatch: pytest.MonkeyPatch):

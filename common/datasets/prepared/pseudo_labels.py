@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from tqdm import tqdm
 
 from ...label_set_map import admitted, drop_classes
 from ...label_sets import IGNORE, LabelSets
+from .changes import plain, read_earlier
 from .layout import OWN, RESULTS, checksum, folder_paths, read_pixels, read_provenance
 from .preparation import prepare
+from .replacing import check_own
 from .resident import ResidentDataset
 from .source import Frame, Job, Source
 
@@ -72,6 +75,7 @@ def completed(
     folders: str | Path | Iterable[str | Path],
     overrides: Mapping[str, object] | None,
     among: str,
+    out: str | Path,
     read: Callable[[Path, Sequence[float] | None, NDArray[np.uint8]], Any],
     batch_size: int,
 ) -> Source:
@@ -88,16 +92,35 @@ def completed(
         folders: prepared folders of the images; their licences apply to the new folder.
         overrides: settings that change the result, name -> value.
         among: classes that compete (`fill_in`).
+        out: the prepared folder that will hold them.
         read: returns a prepared image with a new annotation, given its path, its spacing and the annotation.
         batch_size: images.
 
     Raises:
         ValueError: if `among` is another word.
+        FileExistsError: if `out` must not be replaced, before anything is computed.
     """
     if among not in AMONG:
         raise ValueError(f"--pseudo_labels_among: expected one of {', '.join(AMONG)}, got {among!r}.")
-    network.eval()
     label_sets: LabelSets = dataset.label_sets
+    paths = folder_paths(folders)
+    origin = [read_provenance(folder) for folder in paths]
+    source = Source(
+        name="pseudo-labels",
+        jobs=[],
+        licence="; ".join(dict.fromkeys(str(one["licence"]) for one in origin)),
+        citation="; ".join(dict.fromkeys(str(one["citation"]) for one in origin)),
+        label_sets={name: {**dict(enumerate(label_sets.classes)), IGNORED: IGNORE} for name in label_sets.label_sets},
+        facts={
+            "teacher": str(checkpoint),
+            "teacher_digest": weights_digest,
+            "made_from": [checksum(folder) for folder in paths],
+            "folders": [str(folder) for folder in paths],
+            **({"overrides": dict(overrides)} if overrides else {}),
+        },
+    )
+    _check_place(Path(out), source)
+    network.eval()
     jobs = []
     for start in tqdm(range(0, len(dataset), batch_size), desc="pseudo-labels", unit="batch"):
         batch = dataset.__getitems__(range(start, min(start + batch_size, len(dataset))))
@@ -110,21 +133,16 @@ def completed(
             known["completed"] = True
             reading = partial(read, Path(item["image"]), item["spacing"], label)
             jobs.append(Job(f"{item['dataset']}_{Path(item['image']).stem}", known, reading))
-    paths = folder_paths(folders)
-    origin = [read_provenance(folder) for folder in paths]
-    return Source(
-        name="pseudo-labels",
-        jobs=jobs,
-        licence="; ".join(dict.fromkeys(str(one["licence"]) for one in origin)),
-        citation="; ".join(dict.fromkeys(str(one["citation"]) for one in origin)),
-        label_sets={name: {**dict(enumerate(label_sets.classes)), IGNORED: IGNORE} for name in label_sets.label_sets},
-        facts={
-            "teacher": str(checkpoint),
-            "teacher_digest": weights_digest,
-            "made_from": [checksum(folder) for folder in paths],
-            **({"overrides": dict(overrides)} if overrides else {}),
-        },
-    )
+    return replace(source, jobs=jobs)
+
+
+def _check_place(out: Path, source: Source) -> None:
+    """Refuse a folder that pseudo-labels must not replace, as their preparation would."""
+    earlier = read_earlier(out, source)
+    if earlier is not None and any(
+        earlier.provenance.get(name) != fact for name, fact in plain(dict(source.facts)).items()
+    ):
+        check_own(out, earlier.items)
 
 
 def write_pseudo_labels(
@@ -139,7 +157,9 @@ def write_pseudo_labels(
     among: str = "admitted",
 ) -> None:
     """Write the images of `dataset`, completed by a teacher, as the prepared folder `out`; as for `completed`."""
-    source = completed(dataset, network, inferer, checkpoint, weights_digest, folders, overrides, among, _frame, BATCH)
+    source = completed(
+        dataset, network, inferer, checkpoint, weights_digest, folders, overrides, among, out, _frame, BATCH
+    )
     sizes = {read_provenance(folder)["size"] for folder in folder_paths(folders)}
     prepare(source, Path(out), sizes.pop() if len(sizes) == 1 and OWN not in sizes else None, workers=1)
 

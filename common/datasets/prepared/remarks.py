@@ -10,9 +10,12 @@ from typing import Any
 
 from ...command import command
 from ...engines.weights_record import SEEN, read_record
+from ...identity import digest
+from .journal import Record
 from .layout import FOLDS, PROVENANCE, prepared_records, read_datalist, read_provenance
 
 __all__ = [
+    "check_annotation",
     "check_unseen",
     "copies",
     "resampled_again",
@@ -120,8 +123,8 @@ def seen_images(training: Items, validation: Items, weights: str | Path | None =
         weights: path of the initial weights; None: from scratch.
 
     Returns:
-        "training" and "validation" -> the first `SEEN` digits of the digest of each image, joined in order. Constant
-        images, and those of folders without a journal, are not known.
+        "training" and "validation" -> the first `SEEN` digits of the digests of each image and of the files that it was
+        read from, joined in order. Constant images, and those of folders without a journal, are not known.
     """
     earlier = {} if weights is None else read_record(weights).get("seen", {})
     tests = [item for folder in _folders([*training, *validation]) for item in read_datalist(folder)]
@@ -163,6 +166,25 @@ def check_unseen(record: Mapping[str, Any], data: Items, fold: str) -> None:
         LOGGER.warning("%s chose the epoch of these weights, so their Dice is a little too high", known)
 
 
+def check_annotation(data: Items) -> None:
+    """Refuse to evaluate on annotation that a network completed: it would be compared with predictions.
+
+    Args:
+        data: items of the datalist that are evaluated.
+
+    Raises:
+        ValueError: names the folder, and what it was made from as far as its provenance states that.
+    """
+    completed = {folder for item in data if item.get("completed") for folder in _folders([item])}
+    for folder in _folders(data):
+        provenance = read_provenance(folder) if (folder / PROVENANCE).is_file() else {}
+        if folder in completed or "teacher" in provenance:
+            origin = ", ".join(map(str, provenance.get("folders", ()))) or "the data that it was made from"
+            raise ValueError(
+                f"a network completed the annotation of {folder}, so this is not a test; evaluate {origin} instead."
+            )
+
+
 def _known(data: Items, seen: Mapping[str, str], part: str) -> str:
     """Name the patients whose images are among those that weights have seen; empty if none is."""
     marks = _marks(seen, part)
@@ -179,11 +201,33 @@ def _marks(seen: Mapping[str, str], part: str) -> set[str]:
 
 
 def _marked(data: Items) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return items with the mark of their image, as far as a journal states it."""
+    """Return items with the marks of their image and of its files, as far as a journal states them."""
     records = {folder: prepared_records(folder) for folder in _folders(data) if (folder / PROVENANCE).is_file()}
+    marks = {folder: [_image_marks(own), _file_marks(own)] for folder, own in records.items()}
     own = [(item, Path(item["image"])) for item in data if "image" in item]
-    marks = [(records.get(path.parent.parent, {}).get(path.stem), item) for item, path in own]
-    return [(record.image[:SEEN], item) for record, item in marks if record and record.image]
+    kinds = [(marks.get(path.parent.parent, []), path.stem, item) for item, path in own]
+    return [(kind[name][:SEEN], item) for both, name, item in kinds for kind in both if name in kind]
+
+
+def _image_marks(records: Mapping[str, Record]) -> dict[str, str]:
+    """Return id -> digest of the image, which copies under another name share."""
+    return {name: record.image for name, record in records.items() if record.image}
+
+
+def _file_marks(records: Mapping[str, Record]) -> dict[str, str]:
+    """Return id -> digest of the files of an image, which it keeps when it is prepared with another size.
+
+    Files that several patients share identify none of them.
+    """
+    found = {
+        name: (digest(*(state[3] for state in record.files)), (record.item["dataset"], record.item["patient"]))
+        for name, record in records.items()
+        if record.image and record.item and record.files
+    }
+    patients = defaultdict[str, set[tuple[str, str]]](set)
+    for mark, patient in found.values():
+        patients[mark].add(patient)
+    return {name: mark for name, (mark, _) in found.items() if len(patients[mark]) == 1}
 
 
 def _folders(data: Items) -> list[Path]:

@@ -33,7 +33,9 @@ def write_volume_pseudo_labels(
     among: str = "admitted",
 ) -> None:
     """Write the volumes of `dataset`, completed by a teacher, as the prepared folder `out`; as for `completed`."""
-    source = completed(dataset, network, inferer, checkpoint, weights_digest, folders, overrides, among, _volume, 1)
+    source = completed(
+        dataset, network, inferer, checkpoint, weights_digest, folders, overrides, among, out, _volume, 1
+    )
     spacing, window = checked_spacing(shared_fact(folders, "spacing")), checked_window(stated_window(folders))
     own = {STANDARDISED: True} if is_standardised(folders) else {}
     prepare_volumes(replace(source, facts={**source.facts, **own}), Path(out), spacing, window, workers=1)

@@ -1,5 +1,6 @@
 """A teacher fills in unannotated pixels and changes no others."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from monai.inferers import SimpleInferer
 from PIL import Image
 from torch import nn
 
-from common.datasets import ResidentDataset, labels_of, read_datalist, select, stated_label_sets
+from common.datasets import ResidentDataset, check_annotation, labels_of, read_datalist, select, stated_label_sets
 from common.datasets.prepared.layout import read_provenance
 from common.datasets.prepared.preparation import prepare
 from common.datasets.prepared.pseudo_labels import fill_in, write_pseudo_labels
@@ -112,6 +113,43 @@ def test_a_completely_annotated_dataset_is_written(clinic: Path, tmp_path: Path)
     # a training on them sees every class, whatever its bundle withholds
     student = select(read_datalist(tmp_path / "out"), stated, withheld={"clinic": ["lv_cavity"]})
     assert labels_of(CLASSES, stated, student).annotated("clinic") == CLASSES
+
+
+def test_nothing_is_evaluated_on_pseudo_labels_and_the_data_that_they_were_made_from_are_named(
+    clinic: Path, tmp_path: Path
+):
+    dataset = ResidentDataset(read_datalist(clinic), LabelSets(CLASSES, SETS), image_size=32)
+    write_pseudo_labels(dataset, Bright(), SimpleInferer(), "model.pt", "c0ffee", clinic, out := tmp_path / "out")
+    items, own = read_datalist(out, "validation"), read_datalist(clinic, "validation")
+    check_annotation(own)
+    message = rf"^a network completed the annotation of {out}, so this is not a test; evaluate {clinic} instead\.$"
+    for part in (items, [*own, *items], [{**item, "completed": False} for item in items]):
+        with pytest.raises(ValueError, match=message):
+            check_annotation(part)
+    # of an earlier version, and by another preparation, which keeps what items state
+    for lost, facts in (("folders", {}), ("teacher", {"completed": True})):
+        provenance = {name: value for name, value in read_provenance(out).items() if name not in (lost, "folders")}
+        (out / "provenance.json").write_text(json.dumps(provenance))
+        with pytest.raises(ValueError, match=r"evaluate the data that it was made from instead\.$"):
+            check_annotation([{**item, **facts} for item in items])
+
+
+def test_a_folder_that_must_not_be_replaced_is_refused_before_the_teacher_predicts(clinic: Path, tmp_path: Path):
+    dataset = ResidentDataset(read_datalist(clinic), LabelSets(CLASSES, SETS), image_size=32)
+
+    def write(out: Path, inferer: SimpleInferer | None, digest: str = "c0ffee") -> None:
+        write_pseudo_labels(dataset, Bright(), inferer, "model.pt", digest, clinic, out)  # type: ignore[arg-type]
+
+    with pytest.raises(FileExistsError, match=r"clinic holds the dataset 'clinic', not 'pseudo-labels'; choose"):
+        write(clinic, None)
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(FileExistsError, match=r"mine exists and is not a prepared folder; choose another folder\."):
+        write(tmp_path / "mine", None)
+    write(tmp_path / "out", SimpleInferer())
+    (tmp_path / "out" / "notes.txt").touch()
+    write(tmp_path / "out", SimpleInferer())  # nothing has changed
+    with pytest.raises(FileExistsError, match=r"holds notes\.txt, which preparation did not write"):
+        write(tmp_path / "out", None, "beef")
 
 
 def test_ignored_pixels_stay_ignored(clinic: Path, tmp_path: Path):

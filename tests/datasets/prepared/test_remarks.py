@@ -142,6 +142,35 @@ def test_a_patient_who_trained_weights_does_not_test_them_wherever_the_image_lie
     check_unseen({}, items, "test")  # of weights that do not state it
 
 
+def of_file(path: Path, number: int) -> Frame:
+    assert path.is_file()
+    return ramp(number)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_patient_who_trained_weights_is_recognised_by_the_files_at_another_size(tmp_path: Path, shared: bool):
+    """A file that holds several patients identifies none."""
+    folds, paths = ("training", "test", "validation"), [tmp_path / f"{number}.png" for number in range(3)]
+    for path in paths:
+        path.write_bytes(b"scan" if shared else path.name.encode())
+    sets = source().label_sets["clinic"]
+    for name, size, shift in (("small", 24, 0), ("large", 32, 1)):
+        jobs = [
+            of(name, job(number, folds[(number + shift) % 3], partial(of_file, path, number)))
+            for number, path in enumerate(paths)
+        ]
+        prepare(replace(source(*jobs), label_sets={name: sets}), tmp_path / name, size, workers=1)
+    small = {fold: read_datalist(tmp_path / "small", fold) for fold in ("training", "validation")}
+    record = {"seen": seen_images(**small)}
+    assert [len(marks) for marks in record["seen"].values()] == ([12, 12] if shared else [24, 24])
+    items = read_datalist(tmp_path / "large", "test")
+    if shared:
+        check_unseen(record, items, "test")
+        return
+    with pytest.raises(ValueError, match=r"^1 of 1 test patients, such as patient0 of 'large', trained these weights"):
+        check_unseen(record, items, "test")
+
+
 def test_a_copy_of_what_is_training_now_is_said_aloud(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     jobs = [replace(job(0, fold), id=name) for fold, name in (("training", "a"), ("test", "b"))]
     jobs = [of("twice", replace(one, item={**one.item, "patient": one.id})) for one in jobs]
