@@ -7,8 +7,9 @@ import hashlib
 import json
 import re
 import sysconfig
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
@@ -22,6 +23,7 @@ __all__ = [
     "fingerprint",
     "flattened",
     "hashed",
+    "own_code",
     "plain_values",
     "settings_digest",
     "training_settings",
@@ -38,6 +40,7 @@ CHOSEN = {"networks": "network", "losses": "loss"}  # block -> setting that choo
 REFERENCE = re.compile(r"[@%](\w+)")
 NAME = re.compile(rf"(?<![\w.]){PACKAGE}(?=\.\w)")
 WORD = re.compile(r"(?<![\w.@])[A-Za-z_]\w*")
+PARTS = ("losses", "networks", "transforms")  # of this package, whose code changes the result of a training
 INSTALLED = ("site-packages", "dist-packages")
 NOT_OWN = [Path(path).resolve() for path in (Path(__file__).parent, sysconfig.get_path("stdlib"))]
 SHOWN = 5  # differences in a message
@@ -80,7 +83,7 @@ def training_settings(
 
     This is the configuration, as far as the trainer reaches it, without `WITHOUT_EFFECT`; of the networks and losses
     only the chosen one counts. Paths do not count, but what they lead to: the data, the initial weights, and the code
-    of components that are neither in this package nor in an installed library.
+    of components that are not in an installed library. Of this package that is the code of the folders `PARTS`.
 
     Args:
         configuration: of the training, with its overrides.
@@ -117,16 +120,39 @@ def training_settings(
         raise FileNotFoundError(f"{initial_weights} is missing; --initial_weights expects the path of a model.pt.")
     weights = None if initial_weights is None else fingerprint(initial_weights)
     several = {"processes": processes} if processes > 1 else {}
-    code = _own_code(content, configuration.get("imports"), configuration.get("bundle_root"))
+    code = _code(_named(content, _aliases(configuration.get("imports"))), configuration.get("bundle_root"))
     return {**settings, **code, "data": data, "initial_weights": weights, **several}
 
 
-def _own_code(content: Any, imports: Any, bundle: Any) -> dict[str, str]:
-    """Return the digests of the modules of the user that a configuration names, and of those that they import."""
-    waiting, code = list(_named(content, _aliases(imports))), dict[str, str]()
+def own_code(name: str) -> dict[str, str]:
+    """Return the digests of the user's own modules along a dotted name and its imports; empty for installed code.
+
+    Args:
+        name: of a component.
+
+    Returns:
+        File, from the folder on that makes it importable -> 16 digits of the digest of its content.
+
+    Example:
+        >>> own_code("torch.nn.Conv2d")
+        {}
+    """
+    named = {key.removeprefix("code of "): code for key, code in _code([name], None).items()}
+    return {file: code for file, code in named.items() if not file.startswith(".")}
+
+
+def _code(names: Iterable[str], bundle: Any) -> dict[str, str]:
+    """Return the digests of the modules of the user along dotted names and their imports, and of `PARTS` among these.
+
+    A part is named from this package on: `code of .losses`.
+    """
+    waiting, code = list(names), dict[str, str]()
     known = set[str]()
     while waiting:
         name = waiting.pop()
+        package, part, *_ = [*name.split("."), ""]
+        if package == PACKAGE and part in PARTS:
+            code[f"code of .{part}"] = _code_of_part(part)
         for module, file in _modules(name, [str(bundle)]):
             if module in known:
                 continue
@@ -136,6 +162,15 @@ def _own_code(content: Any, imports: Any, bundle: Any) -> dict[str, str]:
             place = module.replace(".", "/") + ("/__init__.py" if file.name == "__init__.py" else ".py")
             code[f"code of {place}"] = fingerprint(file)
     return code
+
+
+@cache  # this process goes on with the code that it has loaded, even if a file is edited
+def _code_of_part(part: str) -> str:
+    """Return 16 digits of the digest of all Python files of a folder of this package."""
+    folder = Path(__file__).parent / part
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.py")}
+    visible = {name: path for name, path in sorted(files.items()) if "/." not in f"/{name}"}
+    return digest(json.dumps({name: fingerprint(path) for name, path in visible.items()}))[:16]
 
 
 def _aliases(imports: Any) -> dict[str, str]:
@@ -283,7 +318,8 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
         "epochs: 3 then, 4 now, loss: 'ce' then, not set now"
     """
     names = [name for name in {**then, **now} if (name in then, then.get(name)) != (name in now, now.get(name))]
-    parts = [f"{name}: {_shown(then, name)} then, {_shown(now, name)} now" for name in names[:SHOWN]]
+    shown = {name: name.replace("code of .", f"code of {PACKAGE}.") for name in names[:SHOWN]}
+    parts = [f"{words}: {_shown(then, name)} then, {_shown(now, name)} now" for name, words in shown.items()]
     return ", ".join([*parts, *([f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else [])])
 
 

@@ -1,11 +1,14 @@
-"""The code of one's own components identifies a training; that of libraries and of this package does not."""
+"""The code of one's own components and of those of this package identifies a training; that of libraries does not."""
 
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from common import identity
 from common.identity import changes, training_settings
 
 
@@ -50,6 +53,46 @@ def test_another_code_of_a_component_is_another_training(
     assert "own_package" not in sys.modules
 
 
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the package whose code is identified."""
+    home = Path(identity.__file__).parent
+    for part in identity.PARTS:
+        shutil.copytree(home / part, tmp_path / "copy" / part)
+    monkeypatch.setattr(identity, "__file__", str(tmp_path / "copy" / "identity.py"))
+    identity._code_of_part.cache_clear()
+    yield tmp_path / "copy"
+    identity._code_of_part.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["losses/marginal.py", "losses/new.py", "transforms/pseudo_labels/cut.py"])
+def test_another_code_of_this_package_is_another_training(package: Path, name: str):
+    part = name.partition("/")[0]
+    component = {"_target_": f"common.{part}.MarginalLoss"}
+    before = settings(component)
+    assert [one for one in before if one.startswith("code")] == [f"code of .{part}"], "as in a published copy"
+    file = package / name
+    file.write_text(f"{file.read_text() if file.exists() else ''}# changed\n")
+    assert changes(before, settings(component)) == "", "this process goes on with the code that it has loaded"
+    identity._code_of_part.cache_clear()
+    assert changes(before, settings(component)).startswith(f"code of common.{part}: '")
+
+
+def test_what_is_not_code_of_this_package_changes_nothing(package: Path):
+    before = settings({"_target_": "common.losses.MarginalLoss"})
+    for name in ("networks/deepmedic.py", "losses/.ipynb_checkpoints/marginal.py", "losses/notes.txt"):
+        (package / name).parent.mkdir(exist_ok=True)
+        (package / name).write_text("# changed\n")
+    identity._code_of_part.cache_clear()
+    assert changes(before, settings({"_target_": "common.losses.MarginalLoss"})) == ""
+
+
+def test_code_of_this_package_that_own_code_imports_counts(own: Path):
+    (own / "own_helper.py").write_text("from common.losses import MarginalLoss\n")
+    named = settings({"_target_": "own_losses.Mine"})
+    assert {"code of own_losses.py", "code of own_helper.py", "code of .losses"} <= set(named)
+
+
 def test_folders_without_init_and_imports_beyond_the_package_are_no_fault(own: Path):
     (own / "own_space" / "deep").mkdir(parents=True)
     (own / "own_space" / "deep" / "mine.py").write_text("from ....beyond import more\n")
@@ -65,7 +108,17 @@ def test_code_in_the_folder_of_the_bundle_is_found(tmp_path: Path):
 
 @pytest.mark.parametrize(
     "target",
-    ["common.losses.MarginalLoss", "torch.nn.L1Loss", "json.loads", "UNet", "$@x", "missing.Mine", "__main__.Mine", ""],
+    [
+        "common.engines.History",
+        "common.lossesx.A",
+        "torch.nn.L1Loss",
+        "json.loads",
+        "UNet",
+        "$@x",
+        "missing.Mine",
+        "__main__.Mine",
+        "",
+    ],
 )
-def test_installed_code_and_that_of_this_package_is_not_named(target: str):
+def test_installed_code_and_that_of_other_parts_of_this_package_is_not_named(target: str):
     assert not [name for name in settings({"_target_": target}, imports=["$import torch"]) if name.startswith("code")]

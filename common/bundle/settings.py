@@ -23,6 +23,7 @@ from .chosen import check_batched, check_chosen
 from .facts import check_facts
 from .given import check_effect
 from .overrides import given_overrides, is_run, main_file, run_ids, with_overrides
+from .steady import check_steady
 
 __all__ = ["check_given", "check_settings", "command_words"]
 
@@ -49,7 +50,8 @@ def check_settings(
 
     Raises:
         ValueError: for an unknown setting, an unknown choice, a value of another kind or outside the limits, a dataset
-            that is not in the data; or if another version is loaded: published bundles share `sys.modules["scripts"]`.
+            that is not in the data, an expression whose value may differ at the next start; or if another version is
+            loaded: published bundles share `sys.modules["scripts"]`.
         SystemExit: instead, with the same message, on the command line.
     """
     words = command_words()
@@ -72,6 +74,7 @@ def check_settings(
             file = main_file() or config
             changed = dict(changed_settings([file], config))
             check_changes(file, config, changed, run_ids())
+            check_steady({**changed, **overrides})
             check_overrides(config, {name: changed[name] for name in choices or () if name in changed}, choices or {})
             check_given(config, overrides, words or {}, choices or {}, limits or {}, names)
             full = with_overrides(config, overrides)

@@ -15,13 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from ..command import PACKAGE
+from ..identity import own_code
 from .weights import check_fit, load_weights
 from .weights_record import weights_record
 
-__all__ = ["architecture_of", "build_network", "check_explicit_network", "network_of", "with_weights"]
+__all__ = ["architecture_of", "build_network", "check_code", "check_explicit_network", "network_of", "with_weights"]
 
 OTHERS = "Use other weights (--checkpoint PATH)"
 DROPOUT = "_dropout_"  # of the training: networks that are built to be used have none
+CODE = "_code_"  # of a network in the user's own files: file -> digest, as it was trained
 
 
 def architecture_of(factory: Any, dropout: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -34,7 +36,8 @@ def architecture_of(factory: Any, dropout: Mapping[str, Any] | None = None) -> d
 
     Returns:
         `_target_`, the shortest address of the class (it begins with a dot within this package, whose name differs
-        between copies), its arguments, and `_dropout_` if the training has it.
+        between copies), its arguments, `_dropout_` if the training has it, and `_code_`, the digests of the files, if
+        they are the user's own.
 
     Raises:
         ValueError: if the network is already built, or an argument is not a plain value.
@@ -58,7 +61,9 @@ def architecture_of(factory: Any, dropout: Mapping[str, Any] | None = None) -> d
                 "expected numbers, text, lists or mappings."
             ) from None
     placed = {DROPOUT: dict(dropout)} if dropout and dropout["rate"] else {}
-    return {"_target_": _address(component), **plain, **placed}
+    address = _address(component)
+    code = {} if address.startswith(".") else own_code(address)
+    return {"_target_": address, **plain, **placed, **({CODE: code} if code else {})}
 
 
 def _address(component: Any) -> str:
@@ -75,13 +80,15 @@ def build_network(architecture: Mapping[str, Any]) -> nn.Module:
     Records come with weights from elsewhere: only subclasses of `torch.nn.Module` are built.
 
     Raises:
-        ValueError: if the class is missing, is not a network, or does not take the arguments.
+        ValueError: if the class is missing, is not a network, or does not take the arguments; or if its code is not
+            that of the training.
 
     Example:
         >>> build_network({"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 1})
         Linear(in_features=2, out_features=1, bias=True)
     """
-    arguments = {name: value for name, value in architecture.items() if name != DROPOUT}
+    check_code(architecture)
+    arguments = _arguments(architecture)
     target = str(arguments.pop("_target_", ""))
     try:
         found = resolve_name(f"{PACKAGE}{target}" if target.startswith(".") else target)
@@ -97,6 +104,30 @@ def build_network(architecture: Mapping[str, Any]) -> nn.Module:
         raise ValueError(f"{target} cannot be built as the record of the weights says: {error}") from error
 
 
+def check_code(architecture: Mapping[str, Any]) -> None:
+    """Refuse a network in the user's own files whose code is not that of the training.
+
+    Raises:
+        ValueError: names the file.
+
+    Example:
+        >>> check_code({"_target_": "mine.Net", "_code_": {"mine.py": "ba7816bf8f01cfea"}})
+        Traceback (most recent call last):
+        ...
+        ValueError: mine.py is missing, code of mine.Net; restore it as it was in training, or train again.
+    """
+    then, target = architecture.get(CODE) or {}, str(architecture.get("_target_"))
+    now = own_code(target) if then else {}
+    for file in then:
+        if then[file] != now.get(file):
+            wrong = "changed since the training" if file in now else "is missing"
+            raise ValueError(f"{file} {wrong}, code of {target}; restore it as it was in training, or train again.")
+
+
+def _arguments(architecture: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in architecture.items() if name not in (DROPOUT, CODE)}
+
+
 def network_of(record: Mapping[str, Any], networks: Mapping[str, Any], given: Sequence[str] = ()) -> nn.Module:
     """Build the network that weights are for: as their record says, or by hand if it does not say so.
 
@@ -106,7 +137,8 @@ def network_of(record: Mapping[str, Any], networks: Mapping[str, Any], given: Se
         given: names of the settings below `networks` that a run states, such as "networks::unet::channels".
 
     Raises:
-        ValueError: if a stated setting contradicts the record, or neither has the network.
+        ValueError: if a stated setting contradicts the record, or neither has the network; or if the code of the
+            network is not that of the training.
     """
     name, recorded = record["network"], record.get("architecture")
     if recorded is None:
@@ -114,7 +146,8 @@ def network_of(record: Mapping[str, Any], networks: Mapping[str, Any], given: Se
             raise ValueError(f"--network: expected one of {', '.join(networks)}, got {name!r}.")
         network = networks[name]
         return network if isinstance(network, nn.Module) else network()
-    architecture = {key: value for key, value in recorded.items() if key != DROPOUT}
+    check_code(recorded)
+    architecture = _arguments(recorded)
     for setting in given:
         _, own, *rest = setting.replace("#", "::").split("::")
         here = _at(architecture_of(networks[own]), rest) if own == name else ""
@@ -124,7 +157,7 @@ def network_of(record: Mapping[str, Any], networks: Mapping[str, Any], given: Se
             raise ValueError(
                 f"the weights were trained with {trained}, not --{setting} {here}; leave it out. {OTHERS}."
             )
-    if name in networks and architecture_of(networks[name]) == architecture:
+    if name in networks and _arguments(architecture_of(networks[name])) == architecture:
         return networks[name]()  # type: ignore[no-any-return]
     return build_network(architecture)
 

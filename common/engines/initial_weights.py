@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..label_sets import LabelSets
+from .architecture import CODE, check_code
 from .weights import check_fit, load_weights
 from .weights_record import contradictions, read_record
 
@@ -57,8 +58,8 @@ def initial_weights(
 
     Raises:
         FileNotFoundError: if the file is missing.
-        ValueError: if the weights were trained with other classes or another network, if their logits are read in
-            another way, or if they do not fit or are unreadable.
+        ValueError: if the weights were trained with other classes or another network, or another code of it, if their
+            logits are read in another way, or if they do not fit or are unreadable.
     """
     if path is None:
         return None, None
@@ -68,7 +69,8 @@ def initial_weights(
     compared = {name: value for name, value in stated.items() if name not in OF_IMAGES}
     wrong = contradictions(trained, compared)
     own, theirs = wrong.pop("architecture", {}), trained.get("architecture", {})
-    arguments = [name for name in {**theirs, **own} if own and theirs.get(name) != own.get(name)]
+    differing = [name for name in {**theirs, **own} if own and theirs.get(name) != own.get(name)]
+    arguments = [name for name in differing if name != CODE]
     built = ", ".join(f"{name} {theirs.get(name)}, not {own.get(name)}" for name in arguments)
     if not label_sets.partially_labelled() and (other := wrong.pop("activation", None)):
         read = trained["activation"]
@@ -79,6 +81,7 @@ def initial_weights(
         raise ValueError(
             f"weights of {path} were trained with {named}; use other --initial_weights, or set {settings}."
         )
+    check_code(theirs)
     remedy = "use other --initial_weights, or set --network or --classes."
     check_fit(weights, network, path, f"Trained with {built}; {remedy}" if built else remedy.capitalize())
     if built:

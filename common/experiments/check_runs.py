@@ -12,6 +12,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from ..bundle.settings import check_given
+from ..bundle.steady import check_steady
 from ..configuration import resolve, switch
 from ..datasets import check_annotation, check_unseen, labels_of, read_datalist, select, stated_label_sets
 from ..datasets.prepared.layout import FOLDS
@@ -29,7 +30,7 @@ OF_DATA = (*SELECTION, "classes", "renamed", "complete_only", "initial_weights")
 def check_runs(config_file: Path, runs: Sequence[Run]) -> None:
     """Check the settings of runs, of their teachers and of their candidates by what their training states.
 
-    Expressions are left to the training, and so are names of datasets, since a grid serves several data.
+    Values of expressions are left to the training, and so are names of datasets, since a grid serves several data.
 
     Args:
         config_file: the bundle's train.yaml.
@@ -53,6 +54,7 @@ def check_runs(config_file: Path, runs: Sequence[Run]) -> None:
             for name, bounds in stated["limits"].items()
         }
         try:
+            check_steady(run.settings)
             given = {name: value for name, value in plain.items() if name not in NAMING}
             check_given(config, given, {}, stated["choices"], limits, stated["names"])
             parser = ConfigParser(resolve(config_file, plain))

@@ -31,6 +31,7 @@ GRIDS = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/experime
         ({"image_size": 40}, r"cannot take --image_size 40; the nearest that fit are 32 and 48"),
         ({"epochs": 2, "val_interval": 3}, r"--val_interval is 3, expected at most --epochs, 2"),
         ({"augmentation::scale": 2}, r"RandAugmentd: expected scale from 0 to 0\.99, got 2\."),
+        ({"seed": "$int(os.environ['TASK'])"}, r"^one: --seed: .* reads environ, .*: --seed \"\$TASK\"\.$"),
         ({"lable_dropout": 0.1}, r"Did you mean --label_dropout"),
     ],
 )
