@@ -177,7 +177,7 @@ def test_every_kind_has_its_test():
     rest = {
         "unusable item", "unusable file", "changed content", "values unlike the datalist's", "implausible spacing",
         "much was left out", "label sets unknown", "patient in two folds", "unusual LV area", "spacing missing",
-        "left and right exchanged", "annotation outside the body", "structure cut off", "unusual volume",  # of volumes
+        "left and right exchanged", "annotation outside the body", "structure cut off", "unusual volume",
         "nothing but ignored pixels",
     }  # fmt: skip
     assert {row[0] for row in DEFECTS} | rest == set(KINDS)
@@ -398,14 +398,3 @@ def test_camus_has_only_its_known_findings(tmp_path: Path, echo_data: Path):
     names = [text.split(":")[0] for text in texts["annotation outside the sector"]]
     assert names == ["camus/patient0049_4CH_ED", "camus/patient0430_4CH_ED"]
     assert set(texts) <= {"image twice in a fold", "annotation outside the sector", "fold missing"}
-
-
-def test_a_mask_whose_every_structure_is_stated_as_ignored_is_found(tmp_path: Path):
-    images = clinic()
-    redrawn(images, "p0_ED", lambda label: np.place(label, label > 0, 9))
-    jobs = [Job(name, item, lambda frame=frame: frame) for name, (item, frame) in images.items()]
-    sets = {**dict(enumerate(SETS)), 9: ["ignore"]}
-    facts = {"label_sets": {"clinic": sets}, "licence": "none", "citation": "nobody"}
-    prepare(Source("clinic", jobs, **facts), tmp_path / "a", SIZE, workers=1)
-    (text,) = found(check([tmp_path / "a"]))["nothing but ignored pixels"]
-    assert text == "a/p0_ED has no structure; its values [9] are stated as 'ignore'"

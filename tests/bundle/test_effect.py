@@ -1,0 +1,56 @@
+"""Settings that a training would ignore, or take for others, are refused."""
+
+import sys
+from pathlib import Path
+
+import fire
+import pytest
+from monai.bundle import run as monai_run
+
+TRAIN = Path(__file__).parents[2] / "bundles/echo_segmentation/configs/train.yaml"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--dataset_dir", "elsewhere"], r"^--dataset_dir has no effect here; set --data instead\.$"),
+        (
+            [
+                "--learning_rate",
+                "0.5",
+                "--optimizer",
+                "{_target_: 'torch.optim.SGD', params: '$@model.parameters()', lr: 0.1}",
+            ],
+            r"^--learning_rate has no effect here; leave it out\.$",
+        ),
+        (
+            ["--loss_function", "{_target_: 'common.losses.AdaptiveBCELoss'}"],
+            r"^--loss_function: the record of the weights would say otherwise; use --loss, and --losses::NAME for",
+        ),
+        (
+            ["--model", "$torch.nn.Identity()"],
+            r"^--model: the record of the weights would say otherwise; use --network",
+        ),
+        (["--optimizer", "{_target_: torch.optim.Adam}"], r"^--optimizer: MONAI reads .* as text; put words with dots"),
+        (["--digest", "abc"], r"^--digest: the record of the weights would say otherwise; use the settings themselves"),
+        (
+            ["--augmentation", "{_target_: RandFlipd, keys: [image, label], prob: 1.0, spatial_axis: 0}"],
+            r"^augmentation gets whole batches .*, but RandFlipd takes one image .*common\.transforms",
+        ),
+        (
+            [
+                "--augmentation",
+                "{_target_: Compose, transforms: [{_target_: 'monai.transforms.RandZoomd', keys: image}]}",
+            ],
+            r"^augmentation gets whole batches .*, but RandZoomd takes one image",
+        ),
+    ],
+)
+def test_a_training_refuses_what_it_would_ignore_or_take_for_another(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
+):
+    command = ["run", "--config_file", str(TRAIN), *words]
+    monkeypatch.setattr(sys, "argv", ["/lib/monai/bundle/__main__.py", *command])
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    with pytest.raises(SystemExit, match=message):
+        fire.Fire({"run": monai_run}, command=command)
