@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["remove_partial_files", "whole_file", "write_text"]
+__all__ = ["PARTIAL", "remove_partial_files", "whole_file", "write_text"]
 
 PARTIAL = ".partial"  # -<process>-<name>
 

@@ -20,6 +20,7 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from ..atomic import PARTIAL, whole_file
 from ..configuration import without_password
 from .names import one_segment
 
@@ -80,10 +81,24 @@ def connect(uri: str) -> MlflowClient:
     database = Path(uri.removeprefix(SQLITE))
     database.resolve().parent.mkdir(parents=True, exist_ok=True)
     with _alone(database.with_name(f".{database.name}.lock")):
+        if not database.exists() or not database.stat().st_size:
+            _create(database)
         _check_opens(database)
-        client = MlflowClient(uri)  # creates the tables
+        client = MlflowClient(uri)
         _follow(database.resolve())
         return client
+
+
+def _create(database: Path) -> None:
+    """Create a database with its tables, whole or not at all: MLflow cannot go on with one that a kill left unfinished.
+
+    Where that is not possible, MLflow makes it in place, or says why it cannot.
+    """
+    with suppress(OSError):
+        for left in database.parent.glob(f"{PARTIAL}-*-{database.name}*"):
+            left.unlink()
+        with whole_file(database) as partial:
+            MlflowClient(f"{SQLITE}{partial}")
 
 
 @contextmanager
