@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import io
 import json
 import re
+import sys
 import sysconfig
+import tokenize
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -43,6 +46,7 @@ WORD = re.compile(r"(?<![\w.@])[A-Za-z_]\w*")
 PARTS = ("losses", "networks", "transforms")  # of this package, whose code changes the result of a training
 INSTALLED = ("site-packages", "dist-packages")
 NOT_OWN = [Path(path).resolve() for path in (Path(__file__).parent, sysconfig.get_path("stdlib"))]
+_first: dict[Path, str] = {}  # digests of modules of the user when this process met them
 SHOWN = 5  # differences in a message
 WIDTH = 60  # characters of a value in a message
 
@@ -160,8 +164,31 @@ def _code(names: Iterable[str], bundle: Any) -> dict[str, str]:
             package = module if file.name == "__init__.py" else module.rpartition(".")[0]
             waiting += _imported(file, package)
             place = module.replace(".", "/") + ("/__init__.py" if file.name == "__init__.py" else ".py")
-            code[f"code of {place}"] = fingerprint(file)
+            code[f"code of {place}"] = _as_loaded(module, file)
     return code
+
+
+def _as_loaded(module: str, file: Path) -> str:
+    """Return the digest of a module of the user; refuse one that was edited after this process imported it."""
+    found = _code_digest(file)
+    if module in sys.modules and _first.setdefault(file, found) != found:
+        raise ValueError(f"{file} changed after this process imported it; start a new process to use it.")
+    _first[file] = found
+    return found
+
+
+def _code_digest(file: Path) -> str:
+    """Return 16 digits of the digest of a Python file; comments, blank lines and line endings do not count."""
+    try:
+        tokens = list(tokenize.tokenize(io.BytesIO(file.read_bytes()).readline))
+    except (SyntaxError, ValueError, tokenize.TokenError):  # it says itself that it cannot be run
+        return fingerprint(file)
+    words = [token for token in tokens if token.type not in (tokenize.COMMENT, tokenize.NL, tokenize.ENCODING)]
+    text = ""
+    for token in words:
+        apart = text[-1:].isidentifier() and token.type in (tokenize.NAME, tokenize.NUMBER)
+        text += (" " if apart else "") + ("\n" if token.type == tokenize.NEWLINE else token.string)
+    return digest(text)[:16]
 
 
 @cache  # this process goes on with the code that it has loaded, even if a file is edited
@@ -170,7 +197,7 @@ def _code_of_part(part: str) -> str:
     folder = Path(__file__).parent / part
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.py")}
     visible = {name: path for name, path in sorted(files.items()) if "/." not in f"/{name}"}
-    return digest(json.dumps({name: fingerprint(path) for name, path in visible.items()}))[:16]
+    return digest(json.dumps({name: _code_digest(path) for name, path in visible.items()}))[:16]
 
 
 def _aliases(imports: Any) -> dict[str, str]:

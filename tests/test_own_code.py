@@ -2,7 +2,9 @@
 
 import shutil
 import sys
+import types
 from collections.abc import Iterator
+from importlib.util import spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +48,32 @@ def test_another_code_of_a_component_is_another_training(
     before = settings(component, **others)
     for name in files:
         right = (own / name).read_text()
-        (own / name).write_text(f"{right}# changed\n")
+        (own / name).write_text(f"{right}changed = 1\n")
         assert changes(before, settings(component, **others)).startswith(f"code of {name}: '")
         (own / name).write_text(right)
     assert changes(before, settings(component, **others)) == ""
     assert "own_package" not in sys.modules
+
+
+def test_comments_and_line_endings_are_no_other_code(own: Path):
+    before = settings({"_target_": "own_losses.Mine"})
+    path = own / "own_losses.py"
+    right = path.read_text()
+    path.write_bytes(f"# of mine\n\n{right}\n# the end\n".replace("\n", "\r\n").encode())
+    assert changes(before, settings({"_target_": "own_losses.Mine"})) == ""
+    path.write_text(right.replace("pass", "pass; x = 1"))
+    assert changes(before, settings({"_target_": "own_losses.Mine"}))
+
+
+def test_code_that_is_edited_after_this_process_imported_it_is_refused(own: Path, monkeypatch: pytest.MonkeyPatch):
+    settings({"_target_": "own_losses.Mine"})
+    module = types.ModuleType("own_losses")
+    monkeypatch.setitem(sys.modules, "own_losses", module)
+    module.__spec__ = spec_from_file_location("own_losses", own / "own_losses.py")
+    settings({"_target_": "own_losses.Mine"})
+    (own / "own_losses.py").write_text("class Mine: other = 1\n")
+    with pytest.raises(ValueError, match=r"own_losses\.py changed after this process imported it; start a new process"):
+        settings({"_target_": "own_losses.Mine"})
 
 
 @pytest.fixture
@@ -72,7 +95,7 @@ def test_another_code_of_this_package_is_another_training(package: Path, name: s
     before = settings(component)
     assert [one for one in before if one.startswith("code")] == [f"code of .{part}"], "as in a published copy"
     file = package / name
-    file.write_text(f"{file.read_text() if file.exists() else ''}# changed\n")
+    file.write_text(f"{file.read_text() if file.exists() else ''}changed = 1\n")
     assert changes(before, settings(component)) == "", "this process goes on with the code that it has loaded"
     identity._code_of_part.cache_clear()
     assert changes(before, settings(component)).startswith(f"code of common.{part}: '")
@@ -82,7 +105,7 @@ def test_what_is_not_code_of_this_package_changes_nothing(package: Path):
     before = settings({"_target_": "common.losses.MarginalLoss"})
     for name in ("networks/deepmedic.py", "losses/.ipynb_checkpoints/marginal.py", "losses/notes.txt"):
         (package / name).parent.mkdir(exist_ok=True)
-        (package / name).write_text("# changed\n")
+        (package / name).write_text("changed = 1\n")
     identity._code_of_part.cache_clear()
     assert changes(before, settings({"_target_": "common.losses.MarginalLoss"})) == ""
 

@@ -14,7 +14,10 @@ from ..spelling import nearest
 __all__ = ["check_batched", "check_chosen"]
 
 
-ON_BATCHES = ("Compose", "OneOf", "RandomOrder", "SomeOf", "Identity", "Identityd", "Lambda", "Lambdad")
+ON_BATCHES = (  # of MONAI's transforms, those that ask for no axes
+    *("Compose", "OneOf", "RandomOrder", "SomeOf", "Identity", "Identityd", "Lambda", "Lambdad"),
+    *("EnsureType", "EnsureTyped", "CastToType", "CastToTyped"),
+)
 
 
 def check_chosen(config: Mapping[str, Any], choices: Mapping[str, str], found: bool = True) -> None:

@@ -15,6 +15,7 @@ from ignite.engine import Engine
 from monai.engines import Evaluator, IterationEvents, Trainer
 
 from .processes import wait_for_others
+from .run_folder import release
 
 __all__ = ["ends_on_sigterm", "report_once", "train"]
 
@@ -71,9 +72,12 @@ def train(trainer: Trainer, evaluator: Evaluator, folder: str | Path) -> None:
     for engine in (trainer, evaluator):
         report_once(engine)
     trainer.add_event_handler(IterationEvents.LOSS_COMPLETED, _check_gradient)
-    with ends_on_sigterm():
-        trainer.run()
-        wait_for_others()
+    try:
+        with ends_on_sigterm():
+            trainer.run()
+            wait_for_others()
+    finally:
+        release(folder)  # a process that lives on, such as a notebook, would keep it from others
     state, weights = evaluator.state, Path(folder) / "model.pt"
     if state.best_metric_epoch < 1:
         raise ValueError(

@@ -19,6 +19,7 @@ import yaml
 from monai.bundle import run as run_bundle
 
 from ..configuration import resolve
+from ..engines import read_record
 from ..engines.run_folder import mark, release
 from ..identity import digest, settings_digest, training_settings
 from ..tracking import handed_in
@@ -146,6 +147,7 @@ def carry_out(job: Job) -> str:
             if job.teacher is not None and not job.pseudo_labels.exists():
                 _run(job, "pseudo_label", job.pseudo_label())
             _run(job, "train", job.train())
+            _check_trained(job)
             _run(job, "evaluate", job.evaluate())
         except Exception as error:
             traceback.print_exc()
@@ -174,6 +176,14 @@ def _lacking(folder: Path, uri: str, begun: int) -> str:
         if error is not None and (place == folder or (outbox is not None and outbox.started >= begun)):
             return cause(error)
     return ""
+
+
+def _check_trained(job: Job) -> None:
+    """Refuse the result of another training than was planned: code or data were edited while the grid ran."""
+    weights = job.folder / "model.pt"
+    trained = read_record(weights).get("training") if weights.is_file() else None
+    if trained not in (None, job.hash):
+        raise RuntimeError(f"code or data changed while the grid ran; remove {job.folder}, and run the grid again.")
 
 
 def _run(job: Job, workflow: str, config: Mapping[str, Any]) -> None:

@@ -99,7 +99,18 @@ def original_of(folder: Path, outbox: Outbox) -> Path | None:
         there = None if not place.is_dir() or place.samefile(folder) else read_outbox(place)
     except OSError:  # of somebody else
         return None
-    return place if there is not None and there.token == outbox.token else None
+    same = there is not None and there.token == outbox.token
+    return place if same and not _databases_differ(folder, place) else None
+
+
+def _databases_differ(one: Path, other: Path) -> bool:
+    """Return whether two run folders hand in to different SQLite files, as those of a copied project do."""
+    uri = str((read_run(one) or {}).get("tracking_uri", ""))
+    path = Path(uri.removeprefix("sqlite:///"))
+    if uri == str(path) or path.is_absolute():
+        return False
+    found = [[up / path for up in place.resolve().parents if (up / path).is_file()] for place in (one, other)]
+    return all(found) and not found[0][0].samefile(found[1][0])
 
 
 def write_run(folder: Path, run: Mapping[str, Any]) -> None:

@@ -77,11 +77,12 @@ def test_another_code_of_the_network_is_refused_wherever_the_weights_are_used(ow
     for way in uses(path, networks):
         way()
     (own / "own_layer.py").write_text("def scaled(x): return 2 * x\n")
+    sys.modules.pop("own_layer")  # as another process
     for way in uses(path, networks):
         with pytest.raises(ValueError, match=CHANGED):
             way()
     (own / "own_layer.py").unlink()
-    sys.modules.pop("own_layer")
+    sys.modules.pop("own_layer", None)
     with pytest.raises(ValueError, match=r"^own_layer\.py is missing"):
         network_of(read_record(path), {})
 
@@ -92,6 +93,7 @@ def test_weights_whose_record_states_no_code_pass(own: Path):
     del record["architecture"]["_code_"]
     path.with_suffix(".json").write_text(json.dumps(record))
     (own / "own_layer.py").write_text("def scaled(x): return 2 * x\n")
+    sys.modules.pop("own_layer")  # as another process
     for way in uses(path, networks):
         way()
 

@@ -99,8 +99,6 @@ ES = "images/p_1_4CH_ES.png,masks/p_1_4CH_ES_mask.png"
         (["image,label,ef", f"{ED},0.55"], r"cases\.csv, line 2: ef is 0\.55, expected a percentage between 1 and 100"),
         (["image,label,ef", f"{ED},-5"], r"cases\.csv, line 2: ef is -5, expected a percentage"),
         (["image,label,edv", f"{ED},-100"], r"cases\.csv, line 2: edv is -100, expected a volume in ml"),
-        (["image,label,edv,esv", f"{ED},60,90"], r"line 2: esv is 90 and edv 60, expected the volume at end-systole"),
-        (["image,label,ef,edv,esv", f"{ED},55,100,90"], r"line 2: ef is 55, but edv 100 and esv 90 give 10; correct"),
         (["image,label,frame", f"{ED},1.5"], r"cases\.csv, line 2: frame is '1\.5', expected a number"),
         (["image,label,fold", f"{ED},train"], r"line 2: fold is 'train', expected one of \['training', 'validation'"),
         (["image,label,unlabelled", f"{ED},background"], r"unlabelled names \['background'\], which are not among"),
