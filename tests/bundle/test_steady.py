@@ -60,7 +60,9 @@ def test_places_tags_and_the_own_expressions_of_the_bundle_may_read_it(
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "1")
     for name in ("runs_dir", "tags"):
         for start in started(config, tmp_path / "mine.yaml", {name: TASK, "seed": "$1 + 2"}):
-            start()
+            workflow = start()  # nothing, or the workflow that was made
+            seed = 3 if not isinstance(workflow, ConfigWorkflow) else workflow.parser.get_parsed_content("seed")
+            assert seed == 3
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,7 @@ def test_weights_whose_record_states_no_code_pass(own: Path):
     sys.modules.pop("own_layer")  # as another process
     for way in uses(path, networks):
         way()
+    assert isinstance(network_of(read_record(path), networks), torch.nn.Conv2d)
 
 
 def test_the_code_is_not_an_argument_that_differs(own: Path, caplog: pytest.LogCaptureFixture):

@@ -74,7 +74,7 @@ def folder(source: Path, description: Path) -> Source:
 
 
 def _check_volumes(item: Mapping[str, Any]) -> None:
-    """Refuse an ejection fraction that is no percentage, and volumes below 0."""
+    """Refuse an ejection fraction that is not a percentage, and volumes below 0."""
     for name in ("edv", "esv"):
         if item.get(name, 0) < 0:
             raise ValueError(f"{name} is {item[name]:g}, expected a volume in ml.")
