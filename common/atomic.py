@@ -50,10 +50,28 @@ def whole_file(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def remove_partial_files(folder: Path) -> None:
-    """Remove what killed processes left half written in a folder that this process has alone."""
+def remove_partial_files(folder: Path, alone: bool = True) -> None:
+    """Remove what killed processes left half written in a folder.
+
+    Args:
+        folder: that exists.
+        alone: no other process writes into the folder; if not, the files of processes that still run stay.
+    """
     for path in folder.glob(f"{PARTIAL}-*-*"):
-        path.unlink(missing_ok=True)
+        if alone or not _may_run(path.name.split("-")[1]):
+            path.unlink(missing_ok=True)
+
+
+def _may_run(process: str) -> bool:
+    if os.name != "posix" or not process.isdigit():  # elsewhere, asking would end the process
+        return True
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        pass
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

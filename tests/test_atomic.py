@@ -1,7 +1,10 @@
 """Every file that measurement writes is whole or missing."""
 
+import os
 import resource
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +15,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, UltrasoundImageStorage
 
-from common.atomic import whole_file
+from common.atomic import remove_partial_files, whole_file
 from common.inference.dicom_seg import write_dicom_seg
 from common.inference.label_map import write_label_map
 from common.inference.overlay import Display, Moment, overlay_mp4, overlay_png
@@ -124,3 +127,15 @@ def test_a_reader_sees_the_earlier_file_until_the_new_one_is_whole(tmp_path: Pat
         assert path.read_text() == "earlier"
         assert partial.suffix == ".txt"
     assert path.read_text() == "later"
+
+
+def test_what_killed_processes_left_is_removed_beside_files_that_another_writes(tmp_path: Path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left, written = (tmp_path / f".partial-{process}-examples.png" for process in (ended.pid, os.getppid()))
+    for path in (left, written):
+        path.touch()
+    remove_partial_files(tmp_path, alone=False)
+    assert list(tmp_path.iterdir()) == [written]
+    remove_partial_files(tmp_path)
+    assert list(tmp_path.iterdir()) == []

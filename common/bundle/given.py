@@ -39,6 +39,7 @@ COMPUTED = {  # what the record of a training, or its identity, is taken from el
     "model": "--network, and --networks::NAME for one of your own",
     **dict.fromkeys(("configuration", "settings", "digest", "data_checksum"), "the settings themselves"),
 }
+OF_PROCESSES = ("settings::processes", "@processes")  # as multi_gpu_train.yaml adds it
 
 
 def given_below(block: str) -> list[str]:
@@ -109,14 +110,14 @@ def result_changes(file: Mapping[str, Any], config: Mapping[str, Any], overrides
 
 
 def check_effect(
-    file: Mapping[str, Any], config: Mapping[str, Any], changed: Iterable[str], runs: Iterable[str]
+    file: Mapping[str, Any], config: Mapping[str, Any], changed: Mapping[str, Any], runs: Iterable[str]
 ) -> None:
     """Refuse settings of a training that nothing uses, or in whose place its record and identity state others.
 
     Args:
         file: configuration of the bundle.
         config: it, with further files and overrides.
-        changed: names of the settings that differ.
+        changed: settings that differ -> value.
         runs: names of what the workflow runs.
 
     Raises:
@@ -124,15 +125,15 @@ def check_effect(
 
     Example:
         >>> file = {"data": "a", "dataset_dir": "@data", "run": ["$train(@data)"]}
-        >>> check_effect(file, {**file, "dataset_dir": "b"}, ["dataset_dir"], [])
+        >>> check_effect(file, {**file, "dataset_dir": "b"}, {"dataset_dir": "b"}, [])
         Traceback (most recent call last):
         ...
         ValueError: --dataset_dir has no effect here; set --data instead.
     """
     before, now = (_reached(one, [*ROOTS, "train", "validate", *runs]) for one in (file, config))
-    for name in changed:
+    for name, value in changed.items():
         top = name.split("::")[0]
-        if top in COMPUTED and top in file:
+        if top in COMPUTED and top in file and (name, value) != OF_PROCESSES:
             raise ValueError(f"--{name}: the record of the weights would say otherwise; use {COMPUTED[top]}.")
         other = str(file.get(top)).startswith("@")
         if top not in now and (top in before or other):

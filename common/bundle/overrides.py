@@ -8,6 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow, create_workflow, run
+from monai.fl.client import ClientAlgo
 from monai.utils import ensure_tuple
 
 from ..configuration import callers
@@ -16,6 +17,7 @@ from .changed import changed_settings, check_changes, is_known
 __all__ = ["given_overrides", "is_run", "main_file", "run_ids", "with_overrides"]
 
 OWN_ARGUMENTS = frozenset(inspect.signature(ConfigWorkflow).parameters) - {"override"}
+OF_ROUND = "train::trainer::max_epochs"  # set by clients of federated learning, again before each round
 
 
 def given_overrides() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -102,7 +104,10 @@ def _compared(workflow: ConfigWorkflow) -> tuple[dict[str, Any], dict[str, Any]]
         return {}, {}
     base = max(files, key=len)
     given: dict[str, Any] = {}
+    federated = any(isinstance(frame.f_locals.get("self"), ClientAlgo) for frame in callers())
     for name, value in changed_settings(files, config):
+        if federated and name == OF_ROUND:
+            continue
         knows = [file for file in files if is_known(file, name)]
         if knows:
             given |= {name: value} if base in knows else {}

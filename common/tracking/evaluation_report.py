@@ -15,7 +15,7 @@ from ignite.engine import Engine, Events
 from rich.console import Console
 from rich.table import Table
 
-from ..atomic import whole_file, write_text
+from ..atomic import remove_partial_files, whole_file, write_text
 from ..engines.ending import report_once
 from ..label_sets import COLUMNS
 from ..wide_table import fit
@@ -125,7 +125,7 @@ class EvaluationReport:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
-                pass
+                remove_partial_files(folder, alone=False)
         except OSError as error:
             remedy = "choose another --runs_dir"
             if self.evaluation.training:  # the report lies beside the weights, whatever --runs_dir is

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import fire
 import pytest
+from monai.bundle import ConfigParser
 from monai.bundle import run as monai_run
+
+from common.bundle.changed import changed_settings
+from common.bundle.given import check_effect
 
 TRAIN = Path(__file__).parents[2] / "bundles/echo_segmentation/configs/train.yaml"
 
@@ -54,3 +58,13 @@ def test_a_training_refuses_what_it_would_ignore_or_take_for_another(
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     with pytest.raises(SystemExit, match=message):
         fire.Fire({"run": monai_run}, command=command)
+
+
+def test_several_processes_are_part_of_the_identity_as_their_file_says_it():
+    files = [str(TRAIN), str(TRAIN.with_name("multi_gpu_train.yaml"))]
+    file, config = ConfigParser.load_config_file(files[0]), ConfigParser.load_config_files(files)
+    changed = dict(changed_settings([file], config))
+    assert "settings::processes" in changed
+    check_effect(file, config, changed, ["run"])
+    with pytest.raises(ValueError, match=r"^--settings::processes: the record of the weights would say otherwise"):
+        check_effect(file, config, {**changed, "settings::processes": 1}, ["run"])
