@@ -68,7 +68,12 @@ class Tiny:
         self.network = Sequential(Conv2d(1, 4, 3, padding=1), BatchNorm2d(4), Dropout(0.3), Conv2d(4, 2, 1))
         self.optimizer = torch.optim.SGD(self.network.parameters(), lr=0.1, momentum=0.9)
         self.lr_scheduler = torch.optim.lr_scheduler.PolynomialLR(self.optimizer, total_iters=100, power=0.9)
-        self.objects = {"network": self.network, "optimizer": self.optimizer, "lr_scheduler": self.lr_scheduler}
+        self.objects = {
+            "network": self.network,
+            "optimizer": self.optimizer,
+            "lr_scheduler": self.lr_scheduler,
+            "loss": loss,
+        }
         transform, images = RandBrightness(), Squares(10)
         self.evaluator = SupervisedEvaluator(
             device=CPU,

@@ -29,9 +29,11 @@ def save_checkpoint(content: Any, path: Path) -> None:
         try:
             with partial.open("wb") as file:  # given a path, torch would write its name into the file
                 torch.save(content, file)
-        except RuntimeError as error:  # torch hides the cause, such as a full disk, in its context
+        except RuntimeError as error:  # torch hides the cause, such as a full disk or a signal, in its context
             cause = error.__context__
-            raise cause if isinstance(cause, OSError) else OSError(str(error)) from error
+            if cause is None or (isinstance(cause, Exception) and not isinstance(cause, OSError)):
+                raise OSError(str(error)) from error
+            raise cause from error
 
 
 def read_checkpoint(folder: Path, settings: Mapping[str, Any], device: Any) -> dict[str, Any] | None:
@@ -82,7 +84,7 @@ class BestAndLast:
 
     Args:
         folder: where to write both files.
-        objects: name -> module, optimizer or scheduler to store; `model.pt` holds "network".
+        objects: name -> module, optimizer or scheduler to store, or what has no state; `model.pt` holds "network".
         evaluator: its key metric decides which epoch is best.
         settings: that identify this training; `Resume` refuses other settings.
         record: what users of the weights have to know: activation, classes, image_size, network, loss.
@@ -112,7 +114,7 @@ class BestAndLast:
     def __call__(self, engine: Engine) -> None:
         """Save the state to resume from, then the weights if this epoch is the best."""
         state = self.evaluator.state
-        content = {name: item.state_dict() for name, item in self.objects.items()}
+        content: dict[str, Any] = {name: item.state_dict() for name, item in _with_state(self.objects).items()}
         content |= {
             "settings": dict(self.settings),
             "epoch": engine.state.epoch,
@@ -157,6 +159,11 @@ class BestAndLast:
             return recorded_digest(path) in (None, fingerprint(path))
         except ValueError:  # the record is cut off
             return True
+
+
+def _with_state(objects: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the objects that have a state: a loss may be a function."""
+    return {name: item for name, item in objects.items() if hasattr(item, "state_dict")}
 
 
 def _is_readable(path: Path) -> bool:
@@ -209,7 +216,7 @@ class Resume:
             if self.resume:
                 LOGGER.warning("%s has no completed epoch to resume; the training starts anew", self.folder)
             return
-        for name, item in self.objects.items():
+        for name, item in _with_state(self.objects).items():
             item.load_state_dict(checkpoint[name])
         engine.state.epoch = checkpoint["epoch"]
         engine.state.iteration = checkpoint["epoch"] * engine.state.epoch_length

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import sys
 import threading
@@ -14,7 +15,7 @@ from types import FrameType
 from ignite.engine import Engine
 from monai.engines import Evaluator, IterationEvents, Trainer
 
-from .processes import wait_for_others
+from .processes import number_of_processes, wait_for_others
 from .run_folder import release
 
 __all__ = ["ends_on_sigterm", "report_once", "train"]
@@ -66,6 +67,7 @@ def train(trainer: Trainer, evaluator: Evaluator, folder: str | Path) -> None:
     Raises:
         ValueError: if the trainer has run before: it would begin anew in the same folder; or if no epoch had a
             result, so that none has the best weights.
+        ConnectionError: if another process of this training ended.
     """
     if trainer.state.iteration:
         raise ValueError(f"this workflow has trained in {folder} already; make a new one, with resume=True to go on.")
@@ -76,6 +78,10 @@ def train(trainer: Trainer, evaluator: Evaluator, folder: str | Path) -> None:
         with ends_on_sigterm():
             trainer.run()
             wait_for_others()
+    except RuntimeError as error:
+        if number_of_processes() > 1 and re.search(r"Connection (closed|reset) by peer", str(error)):
+            raise ConnectionError("another process of this training ended; --resume true continues it") from error
+        raise
     finally:
         release(folder)  # a process that lives on, such as a notebook, would keep it from others
     state, weights = evaluator.state, Path(folder) / "model.pt"

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-import torch
 from ignite.engine import Engine, Events
 from monai.transforms import Compose, Randomizable
 
-from ..transforms.draws import DrawsPerImage, key_of
+from ..command import PACKAGE
+from ..transforms.draws import DrawsPerBatch, DrawsPerImage, key_of, seed_all
 from .processes import rank
 
 __all__ = ["SeedEachEpoch"]
 
 
 class SeedEachEpoch:
-    """Seed the transforms and the network's dropout at the start of each epoch.
+    """Seed the transforms and the generators of torch (dropout), NumPy and Python at the start of each epoch.
 
     Transforms that draw for each image (`DrawsPerImage`) receive a key of their own, of seed, epoch and their position:
-    their draws do not depend on the batch, the process or the worker. The sampler decides the order of the images:
-    `DistributedSampler` draws it from seed and epoch.
+    their draws do not depend on the batch, the process or the worker. Others within a Compose become `DrawsPerBatch`.
+    The sampler decides the order of the images: `DistributedSampler` draws it from seed and epoch.
 
     Args:
         seed: of the run.
@@ -29,21 +30,49 @@ class SeedEachEpoch:
     def __init__(self, seed: int, transforms: Sequence[Randomizable]) -> None:
         self.seed = seed
         self.transforms = transforms
+        for transform in transforms:
+            _draw_per_batch(transform)
 
     def attach(self, engine: Engine) -> None:
         """Register with a trainer."""
         engine.add_event_handler(Events.EPOCH_STARTED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Seed everything for the epoch that is starting."""
+        """Seed everything for the epoch that is starting.
+
+        Raises:
+            ValueError: if the workers of the loader would all draw the same.
+        """
+        self._check_workers(engine)
         # a large odd factor keeps (seed, epoch) pairs apart; generators take 64 bits, MONAI's R takes 32
         state = (self.seed * 1_000_003 + engine.state.epoch) % 2**32
-        torch.manual_seed(state + (rank() << 32))  # the dropout of each process is its own
+        seed_all(state + (rank() << 32))  # the dropout of each process is its own
         for transform in self.transforms:
             transform.set_random_state(seed=state)
         for position, step in enumerate(step for transform in self.transforms for step in _steps(transform)):
             if isinstance(step, DrawsPerImage):
                 step.set_key(key_of(self.seed, engine.state.epoch, position))
+
+    def _check_workers(self, engine: Engine) -> None:
+        loader: Any = getattr(engine.state, "dataloader", None)
+        collate = getattr(loader, "collate_fn", None)
+        alone = isinstance(collate, Randomizable) and not isinstance(collate, Compose | DrawsPerImage)
+        if alone and loader.num_workers:
+            raise ValueError(
+                f"all workers of the data loader would draw the same in {type(collate).__name__}; put it into a "
+                "Compose, or leave num_workers out."
+            )
+
+
+def _draw_per_batch(transform: Any) -> None:
+    """Make the steps of a Compose that are not of this package draw per batch, in place."""
+    if type(transform) is Compose:
+        steps = list(transform.transforms)
+        for position, step in enumerate(steps):
+            _draw_per_batch(step)
+            known = type(step) is Compose or type(step).__module__.startswith(f"{PACKAGE}.")
+            steps[position] = step if known else DrawsPerBatch(step)
+        transform.transforms = steps
 
 
 def _steps(transform: object) -> Iterator[object]:
@@ -52,3 +81,5 @@ def _steps(transform: object) -> Iterator[object]:
             yield from _steps(step)
     else:
         yield transform
+        if isinstance(transform, DrawsPerBatch):
+            yield from _steps(transform.transform)

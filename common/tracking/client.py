@@ -98,6 +98,7 @@ def _create(database: Path) -> None:
         for left in database.parent.glob(f"{PARTIAL}-*-{database.name}*"):
             left.unlink()
         with whole_file(database) as partial:
+            partial.touch()  # where that fails, MLflow would try for half a minute
             MlflowClient(f"{SQLITE}{partial}")
 
 

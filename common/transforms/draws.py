@@ -5,14 +5,17 @@ An image draws the same whatever else is in its batch, whichever process or work
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import random
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from monai.transforms import Randomizable
 from torch import Tensor
 
-__all__ = ["DrawsPerImage", "key_of", "uniform"]
+__all__ = ["DrawsPerBatch", "DrawsPerImage", "key_of", "seed_all", "uniform"]
 
 STEP = 0x9E3779B97F4A7C15 - 2**64  # the constants of SplitMix64, as signed integers
 FACTORS = (0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64)
@@ -70,6 +73,25 @@ def uniform(key: Tensor, index: Tensor, count: int) -> Tensor:
     return _shifted(_mix(of_image.unsqueeze(1) + numbers), 40).float() * 2.0**-24
 
 
+def seed_all(number: int) -> None:
+    """Seed the generators of torch, NumPy and Python with an integer of up to 64 bits."""
+    torch.manual_seed(number)
+    np.random.seed(number % 2**32)  # noqa: NPY002
+    random.seed(number)
+
+
+@contextmanager
+def _own_generators() -> Iterator[None]:
+    """Put the generators of torch (on the CPU), NumPy and Python back as they were before the block."""
+    before = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])  # noqa: NPY002
+
+
 class DrawsPerImage(Randomizable):
     """A random transform of whole batches whose draws for an image depend on its `index`, once it has a key.
 
@@ -90,3 +112,36 @@ class DrawsPerImage(Randomizable):
         if "index" in data and bool(self._key[0]):
             return uniform(self._key[1], data["index"], count)
         return torch.from_numpy(self.R.random_sample((len(data["label"]), count))).float()
+
+
+class DrawsPerBatch(DrawsPerImage):
+    """A transform of another kind, whose draws for a batch depend on the first image in it, once it has a key.
+
+    It may draw from MONAI's `R` or from the generators of torch, NumPy and Python: workers and processes neither repeat
+    each other's draws nor change them by their number.
+
+    Args:
+        transform: takes and returns a batch.
+    """
+
+    def __init__(self, transform: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.transform = transform
+
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> DrawsPerBatch:
+        """Seed this transform and the other."""
+        super().set_random_state(seed, state)
+        if isinstance(self.transform, Randomizable):
+            self.transform.set_random_state(seed, state)
+        return self
+
+    def __call__(self, data: Any) -> Any:
+        """Transform a batch."""
+        if not isinstance(data, Mapping) or "index" not in data or not bool(self._key[0]):
+            return self.transform(data)
+        with _own_generators():
+            number = key_of(int(self._key[1]), int(data["index"][0])) % 2**63
+            seed_all(number)
+            if isinstance(self.transform, Randomizable):
+                self.transform.set_random_state(seed=number % 2**32)
+            return self.transform(data)

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -186,6 +187,29 @@ def test_two_epochs_and_two_resumed_equal_four(tmp_path: Path):
     assert rows(tmp_path / "whole")[0]["train_loss"] != rows(tmp_path / "whole")[1]["train_loss"], "the network learns"
 
 
+class Warmer(torch.nn.Module):
+    """A loss that counts its steps."""
+
+    steps: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("steps", torch.zeros(()))
+
+    def forward(self, pred: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        self.steps += 1
+        return torch.nn.functional.cross_entropy(pred, label[:, 0]) * self.steps
+
+
+def test_a_loss_with_a_state_goes_on_with_it(tmp_path: Path):
+    whole, parts = Tiny(tmp_path / "whole", epochs=4, loss=Warmer()), tmp_path / "parts"
+    whole.run()
+    Tiny(parts, epochs=2, loss=Warmer()).run()
+    Tiny(parts, epochs=4, loss=Warmer(), resume=True).run()
+    assert load(parts / "last.pt")["loss"] == {"steps": torch.tensor(8.0)}
+    same(load(parts / "model.pt"), load(tmp_path / "whole/model.pt"))
+
+
 def test_resuming_restores_the_whole_training(tmp_path: Path):
     first = Tiny(tmp_path, epochs=2).run()
     checkpoint = load(tmp_path / "last.pt")
@@ -292,6 +316,20 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Path, "open", lambda _, mode="r": full("/dev/full", mode))
     with pytest.raises(OSError, match=r"last\.pt could not be written \(No space left on device\)"):
         save_checkpoint({"network": torch.zeros(3_000_000)}, tmp_path / "last.pt")
+
+
+class Stopping:
+    """A tensor-like object during whose saving a signal ends the process."""
+
+    def __reduce__(self) -> Any:
+        sys.exit(143)
+
+
+def test_a_signal_during_a_save_ends_the_process_as_at_any_other_moment(tmp_path: Path):
+    with pytest.raises(SystemExit) as raised:
+        save_checkpoint({"network": torch.zeros(3_000_000), "stops": Stopping()}, tmp_path / "last.pt")
+    assert raised.value.code == 143
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["empty", "text", "truncated", "weights"])

@@ -1,10 +1,15 @@
 """Random draws of an epoch depend only on seed and epoch."""
 
+import random
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
-from monai.transforms import Compose, RandGaussianNoise
+from monai.transforms import Compose, RandGaussianNoise, RandomizableTransform
+from torch.utils.data import DataLoader
 
 from common.engines import SeedEachEpoch
 
@@ -17,9 +22,14 @@ def draws(seed: int, epoch: int, before: int = 0) -> tuple[float, ...]:
         torch.rand(3)
         transform(torch.zeros(1, 2, 2))
         direct(torch.zeros(1, 2, 2))
-    handler(SimpleNamespace(state=SimpleNamespace(epoch=epoch)))
-    noise = (float(random(torch.zeros(1, 2, 2)).sum()) for random in (transform, direct))
-    return torch.rand(1).item(), *noise
+    start(handler, epoch)
+    noise = (float(draw(torch.zeros(1, 2, 2)).sum()) for draw in (transform, direct))
+    return torch.rand(1).item(), np.random.rand(), random.random(), *noise  # noqa: NPY002
+
+
+def start(handler: SeedEachEpoch, epoch: int, loader: Any = None) -> None:
+    """Start an epoch."""
+    handler(SimpleNamespace(state=SimpleNamespace(epoch=epoch, dataloader=loader)))
 
 
 def test_an_epoch_draws_the_same_whatever_happened_before():
@@ -35,3 +45,64 @@ def test_epochs_and_seeds_draw_differently():
 def test_large_seeds_are_accepted():
     assert draws(seed=2**40, epoch=1) == draws(seed=2**40, epoch=1)
     assert not np.isnan(draws(seed=2**40, epoch=1)).any()
+
+
+class Own(RandomizableTransform):
+    """Adds a number to a batch, from a generator of the user's choice."""
+
+    def __init__(self, number: Callable[["Own"], float]) -> None:
+        super().__init__()
+        self.number = number
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        return {**batch, "image": batch["image"] + self.number(self)}
+
+
+GENERATORS: dict[str, Callable[[Own], float]] = {
+    "R": lambda own: own.R.rand(),
+    "torch": lambda _: torch.rand(1).item(),
+    "numpy": lambda _: np.random.rand(),  # noqa: NPY002
+    "python": lambda _: random.random(),
+}
+
+
+class Batches:
+    """Collates images into a batch, as the datasets here do, and transforms it."""
+
+    def __init__(self, transform: Callable[[Any], Any]) -> None:
+        self.transform = transform
+
+    def __call__(self, images: list[int]) -> Any:
+        return self.transform({"image": torch.zeros(len(images)), "index": torch.tensor(images)})
+
+
+@pytest.mark.parametrize("source", GENERATORS)
+def test_own_transforms_draw_the_same_with_any_number_of_workers_and_never_twice(source: str):
+    def epochs(workers: int) -> list[list[float]]:
+        augmentation = Compose([Own(GENERATORS[source])])
+        handler = SeedEachEpoch(0, [augmentation])
+        loader = DataLoader(
+            list(range(8)),  # type: ignore[arg-type]
+            batch_size=2,
+            collate_fn=Batches(augmentation),
+            num_workers=workers,
+            persistent_workers=workers > 0,
+        )
+        found = []
+        for epoch in (1, 2):
+            start(handler, epoch, loader)
+            dropout = torch.rand(1).item()  # of the network, between two batches
+            found.append([*(float(batch["image"][0]) for batch in loader), dropout])
+        return found
+
+    alone, shared = epochs(0), epochs(2)
+    assert alone == shared
+    assert len({number for epoch in alone for number in epoch}) == 10
+
+
+def test_a_transform_that_all_workers_would_repeat_is_refused():
+    own = Own(GENERATORS["R"])
+    handler = SeedEachEpoch(0, [own])
+    start(handler, 1, DataLoader([1, 2], collate_fn=own))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"workers of the data loader would draw the same in Own; put it into a Compo"):
+        start(handler, 1, DataLoader([1, 2], collate_fn=own, num_workers=2))  # type: ignore[arg-type]

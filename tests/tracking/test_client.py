@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from common.tracking import client
 from common.tracking.client import connect
 
 CREATE = "import sys; from common.tracking.client import connect; connect(sys.argv[1])"
@@ -37,3 +38,11 @@ def test_an_empty_file_gets_its_tables_and_a_database_keeps_them(tmp_path: Path)
     assert connect(f"sqlite:///{database}").get_experiment(made).name == "mine"
     with sqlite3.connect(database) as connection:
         assert not connection.execute("SELECT name FROM sqlite_master WHERE name LIKE '_alembic_tmp%'").fetchall()
+
+
+def test_a_database_that_cannot_be_made_is_said_at_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(client, "OPENING", 0.1)  # /proc has no files for locks either
+    start = time.monotonic()
+    with pytest.raises(OSError, match="unable to open database file"):
+        connect("sqlite:////proc/mlflow.db")
+    assert time.monotonic() - start < 10, "MLflow alone would try for half a minute"
