@@ -236,11 +236,13 @@ def _get(config: Mapping[str, Any], name: str, overrides: Mapping[str, Any]) -> 
 
 def _arguments(component: dict[str, Any]) -> list[str] | None:
     """Return the arguments that a component may get; None if it takes any, or cannot be inspected."""
-    if not isinstance(component["_target_"], str):
+    target = component["_target_"]
+    if isinstance(target, str):
+        target = pydoc.locate(str(ConfigComponent(component, locator=ComponentLocator()).resolve_module_name()))
+    elif not callable(target):  # from Python, it is the class or function itself
         return []
-    path = ConfigComponent(component, locator=ComponentLocator()).resolve_module_name()
     try:
-        parameters = inspect.signature(pydoc.locate(str(path))).parameters.values()  # type: ignore[arg-type]
+        parameters = inspect.signature(target).parameters.values()  # type: ignore[arg-type]
     except (TypeError, ValueError):  # not found, or without a signature
         return None
     if any(one.kind is one.VAR_KEYWORD for one in parameters):
