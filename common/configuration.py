@@ -7,6 +7,7 @@ epochs.
 from __future__ import annotations
 
 import inspect
+import numbers
 import pydoc
 import re
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 from fire.parser import DefaultParseValue
 from monai.bundle import ComponentLocator, ConfigComponent, ConfigParser
 
@@ -26,6 +28,8 @@ __all__ = [
     "evaluated",
     "given_settings",
     "given_words",
+    "make_numbers_plain",
+    "plain_numbers",
     "resolve",
     "running",
     "switch",
@@ -139,6 +143,38 @@ def _copied(node: Any) -> Any:
     return [_copied(value) for value in node] if isinstance(node, list | tuple) else node
 
 
+def plain_numbers(node: Any) -> Any:
+    """Return nested values with Python's numbers in place of those of NumPy, which JSON and YAML cannot write.
+
+    Example:
+        >>> plain_numbers({"seed": np.int64(3), "sizes": [np.int8(4), "five"]})
+        {'seed': 3, 'sizes': [4, 'five']}
+    """
+    if type(node) is dict:
+        return {name: plain_numbers(value) for name, value in node.items()}
+    if type(node) in (list, tuple):
+        return type(node)(plain_numbers(value) for value in node)
+    return node.item() if isinstance(node, np.number | np.bool_) else node
+
+
+def make_numbers_plain() -> None:
+    """Replace the numbers of NumPy in the configuration that MONAI is resolving, as far as they are not yet resolved.
+
+    As a component it changes the configuration that it is part of.
+
+    Example:
+        >>> own = {"_target_": f"{__name__}.make_numbers_plain"}
+        >>> parser = ConfigParser({"seed": np.int64(3), "own": own})
+        >>> parser.get_parsed_content("own")
+        >>> parser.get_parsed_content("seed"), parser["seed"]
+        (3, 3)
+    """
+    parser = _parser()
+    parser.config = plain_numbers(parser.config)
+    for item in parser.ref_resolver.items.values():
+        item.update_config(plain_numbers(item.get_config()))
+
+
 def resolve(config_file: str | Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration as the runner would run it.
 
@@ -242,7 +278,7 @@ def _arguments(component: dict[str, Any]) -> list[str] | None:
     elif not callable(target):  # from Python, it is the class or function itself
         return []
     try:
-        parameters = inspect.signature(target).parameters.values()  # type: ignore[arg-type]
+        parameters = inspect.signature(target).parameters.values()
     except (TypeError, ValueError):  # not found, or without a signature
         return None
     if any(one.kind is one.VAR_KEYWORD for one in parameters):
@@ -263,4 +299,5 @@ def _is_computed(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return _is_computed(value) or type(value) in (int, float)  # a flag without a value is True
+    flag = isinstance(value, bool)  # one without a value is True
+    return _is_computed(value) or (isinstance(value, numbers.Real) and not flag)
