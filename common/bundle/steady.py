@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..identity import WITHOUT_EFFECT
+from ..identity import SPEED, WITHOUT_EFFECT
 
 __all__ = ["check_steady"]
 
@@ -19,7 +19,8 @@ READS = frozenset(  # names of what differs from one start to the next
         *("random", "rand", "randn", "randint", "randperm", "initial_seed", "default_rng", "secrets", "urandom"),
     )
 )
-PLACES = (*WITHOUT_EFFECT, "checkpoint", "input", "output", "out", "dataset_dir")  # what they lead to is compared
+PLACES = ("checkpoint", "input", "output", "out", "dataset_dir")  # what they lead to is compared
+FREE = (*WITHOUT_EFFECT, *SPEED, *PLACES)
 REFERENCE = re.compile(r"@\w+(?:(?:::|#)\w+)*")
 VARIABLE = re.compile(r"""["']([A-Z_][A-Z0-9_]*)["']""")
 
@@ -28,7 +29,7 @@ def check_steady(given: Mapping[str, Any]) -> None:
     """Refuse given expressions that read what differs from one start to the next, such as the environment.
 
     A training that is resumed, and a result that is recorded, would state the same text for another value. Places,
-    names and tags may differ.
+    names, tags and what changes only speed may differ.
 
     Args:
         given: setting -> value.
@@ -45,7 +46,7 @@ def check_steady(given: Mapping[str, Any]) -> None:
     """
     for name, value in given.items():
         place = name.replace("#", "::")
-        if place in PLACES or place.split("::")[0] in PLACES:
+        if place in FREE or place.split("::")[0] in FREE:
             continue
         for expression in _expressions(value):
             if read := next(_reads(expression), None):
