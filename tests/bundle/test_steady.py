@@ -78,6 +78,15 @@ def test_places_tags_and_the_own_expressions_of_the_bundle_may_read_it(
         ("$uuid.uuid4().int", "uuid4"),
         ("$int(open('seed.txt').read())", "open"),
         ("$os.getenv('SEED')", "getenv"),
+        ("$float(torch.rand(1, generator=None))", "rand"),
+        ("$float(torch.rand(1, generator=torch.default_generator))", "default_generator"),
+        ("$float(torch.rand(1, generator=torch.Generator().manual_seed(int(time.time()))))", "time"),
+        ("$float(torch.rand(1, generator=torch.Generator().manual_seed(0)) + torch.randn(1))", "randn"),
+        ("$float(torch.rand(1, dtype=torch.float64))", "rand"),
+        ("$numpy.random.default_rng().normal()", "default_rng"),
+        ("$numpy.random.default_rng(seed=None).normal()", "default_rng"),
+        ("$numpy.random.default_rng(os.getpid()).normal()", "getpid"),
+        ("$numpy.random.default_rng(3).normal() + numpy.random.normal()", "random"),
     ],
 )
 def test_whatever_differs_from_one_start_to_the_next_is_named(expression: str, read: str):
@@ -85,6 +94,21 @@ def test_whatever_differs_from_one_start_to_the_next_is_named(expression: str, r
         check_steady({"network": {"_target_": "torch.nn.Dropout"}, "network::p": expression})
     with pytest.raises(ValueError, match=rf"^--network: .* reads {read}"):
         check_steady({"network": {"_target_": "torch.nn.Dropout", "p": [expression]}})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "$float(torch.rand(1, generator=torch.Generator().manual_seed(0)))",
+        "$torch.randperm(4, generator=torch.Generator().manual_seed(@fold)).tolist()",
+        "$float(numpy.random.default_rng(3).random())",
+        "$__import__('numpy').random.default_rng(seed=@fold).permutation(4).tolist()",
+        "$float(numpy.random.RandomState(0).rand())",
+        "$random.Random(3).randint(0, 9)",
+    ],
+)
+def test_draws_of_a_given_seed_or_generator_pass(value: str):
+    check_steady({"losses::mine::scale": value})
 
 
 @pytest.mark.parametrize(
