@@ -52,8 +52,8 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any], cho
     given = {name.replace("#", "::") for name, value in overrides.items() if _is_component(value)}
     added = given & {f"{block}::{overrides.get(setting)}" for setting, block in choices.items()}
     for name, value in overrides.items():
-        if name.replace("#", "::") in added:
-            continue  # the chosen entry itself
+        if name.replace("#", "::") in added or _joins(config, name, value):
+            continue  # the chosen entry itself, or one that is used as a whole
         default = _get(config, name, overrides)
         if isinstance(default, bool) and not _is_computed(value):
             try:
@@ -268,6 +268,20 @@ def _get(config: Mapping[str, Any], name: str, overrides: Mapping[str, Any]) -> 
             listed = f" {'::'.join(parents) or 'Plain settings'}: {', '.join(shown)}." if shown else ""
             raise ValueError(f"--{name} is not a setting of this bundle.{hint}{listed}")
     return node
+
+
+def _joins(config: Mapping[str, Any], name: str, value: Any) -> bool:
+    """Return whether a reference joins a block of references, such as what a training keeps; not if it is misspelt."""
+    block, _, entry = name.replace("#", "::").partition("::")
+    entries = config.get(block)
+    if not isinstance(entries, dict) or not entries or not all(map(_is_reference, [value, *entries.values()])):
+        return False
+    close = nearest(entry, entries)
+    return re.fullmatch(r"\w+", entry) is not None and entry not in entries and (close is None or close in entry)
+
+
+def _is_reference(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("@")
 
 
 def _arguments(component: dict[str, Any]) -> list[str] | None:
