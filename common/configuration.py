@@ -28,8 +28,8 @@ __all__ = [
     "evaluated",
     "given_settings",
     "given_words",
-    "make_numbers_plain",
-    "plain_numbers",
+    "make_plain",
+    "plain_form",
     "resolve",
     "running",
     "switch",
@@ -143,36 +143,48 @@ def _copied(node: Any) -> Any:
     return [_copied(value) for value in node] if isinstance(node, list | tuple) else node
 
 
-def plain_numbers(node: Any) -> Any:
-    """Return nested values with Python's numbers in place of those of NumPy, which JSON and YAML cannot write.
+def plain_form(node: Any) -> Any:
+    """Return nested values with numbers of Python for those of NumPy, and names for imported classes and functions.
+
+    From Python, settings may be such objects. JSON and YAML cannot write them, and the text of a function is another
+    in each process.
 
     Example:
-        >>> plain_numbers({"seed": np.int64(3), "sizes": [np.int8(4), "five"]})
-        {'seed': 3, 'sizes': [4, 'five']}
+        >>> plain_form({"seed": np.int64(3), "sizes": [np.int8(4), "five"], "counter": {"_target_": pydoc.locate}})
+        {'seed': 3, 'sizes': [4, 'five'], 'counter': {'_target_': 'pydoc.locate'}}
     """
     if type(node) is dict:
-        return {name: plain_numbers(value) for name, value in node.items()}
+        plain = {name: plain_form(value) for name, value in node.items()}
+        return {**plain, "_target_": _importable(node["_target_"])} if "_target_" in node else plain
     if type(node) in (list, tuple):
-        return type(node)(plain_numbers(value) for value in node)
+        return type(node)(plain_form(value) for value in node)
     return node.item() if isinstance(node, np.number | np.bool_) else node
 
 
-def make_numbers_plain() -> None:
-    """Replace the numbers of NumPy in the configuration that MONAI is resolving, as far as they are not yet resolved.
+def _importable(target: Any) -> Any:
+    """Return the dotted name of a class or function, if that leads to it in other processes, too."""
+    module, name = getattr(target, "__module__", None), getattr(target, "__qualname__", None)
+    if not callable(target) or module in (None, "__main__") or pydoc.locate(f"{module}.{name}") is not target:
+        return target
+    return f"{module}.{name}"
+
+
+def make_plain() -> None:
+    """Put the configuration that MONAI is resolving into its plain form, as far as it is not yet resolved.
 
     As a component it changes the configuration that it is part of.
 
     Example:
-        >>> own = {"_target_": f"{__name__}.make_numbers_plain"}
+        >>> own = {"_target_": f"{__name__}.make_plain"}
         >>> parser = ConfigParser({"seed": np.int64(3), "own": own})
         >>> parser.get_parsed_content("own")
         >>> parser.get_parsed_content("seed"), parser["seed"]
         (3, 3)
     """
     parser = _parser()
-    parser.config = plain_numbers(parser.config)
+    parser.config = plain_form(parser.config)
     for item in parser.ref_resolver.items.values():
-        item.update_config(plain_numbers(item.get_config()))
+        item.update_config(plain_form(item.get_config()))
 
 
 def resolve(config_file: str | Path, overrides: Mapping[str, Any]) -> dict[str, Any]:

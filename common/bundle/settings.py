@@ -16,7 +16,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from ..command import PACKAGE
-from ..configuration import check_overrides, given_words, make_numbers_plain
+from ..configuration import check_overrides, given_words, make_plain
 from ..datasets.prepared.selection import NAMING, check_names
 from ..engines.processes import check_processes
 from .changed import changed_settings, check_changes
@@ -70,7 +70,7 @@ def check_settings(
     try:
         config, overrides = given_overrides()
         if config:
-            make_numbers_plain()
+            make_plain()
             _check_joined(config)
             check_processes("processes" in config)
             file = main_file() or config

@@ -1,6 +1,7 @@
 """What a notebook gives: classes and functions instead of their names, and numbers of numpy."""
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,24 @@ def test_a_component_may_be_given_by_its_class_or_function(config: str, form: An
     if form is not monai_run:
         workflow.initialize()
         assert workflow.parser.get_parsed_content("networks::mine")().channels == (8, 4)
+
+
+@pytest.mark.parametrize("target", [Net, build, f"{__name__}.Net"])
+def test_it_is_written_by_its_name_as_part_of_what_was_run(config: str, target: Any):
+    mine = {"_target_": target, "_mode_": "callable", "out_channels": 4}
+    workflow = create_workflow(config_file=config, **{"networks::mine": mine, "network": "mine"})
+    stored = yaml.safe_load((Path(config).parents[1] / "config.yaml").read_text())
+    name = target if isinstance(target, str) else f"{__name__}.{target.__name__}"
+    assert stored["networks"]["mine"] == {**mine, "_target_": name}
+    assert workflow.parser["networks::mine::_target_"] == name
+
+
+@pytest.mark.parametrize("target", [lambda out_channels: Net(out_channels), partial(Net, width=2)])
+def test_what_has_no_name_in_other_processes_stays_itself(config: str, target: Any):
+    given = {"networks::mine": {"_target_": target, "out_channels": 4}, "network": "mine"}
+    workflow = create_workflow(config_file=config, **given)
+    assert workflow.parser["networks::mine::_target_"] is target
+    assert workflow.parser.get_parsed_content("networks::mine").channels[1] == 4
 
 
 @pytest.mark.parametrize("form", [create_workflow, ConfigWorkflow])
