@@ -7,6 +7,7 @@ epochs.
 from __future__ import annotations
 
 import inspect
+import numbers
 import pydoc
 import re
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 from fire.parser import DefaultParseValue
 from monai.bundle import ComponentLocator, ConfigComponent, ConfigParser
 
@@ -26,6 +28,8 @@ __all__ = [
     "evaluated",
     "given_settings",
     "given_words",
+    "make_plain",
+    "plain_form",
     "resolve",
     "running",
     "switch",
@@ -48,8 +52,8 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any], cho
     given = {name.replace("#", "::") for name, value in overrides.items() if _is_component(value)}
     added = given & {f"{block}::{overrides.get(setting)}" for setting, block in choices.items()}
     for name, value in overrides.items():
-        if name.replace("#", "::") in added:
-            continue  # the chosen entry itself
+        if name.replace("#", "::") in added or _joins(config, name, value):
+            continue  # the chosen entry itself, or one that is used as a whole
         default = _get(config, name, overrides)
         if isinstance(default, bool) and not _is_computed(value):
             try:
@@ -137,6 +141,50 @@ def _copied(node: Any) -> Any:
     if isinstance(node, dict):
         return {name: _copied(value) for name, value in node.items()}
     return [_copied(value) for value in node] if isinstance(node, list | tuple) else node
+
+
+def plain_form(node: Any) -> Any:
+    """Return nested values with numbers of Python for those of NumPy, and names for imported classes and functions.
+
+    From Python, settings may be such objects. JSON and YAML cannot write them, and the text of a function is another
+    in each process.
+
+    Example:
+        >>> plain_form({"seed": np.int64(3), "sizes": [np.int8(4), "five"], "counter": {"_target_": pydoc.locate}})
+        {'seed': 3, 'sizes': [4, 'five'], 'counter': {'_target_': 'pydoc.locate'}}
+    """
+    if type(node) is dict:
+        plain = {name: plain_form(value) for name, value in node.items()}
+        return {**plain, "_target_": _importable(node["_target_"])} if "_target_" in node else plain
+    if type(node) in (list, tuple):
+        return type(node)(plain_form(value) for value in node)
+    return node.item() if isinstance(node, np.number | np.bool_) else node
+
+
+def _importable(target: Any) -> Any:
+    """Return the dotted name of a class or function, if that leads to it in other processes, too."""
+    module, name = getattr(target, "__module__", None), getattr(target, "__qualname__", None)
+    if not callable(target) or module in (None, "__main__") or pydoc.locate(f"{module}.{name}") is not target:
+        return target
+    return f"{module}.{name}"
+
+
+def make_plain() -> None:
+    """Put the configuration that MONAI is resolving into its plain form, as far as it is not yet resolved.
+
+    As a component it changes the configuration that it is part of.
+
+    Example:
+        >>> own = {"_target_": f"{__name__}.make_plain"}
+        >>> parser = ConfigParser({"seed": np.int64(3), "own": own})
+        >>> parser.get_parsed_content("own")
+        >>> parser.get_parsed_content("seed"), parser["seed"]
+        (3, 3)
+    """
+    parser = _parser()
+    parser.config = plain_form(parser.config)
+    for item in parser.ref_resolver.items.values():
+        item.update_config(plain_form(item.get_config()))
 
 
 def resolve(config_file: str | Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,13 +282,29 @@ def _get(config: Mapping[str, Any], name: str, overrides: Mapping[str, Any]) -> 
     return node
 
 
+def _joins(config: Mapping[str, Any], name: str, value: Any) -> bool:
+    """Return whether a reference joins a block of references, such as what a training keeps; not if it is misspelt."""
+    block, _, entry = name.replace("#", "::").partition("::")
+    entries = config.get(block)
+    if not isinstance(entries, dict) or not entries or not all(map(_is_reference, [value, *entries.values()])):
+        return False
+    close = nearest(entry, entries)
+    return re.fullmatch(r"\w+", entry) is not None and entry not in entries and (close is None or close in entry)
+
+
+def _is_reference(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("@")
+
+
 def _arguments(component: dict[str, Any]) -> list[str] | None:
     """Return the arguments that a component may get; None if it takes any, or cannot be inspected."""
-    if not isinstance(component["_target_"], str):
+    target = component["_target_"]
+    if isinstance(target, str):
+        target = pydoc.locate(str(ConfigComponent(component, locator=ComponentLocator()).resolve_module_name()))
+    elif not callable(target):  # from Python, it is the class or function itself
         return []
-    path = ConfigComponent(component, locator=ComponentLocator()).resolve_module_name()
     try:
-        parameters = inspect.signature(pydoc.locate(str(path))).parameters.values()  # type: ignore[arg-type]
+        parameters = inspect.signature(target).parameters.values()
     except (TypeError, ValueError):  # not found, or without a signature
         return None
     if any(one.kind is one.VAR_KEYWORD for one in parameters):
@@ -261,4 +325,5 @@ def _is_computed(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return _is_computed(value) or type(value) in (int, float)  # a flag without a value is True
+    flag = isinstance(value, bool)  # one without a value is True
+    return _is_computed(value) or (isinstance(value, numbers.Real) and not flag)

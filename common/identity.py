@@ -21,6 +21,8 @@ from typing import Any
 from .command import PACKAGE
 
 __all__ = [
+    "SPEED",
+    "WITHOUT_EFFECT",
     "changes",
     "digest",
     "fingerprint",
@@ -32,12 +34,18 @@ __all__ = [
     "training_settings",
 ]
 
+SPEED = (  # arguments of a dataloader and an evaluator that change only speed or memory
+    *(f"dataloader::{name}" for name in ("batch_size", "num_workers", "prefetch_factor", "persistent_workers")),
+    *("dataloader::pin_memory", "evaluator::non_blocking"),
+)
 # of a configuration: paths, names, what is shown, and what changes only speed or memory
 WITHOUT_EFFECT = (
     *("bundle_root", "dataset_dir", "runs_dir", "output_dir", "data", "initial_weights", "device"),
     *("experiment", "run_name", "tags", "tracking_uri", "resume", "resuming", "coverage", "record", "checkpointed"),
     *("configuration", "data_checksum", "settings", "digest"),
-    *("validate::dataloader::batch_size", "train::dataloader::num_workers"),
+    "train::dataloader::num_workers",
+    *("train::dataloader::prefetch_factor", "train::dataloader::pin_memory", "train::trainer::non_blocking"),
+    *(f"validate::{name}" for name in SPEED),  # workers that persist would draw otherwise in a training
 )
 CHOSEN = {"networks": "network", "losses": "loss"}  # block -> setting that chooses its only entry that counts
 REFERENCE = re.compile(r"[@%](\w+)")

@@ -11,6 +11,7 @@ from ..configuration import check_overrides
 __all__ = ["changed_settings", "check_changes", "is_block", "is_known", "is_same", "references"]
 
 REFERENCE = re.compile(r"[@%](\w+)")
+NESTED = re.compile(r"[@%](\w+(?:(?:::|#)\w+)+)")
 
 
 def references(value: object) -> list[str]:
@@ -76,7 +77,8 @@ def check_changes(
 ) -> None:
     """Refuse changes that a workflow does not know, or that make a component one that cannot be built.
 
-    A new name is known if anything refers to it, or if it is a component that joins a block of components.
+    A new name is known if anything refers to it or to what it contains, or if it is a component that joins a block of
+    components. An argument of a component is known by the component alone.
 
     Args:
         file: configuration of a workflow.
@@ -95,22 +97,31 @@ def check_changes(
         ...
         ValueError: --rat is not a setting of this bundle. Did you mean --rate? Plain settings: rate.
     """
-    used = {*references(config), *run_ids}
-    new = [name for name, value in changed.items() if not is_known(file, name)]
-    joining = {name for name in new if name in used or name.startswith("_") or _is_entry(config, name, changed[name])}
+    used = {*references(config), *run_ids, *_nested(config)}
+    new = [name for name in changed if not is_known(file, name)]
+    joining = {name for name in new if name.startswith("_") or _is_new(config, name, changed[name], used)}
     check_overrides(file, {name: value for name, value in changed.items() if name not in joining}, {})
     _check_targets(file, config)
     for name, value in changed.items():
         _check_components(name, value)
 
 
-def _is_entry(config: Mapping[str, Any], name: str, value: Any) -> bool:
-    """Return whether this is a component that was added to a block of components, such as a further loss."""
+def _nested(value: object) -> Iterator[str]:
+    """Yield the nested names that a value refers to, and those above them."""
+    for name in NESTED.findall(str(value)):
+        parts = name.replace("#", "::").split("::")
+        yield from ("::".join(parts[: count + 1]) for count in range(1, len(parts)))
+
+
+def _is_new(config: Mapping[str, Any], name: str, value: Any, used: set[str]) -> bool:
+    """Return whether a new name is one that is used, or a component that joins a block, such as a further loss."""
     *parents, _ = name.split("::")
     block: Any = config
     for part in parents:
-        block = block[part]
-    return bool(parents) and isinstance(value, dict) and "_target_" in value and "_target_" not in block
+        block = block[int(part) if isinstance(block, list) else part]
+    if isinstance(block, Mapping) and "_target_" in block:
+        return False
+    return name in used or (bool(parents) and isinstance(value, dict) and "_target_" in value)
 
 
 def _check_components(name: str, value: Any) -> None:

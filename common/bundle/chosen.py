@@ -16,8 +16,12 @@ __all__ = ["check_batched", "check_chosen"]
 
 ON_BATCHES = (  # of MONAI's transforms, those that ask for no axes
     *("Compose", "OneOf", "RandomOrder", "SomeOf", "Identity", "Identityd", "Lambda", "Lambdad"),
-    *("EnsureType", "EnsureTyped", "CastToType", "CastToTyped"),
+    *("EnsureType", "EnsureTyped", "CastToType", "CastToTyped", "ToTensor", "ToTensord", "ToDevice", "ToDeviced"),
+    *("DeleteItemsd", "SelectItemsd", "CopyItemsd", "FlattenSubKeysd", "DataStats", "DataStatsd"),
+    *("ShiftIntensity", "ShiftIntensityd", "ScaleIntensityRange", "ScaleIntensityRanged"),
+    *("ThresholdIntensity", "ThresholdIntensityd", "MapLabelValue", "MapLabelValued"),
 )
+APPLIED = ("monai.transforms.", f"{PACKAGE}.transforms.")  # what they contain is applied to what they get
 
 
 def check_chosen(config: Mapping[str, Any], choices: Mapping[str, str], found: bool = True) -> None:
@@ -62,23 +66,31 @@ def check_batched(config: Mapping[str, Any]) -> None:
         ValueError: augmentation gets whole batches (B, C, *spatial), but RandFlipd takes one image (C, *spatial); ...
     """
     for name in ("augmentation", "train::preprocessing"):
-        for target in _targets(ConfigParser(dict(config)).get(name)):
-            module, _, last = _path({"_target_": target}).rpartition(".")
-            if f"{module}.".startswith("monai.transforms.") and last not in ON_BATCHES:
+        for path in _transforms(ConfigParser(dict(config)).get(name)):
+            if not path.startswith("monai.transforms."):
+                continue
+            last = getattr(pydoc.locate(path), "__name__", path)  # for an alias, too
+            if last not in ON_BATCHES:
                 raise ValueError(
                     f"{name} gets whole batches (B, C, *spatial), but {last} takes one image (C, *spatial); use "
                     f"the transforms of {PACKAGE}.transforms, or one of your own that takes batches."
                 )
 
 
-def _targets(component: Any) -> Iterator[str]:
-    """Yield the targets of a component and of those within it, as far as they are written out."""
+def _transforms(component: Any) -> Iterator[str]:
+    """Yield the paths of a component and of those within it, as far as they are written out.
+
+    Components of the user may give single images to what they contain.
+    """
     if isinstance(component, Mapping):
         target = component.get("_target_")
-        yield from [target] if isinstance(target, str) and not target.startswith("$") else []
-        component = list(component.values())
-    for item in component if isinstance(component, list) else ():
-        yield from _targets(item)
+        path = _path(component) if isinstance(target, str) and not target.startswith("$") else ""
+        if callable(target):  # from Python, the class itself
+            path = f"{target.__module__}.{getattr(target, '__name__', '')}"
+        yield from [path] if path else []
+        component = list(component.values()) if path.startswith(APPLIED) or "_target_" not in component else ()
+    for item in component if isinstance(component, list | tuple) else ():
+        yield from _transforms(item)
 
 
 def _path(component: Mapping[str, Any]) -> str:

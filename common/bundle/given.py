@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..identity import flattened
+from ..identity import SPEED, flattened
 from .changed import references
 from .overrides import given_overrides, main_file, with_overrides
 
@@ -21,7 +21,6 @@ KNOWN_OTHERWISE = frozenset(  # do not change a result, or are among its facts b
     )
 )
 WITHOUT_USE = ("bundle_root", "experiment", "runs_dir", "tracking_uri")  # common to all workflows, used by some
-SPEED = ("dataloader::batch_size", "dataloader::num_workers", "dataset::device")
 FIXED = {  # what a result says about itself -> the settings that choose it
     "evaluation": "--checkpoint, --data and --fold",
     "given": "--networks::NAME::ARGUMENT",
@@ -106,7 +105,8 @@ def result_changes(file: Mapping[str, Any], config: Mapping[str, Any], overrides
         if top not in reached and top not in WITHOUT_USE and not top.startswith("_"):
             raise ValueError(f"--{name} has no effect here; leave it out.")
     hidden = {name for name in changed if name.split("::")[0] in KNOWN_OTHERWISE or name.startswith("_")}
-    return {name: value for name, value in sorted(changed.items()) if name not in hidden and name not in SPEED}
+    hidden |= {*SPEED, "dataset::device"}
+    return {name: value for name, value in sorted(changed.items()) if name not in hidden}
 
 
 def check_effect(

@@ -11,7 +11,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow, create_workflow, run
 from monai.fl.client import ClientAlgo
 from monai.utils import ensure_tuple
 
-from ..configuration import callers
+from ..configuration import callers, plain_form
 from .changed import changed_settings, check_changes, is_known
 
 __all__ = ["given_overrides", "is_run", "main_file", "run_ids", "with_overrides"]
@@ -34,7 +34,7 @@ def given_overrides() -> tuple[dict[str, Any], dict[str, Any]]:
     """
     if (arguments := _arguments()) is not None:
         given = {name: value for name, value in arguments["_args"].items() if name not in OWN_ARGUMENTS}
-        return dict(ConfigParser.load_config_files(arguments["config_file"])), given
+        return dict(ConfigParser.load_config_files(arguments["config_file"])), plain_form(given)
     workflow = _workflow()
     return _compared(workflow) if workflow is not None else ({}, {})
 
@@ -105,7 +105,7 @@ def _compared(workflow: ConfigWorkflow) -> tuple[dict[str, Any], dict[str, Any]]
     base = max(files, key=len)
     given: dict[str, Any] = {}
     federated = any(isinstance(frame.f_locals.get("self"), ClientAlgo) for frame in callers())
-    for name, value in changed_settings(files, config):
+    for name, value in changed_settings(files, plain_form(config)):
         if federated and name == OF_ROUND:
             continue
         knows = [file for file in files if is_known(file, name)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import re
 import sys
 import traceback
@@ -15,7 +16,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from ..command import PACKAGE
-from ..configuration import check_overrides, given_words
+from ..configuration import check_overrides, given_words, make_plain
 from ..datasets.prepared.selection import NAMING, check_names
 from ..engines.processes import check_processes
 from .changed import changed_settings, check_changes
@@ -69,6 +70,7 @@ def check_settings(
     try:
         config, overrides = given_overrides()
         if config:
+            make_plain()
             _check_joined(config)
             check_processes("processes" in config)
             file = main_file() or config
@@ -196,7 +198,8 @@ def _check_folder_name(name: Any) -> None:
 
 
 def _check_number(name: str, value: Any, whole: bool) -> None:
-    if type(value) not in ((int,) if whole else (int, float)) or not math.isfinite(value):
+    kind = numbers.Integral if whole else numbers.Real
+    if not isinstance(value, kind) or isinstance(value, bool) or not math.isfinite(value):
         hint = " In YAML, write 1.0e-3 instead of 1e-3." if isinstance(value, str) else ""
         raise ValueError(f"--{name}: expected a {'whole' if whole else 'finite'} number, got {value!r}.{hint}")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..identity import WITHOUT_EFFECT
+from ..identity import SPEED, WITHOUT_EFFECT
 
 __all__ = ["check_steady"]
 
@@ -17,9 +17,12 @@ READS = frozenset(  # names of what differs from one start to the next
         *("sched_getaffinity", "cpu_count", "device_count", "popen", "check_output"),
         *("time", "time_ns", "datetime", "today", "uuid", "uuid1", "uuid4", "getpid", "gethostname"),
         *("random", "rand", "randn", "randint", "randperm", "initial_seed", "default_rng", "secrets", "urandom"),
+        "default_generator",
     )
 )
-PLACES = (*WITHOUT_EFFECT, "checkpoint", "input", "output", "out", "dataset_dir")  # what they lead to is compared
+SEEDED = ("default_rng", "RandomState", "Random")  # whose draws their argument decides
+PLACES = ("checkpoint", "input", "output", "out", "dataset_dir")  # what they lead to is compared
+FREE = (*WITHOUT_EFFECT, *SPEED, *PLACES)
 REFERENCE = re.compile(r"@\w+(?:(?:::|#)\w+)*")
 VARIABLE = re.compile(r"""["']([A-Z_][A-Z0-9_]*)["']""")
 
@@ -28,7 +31,7 @@ def check_steady(given: Mapping[str, Any]) -> None:
     """Refuse given expressions that read what differs from one start to the next, such as the environment.
 
     A training that is resumed, and a result that is recorded, would state the same text for another value. Places,
-    names and tags may differ.
+    names, tags and what changes only speed may differ.
 
     Args:
         given: setting -> value.
@@ -45,7 +48,7 @@ def check_steady(given: Mapping[str, Any]) -> None:
     """
     for name, value in given.items():
         place = name.replace("#", "::")
-        if place in PLACES or place.split("::")[0] in PLACES:
+        if place in FREE or place.split("::")[0] in FREE:
             continue
         for expression in _expressions(value):
             if read := next(_reads(expression), None):
@@ -75,12 +78,15 @@ def _reads(expression: str) -> Iterator[str]:
         (['environ'], [])
         >>> list(_reads("$import random as r")), list(_reads("$from os import environ as e"))
         (['random'], ['environ'])
+        >>> list(_reads("$numpy.random.default_rng(3).random()")), list(_reads("$numpy.random.default_rng()"))
+        ([], ['default_rng', 'random'])
     """
     try:
         tree = ast.parse(REFERENCE.sub("_", expression[1:]).strip())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
     inside = {id(node) for each in ast.walk(tree) if isinstance(each, ast.Lambda) for node in ast.walk(each.body)}
+    inside |= {id(node) for node in _seeded(tree)}
     for node in [node for node in ast.walk(tree) if id(node) not in inside]:  # a lambda draws when it is called
         words = list[Any]()
         if isinstance(node, ast.Name):
@@ -94,3 +100,30 @@ def _reads(expression: str) -> Iterator[str]:
         elif isinstance(node, ast.Import):  # a plain import shows where it is used
             words = [alias.name for alias in node.names if alias.asname]
         yield from (word for word in words if word in READS)
+
+
+def _seeded(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield the names of functions in an expression whose draws a seed or a generator decides, with their modules."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    seeded = [call for call in calls if _name(call.func) in SEEDED and _is_given([*call.args, *call.keywords])]
+    drawing = [call for call in calls if _is_given([each for each in call.keywords if each.arg == "generator"])]
+    for node in [call.func for call in (*seeded, *drawing)]:
+        yield from _chain(node)
+    yield from (call.func for call in calls if isinstance(call.func, ast.Attribute) and call.func.value in seeded)
+
+
+def _chain(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield a dotted name with the names before its dots."""
+    yield node
+    if isinstance(node, ast.Attribute):
+        yield from _chain(node.value)
+
+
+def _name(node: ast.AST) -> str:
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
+def _is_given(arguments: Sequence[ast.AST]) -> bool:
+    """Return whether an argument is there, and not None."""
+    values = [each.value if isinstance(each, ast.keyword) else each for each in arguments]
+    return any(not (isinstance(each, ast.Constant) and each.value is None) for each in values)

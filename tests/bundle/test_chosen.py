@@ -5,10 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import monai.transforms
 import pytest
 from monai.bundle import ConfigParser, ConfigWorkflow, create_workflow
+from monai.transforms import RandFlipd
 
-from common.bundle.chosen import check_chosen
+from common.bundle.chosen import ON_BATCHES, check_batched, check_chosen
 from common.bundle.complete import complete
 
 CONFIGS = Path(__file__).parents[2] / "bundles"
@@ -75,6 +77,49 @@ def test_a_training_stops_before_any_work(bundle: str, given: dict[str, Any], me
         create_workflow(config_file=str(CONFIGS / bundle / "configs/train.yaml"), workflow_type="train", **given)
     with pytest.raises(ValueError, match=message):
         raise raised.value.__cause__ or raised.value
+
+
+class PerImage:
+    """Give each image of a batch to a transform."""
+
+
+FLIP = {"_target_": "RandFlipd", "keys": ["image", "label"]}
+OF_BATCHES = [
+    *("DeleteItemsd", "DeleteItemsDict", "SelectItemsd", "CopyItemsd", "ToDevice", "ToDeviced", "EnsureTypeD"),
+    *("monai.transforms.ScaleIntensityRanged", "ThresholdIntensity", "common.transforms.RandFlipd"),
+]
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [
+        {"_target_": f"{__name__}.PerImage", "transform": FLIP},
+        {"_target_": PerImage, "transform": FLIP},
+        {"_target_": "Compose", "transforms": [{"_target_": f"{__name__}.PerImage", "transform": [FLIP]}]},
+        *({"_target_": "Compose", "transforms": [{"_target_": target}]} for target in OF_BATCHES),
+    ],
+)
+def test_what_treats_images_by_itself_or_asks_for_no_axes_may_transform_batches(augmentation: dict[str, Any]):
+    check_batched({"augmentation": augmentation})
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [
+        FLIP,
+        {"_target_": RandFlipd, "keys": "image"},
+        {"_target_": "monai.transforms.RandFlipDict", "keys": "image"},
+        {"_target_": "Compose", "transforms": [{"_target_": "ToDeviced"}, {"_target_": "OneOf", "transforms": [FLIP]}]},
+        [{"_target_": "Compose", "transforms": [{"_target_": f"{__name__}.PerImage", "transform": FLIP}, FLIP]}],
+    ],
+)
+def test_what_takes_single_images_is_found_wherever_it_gets_batches(augmentation: Any):
+    with pytest.raises(ValueError, match=r"^augmentation gets whole batches .*, but RandFlipd takes one image"):
+        check_batched({"augmentation": augmentation})
+
+
+def test_the_transforms_without_axes_are_those_of_monai_by_their_names():
+    assert [getattr(monai.transforms, name).__name__ for name in ON_BATCHES] == list(ON_BATCHES)
 
 
 MINE = {"_target_": "torch.nn.L1Loss"}

@@ -39,6 +39,7 @@ losses:
   marginal: {_target_: torch.nn.L1Loss}
   adaptive_bce: {_target_: torch.nn.MSELoss}
 optimizer: {_target_: torch.optim.SGD, lr: 0.1}
+checkpointed: {loss_function: "@loss", optimizer: "@optimizer"}
 train:
   handlers:
     - {_target_: common.engines.History, folder: runs}
@@ -120,6 +121,8 @@ def test_a_file_of_arguments_counts_and_the_command_line_wins(tmp_path: Path, co
         ["--tags", "{purpose: thesis}"],
         ["--val_interval", "7", "--epochs", "7"],
         ["--learning_rate", "0"],
+        ["--checkpointed::rates", "@learning_rate"],  # a reference among references
+        ["--checkpointed#optimizer_of_teacher", "@learning_rate"],
     ],
 )
 def test_known_settings_may_be_set(config: Path, words: list[str]):
@@ -136,6 +139,8 @@ def test_known_settings_may_be_set(config: Path, words: list[str]):
             ["--epoch", "3"],
             r"--epoch is not a setting of this bundle. Did you mean --epochs\? Plain settings: epochs, ",
         ),
+        (["--checkpointed::optimiser", "@epochs"], r"^--checkpointed::optimiser is not .* --checkpointed::optimizer\?"),
+        (["--checkpointed::rates", "3"], r"^--checkpointed::rates is not a setting of this bundle"),
         (["--epoch=3"], r"--epoch is not a setting of this bundle. Did you mean --epochs\?"),
         (["--learningrate", "3"], r"--learningrate is not a setting .*Did you mean --learning_rate\?"),
         (["--zzzzzz", "3"], r"--zzzzzz is not a setting of this bundle. Plain settings: epochs, learning_rate, val_"),
@@ -314,6 +319,44 @@ def test_choices_are_those_of_all_configuration_files_together(config: Path, tmp
     check(f"['{config}','{more}']", "--loss", "mine")
     with pytest.raises(SystemExit, match=r"--loss: expected one of marginal, adaptive_bce, got 'mine'"):
         check(config, "--loss", "mine")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'train::additional: {mine: {_target_: torch.nn.L1Loss}}\ntrain::handlers::0::folder: "@train::additional"',
+        'train::additional: {mine: 3}\nepochs: "$@train::additional::mine + 1"',
+        'train#additional: [3]\nepochs: "@train#additional#0"',
+        'checkpointed::rates: "@learning_rate"',
+    ],
+)
+def test_a_further_file_may_add_what_is_referred_to_and_references_among_references(
+    config: Path, tmp_path: Path, text: str
+):
+    more = tmp_path / "more.yaml"
+    more.write_text(text)
+    check(f"['{config}','{more}']")
+    workflow = ConfigWorkflow([str(config), str(more)])
+    workflow.initialize()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train::additional: {mine: 3}", r"^--train::additional is not a setting of this bundle"),
+        ("train::handler: []\nepochs: $3 + len(@train::handlers)", r"^--train::handler is .*mean --train::handlers\?"),
+        ('optimizer::momentun: 0.9\nnote: "@optimizer::momentun"', r"^--optimizer::momentun is not .*momentum\?"),
+        ('checkpointed::optimiser: "@optimizer"', r"^--checkpointed::optimiser is not .*--checkpointed::optimizer\?"),
+        ("checkpointed::rates: 3", r"^--checkpointed::rates is not a setting of this bundle"),
+    ],
+)
+def test_a_further_file_may_add_nothing_that_is_misspelt_or_not_used(
+    config: Path, tmp_path: Path, text: str, message: str
+):
+    more = tmp_path / "more.yaml"
+    more.write_text(text)
+    with pytest.raises(SystemExit, match=message):
+        check(f"['{config}','{more}']")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,124 @@
+"""What a notebook gives: classes and functions instead of their names, and numbers of numpy."""
+
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from monai.bundle import ConfigWorkflow, create_workflow
+from monai.bundle import run as monai_run
+
+CONFIG = """
+network: unet
+networks: {unet: {_target_: torch.nn.Identity}}
+seed: 0
+rate: 0.1
+sizes: [1, 2]
+resume: false
+run_name: null
+written:
+  {seed: "@seed", rate: "@rate", sizes: "@sizes", resume: "@resume", run_name: "@run_name", twice: "$@seed * 2"}
+initialize:
+  - _target_: common.bundle.settings.check_settings
+    choices: {network: networks}
+    limits: {seed: [0], rate: [0]}
+    names: [run_name]
+  - _target_: common.engines.save_configuration
+    folder: FOLDER
+    configuration: {_target_: common.configuration.running}
+run: ["$print(@networks, @network, @written)"]
+"""
+
+
+class Net(torch.nn.Module):
+    """A network of the user."""
+
+    def __init__(self, out_channels: int, width: int = 8) -> None:
+        super().__init__()
+        self.channels = (width, out_channels)
+
+
+def build(out_channels: int, width: int = 8) -> Net:
+    return Net(out_channels, width)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    path = tmp_path / "configs" / "train.yaml"
+    path.parent.mkdir()
+    path.write_text(CONFIG.replace("FOLDER", str(tmp_path)))
+    return str(path)
+
+
+@pytest.mark.parametrize("target", [Net, build, f"{__name__}.Net"])
+@pytest.mark.parametrize("form", [monai_run, create_workflow, ConfigWorkflow])
+def test_a_component_may_be_given_by_its_class_or_function(config: str, form: Any, target: Any):
+    mine = {"_target_": target, "_mode_": "callable", "_desc_": "mine", "out_channels": 4}
+    workflow = form(config_file=config, **{"networks::mine": mine, "network": "mine"})
+    if form is not monai_run:
+        workflow.initialize()
+        assert workflow.parser.get_parsed_content("networks::mine")().channels == (8, 4)
+
+
+@pytest.mark.parametrize("target", [Net, build, f"{__name__}.Net"])
+def test_it_is_written_by_its_name_as_part_of_what_was_run(config: str, target: Any):
+    mine = {"_target_": target, "_mode_": "callable", "out_channels": 4}
+    workflow = create_workflow(config_file=config, **{"networks::mine": mine, "network": "mine"})
+    stored = yaml.safe_load((Path(config).parents[1] / "config.yaml").read_text())
+    name = target if isinstance(target, str) else f"{__name__}.{target.__name__}"
+    assert stored["networks"]["mine"] == {**mine, "_target_": name}
+    assert workflow.parser["networks::mine::_target_"] == name
+
+
+@pytest.mark.parametrize("target", [lambda out_channels: Net(out_channels), partial(Net, width=2)])
+def test_what_has_no_name_in_other_processes_stays_itself(config: str, target: Any):
+    given = {"networks::mine": {"_target_": target, "out_channels": 4}, "network": "mine"}
+    workflow = create_workflow(config_file=config, **given)
+    assert workflow.parser["networks::mine::_target_"] is target
+    assert workflow.parser.get_parsed_content("networks::mine").channels[1] == 4
+
+
+@pytest.mark.parametrize("form", [create_workflow, ConfigWorkflow])
+@pytest.mark.parametrize("target", [Net, build, f"{__name__}.Net"])
+def test_a_misspelt_argument_of_it_is_refused(config: str, form: Any, target: Any):
+    given = {"networks::mine": {"_target_": target, "_mode_": "callable", "widht": 4}, "network": "mine"}
+    with pytest.raises((RuntimeError, KeyError)) as raised:
+        form(config_file=config, **given).initialize()
+    assert "Did you mean --networks::mine::width?" in str(raised.value.__cause__)
+
+
+@pytest.mark.parametrize("form", [create_workflow, ConfigWorkflow])
+def test_numbers_of_numpy_are_those_of_python(config: str, form: Any):
+    given = {"seed": np.int64(3), "rate": np.float32(0.5), "sizes": [np.int32(8), np.int32(9)], "resume": np.True_}
+    workflow = form(config_file=config, **given, run_name=np.int64(7))
+    workflow.initialize()
+    written = workflow.parser.get_parsed_content("written")
+    assert repr(written) == "{'seed': 3, 'rate': 0.5, 'sizes': [8, 9], 'resume': True, 'run_name': 7, 'twice': 6}"
+    stored = yaml.safe_load((Path(config).parents[1] / "config.yaml").read_text())
+    assert (stored["seed"], stored["rate"], stored["sizes"], stored["resume"]) == (3, 0.5, [8, 9], True)
+
+
+@pytest.mark.parametrize("form", [create_workflow, ConfigWorkflow])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"seed": np.float64(2.5)}, r"^--seed: expected a whole number, got 2\.5\.$"),
+        ({"seed": np.int64(-1)}, r"^--seed: expected at least 0, got -1\.$"),
+        ({"rate": np.float32("nan")}, r"^--rate: expected a finite number, got nan\.$"),
+        ({"rate": np.True_}, r"^--rate: expected a number, like its default 0\.1, got True\.$"),
+    ],
+)
+def test_wrong_numbers_of_numpy_are_refused_as_those_of_python(
+    config: str, form: Any, given: dict[str, Any], message: str
+):
+    with pytest.raises((RuntimeError, KeyError)) as raised:
+        form(config_file=config, **given).initialize()
+    assert re.search(message, str(raised.value.__cause__))
+
+
+def test_an_expression_may_be_a_number_of_numpy(config: str):
+    create_workflow(config_file=config, seed="$__import__('numpy').int64(3)")
