@@ -188,7 +188,7 @@ class Resume:
         resume: False trains from the start.
 
     Raises:
-        ValueError: as for `read_checkpoint`.
+        ValueError: as for `read_checkpoint`, or if the state of an object is missing.
     """
 
     def __init__(
@@ -216,7 +216,10 @@ class Resume:
             if self.resume:
                 LOGGER.warning("%s has no completed epoch to resume; the training starts anew", self.folder)
             return
-        for name, item in _with_state(self.objects).items():
+        stateful = _with_state(self.objects)
+        if missing := [name for name in stateful if name not in checkpoint]:
+            raise ValueError(f"{self.folder / 'last.pt'} has no state of {', '.join(missing)}; train without --resume.")
+        for name, item in stateful.items():
             item.load_state_dict(checkpoint[name])
         engine.state.epoch = checkpoint["epoch"]
         engine.state.iteration = checkpoint["epoch"] * engine.state.epoch_length

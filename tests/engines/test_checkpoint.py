@@ -210,6 +210,12 @@ def test_a_loss_with_a_state_goes_on_with_it(tmp_path: Path):
     same(load(parts / "model.pt"), load(tmp_path / "whole/model.pt"))
 
 
+def test_a_state_that_was_not_kept_is_named(tmp_path: Path):
+    Tiny(tmp_path, epochs=1).run()
+    with pytest.raises(ValueError, match=r"last\.pt has no state of loss; train without --resume\.$"):
+        Tiny(tmp_path, epochs=2, loss=Warmer(), resume=True).run()
+
+
 def test_resuming_restores_the_whole_training(tmp_path: Path):
     first = Tiny(tmp_path, epochs=2).run()
     checkpoint = load(tmp_path / "last.pt")
