@@ -16,7 +16,7 @@ from common.identity import training_settings
 from common.own_code import used_code
 
 CELL = """import json
-import own_helper
+import cell_helper
 SCALE = 1.0
 WEIGHTS = [1, 2]
 other = 5
@@ -25,7 +25,7 @@ def half(x):
 class Mine:
     \"""Of mine.\"""
     def forward(self, other):
-        return half(other) * SCALE * len(WEIGHTS) + own_helper.add
+        return half(other) * SCALE * len(WEIGHTS) + cell_helper.add
 """
 Notebook = Callable[[str], types.ModuleType]
 
@@ -33,7 +33,7 @@ Notebook = Callable[[str], types.ModuleType]
 @pytest.fixture
 def notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Notebook:
     """Return what runs a cell as a new process would: its code has a name and no file."""
-    (tmp_path / "own_helper.py").write_text("add = 1\n")
+    (tmp_path / "cell_helper.py").write_text("add = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
 
     def run(code: str) -> types.ModuleType:
@@ -54,7 +54,7 @@ def codes(component: Any) -> dict[str, Any]:
 
 def test_a_class_counts_with_what_it_uses(notebook: Notebook):
     found = codes({"_target_": notebook(CELL).Mine})
-    assert found.keys() == {"own_helper.py", *(f"__main__.{name}" for name in ("Mine", "half", "SCALE", "WEIGHTS"))}
+    assert found.keys() == {"cell_helper.py", *(f"__main__.{name}" for name in ("Mine", "half", "SCALE", "WEIGHTS"))}
     assert codes({"_target_": "__main__.Mine"}) == found
     assert used_code("__main__.Mine") == found
     assert architecture_of(sys.modules["__main__"].Mine)["_code_"] == found
@@ -100,7 +100,7 @@ def test_code_that_cannot_be_read_is_refused(notebook: Notebook, code: str):
 
 @pytest.mark.slow
 def test_the_rest_of_a_script_does_not_count(tmp_path: Path):
-    script = CELL.replace("import own_helper\n", "").replace(" + own_helper.add", "") + "class Empty(Mine): pass\n"
+    script = CELL.replace("import cell_helper\n", "").replace(" + cell_helper.add", "") + "class Empty(Mine): pass\n"
     script += "from common.own_code import code_digests\nprint(sorted(code_digests([Empty], None).items()))\n"
     found = []
     for number, text in enumerate((script, script + "epochs = 7\n", script.replace("x / 2", "x / 3"))):
