@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+import sys
+import sysconfig
+import tokenize
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
 from .command import PACKAGE
-from .own_code import ADDRESS, aliases, code_digests, components
 
 __all__ = [
     "SPEED",
@@ -22,6 +28,7 @@ __all__ = [
     "fingerprint",
     "flattened",
     "hashed",
+    "own_code",
     "plain_values",
     "settings_digest",
     "training_settings",
@@ -43,6 +50,11 @@ WITHOUT_EFFECT = (
 CHOSEN = {"networks": "network", "losses": "loss"}  # block -> setting that chooses its only entry that counts
 REFERENCE = re.compile(r"[@%](\w+)")
 NAME = re.compile(rf"(?<![\w.]){PACKAGE}(?=\.\w)")
+WORD = re.compile(r"(?<![\w.@])[A-Za-z_]\w*")
+PARTS = ("losses", "networks", "transforms")  # of this package, whose code changes the result of a training
+INSTALLED = ("site-packages", "dist-packages")
+NOT_OWN = [Path(path).resolve() for path in (Path(__file__).parent, sysconfig.get_path("stdlib"))]
+_first: dict[Path, str] = {}  # digests of modules of the user when this process met them
 SHOWN = 5  # differences in a message
 WIDTH = 60  # characters of a value in a message
 
@@ -83,7 +95,7 @@ def training_settings(
 
     This is the configuration, as far as the trainer reaches it, without `WITHOUT_EFFECT`; of the networks and losses
     only the chosen one counts. Paths do not count, but what they lead to: the data, the initial weights, and the code
-    of components that are not in an installed library (`code_digests`).
+    of components that are not in an installed library. Of this package that is the code of the folders `PARTS`.
 
     Args:
         configuration: of the training, with its overrides.
@@ -120,9 +132,162 @@ def training_settings(
         raise FileNotFoundError(f"{initial_weights} is missing; --initial_weights expects the path of a model.pt.")
     weights = None if initial_weights is None else fingerprint(initial_weights)
     several = {"processes": processes} if processes > 1 else {}
-    named = components(content, aliases(configuration.get("imports")))
-    code = {f"code of {name}": code for name, code in code_digests(named, configuration.get("bundle_root")).items()}
+    code = _code(_named(content, _aliases(configuration.get("imports"))), configuration.get("bundle_root"))
     return {**settings, **code, "data": data, "initial_weights": weights, **several}
+
+
+def own_code(name: str) -> dict[str, str]:
+    """Return the digests of the user's own modules along a dotted name and its imports; empty for installed code.
+
+    Args:
+        name: of a component.
+
+    Returns:
+        File, from the folder on that makes it importable -> 16 digits of the digest of its content.
+
+    Example:
+        >>> own_code("torch.nn.Conv2d")
+        {}
+    """
+    named = {key.removeprefix("code of "): code for key, code in _code([name], None).items()}
+    return {file: code for file, code in named.items() if not file.startswith(".")}
+
+
+def _code(names: Iterable[str], bundle: Any) -> dict[str, str]:
+    """Return the digests of the modules of the user along dotted names and their imports, and of `PARTS` among these.
+
+    A part is named from this package on: `code of .losses`.
+    """
+    waiting, code = list(names), dict[str, str]()
+    known = set[str]()
+    while waiting:
+        name = waiting.pop()
+        package, part, *_ = [*name.split("."), ""]
+        if package == PACKAGE and part in PARTS:
+            code[f"code of .{part}"] = _code_of_part(part)
+        for module, file in _modules(name, [str(bundle)]):
+            if module in known:
+                continue
+            known.add(module)
+            package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+            waiting += _imported(file, package)
+            place = module.replace(".", "/") + ("/__init__.py" if file.name == "__init__.py" else ".py")
+            code[f"code of {place}"] = _as_loaded(module, file)
+    return code
+
+
+def _as_loaded(module: str, file: Path) -> str:
+    """Return the digest of a module of the user; refuse one that was edited after this process imported it."""
+    found = _code_digest(file)
+    if module in sys.modules and _first.setdefault(file, found) != found:
+        raise ValueError(f"{file} changed after this process imported it; start a new process to use it.")
+    _first[file] = found
+    return found
+
+
+def _code_digest(file: Path) -> str:
+    """Return 16 digits of the digest of a Python file; comments, blank lines and line endings do not count."""
+    try:
+        tokens = list(tokenize.tokenize(io.BytesIO(file.read_bytes()).readline))
+    except (SyntaxError, ValueError, tokenize.TokenError):  # it says itself that it cannot be run
+        return fingerprint(file)
+    words = [token for token in tokens if token.type not in (tokenize.COMMENT, tokenize.NL, tokenize.ENCODING)]
+    text = ""
+    for token in words:
+        apart = text[-1:].isidentifier() and token.type in (tokenize.NAME, tokenize.NUMBER)
+        text += (" " if apart else "") + ("\n" if token.type == tokenize.NEWLINE else token.string)
+    return digest(text)[:16]
+
+
+@cache  # this process goes on with the code that it has loaded, even if a file is edited
+def _code_of_part(part: str) -> str:
+    """Return 16 digits of the digest of all Python files of a folder of this package."""
+    folder = Path(__file__).parent / part
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.py")}
+    visible = {name: path for name, path in sorted(files.items()) if "/." not in f"/{name}"}
+    return digest(json.dumps({name: _code_digest(path) for name, path in visible.items()}))[:16]
+
+
+def _aliases(imports: Any) -> dict[str, str]:
+    """Return what the imports of a configuration are called in its expressions.
+
+    Example:
+        >>> _aliases(["$import torch", "$from mine.losses import Sum as Mine"])
+        {'torch': 'torch', 'Mine': 'mine.losses.Sum'}
+    """
+    lines = [str(line).lstrip("$ ") for line in ([imports] if isinstance(imports, str) else imports or ())]
+    found = dict[str, str]()
+    for node in [node for line in lines for node in _parsed(line.encode())]:
+        above = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+        found |= {alias.asname or alias.name.partition(".")[0]: above + alias.name for alias in node.names}
+    return found
+
+
+def _named(node: Any, aliases: Mapping[str, str]) -> Iterator[str]:
+    """Yield the dotted names of components, and of what expressions use of the imports."""
+    if isinstance(node, Mapping):
+        target = node.get("_target_")
+        if isinstance(target, str):
+            yield target
+        elif callable(target):  # from Python
+            yield f"{target.__module__}.{getattr(target, '__name__', '')}"
+        node = list(node.values())
+    if isinstance(node, list | tuple):
+        for value in node:
+            yield from _named(value, aliases)
+    elif isinstance(node, str) and node.startswith("$"):
+        yield from (aliases[word] for word in WORD.findall(node) if word in aliases)
+
+
+def _modules(name: str, places: list[str]) -> Iterator[tuple[str, Path]]:
+    """Yield the modules of the user along a dotted name, with their files; nothing is imported."""
+    module = ""
+    for number, part in enumerate(name.split(".")):
+        module = f"{module}.{part}" if number else part
+        if module == "__main__":  # a script counts as a whole; a notebook has no file
+            script = Path(getattr(sys.modules[module], "__file__", None) or "").resolve()
+            if script.is_file() and not _is_installed(script):
+                yield module, script
+            return
+        try:
+            spec = (None if number else find_spec(module)) or PathFinder.find_spec(module, places)
+        except KeyError:  # a folder without __init__.py, in one that is not imported
+            places = [str(Path(place) / part) for place in places]
+            continue
+        except (ImportError, ValueError):  # not the name of a module, or one without a file
+            return
+        file = Path(spec.origin or "").resolve() if spec else Path()
+        if file.suffix == ".py" and file.is_file():
+            if _is_installed(file):
+                return
+            yield module, file
+        if spec is None or spec.submodule_search_locations is None:
+            return
+        places = list(spec.submodule_search_locations)
+
+
+def _is_installed(file: Path) -> bool:
+    return bool(set(INSTALLED) & set(file.parts)) or any(file.is_relative_to(place) for place in NOT_OWN)
+
+
+def _imported(file: Path, package: str) -> Iterator[str]:
+    """Yield the dotted names that a module imports."""
+    for node in _parsed(file.read_bytes()):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif package or not node.level:
+            with suppress(ImportError):  # beyond the package
+                above = resolve_name("." * node.level + (node.module or ""), package)
+                yield from (f"{above}.{alias.name}" for alias in node.names)
+
+
+def _parsed(code: bytes) -> list[ast.Import | ast.ImportFrom]:
+    """Return the imports in code; none if it cannot be run, which it says itself."""
+    try:
+        tree = ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
 def flattened(node: Any, name: str = "") -> dict[str, Any]:
@@ -154,8 +319,6 @@ def _plain(value: Any) -> Any:
         return int(value)
     if value is None or isinstance(value, bool | int | float):
         return value
-    if isinstance(value, FunctionType | partial):
-        value = ADDRESS.sub("", str(value))
     text = NAME.sub("", str(value).replace("#", "::"))  # MONAI replaces #; a published copy has another name
     return text.lower() == "true" if text.lower() in ("true", "false") else text
 

@@ -18,7 +18,6 @@ ROOMS = [
     *(
         "atomic",
         "command",
-        "own_code",
         "identity",
         "palette",
         "contours",

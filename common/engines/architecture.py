@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -16,16 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from ..command import PACKAGE
-from ..own_code import used_code
+from ..identity import own_code
 from .weights import check_fit, load_weights
 from .weights_record import weights_record
 
 __all__ = ["architecture_of", "build_network", "check_code", "check_explicit_network", "network_of", "with_weights"]
 
-LOGGER = logging.getLogger(__name__)
 OTHERS = "Use other weights (--checkpoint PATH)"
 DROPOUT = "_dropout_"  # of the training: networks that are built to be used have none
-CODE = "_code_"  # of a network in the user's own files: name -> digest of what it uses, as it was trained
+CODE = "_code_"  # of a network in the user's own files: file -> digest, as it was trained
 
 
 def architecture_of(factory: Any, dropout: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -38,8 +36,8 @@ def architecture_of(factory: Any, dropout: Mapping[str, Any] | None = None) -> d
 
     Returns:
         `_target_`, the shortest address of the class (it begins with a dot within this package, whose name differs
-        between copies), its arguments, `_dropout_` if the training has it, and `_code_`, the digests of the code
-        that the class uses (`used_code`), if it is the user's own.
+        between copies), its arguments, `_dropout_` if the training has it, and `_code_`, the digests of the files, if
+        they are the user's own.
 
     Raises:
         ValueError: if the network is already built, or an argument is not a plain value.
@@ -64,7 +62,7 @@ def architecture_of(factory: Any, dropout: Mapping[str, Any] | None = None) -> d
             ) from None
     placed = {DROPOUT: dict(dropout)} if dropout and dropout["rate"] else {}
     address = _address(component)
-    code = {} if address.startswith(".") else used_code(address)
+    code = {} if address.startswith(".") else own_code(address)
     return {"_target_": address, **plain, **placed, **({CODE: code} if code else {})}
 
 
@@ -109,29 +107,21 @@ def build_network(architecture: Mapping[str, Any]) -> nn.Module:
 def check_code(architecture: Mapping[str, Any]) -> None:
     """Refuse a network in the user's own files whose code is not that of the training.
 
-    Records of before state whole files; whether these changed where it matters cannot be known, which is a warning.
-
     Raises:
-        ValueError: names the class, function, constant or module.
+        ValueError: names the file.
 
     Example:
-        >>> check_code({"_target_": "mine.Net", "_code_": {"mine.Net": "ba7816bf8f01cfea"}})
+        >>> check_code({"_target_": "mine.Net", "_code_": {"mine.py": "ba7816bf8f01cfea"}})
         Traceback (most recent call last):
         ...
-        ValueError: mine.Net is missing, code of mine.Net; restore it as it was in training, or train again.
+        ValueError: mine.py is missing, code of mine.Net; restore it as it was in training, or train again.
     """
     then, target = architecture.get(CODE) or {}, str(architecture.get("_target_"))
-    if then and (not isinstance(then, Mapping) or all(name.endswith(".py") for name in then)):
-        LOGGER.warning(
-            "whether the code of %s is that of the training is unknown: its record is of an older form", target
-        )
-        return
-    now = used_code(target) if then else {}
-    for name in then:
-        if then[name] != now.get(name):
-            known = {*now, *(one.rpartition(".")[0] for one in now)} - {""}  # its module may count as a whole now
-            wrong = "changed since the training" if {name, name.rpartition(".")[0]} & known else "is missing"
-            raise ValueError(f"{name} {wrong}, code of {target}; restore it as it was in training, or train again.")
+    now = own_code(target) if then else {}
+    for file in then:
+        if then[file] != now.get(file):
+            wrong = "changed since the training" if file in now else "is missing"
+            raise ValueError(f"{file} {wrong}, code of {target}; restore it as it was in training, or train again.")
 
 
 def _arguments(architecture: Mapping[str, Any]) -> dict[str, Any]:

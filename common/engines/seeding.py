@@ -56,7 +56,8 @@ class SeedEachEpoch:
     def _check_workers(self, engine: Engine) -> None:
         loader: Any = getattr(engine.state, "dataloader", None)
         collate = getattr(loader, "collate_fn", None)
-        alone = isinstance(collate, Randomizable) and not isinstance(collate, Compose | DrawsPerImage)
+        known = type(collate) is Compose or isinstance(collate, DrawsPerImage)
+        alone = isinstance(collate, Randomizable) and not known
         if alone and loader.num_workers:
             raise ValueError(
                 f"all workers of the data loader would draw the same in {type(collate).__name__}; put it into a "

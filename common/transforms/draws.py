@@ -131,9 +131,15 @@ class DrawsPerBatch(DrawsPerImage):
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> DrawsPerBatch:
         """Seed this transform and the other."""
         super().set_random_state(seed, state)
-        if isinstance(self.transform, Randomizable):
-            self.transform.set_random_state(seed, state)
+        for random_part in self._random_parts():
+            random_part.set_random_state(seed, state)
         return self
+
+    def _random_parts(self) -> list[Randomizable]:
+        """Return the transform and those that it holds, as far as MONAI can seed them."""
+        held = list(getattr(self.transform, "__dict__", {}).values())
+        within = [one for each in held if isinstance(each, list | tuple) for one in each]
+        return [one for one in (self.transform, *held, *within) if isinstance(one, Randomizable)]
 
     def __call__(self, data: Any) -> Any:
         """Transform a batch."""
@@ -142,6 +148,6 @@ class DrawsPerBatch(DrawsPerImage):
         with _own_generators():
             number = key_of(int(self._key[1]), int(data["index"][0])) % 2**63
             seed_all(number)
-            if isinstance(self.transform, Randomizable):
-                self.transform.set_random_state(seed=number % 2**32)
+            for random_part in self._random_parts():
+                random_part.set_random_state(seed=number % 2**32)
             return self.transform(data)

@@ -58,6 +58,20 @@ class Own(RandomizableTransform):
         return {**batch, "image": batch["image"] + self.number(self)}
 
 
+class Holder:
+    """A transform that is not random by itself."""
+
+    def __init__(self, held: Callable[[Any], Any]) -> None:
+        self.held = held
+
+    def __call__(self, batch: Any) -> Any:
+        return self.held(batch)
+
+
+class Own2(Compose):
+    """A Compose of the user's."""
+
+
 GENERATORS: dict[str, Callable[[Own], float]] = {
     "R": lambda own: own.R.rand(),
     "torch": lambda _: torch.rand(1).item(),
@@ -76,10 +90,11 @@ class Batches:
         return self.transform({"image": torch.zeros(len(images)), "index": torch.tensor(images)})
 
 
-@pytest.mark.parametrize("source", GENERATORS)
+@pytest.mark.parametrize("source", [*GENERATORS, "held"])
 def test_own_transforms_draw_the_same_with_any_number_of_workers_and_never_twice(source: str):
     def epochs(workers: int) -> list[list[float]]:
-        augmentation = Compose([Own(GENERATORS[source])])
+        own = Holder(Own(GENERATORS["R"])) if source == "held" else Own(GENERATORS[source])
+        augmentation = Compose([own])
         handler = SeedEachEpoch(0, [augmentation])
         loader = DataLoader(
             list(range(8)),  # type: ignore[arg-type]
@@ -100,9 +115,10 @@ def test_own_transforms_draw_the_same_with_any_number_of_workers_and_never_twice
     assert len({number for epoch in alone for number in epoch}) == 10
 
 
-def test_a_transform_that_all_workers_would_repeat_is_refused():
-    own = Own(GENERATORS["R"])
+@pytest.mark.parametrize("kind", [Own, Own2])
+def test_a_transform_that_all_workers_would_repeat_is_refused(kind: Callable[[Any], Any]):
+    own = kind(GENERATORS["R"])
     handler = SeedEachEpoch(0, [own])
     start(handler, 1, DataLoader([1, 2], collate_fn=own))  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"workers of the data loader would draw the same in Own; put it into a Compo"):
+    with pytest.raises(ValueError, match=r"workers of the data loader would draw the same in Own2?; put it into"):
         start(handler, 1, DataLoader([1, 2], collate_fn=own, num_workers=2))  # type: ignore[arg-type]
