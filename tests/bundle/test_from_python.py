@@ -121,4 +121,5 @@ def test_wrong_numbers_of_numpy_are_refused_as_those_of_python(
 
 
 def test_an_expression_may_be_a_number_of_numpy(config: str):
-    create_workflow(config_file=config, seed="$__import__('numpy').int64(3)")
+    workflow = create_workflow(config_file=config, seed="$__import__('numpy').int64(3)")
+    assert workflow.parser.get_parsed_content("seed") == 3
