@@ -228,6 +228,9 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
     if isinstance(error, KeyboardInterrupt):
         print("\ninterrupted; a training continues from its last epoch with --resume true", file=sys.stderr)
         return
+    if said := _raised_here_in_worker(str(root)):
+        print(f"\n{said}", file=sys.stderr)
+        return
     if not _raised_here(root) and not (built and _raised_in_libraries(root)):
         sys.__excepthook__(kind, error, trace)
         built = ""
@@ -252,6 +255,15 @@ def _raised_in_libraries(error: BaseException) -> bool:
     files = {Path(frame.f_code.co_filename) for frame, _ in traceback.walk_tb(error.__traceback__)}
     ours = Path(__file__).parents[1]
     return all(file.is_relative_to(ours) or "site-packages" in file.parts or not file.is_file() for file in files)
+
+
+def _raised_here_in_worker(text: str) -> str:
+    """Return what code of this package refused in a worker of a data loader, which torch passes on as text, or ""."""
+    first = text.split("\n\nThe above exception", 1)[0].strip()
+    files = re.findall(r'\n  File "(.+?)"', first) if "in DataLoader worker process" in first else []
+    ours = bool(files) and Path(files[-1]).is_relative_to(Path(__file__).parents[1])
+    said = first.splitlines()[-1] if ours else ""
+    return said if said.startswith(("ValueError:", "FileNotFoundError:")) else ""
 
 
 def _raised_here(error: BaseException) -> bool:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 from monai.transforms import Randomizable
-from torch import Tensor
+from torch import Tensor, distributed
+from torch.utils.data import get_worker_info
 
 __all__ = ["DrawsPerBatch", "DrawsPerImage", "key_of", "seed_all", "uniform"]
 
@@ -80,6 +81,19 @@ def seed_all(number: int) -> None:
     random.seed(number)
 
 
+def _seed(part: object, number: int) -> None:
+    """Seed a random transform or a generator with an integer of up to 64 bits; leave anything else as it is."""
+    match part:
+        case Randomizable():
+            part.set_random_state(seed=number % 2**32)
+        case np.random.Generator():
+            part.bit_generator.state = type(part.bit_generator)(number).state
+        case np.random.RandomState() | random.Random():
+            part.seed(number % 2**32)
+        case torch.Generator():
+            part.manual_seed(number)
+
+
 @contextmanager
 def _own_generators() -> Iterator[None]:
     """Put the generators of torch (on the CPU), NumPy and Python back as they were before the block."""
@@ -90,6 +104,22 @@ def _own_generators() -> Iterator[None]:
     finally:
         random.setstate(before[0])
         np.random.set_state(before[1])  # noqa: NPY002
+
+
+def _index_of(data: Any, step: object) -> Tensor | None:
+    """Return the numbers of the images of a batch, int64, (B,), or of one image, (1,); None if they are not needed.
+
+    Raises:
+        ValueError: if they are missing where workers or processes would repeat each other's draws.
+    """
+    if isinstance(data, Mapping) and "index" in data:
+        return torch.as_tensor(data["index"]).reshape(-1)
+    if get_worker_info() is None and not (distributed.is_available() and distributed.is_initialized()):
+        return None
+    raise ValueError(
+        f"{type(step).__name__} needs the 'index' of each image, which its batch lacks: without it, workers and "
+        "processes would repeat each other's draws. Keep 'index' in the steps before, or let the dataset give it."
+    )
 
 
 class DrawsPerImage(Randomizable):
@@ -107,18 +137,27 @@ class DrawsPerImage(Randomizable):
         """Draw from this key from now on."""
         self._key.copy_(torch.tensor([1, key]))
 
+    @property
+    def has_key(self) -> bool:
+        """Whether the draws depend on a key, not on `R`."""
+        return bool(self._key[0])
+
     def draw(self, data: Mapping[Hashable, Any], count: int) -> Tensor:
-        """Draw `count` numbers from 0 to 1 for each image of a batch, float32, (B, count)."""
-        if "index" in data and bool(self._key[0]):
-            return uniform(self._key[1], data["index"], count)
+        """Draw `count` numbers from 0 to 1 for each image of a batch, float32, (B, count).
+
+        Raises:
+            ValueError: if workers or processes would repeat each other's draws, for want of `index`.
+        """
+        if self.has_key and (index := _index_of(data, self)) is not None:
+            return uniform(self._key[1], index, count)
         return torch.from_numpy(self.R.random_sample((len(data["label"]), count))).float()
 
 
 class DrawsPerBatch(DrawsPerImage):
     """A transform of another kind, whose draws for a batch depend on the first image in it, once it has a key.
 
-    It may draw from MONAI's `R` or from the generators of torch, NumPy and Python: workers and processes neither repeat
-    each other's draws nor change them by their number.
+    It may draw from MONAI's `R`, from the generators of torch, NumPy and Python, or from one that it holds: workers and
+    processes neither repeat each other's draws nor change them by their number.
 
     Args:
         transform: takes and returns a batch.
@@ -131,23 +170,27 @@ class DrawsPerBatch(DrawsPerImage):
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> DrawsPerBatch:
         """Seed this transform and the other."""
         super().set_random_state(seed, state)
-        for random_part in self._random_parts():
-            random_part.set_random_state(seed, state)
+        for part in self._parts():
+            if isinstance(part, Randomizable):
+                part.set_random_state(seed, state)
+            elif seed is not None:
+                _seed(part, seed)
         return self
 
-    def _random_parts(self) -> list[Randomizable]:
-        """Return the transform and those that it holds, as far as MONAI can seed them."""
+    def _parts(self) -> list[object]:
+        """Return the transform and what it holds, itself or in lists: random transforms, generators and others."""
         held = list(getattr(self.transform, "__dict__", {}).values())
         within = [one for each in held if isinstance(each, list | tuple) for one in each]
-        return [one for one in (self.transform, *held, *within) if isinstance(one, Randomizable)]
+        return [self.transform, *held, *within]
 
     def __call__(self, data: Any) -> Any:
         """Transform a batch."""
-        if not isinstance(data, Mapping) or "index" not in data or not bool(self._key[0]):
+        index = _index_of(data, self.transform) if self.has_key else None
+        if index is None:
             return self.transform(data)
         with _own_generators():
-            number = key_of(int(self._key[1]), int(data["index"][0])) % 2**63
+            number = key_of(int(self._key[1]), int(index[0])) % 2**63
             seed_all(number)
-            for random_part in self._random_parts():
-                random_part.set_random_state(seed=number % 2**32)
+            for part in self._parts():
+                _seed(part, number)
             return self.transform(data)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from monai.bundle import ConfigParser
+from torch.utils.data import DataLoader
 
 from common.bundle.settings import _report
 from common.datasets import read_datalist
@@ -46,6 +47,17 @@ def test_an_error_of_a_library_keeps_its_traceback(tmp_path: Path, capsys: pytes
     assert "Traceback" in output
     assert "Failed to instantiate component" in output
     assert output.strip().endswith("ValueError: raised in a library")
+
+
+@pytest.mark.parametrize(("fetch", "lines"), [(read_datalist, 1), (int, None)], ids=["ours", "library"])
+def test_an_error_of_a_worker_is_reported_like_any(fetch: Any, lines: int | None, capsys: pytest.CaptureFixture[str]):
+    loader = DataLoader(["nowhere"], collate_fn=lambda names: fetch(names[0]), num_workers=1)  # type: ignore[arg-type]
+    with pytest.raises((RuntimeError, ValueError, FileNotFoundError)) as refusal:
+        list(loader)
+    said = report(refusal.value, capsys).strip()
+    assert "nowhere" in said.splitlines()[-1]
+    assert ("Traceback" in said) == (lines is None)
+    assert lines is None or len(said.splitlines()) == lines
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from monai.transforms import Compose, RandGaussianNoise, RandomizableTransform
+from monai.transforms import Compose, DeleteItemsd, RandGaussianNoise, RandomizableTransform
 from torch.utils.data import DataLoader
 
 from common.engines import SeedEachEpoch
+from common.label_sets import LabelSets
+from common.transforms import RandLabelDropoutd
+
+LABELS = LabelSets(["background", "lv", "la"], {"lv_only": [["background", "la"], ["lv"]]})
+ADMITTED = torch.tensor([[[5, 2], [7, 7]]], dtype=torch.uint8)
 
 
 def draws(seed: int, epoch: int, before: int = 0) -> tuple[float, ...]:
@@ -53,6 +58,7 @@ class Own(RandomizableTransform):
     def __init__(self, number: Callable[["Own"], float]) -> None:
         super().__init__()
         self.number = number
+        self.generators = [np.random.default_rng(), np.random.RandomState(), random.Random(), torch.Generator()]
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         return {**batch, "image": batch["image"] + self.number(self)}
@@ -77,6 +83,10 @@ GENERATORS: dict[str, Callable[[Own], float]] = {
     "torch": lambda _: torch.rand(1).item(),
     "numpy": lambda _: np.random.rand(),  # noqa: NPY002
     "python": lambda _: random.random(),
+    "own_numpy": lambda own: own.generators[0].random(),
+    "own_old_numpy": lambda own: own.generators[1].random_sample(),
+    "own_python": lambda own: own.generators[2].random(),
+    "own_torch": lambda own: torch.rand(1, generator=own.generators[3]).item(),
 }
 
 
@@ -87,7 +97,7 @@ class Batches:
         self.transform = transform
 
     def __call__(self, images: list[int]) -> Any:
-        return self.transform({"image": torch.zeros(len(images)), "index": torch.tensor(images)})
+        return self.transform({"image": torch.zeros(len(images)), "label": ADMITTED, "index": torch.tensor(images)})
 
 
 @pytest.mark.parametrize("source", [*GENERATORS, "held"])
@@ -122,3 +132,18 @@ def test_a_transform_that_all_workers_would_repeat_is_refused(kind: Callable[[An
     start(handler, 1, DataLoader([1, 2], collate_fn=own))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"workers of the data loader would draw the same in Own2?; put it into"):
         start(handler, 1, DataLoader([1, 2], collate_fn=own, num_workers=2))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("later", [RandLabelDropoutd(LABELS, 0.5), Own(GENERATORS["own_numpy"])])
+def test_a_step_that_drops_the_number_of_each_image_is_refused_where_workers_would_repeat_draws(later: Any):
+    augmentation = Compose([DeleteItemsd("index"), later])
+    handler = SeedEachEpoch(0, [augmentation])
+    drawn = []
+    for _ in range(2):
+        start(handler, 1)
+        drawn.append([Batches(augmentation)([position]) for position in range(3)])
+    assert str(drawn[0]) == str(drawn[1]), "one process draws the same again"
+    loader = DataLoader([0, 1], collate_fn=Batches(augmentation), num_workers=1)  # type: ignore[arg-type]
+    start(handler, 1, loader)
+    with pytest.raises(RuntimeError, match=f"{type(later).__name__} needs the 'index' of each image, which its batch"):
+        list(loader)
