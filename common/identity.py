@@ -129,7 +129,8 @@ def training_settings(
             content[block] = {chosen: content[block][chosen]}
     settings = {name: value for name, value in flattened(content).items() if name not in WITHOUT_EFFECT}
     if initial_weights is not None and not Path(initial_weights).is_file():
-        raise FileNotFoundError(f"{initial_weights} is missing; --initial_weights expects the path of a model.pt.")
+        fault = "is a folder" if Path(initial_weights).is_dir() else "is missing"
+        raise FileNotFoundError(f"{initial_weights} {fault}; --initial_weights expects the path of a model.pt.")
     weights = None if initial_weights is None else fingerprint(initial_weights)
     several = {"processes": processes} if processes > 1 else {}
     code = _code(_named(content, _aliases(configuration.get("imports"))), configuration.get("bundle_root"))

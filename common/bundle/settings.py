@@ -13,12 +13,13 @@ from pkgutil import resolve_name
 from types import TracebackType
 from typing import Any
 
-from monai.bundle import ConfigParser
+from monai.bundle import ConfigParser, ReferenceResolver
 
 from ..command import PACKAGE
 from ..configuration import check_overrides, given_words, make_plain
 from ..datasets.prepared.selection import NAMING, check_names
 from ..engines.processes import check_processes
+from ..spelling import did_you_mean
 from .changed import changed_settings, check_changes
 from .chosen import check_batched, check_chosen
 from .facts import check_facts
@@ -127,6 +128,8 @@ def check_given(
         _check_text(name, value, words.get(name), name in names)
     _check_folder_name(overrides.get("run_name"))
     parser = ConfigParser(with_overrides(config, overrides))
+    for name, value in overrides.items():
+        _check_references(parser, name, value)
     defaults = {name: ConfigParser(config).get(name) for name in limits if name in parser}
     values = {name: parser.get_parsed_content(name) for name in defaults}
     for name, default in defaults.items():
@@ -144,6 +147,14 @@ def check_given(
                     raise ValueError(f"--{name} is {value}, expected at most {said}.")
     if named:
         check_names(parser.get_parsed_content("data"), {name: parser.get_parsed_content(name) for name in named})
+
+
+def _check_references(parser: ConfigParser, name: str, value: Any) -> None:
+    """Refuse a value that refers to what the configuration lacks."""
+    for reference in ReferenceResolver.find_refs_in_config(value, ReferenceResolver.normalize_id(name)):
+        if reference and reference not in parser:
+            close = did_you_mean(reference, parser.get())
+            raise ValueError(f"--{name}: {value!r} refers to {reference!r}, which is not in this configuration.{close}")
 
 
 def _check_joined(config: Mapping[str, Any]) -> None:

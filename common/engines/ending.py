@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import signal
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from ignite.engine import Engine
 from monai.engines import Evaluator, IterationEvents, Trainer
@@ -25,22 +27,42 @@ __all__ = ["ends_on_sigterm", "report_once", "train"]
 def ends_on_sigterm() -> Iterator[None]:
     """End the block on SIGTERM as on Ctrl-C, with exit status 143: handlers close their files and runs.
 
-    A second signal is ignored. Only the main thread of a process receives signals; elsewhere nothing changes.
+    A second signal is ignored. Where Python drops the exit, in a finaliser or a callback of a weak reference, it comes
+    again. Only the main thread of a process receives signals; elsewhere nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
+    stopped: list[SystemExit] = []
+    again: list[threading.Timer] = []
+
     def end(number: int, _: FrameType | None) -> None:
         signal.signal(number, signal.SIG_IGN)
-        print("\nstopped by SIGTERM; --resume true continues this training", file=sys.stderr)
-        sys.exit(128 + number)
+        if not stopped:
+            print("\nstopped by SIGTERM; --resume true continues this training", file=sys.stderr)
+        stopped.append(SystemExit(128 + number))
+        raise stopped[-1]
 
-    before = signal.signal(signal.SIGTERM, end)
+    def dropped(unraisable: Any) -> None:
+        if unraisable.exc_value not in stopped:
+            hook(unraisable)
+            return
+        signal.signal(signal.SIGTERM, end)
+        again.append(threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)))
+        again[-1].start()
+
+    before, hook = signal.signal(signal.SIGTERM, end), sys.unraisablehook
+    sys.unraisablehook = dropped
     try:
         yield
+        if stopped:  # the last was dropped
+            raise stopped[-1]
     finally:
+        for timer in again:
+            timer.cancel()
         signal.signal(signal.SIGTERM, before)
+        sys.unraisablehook = hook
 
 
 def report_once(engine: Engine) -> None:

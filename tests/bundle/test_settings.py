@@ -169,6 +169,12 @@ def test_known_settings_may_be_set(config: Path, words: list[str]):
         (["--val_interval", "5", "--epochs", "2"], r"^--val_interval is 5, expected at most --epochs, 2\.$"),
         (["--tags", "purpose=thesis"], r"--tags: expected names with values, --tags .*, got 'purpose="),
         (["--losses", "3"], r"--losses: expected names with values, .* got 3"),
+        (["--run_name", "@a"], r"^--run_name: '@a' refers to 'a', which is not in this configuration\.$"),
+        (["--epochs", "@epohcs"], r"^--epochs: '@epohcs' refers to 'epohcs', which is not .* Did you mean 'epochs'\?$"),
+        (
+            ["--optimizer::lr", "$2 * @optimizer::rl"],
+            r"^--optimizer::lr: .* refers to 'optimizer::rl', which is",
+        ),
         (["--run_name", "1e3"], r"^--run_name: expected a name, but '1e3' would be read as 1000\.0"),
         (["--run_name", "1_2"], r"^--run_name: expected a name, but '1_2' would be read as 12"),
         (["--run_name", "a,b"], r"^--run_name: expected a name, but 'a,b' would be read as \('a', 'b'\)"),

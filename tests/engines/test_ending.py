@@ -1,9 +1,14 @@
 """A training ends well and says what came out."""
 
+import gc
 import logging
 import os
 import signal
+import sys
 import threading
+import time
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -63,6 +68,26 @@ def test_sigterm_ends_a_training_like_control_c(tmp_path: Path):
     assert raised.value.code == 128 + signal.SIGTERM
     assert closed == [raised.value]
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("rest", [lambda: time.sleep(10), lambda: None], ids=["goes_on", "is_at_its_end"])
+def test_an_exit_that_python_drops_comes_again(
+    rest: Callable[[], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    hook = sys.unraisablehook
+
+    def stopped() -> None:
+        thing = Tiny(tmp_path)
+        weakref.finalize(thing, os.kill, os.getpid(), signal.SIGTERM)
+        del thing
+        gc.collect()
+        rest()
+
+    with pytest.raises(SystemExit) as raised:
+        run(SimpleNamespace(run=stopped), 0.5, 1, tmp_path)
+    assert raised.value.code == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == "\nstopped by SIGTERM; --resume true continues this training\n"
+    assert sys.unraisablehook is hook
 
 
 def test_other_threads_leave_signals_alone():
