@@ -7,9 +7,11 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 from monai.transforms import Compose, Randomizable
+from torch.utils.data import DataLoader, IterableDataset
 
 from ..command import PACKAGE
-from ..transforms.draws import DrawsPerBatch, DrawsPerImage, key_of, seed_all
+from ..transforms.draws import DrawsPerBatch, DrawsPerImage, DrawsPerItem, key_of
+from ..transforms.generators import seed_all, seed_held
 from .processes import rank
 
 __all__ = ["SeedEachEpoch"]
@@ -19,7 +21,8 @@ class SeedEachEpoch:
     """Seed the transforms and the generators of torch (dropout), NumPy and Python at the start of each epoch.
 
     Transforms that draw for each image (`DrawsPerImage`) receive a key of their own, of seed, epoch and their position:
-    their draws do not depend on the batch, the process or the worker. Others within a Compose become `DrawsPerBatch`.
+    their draws do not depend on the batch, the process or the worker. Others within a Compose become `DrawsPerBatch`,
+    and a dataset that is not of this package becomes `DrawsPerItem`. Generators that loss and network hold are seeded.
     The sampler decides the order of the images: `DistributedSampler` draws it from seed and epoch.
 
     Args:
@@ -43,18 +46,20 @@ class SeedEachEpoch:
         Raises:
             ValueError: if the workers of the loader would all draw the same.
         """
-        self._check_workers(engine)
+        loader = getattr(engine.state, "dataloader", None)
+        self._check_workers(loader)
         # a large odd factor keeps (seed, epoch) pairs apart; generators take 64 bits, MONAI's R takes 32
         state = (self.seed * 1_000_003 + engine.state.epoch) % 2**32
         seed_all(state + (rank() << 32))  # the dropout of each process is its own
+        seed_held([getattr(engine, name, None) for name in ("loss_function", "network")], state + (rank() << 32))
         for transform in self.transforms:
             transform.set_random_state(seed=state)
-        for position, step in enumerate(step for transform in self.transforms for step in _steps(transform)):
+        steps = [step for transform in self.transforms for step in _steps(transform)]
+        for position, step in enumerate([*steps, _drawing_dataset(loader)]):
             if isinstance(step, DrawsPerImage):
                 step.set_key(key_of(self.seed, engine.state.epoch, position))
 
-    def _check_workers(self, engine: Engine) -> None:
-        loader: Any = getattr(engine.state, "dataloader", None)
+    def _check_workers(self, loader: Any) -> None:
         collate = getattr(loader, "collate_fn", None)
         known = type(collate) is Compose or isinstance(collate, DrawsPerImage)
         alone = isinstance(collate, Randomizable) and not known
@@ -74,6 +79,19 @@ def _draw_per_batch(transform: Any) -> None:
             known = type(step) is Compose or type(step).__module__.startswith(f"{PACKAGE}.")
             steps[position] = step if known else DrawsPerBatch(step)
         transform.transforms = steps
+
+
+def _drawing_dataset(loader: Any) -> DrawsPerItem | None:
+    """Make the dataset of a loader draw per item, in place, and return it; None if it is of this package."""
+    dataset = getattr(loader, "dataset", None)
+    if isinstance(dataset, DrawsPerItem):
+        return dataset
+    known = type(dataset).__module__.startswith(f"{PACKAGE}.")
+    if known or not isinstance(loader, DataLoader) or isinstance(dataset, IterableDataset):
+        return None
+    drawing = DrawsPerItem(dataset)
+    object.__setattr__(loader, "dataset", drawing)  # torch refuses it, for loaders that run; this one starts later
+    return drawing
 
 
 def _steps(transform: object) -> Iterator[object]:

@@ -5,18 +5,20 @@ An image draws the same whatever else is in its batch, whichever process or work
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import torch
 from monai.transforms import Randomizable
 from torch import Tensor, distributed
-from torch.utils.data import get_worker_info
+from torch.utils.data import Dataset, get_worker_info
 
-__all__ = ["DrawsPerBatch", "DrawsPerImage", "key_of", "seed_all", "uniform"]
+from .generators import drawn_from, held_generators, seed_held
+
+__all__ = ["DrawsPerBatch", "DrawsPerImage", "DrawsPerItem", "key_of", "uniform"]
 
 STEP = 0x9E3779B97F4A7C15 - 2**64  # the constants of SplitMix64, as signed integers
 FACTORS = (0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64)
@@ -74,38 +76,6 @@ def uniform(key: Tensor, index: Tensor, count: int) -> Tensor:
     return _shifted(_mix(of_image.unsqueeze(1) + numbers), 40).float() * 2.0**-24
 
 
-def seed_all(number: int) -> None:
-    """Seed the generators of torch, NumPy and Python with an integer of up to 64 bits."""
-    torch.manual_seed(number)
-    np.random.seed(number % 2**32)  # noqa: NPY002
-    random.seed(number)
-
-
-def _seed(part: object, number: int) -> None:
-    """Seed a random transform or a generator with an integer of up to 64 bits; leave anything else as it is."""
-    match part:
-        case Randomizable():
-            part.set_random_state(seed=number % 2**32)
-        case np.random.Generator():
-            part.bit_generator.state = type(part.bit_generator)(number).state
-        case np.random.RandomState() | random.Random():
-            part.seed(number % 2**32)
-        case torch.Generator():
-            part.manual_seed(number)
-
-
-@contextmanager
-def _own_generators() -> Iterator[None]:
-    """Put the generators of torch (on the CPU), NumPy and Python back as they were before the block."""
-    before = random.getstate(), np.random.get_state()  # noqa: NPY002
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        random.setstate(before[0])
-        np.random.set_state(before[1])  # noqa: NPY002
-
-
 def _index_of(data: Any, step: object) -> Tensor | None:
     """Return the numbers of the images of a batch, int64, (B,), or of one image, (1,); None if they are not needed.
 
@@ -156,8 +126,8 @@ class DrawsPerImage(Randomizable):
 class DrawsPerBatch(DrawsPerImage):
     """A transform of another kind, whose draws for a batch depend on the first image in it, once it has a key.
 
-    It may draw from MONAI's `R`, from the generators of torch, NumPy and Python, or from one that it holds: workers and
-    processes neither repeat each other's draws nor change them by their number.
+    It may draw from MONAI's `R`, from the generators of torch, NumPy and Python, or from those that it holds: workers
+    and processes neither repeat each other's draws nor change them by their number.
 
     Args:
         transform: takes and returns a batch.
@@ -170,27 +140,51 @@ class DrawsPerBatch(DrawsPerImage):
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> DrawsPerBatch:
         """Seed this transform and the other."""
         super().set_random_state(seed, state)
-        for part in self._parts():
-            if isinstance(part, Randomizable):
-                part.set_random_state(seed, state)
-            elif seed is not None:
-                _seed(part, seed)
+        if seed is not None:
+            seed_held(self.transform, seed)
+        elif isinstance(self.transform, Randomizable):
+            self.transform.set_random_state(state=state)
         return self
-
-    def _parts(self) -> list[object]:
-        """Return the transform and what it holds, itself or in lists: random transforms, generators and others."""
-        held = list(getattr(self.transform, "__dict__", {}).values())
-        within = [one for each in held if isinstance(each, list | tuple) for one in each]
-        return [self.transform, *held, *within]
 
     def __call__(self, data: Any) -> Any:
         """Transform a batch."""
         index = _index_of(data, self.transform) if self.has_key else None
         if index is None:
             return self.transform(data)
-        with _own_generators():
-            number = key_of(int(self._key[1]), int(index[0])) % 2**63
-            seed_all(number)
-            for part in self._parts():
-                _seed(part, number)
+        with drawn_from(key_of(int(self._key[1]), int(index[0])), held_generators(self.transform)):
             return self.transform(data)
+
+
+class DrawsPerItem(DrawsPerImage, Dataset[Any]):
+    """A dataset of another kind, whose draws for an item depend on its index, once it has a key.
+
+    Draws for a batch that the dataset makes as a whole (`__getitems__`) depend on the first index in it.
+
+    Args:
+        dataset: of any items.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        super().__init__()
+        self.dataset = dataset
+        self._held: list[object] | None = None  # found once in each worker: a dataset may hold long lists
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: Any) -> Any:
+        with self._drawn_for(index):
+            return self.dataset[index]
+
+    def __getitems__(self, indices: Sequence[Any]) -> Any:
+        if not hasattr(self.dataset, "__getitems__"):
+            return [self[index] for index in indices]
+        with self._drawn_for(indices[0]):
+            return self.dataset.__getitems__(indices)
+
+    def _drawn_for(self, index: Any) -> AbstractContextManager[None]:
+        if not self.has_key:
+            return nullcontext()
+        if self._held is None:
+            self._held = held_generators(self.dataset)
+        return drawn_from(key_of(int(self._key[1]), crc32(repr(index).encode())), self._held)

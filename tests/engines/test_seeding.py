@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from monai.transforms import Compose, DeleteItemsd, RandGaussianNoise, RandomizableTransform
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from common.engines import SeedEachEpoch
 from common.label_sets import LabelSets
@@ -52,6 +52,15 @@ def test_large_seeds_are_accepted():
     assert not np.isnan(draws(seed=2**40, epoch=1)).any()
 
 
+GENERATOR = np.random.default_rng()
+
+
+def drawing_function() -> Callable[[], float]:
+    """Return a function that holds a generator."""
+    generator = random.Random()
+    return lambda: generator.random()
+
+
 class Own(RandomizableTransform):
     """Adds a number to a batch, from a generator of the user's choice."""
 
@@ -59,6 +68,8 @@ class Own(RandomizableTransform):
         super().__init__()
         self.number = number
         self.generators = [np.random.default_rng(), np.random.RandomState(), random.Random(), torch.Generator()]
+        self.parts = {"noise": {"drawn": np.random.default_rng()}, "other": SimpleNamespace(drawn=random.Random())}
+        self.drawn = drawing_function()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         return {**batch, "image": batch["image"] + self.number(self)}
@@ -87,6 +98,10 @@ GENERATORS: dict[str, Callable[[Own], float]] = {
     "own_old_numpy": lambda own: own.generators[1].random_sample(),
     "own_python": lambda own: own.generators[2].random(),
     "own_torch": lambda own: torch.rand(1, generator=own.generators[3]).item(),
+    "in_mappings": lambda own: own.parts["noise"]["drawn"].random(),
+    "in_an_object": lambda own: own.parts["other"].drawn.random(),
+    "in_a_closure": lambda own: own.drawn(),
+    "of_the_module": lambda _: GENERATOR.random(),
 }
 
 
@@ -123,6 +138,68 @@ def test_own_transforms_draw_the_same_with_any_number_of_workers_and_never_twice
     alone, shared = epochs(0), epochs(2)
     assert alone == shared
     assert len({number for epoch in alone for number in epoch}) == 10
+
+
+class OwnItems(Dataset):
+    """A dataset that draws as its items are asked for, one by one or as batches."""
+
+    def __init__(self, source: str) -> None:
+        self.source, self.transform = source, Compose([RandGaussianNoise(prob=1.0)])
+        self.own = Own(GENERATORS[source]) if source in GENERATORS else None
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> float:
+        if self.own is not None:
+            return self.own.number(self.own)
+        return float(self.transform(torch.zeros(1, 1)))
+
+
+class OwnBatches(OwnItems):
+    """One that makes whole batches."""
+
+    def __getitems__(self, indices: list[int]) -> list[float]:
+        return [self[index] for index in indices]
+
+
+@pytest.mark.parametrize("source", [*GENERATORS, "compose"])
+@pytest.mark.parametrize("kind", [OwnItems, OwnBatches])
+def test_own_datasets_draw_by_item_with_any_number_of_workers_and_never_twice(kind: type[OwnItems], source: str):
+    def epochs(workers: int) -> list[list[float]]:
+        handler = SeedEachEpoch(0, [])
+        loader = DataLoader(kind(source), batch_size=2, num_workers=workers, persistent_workers=workers > 0)
+        found = []
+        for epoch in (1, 2):
+            start(handler, epoch, loader)
+            found.append(torch.cat(list(loader)).tolist())
+        return found
+
+    alone, shared = epochs(0), epochs(2)
+    assert alone == shared
+    assert len({number for epoch in alone for number in epoch}) == 16
+
+
+@pytest.mark.parametrize("place", ["loss_function", "network"])
+def test_generators_of_losses_and_networks_draw_the_same_after_a_resume(place: str):
+    drawn = []
+    for epochs in ([1, 2, 3], [3]):
+        own = torch.nn.Sequential(torch.nn.Identity())
+        own[0].generator = torch.Generator()
+        handler = SeedEachEpoch(0, [])
+        for epoch in epochs:
+            handler(SimpleNamespace(state=SimpleNamespace(epoch=epoch, dataloader=None), **{place: own}))
+            numbers = torch.rand(5, generator=own[0].generator).tolist()
+        drawn.append(numbers)
+    assert drawn[0] == drawn[1]
+
+
+def test_transforms_within_one_draw_differently():
+    noises = Compose([RandGaussianNoise(prob=1.0), RandGaussianNoise(prob=1.0)])
+    augmentation = Compose([Holder(lambda batch: {**batch, "drawn": [noise.R.rand() for noise in noises.transforms]})])
+    start(SeedEachEpoch(0, [augmentation]), 1)
+    one, other = Batches(augmentation)([3])["drawn"]
+    assert one != other
 
 
 @pytest.mark.parametrize("kind", [Own, Own2])

@@ -1,0 +1,128 @@
+"""Seed the random generators that code of any kind draws from: the global ones, and those that it holds."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from functools import partial
+from types import FunctionType, MethodType, ModuleType
+
+import numpy as np
+import torch
+from monai.transforms import Randomizable
+from torch import Tensor, nn
+
+__all__ = ["drawn_from", "held_generators", "seed_all", "seed_held"]
+
+GENERATORS = (Randomizable, np.random.Generator, np.random.RandomState, random.Random, torch.Generator)
+PLAIN = (str, bytes, int, float, complex, type(None), type, ModuleType, Tensor, np.ndarray)
+LEVELS = 8  # of objects within objects: beyond, they are rarely what draws, and often the whole program
+
+
+def seed_all(number: int) -> None:
+    """Seed the generators of torch, NumPy and Python with an integer of up to 64 bits."""
+    torch.manual_seed(number)
+    np.random.seed(number % 2**32)  # noqa: NPY002
+    random.seed(number)
+
+
+def seed_held(thing: object, number: int) -> None:
+    """Seed the random transforms and generators that an object holds, each in another way."""
+    _seed(held_generators(thing), number)
+
+
+@contextmanager
+def drawn_from(number: int, held: Sequence[object]) -> Iterator[None]:
+    """Draw from a number within the block; the generators of torch (on the CPU), NumPy and Python stay as they were.
+
+    Args:
+        number: an integer of up to 64 bits.
+        held: further generators (`held_generators`).
+
+    Example:
+        >>> def draws(): return random.random(), torch.rand(1).item(), float(np.random.rand())
+        >>> with drawn_from(3, []): first = draws()
+        >>> with drawn_from(3, []): first == draws()
+        True
+    """
+    before = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng(devices=[]):
+            seed_all(number % 2**63)
+            _seed(held, number % 2**63)
+            yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])  # noqa: NPY002
+
+
+def held_generators(thing: object) -> list[object]:
+    """Find the random transforms and generators that an object is or holds, in a fixed order.
+
+    They are looked for in attributes, lists, mappings, closures, what methods and partial functions are bound to, and
+    among the names of the modules that define these objects.
+
+    Example:
+        >>> class Own:
+        ...     def __init__(self): self.parts = {"noise": [random.Random()]}
+        >>> len(held_generators(Own()))
+        1
+    """
+    found: list[object] = []
+    seen: dict[int, object] = {}  # keeps what it has seen, whose id would otherwise be given again
+    level = [thing]
+    for _ in range(LEVELS):
+        below: list[object] = []
+        for one in level:
+            if id(one) in seen or isinstance(one, PLAIN):
+                continue
+            seen[id(one)] = one
+            if isinstance(one, GENERATORS):
+                found.append(one)
+            if isinstance(one, Randomizable) or not isinstance(one, GENERATORS):
+                below.extend(_parts(one))
+        level = below
+    return found
+
+
+def _parts(thing: object) -> Iterator[object]:
+    if isinstance(thing, Mapping):
+        yield from thing.values()
+    elif isinstance(thing, list | tuple | Set):
+        yield from thing
+    elif isinstance(thing, partial):
+        yield from (thing.func, *thing.args, *thing.keywords.values())
+    elif isinstance(thing, MethodType):
+        yield from (thing.__self__, thing.__func__)
+    elif isinstance(thing, FunctionType):
+        yield from (cell.cell_contents for cell in thing.__closure__ or ())
+        yield from _of_module(thing.__module__)
+    elif isinstance(thing, nn.Module):
+        for module in thing.modules():
+            yield from (value for name, value in vars(module).items() if name != "_modules")
+            yield from _of_module(type(module).__module__)
+    else:
+        yield from getattr(thing, "__dict__", {}).values()
+        yield from _of_module(type(thing).__module__)
+
+
+def _of_module(name: str) -> Iterator[object]:
+    """Yield the generators among the names of a module."""
+    names = dict(vars(sys.modules[name])) if name in sys.modules else {}
+    yield from (value for value in names.values() if isinstance(value, GENERATORS))
+
+
+def _seed(held: Sequence[object], number: int) -> None:
+    for position, part in enumerate(held):
+        seed = (number + position) % 2**63
+        match part:
+            case Randomizable():
+                part.set_random_state(seed=seed % 2**32)
+            case np.random.Generator():
+                part.bit_generator.state = type(part.bit_generator)(seed).state
+            case np.random.RandomState() | random.Random():
+                part.seed(seed % 2**32)
+            case torch.Generator():
+                part.manual_seed(seed)
