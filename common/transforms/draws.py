@@ -177,10 +177,11 @@ class DrawsPerItem(DrawsPerImage, Dataset[Any]):
             return self.dataset[index]
 
     def __getitems__(self, indices: Sequence[Any]) -> Any:
-        if not hasattr(self.dataset, "__getitems__"):
+        together = getattr(self.dataset, "__getitems__", None)
+        if together is None:
             return [self[index] for index in indices]
         with self._drawn_for(indices[0]):
-            return self.dataset.__getitems__(indices)
+            return together(indices)
 
     def _drawn_for(self, index: Any) -> AbstractContextManager[None]:
         if not self.has_key:

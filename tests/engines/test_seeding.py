@@ -163,8 +163,14 @@ class OwnBatches(OwnItems):
         return [self[index] for index in indices]
 
 
+class OwnSingle(OwnBatches):
+    """One that a subclass makes single items of, as torch allows."""
+
+    __getitems__ = None  # type: ignore[assignment]
+
+
 @pytest.mark.parametrize("source", [*GENERATORS, "compose"])
-@pytest.mark.parametrize("kind", [OwnItems, OwnBatches])
+@pytest.mark.parametrize("kind", [OwnItems, OwnBatches, OwnSingle])
 def test_own_datasets_draw_by_item_with_any_number_of_workers_and_never_twice(kind: type[OwnItems], source: str):
     def epochs(workers: int) -> list[list[float]]:
         handler = SeedEachEpoch(0, [])
