@@ -52,6 +52,7 @@ REFERENCE = re.compile(r"[@%](\w+)")
 NAME = re.compile(rf"(?<![\w.]){PACKAGE}(?=\.\w)")
 WORD = re.compile(r"(?<![\w.@])[A-Za-z_]\w*")
 PARTS = ("losses", "networks", "transforms")  # of this package, whose code changes the result of a training
+BLOCKS = {tokenize.NEWLINE: "\n", tokenize.INDENT: "\x0e", tokenize.DEDENT: "\x0f"}  # their text varies or is empty
 INSTALLED = ("site-packages", "dist-packages")
 NOT_OWN = [Path(path).resolve() for path in (Path(__file__).parent, sysconfig.get_path("stdlib"))]
 _first: dict[Path, str] = {}  # digests of modules of the user when this process met them
@@ -187,7 +188,10 @@ def _as_loaded(module: str, file: Path) -> str:
 
 
 def _code_digest(file: Path) -> str:
-    """Return 16 digits of the digest of a Python file; comments, blank lines and line endings do not count."""
+    """Return 16 digits of the digest of a Python file.
+
+    Comments, blank lines, line endings and the width of an indentation do not count; the block of a line does.
+    """
     try:
         tokens = list(tokenize.tokenize(io.BytesIO(file.read_bytes()).readline))
     except (SyntaxError, ValueError, tokenize.TokenError):  # it says itself that it cannot be run
@@ -196,7 +200,7 @@ def _code_digest(file: Path) -> str:
     text = ""
     for token in words:
         apart = text[-1:].isidentifier() and token.type in (tokenize.NAME, tokenize.NUMBER)
-        text += (" " if apart else "") + ("\n" if token.type == tokenize.NEWLINE else token.string)
+        text += (" " if apart else "") + BLOCKS.get(token.type, token.string)
     return digest(text)[:16]
 
 

@@ -65,6 +65,28 @@ def test_comments_and_line_endings_are_no_other_code(own: Path):
     assert changes(before, settings({"_target_": "own_losses.Mine"}))
 
 
+BLOCK = "def half(x):\n    if x:\n        x = x / 2\n        x = x + 1\n    return x\n"
+
+
+@pytest.mark.parametrize(
+    ("edited", "same"),
+    [
+        (BLOCK.replace("        x = x + 1", "    x = x + 1"), False),
+        (BLOCK.replace("    return x", "        return x"), False),
+        (BLOCK.replace("    return x", "return x"), False),
+        (BLOCK.replace("    ", "  "), True),
+        (BLOCK.replace("    ", "\t"), True),
+        (BLOCK.replace("        x = x + 1\n", "\n# by two\n        x = x + 1  # more\n  # end\n"), True),
+        (BLOCK.rstrip("\n"), True),
+    ],
+)
+def test_the_block_of_a_line_is_code_and_its_width_is_not(own: Path, edited: str, same: bool):
+    (own / "own_helper.py").write_text(BLOCK)
+    before = settings({"_target_": "own_losses.Mine"})
+    (own / "own_helper.py").write_text(edited)
+    assert (changes(before, settings({"_target_": "own_losses.Mine"})) == "") == same
+
+
 def test_code_that_is_edited_after_this_process_imported_it_is_refused(own: Path, monkeypatch: pytest.MonkeyPatch):
     settings({"_target_": "own_losses.Mine"})
     module = types.ModuleType("own_losses")
