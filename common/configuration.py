@@ -243,14 +243,15 @@ def evaluated(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_password(text: str) -> str:
-    """Remove user names, passwords and tokens from the addresses in a text.
+    """Remove user names, passwords and tokens from the addresses in a text; JSON remains JSON.
 
     Example:
         >>> without_password("no answer from http://me:secret@server:5000/path")
         'no answer from http://server:5000/path'
     """
     text = re.sub(r"(?<=://)[^/\s]*@", "", text)
-    return re.sub(r"(?i)\b(password|passwd|token|secret)=[^&\s\"]+", r"\1=***", text)
+    value = r"(?:(?!\\*\")[^&\s])+"  # a quote ends it, with the backslashes that escape it in JSON
+    return re.sub(rf"(?i)\b(password|passwd|token|secret)={value}", r"\1=***", text)
 
 
 def _get(config: Mapping[str, Any], name: str, overrides: Mapping[str, Any]) -> Any:

@@ -25,7 +25,7 @@ def origin_tags(folder: Path) -> dict[str, str]:
     program = f"python -m {module.name.removesuffix('.__main__')}" if module else Path(sys.argv[0]).name
     return {
         "mlflow.user": user,
-        "mlflow.source.name": without_password(f"{program} {shlex.join(sys.argv[1:])}".strip()),
+        "mlflow.source.name": f"{program} {shlex.join(map(without_password, sys.argv[1:]))}".strip(),
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": git_commit(),
         "git_commit": git_commit(),

@@ -73,7 +73,16 @@ class Outbox:
 
 def write_outbox(folder: Path, outbox: Outbox) -> None:
     """Write the outbox of a run, without passwords, whole or not at all."""
-    write_text(folder / OUTBOX, without_password(json.dumps(asdict(outbox), indent=1)) + "\n")
+    write_text(folder / OUTBOX, json.dumps(_masked(asdict(outbox)), indent=1) + "\n")
+
+
+def _masked(node: Any) -> Any:
+    """Return nested values without the passwords in their texts and names."""
+    if isinstance(node, Mapping):
+        return {without_password(name): _masked(value) for name, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_masked(value) for value in node]
+    return without_password(node) if isinstance(node, str) else node
 
 
 def read_outbox(folder: Path) -> Outbox | None:

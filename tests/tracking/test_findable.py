@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mlflow.utils.validation import _validate_metric_name
 from common.datasets import checksum
 from common.tracking import connect
 from common.tracking.names import mlflow_name, original_name
+from common.tracking.origin import origin_tags
 from common.tracking.table import COLUMNS, open_tables
 
 
@@ -72,6 +74,33 @@ def test_no_password_reaches_a_file_a_tag_or_a_message(
     monkeypatch.setattr("sys.argv", ["train", "--tracking_uri", uri])
     train(tmp_path, uri, tags={"where": uri})
     assert secret not in caplog.text + "".join(path.read_text() for path in tmp_path.glob("mlflow*"))
+
+
+@pytest.mark.parametrize(
+    ("note", "shown"),
+    [
+        ('reads token="cls" of it', 'reads token="cls" of it'),
+        ('"the token=cls"', '"the token=***"'),
+        ("token=cls\\", "token=***"),
+        ("a password=s3cret\nand more", "a password=***\nand more"),
+        ("to http://me:s3cret@here/x", "to http://here/x"),
+    ],
+)
+def test_what_looks_like_a_password_does_not_keep_a_run_from_mlflow(
+    uri: str, client: MlflowClient, tmp_path: Path, note: str, shown: str
+):
+    nested = json.dumps({"cell": json.dumps({"note": note})})
+    train(tmp_path / "run", uri, parameters={"loss": note}, tags={"note": note, "nested": nested})
+    (run,) = runs_of(client, tmp_path / "run")
+    assert (run.data.params["loss"], run.data.tags["note"]) == (shown, shown)
+    assert json.loads(json.loads(run.data.tags["nested"])["cell"])["note"].startswith(shown.splitlines()[0])
+    assert "s3cret" not in run.data.tags["nested"]
+
+
+def test_the_command_of_a_run_can_be_read_without_its_password(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr("sys.argv", ["train", "--note", "password=a;b", "--experiment", "mine"])
+    words = shlex.split(origin_tags(tmp_path)["mlflow.source.name"])
+    assert words[-4:] == ["--note", "password=***", "--experiment", "mine"]
 
 
 def test_a_moved_folder_finds_its_artifacts(other: str, tmp_path: Path):
