@@ -201,7 +201,10 @@ def _absolute(uri: str) -> str:
 
 
 def _start(workers: int, address: str | None) -> None:
-    environment = {"env_vars": {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}}
+    given = os.environ.get("PYTHONPATH")
+    own = map(os.path.abspath, given.split(os.pathsep) if given else ())  # workers run elsewhere
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *own])
+    environment = {"env_vars": {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}}
     quiet: dict[str, Any] = {"log_to_driver": False, "runtime_env": environment}
     if address is None:
         # "local" never joins a cluster that happens to run on this computer
