@@ -7,6 +7,7 @@ import os
 import re
 from typing import Any
 
+from ..configuration import without_password
 from ..identity import digest
 
 __all__ = ["mlflow_name", "one_segment", "original_name", "shortened"]
@@ -57,11 +58,13 @@ def one_segment(name: str) -> str:
 
 
 def shortened(value: Any, longest: int = LONGEST_VALUE) -> str:
-    """Return a value as text, nested values as JSON; beyond `longest` characters it ends with a digest of the whole.
+    """Return a value as text without passwords, nested values as JSON.
+
+    Beyond `longest` characters it ends with a digest of the whole.
 
     Example:
         >>> shortened([1, 2]), shortened("x" * 50, 30)
         ('[1, 2]', 'xxxxxxxxxxxxx-77cf12060d47183e')
     """
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    text = without_password(value if isinstance(value, str) else json.dumps(value, default=str))
     return text if len(text) <= longest else f"{text[: longest - 17]}-{digest(text)[:16]}"

@@ -130,14 +130,16 @@ def test_an_interrupted_run_was_killed_and_did_not_fail(
 
 
 def test_a_resumed_training_continues_its_run(uri: str, client: MlflowClient, tmp_path: Path):
+    parameters = {**SETTINGS, "note": ["token=abc", "b"]}  # is stored without its secret
     with pytest.raises(Crash):
-        train(tmp_path, uri, stop_at(3, Crash()), epochs=4)
+        train(tmp_path, uri, stop_at(3, Crash()), parameters, epochs=4)
     before = run_of(tmp_path, client)
-    train(tmp_path, uri, epochs=4, resume=True)
+    train(tmp_path, uri, parameters=parameters, epochs=4, resume=True)
     after = run_of(tmp_path, client)
     assert after.info.run_id == before.info.run_id
     assert after.info.status == "FINISHED"
     assert after.data.params == before.data.params
+    assert after.data.params["note"] == '["token=***", "b"]'
     history = client.get_metric_history(after.info.run_id, "train_loss")
     assert [item.step for item in history] == [1, 2, 3, 4]
     assert [item.value for item in history] == [
