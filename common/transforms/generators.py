@@ -17,7 +17,7 @@ from torch import Tensor, nn
 __all__ = ["drawn_from", "held_generators", "seed_all", "seed_held"]
 
 GENERATORS = (Randomizable, np.random.Generator, np.random.RandomState, random.Random, torch.Generator)
-PLAIN = (str, bytes, int, float, complex, type(None), type, ModuleType, Tensor, np.ndarray)
+PLAIN = (str, bytes, int, float, complex, type(None), type, Tensor, np.ndarray)
 LEVELS = 8  # of objects within objects: beyond, they are rarely what draws, and often the whole program
 
 
@@ -88,7 +88,9 @@ def held_generators(thing: object) -> list[object]:
 
 
 def _parts(thing: object) -> Iterator[object]:
-    if isinstance(thing, Mapping):
+    if isinstance(thing, ModuleType):
+        yield from (value for value in list(vars(thing).values()) if isinstance(value, GENERATORS))
+    elif isinstance(thing, Mapping):
         yield from thing.values()
     elif isinstance(thing, list | tuple | Set):
         yield from thing
@@ -98,20 +100,14 @@ def _parts(thing: object) -> Iterator[object]:
         yield from (thing.__self__, thing.__func__)
     elif isinstance(thing, FunctionType):
         yield from (cell.cell_contents for cell in thing.__closure__ or ())
-        yield from _of_module(thing.__module__)
+        yield sys.modules.get(thing.__module__)
     elif isinstance(thing, nn.Module):
         for module in thing.modules():
             yield from (value for name, value in vars(module).items() if name != "_modules")
-            yield from _of_module(type(module).__module__)
+            yield sys.modules.get(type(module).__module__)
     else:
         yield from getattr(thing, "__dict__", {}).values()
-        yield from _of_module(type(thing).__module__)
-
-
-def _of_module(name: str) -> Iterator[object]:
-    """Yield the generators among the names of a module."""
-    names = dict(vars(sys.modules[name])) if name in sys.modules else {}
-    yield from (value for value in names.values() if isinstance(value, GENERATORS))
+        yield sys.modules.get(type(thing).__module__)
 
 
 def _seed(held: Sequence[object], number: int) -> None:
