@@ -152,7 +152,8 @@ def check_given(
 def _check_references(parser: ConfigParser, name: str, value: Any) -> None:
     """Refuse a value that refers to what the configuration lacks."""
     for reference in ReferenceResolver.find_refs_in_config(value, ReferenceResolver.normalize_id(name)):
-        if reference and reference not in parser:
+        relative = reference.startswith(ReferenceResolver.sep)
+        if reference and not relative and not reference.startswith(parser.meta_key) and reference not in parser:
             close = did_you_mean(reference, parser.get())
             raise ValueError(f"--{name}: {value!r} refers to {reference!r}, which is not in this configuration.{close}")
 

@@ -52,6 +52,8 @@ class SeedEachEpoch:
         state = (self.seed * 1_000_003 + engine.state.epoch) % 2**32
         seed_all(state + (rank() << 32))  # the dropout of each process is its own
         seed_held([getattr(engine, name, None) for name in ("loss_function", "network")], state + (rank() << 32))
+        samplers = (loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None))
+        seed_held([getattr(each, "generator", None) for each in samplers], state)
         for transform in self.transforms:
             transform.set_random_state(seed=state)
         steps = [step for transform in self.transforms for step in _steps(transform)]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from monai.transforms import Randomizable
 from torch import Tensor, distributed
-from torch.utils.data import Dataset, get_worker_info
+from torch.utils.data import Dataset, Subset, get_worker_info
 
 from .generators import drawn_from, held_generators, seed_held
 
@@ -169,6 +169,11 @@ class DrawsPerItem(DrawsPerImage, Dataset[Any]):
         self.dataset = dataset
         self._held: list[object] | None = None  # found once in each worker: a dataset may hold long lists
 
+    def __getattr__(self, name: str) -> Any:
+        if name == "dataset":  # while it is unpickled
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
     def __len__(self) -> int:
         return len(self.dataset)
 
@@ -177,11 +182,13 @@ class DrawsPerItem(DrawsPerImage, Dataset[Any]):
             return self.dataset[index]
 
     def __getitems__(self, indices: Sequence[Any]) -> Any:
-        together = getattr(self.dataset, "__getitems__", None)
-        if together is None:
+        whole = self.dataset
+        while isinstance(whole, Subset):  # makes batches of any dataset
+            whole = whole.dataset
+        if getattr(whole, "__getitems__", None) is None:
             return [self[index] for index in indices]
         with self._drawn_for(indices[0]):
-            return together(indices)
+            return self.dataset.__getitems__(indices)
 
     def _drawn_for(self, index: Any) -> AbstractContextManager[None]:
         if not self.has_key:

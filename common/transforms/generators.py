@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import FunctionType, MethodType, ModuleType
 
@@ -61,8 +62,9 @@ def drawn_from(number: int, held: Sequence[object]) -> Iterator[None]:
 def held_generators(thing: object) -> list[object]:
     """Find the random transforms and generators that an object is or holds, in a fixed order.
 
-    They are looked for in attributes, lists, mappings, closures, what methods and partial functions are bound to, and
-    among the names of the modules that define these objects.
+    They are looked for in attributes, lists, dictionaries, closures, defaults, what methods and partial functions are
+    bound to, and among the names of the classes and modules that define these objects. Those that are made later, or
+    belong to modules that these import, are not found.
 
     Example:
         >>> class Own:
@@ -76,38 +78,48 @@ def held_generators(thing: object) -> list[object]:
     for _ in range(LEVELS):
         below: list[object] = []
         for one in level:
-            if id(one) in seen or isinstance(one, PLAIN):
+            if id(one) in seen:
                 continue
             seen[id(one)] = one
-            if isinstance(one, GENERATORS):
-                found.append(one)
-            if isinstance(one, Randomizable) or not isinstance(one, GENERATORS):
-                below.extend(_parts(one))
+            with suppress(Exception):  # of an object that cannot be looked into, such as a closed file
+                if isinstance(one, GENERATORS):
+                    found.append(one)
+                if isinstance(one, Randomizable) or not isinstance(one, (*GENERATORS, *PLAIN)):
+                    below.extend(_parts(one))
         level = below
     return found
 
 
 def _parts(thing: object) -> Iterator[object]:
     if isinstance(thing, ModuleType):
-        yield from (value for value in list(vars(thing).values()) if isinstance(value, GENERATORS))
-    elif isinstance(thing, Mapping):
+        yield from _generators(vars(thing))
+    elif isinstance(thing, dict):  # another mapping may read files
         yield from thing.values()
-    elif isinstance(thing, list | tuple | Set):
+    elif isinstance(thing, list | tuple | set | frozenset | deque):
         yield from thing
     elif isinstance(thing, partial):
         yield from (thing.func, *thing.args, *thing.keywords.values())
     elif isinstance(thing, MethodType):
         yield from (thing.__self__, thing.__func__)
     elif isinstance(thing, FunctionType):
+        yield from (thing.__defaults__ or (), thing.__kwdefaults__ or {}, sys.modules.get(thing.__module__))
         yield from (cell.cell_contents for cell in thing.__closure__ or ())
-        yield sys.modules.get(thing.__module__)
     elif isinstance(thing, nn.Module):
         for module in thing.modules():
             yield from (value for name, value in vars(module).items() if name != "_modules")
             yield sys.modules.get(type(module).__module__)
     else:
         yield from getattr(thing, "__dict__", {}).values()
+        for kind in type(thing).__mro__:
+            slots = getattr(kind, "__slots__", ())
+            yield from (getattr(thing, name, None) for name in ((slots,) if isinstance(slots, str) else slots))
+            yield from _generators(vars(kind))
         yield sys.modules.get(type(thing).__module__)
+
+
+def _generators(names: Mapping[str, object]) -> list[object]:
+    """Return the generators among names; random transforms there may be the pipeline itself."""
+    return [value for value in list(names.values()) if isinstance(value, GENERATORS[1:])]
 
 
 def _seed(held: Sequence[object], number: int) -> None:
@@ -115,7 +127,7 @@ def _seed(held: Sequence[object], number: int) -> None:
         seed = (number + position) % 2**63
         match part:
             case Randomizable():
-                part.set_random_state(seed=seed % 2**32)
+                Randomizable.set_random_state(part, seed=seed % 2**32)  # alone: those that it holds are found, too
             case np.random.Generator():
                 part.bit_generator.state = type(part.bit_generator)(seed).state
             case np.random.RandomState() | random.Random():

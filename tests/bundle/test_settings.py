@@ -123,6 +123,8 @@ def test_a_file_of_arguments_counts_and_the_command_line_wins(tmp_path: Path, co
         ["--learning_rate", "0"],
         ["--checkpointed::rates", "@learning_rate"],  # a reference among references
         ["--checkpointed#optimizer_of_teacher", "@learning_rate"],
+        ["--optimizer::lr", "@##learning_rate"],  # relative
+        ["--tags", "{version: '@_meta_::version'}"],
     ],
 )
 def test_known_settings_may_be_set(config: Path, words: list[str]):

@@ -1,7 +1,9 @@
 """Random draws of an epoch depend only on seed and epoch."""
 
 import random
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from monai.transforms import Compose, DeleteItemsd, RandGaussianNoise, RandomizableTransform
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, RandomSampler, Subset
 
 from common.engines import SeedEachEpoch
 from common.label_sets import LabelSets
@@ -61,8 +63,34 @@ def drawing_function() -> Callable[[], float]:
     return lambda: generator.random()
 
 
+class Closed(Mapping):
+    """A mapping like a closed file, which cannot be read."""
+
+    def __getitem__(self, key: str) -> None:
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(["key"])
+
+    def __len__(self) -> int:
+        return 1
+
+
+@dataclass(slots=True)
+class Slots:
+    """An object without a dictionary."""
+
+    drawn: random.Random = field(default_factory=random.Random)
+
+
+def by_default(generator: np.random.Generator = np.random.default_rng()) -> float:  # noqa: B008
+    return generator.random()
+
+
 class Own(RandomizableTransform):
     """Adds a number to a batch, from a generator of the user's choice."""
+
+    shared = np.random.default_rng()
 
     def __init__(self, number: Callable[["Own"], float]) -> None:
         super().__init__()
@@ -70,6 +98,7 @@ class Own(RandomizableTransform):
         self.generators = [np.random.default_rng(), np.random.RandomState(), random.Random(), torch.Generator()]
         self.parts = {"noise": {"drawn": np.random.default_rng()}, "other": SimpleNamespace(drawn=random.Random())}
         self.drawn = drawing_function()
+        self.others = deque([Slots(), by_default, self.parts, Closed()])
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         return {**batch, "image": batch["image"] + self.number(self)}
@@ -101,6 +130,9 @@ GENERATORS: dict[str, Callable[[Own], float]] = {
     "in_mappings": lambda own: own.parts["noise"]["drawn"].random(),
     "in_an_object": lambda own: own.parts["other"].drawn.random(),
     "in_a_closure": lambda own: own.drawn(),
+    "of_the_class": lambda own: own.shared.random(),
+    "in_slots": lambda own: own.others[0].drawn.random(),
+    "by_default": lambda own: own.others[1](),
     "of_the_module": lambda _: GENERATOR.random(),
 }
 
@@ -198,6 +230,35 @@ def test_generators_of_losses_and_networks_draw_the_same_after_a_resume(place: s
             numbers = torch.rand(5, generator=own[0].generator).tolist()
         drawn.append(numbers)
     assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_an_item_of_a_subset_draws_the_same_in_any_batch(seed: int):
+    loader = DataLoader(Subset(OwnItems("own_numpy"), range(8)), batch_size=2)  # type: ignore[arg-type]
+    start(SeedEachEpoch(seed, []), 1, loader)
+    first, second = loader.dataset.__getitems__([3, 5]), loader.dataset.__getitems__([5, 1])
+    assert first[1] == second[0]
+    assert loader.dataset.indices == range(8), "attributes are those of the dataset"
+
+
+def test_generators_of_samplers_draw_the_same_after_a_resume():
+    orders = []
+    for epochs in ([1, 2, 3], [3]):
+        generator = torch.Generator().manual_seed(0)
+        loader = DataLoader(range(8), sampler=RandomSampler(range(8), generator=generator))  # type: ignore[arg-type]
+        for epoch in epochs:
+            start(SeedEachEpoch(0, []), epoch, loader)
+            order = torch.cat(list(loader)).tolist()
+        orders.append(order)
+    assert orders[0] == orders[1]
+
+
+def test_a_step_may_know_the_pipeline_that_it_is_in():
+    own = Own(GENERATORS["R"])
+    augmentation = Compose([own])
+    own.pipeline = augmentation  # type: ignore[attr-defined]
+    start(SeedEachEpoch(0, [augmentation]), 1)
+    assert float(Batches(augmentation)([1])["image"][0]) != 0
 
 
 def test_transforms_within_one_draw_differently():
