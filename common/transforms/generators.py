@@ -12,8 +12,10 @@ from types import FunctionType, MethodType, ModuleType
 
 import numpy as np
 import torch
-from monai.transforms import Randomizable
+from monai.transforms import Compose, Randomizable
 from torch import Tensor, nn
+
+from ..command import PACKAGE
 
 __all__ = ["drawn_from", "held_generators", "seed_all", "seed_held"]
 
@@ -126,8 +128,11 @@ def _seed(held: Sequence[object], number: int) -> None:
     for position, part in enumerate(held):
         seed = (number + position) % 2**63
         match part:
+            # a pipeline alone: what it holds is found, too, and may hold it
+            case Randomizable() if isinstance(part, Compose) or type(part).__module__.startswith(f"{PACKAGE}."):
+                Randomizable.set_random_state(part, seed=seed % 2**32)
             case Randomizable():
-                Randomizable.set_random_state(part, seed=seed % 2**32)  # alone: those that it holds are found, too
+                part.set_random_state(seed=seed % 2**32)
             case np.random.Generator():
                 part.bit_generator.state = type(part.bit_generator)(seed).state
             case np.random.RandomState() | random.Random():

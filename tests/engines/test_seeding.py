@@ -261,6 +261,24 @@ def test_a_step_may_know_the_pipeline_that_it_is_in():
     assert float(Batches(augmentation)([1])["image"][0]) != 0
 
 
+class Counted(RandomizableTransform):
+    """A transform that keeps its seed as a number."""
+
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> "Counted":  # noqa: ARG002
+        self.number = seed
+        return self
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        return {**batch, "drawn": self.number}
+
+
+def test_a_transform_that_seeds_itself_in_another_way_is_asked_to():
+    augmentation = Compose([Counted()])
+    start(SeedEachEpoch(0, [augmentation]), 1)
+    first, second, again = (Batches(augmentation)([image])["drawn"] for image in (1, 2, 1))
+    assert first == again != second
+
+
 def test_transforms_within_one_draw_differently():
     noises = Compose([RandGaussianNoise(prob=1.0), RandGaussianNoise(prob=1.0)])
     augmentation = Compose([Holder(lambda batch: {**batch, "drawn": [noise.R.rand() for noise in noises.transforms]})])
