@@ -16,11 +16,13 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ...engines.weights_record import read_record
 from ...label_set_map import admitted, drop_classes
 from ...label_sets import IGNORE, LabelSets
 from .changes import plain, read_earlier
 from .layout import OWN, RESULTS, checksum, folder_paths, read_pixels, read_provenance
 from .preparation import prepare
+from .remarks import TEACHER_SEEN
 from .replacing import check_own
 from .resident import ResidentDataset
 from .source import Frame, Job, Source
@@ -114,6 +116,7 @@ def completed(
         facts={
             "teacher": str(checkpoint),
             "teacher_digest": weights_digest,
+            TEACHER_SEEN: read_record(checkpoint).get("seen", {}),
             "made_from": [checksum(folder) for folder in paths],
             "folders": [str(folder) for folder in paths],
             **({"overrides": dict(overrides)} if overrides else {}),

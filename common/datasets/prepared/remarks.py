@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 LOGGER = logging.getLogger(__name__)
+TEACHER_SEEN = "teacher_seen"  # of the provenance of pseudo-labels: `seen` of the weights that made them
 Items = Sequence[Mapping[str, Any]]
 
 
@@ -114,8 +115,8 @@ def copies(data: Items) -> Iterator[str]:
 def seen_images(training: Items, validation: Items, weights: str | Path | None = None) -> dict[str, str]:
     """Return which images train weights, and which choose them, for their record (`seen`).
 
-    Initial weights have seen images already, which count here too; those that this training validates or tests on are
-    named in the log.
+    Initial weights have seen images already, and so has the teacher of pseudo-labels (`TEACHER_SEEN` in the provenance
+    of their folder), which count here too; those that this training validates or tests on are named in the log.
 
     Args:
         training: items of a datalist.
@@ -126,14 +127,17 @@ def seen_images(training: Items, validation: Items, weights: str | Path | None =
         "training" and "validation" -> the first `SEEN` digits of the digests of each image and of the files that it was
         read from, joined in order. Constant images, and those of folders without a journal, are not known.
     """
-    earlier = {} if weights is None else read_record(weights).get("seen", {})
+    earlier = [read_provenance(folder).get(TEACHER_SEEN, {}) for folder in _folders(training)]
+    if weights is not None:
+        earlier.append(read_record(weights).get("seen", {}))
     tests = [item for folder in _folders([*training, *validation]) for item in read_datalist(folder)]
     for data in (validation, [item for item in tests if item["fold"] == "test"]):
-        if known := _known(data, earlier, "training"):
-            LOGGER.warning("%s trained the initial weights %s; evaluation of them will be refused", known, weights)
-    own = {"training": training, "validation": validation}
+        for seen in earlier:
+            if known := _known(data, seen, "training"):
+                LOGGER.warning("%s trained the initial weights or teacher; evaluation of them will be refused", known)
     return {
-        name: "".join(sorted({mark for mark, _ in _marked(data)} | _marks(earlier, name))) for name, data in own.items()
+        name: "".join(sorted({mark for mark, _ in _marked(data)}.union(*(_marks(seen, name) for seen in earlier))))
+        for name, data in (("training", training), ("validation", validation))
     }
 
 

@@ -13,7 +13,16 @@ from monai.inferers import SimpleInferer
 from PIL import Image
 from torch import nn
 
-from common.datasets import ResidentDataset, check_annotation, labels_of, read_datalist, select, stated_label_sets
+from common.datasets import (
+    ResidentDataset,
+    check_annotation,
+    check_unseen,
+    labels_of,
+    read_datalist,
+    seen_images,
+    select,
+    stated_label_sets,
+)
 from common.datasets.prepared.layout import read_provenance
 from common.datasets.prepared.preparation import prepare
 from common.datasets.prepared.pseudo_labels import fill_in, write_pseudo_labels
@@ -82,13 +91,34 @@ def clinic(tmp_path: Path) -> Path:
     return tmp_path / "clinic"
 
 
-def test_a_completely_annotated_dataset_is_written(clinic: Path, tmp_path: Path):
+@pytest.fixture
+def weights(clinic: Path, tmp_path: Path) -> Path:
+    """Of a teacher who has seen the validation patients of the clinic."""
+    record = {"seen": seen_images(read_datalist(clinic, "validation"), [])}
+    (tmp_path / "model.json").write_text(json.dumps(record))
+    (tmp_path / "model.pt").touch()
+    return tmp_path / "model.pt"
+
+
+def test_what_trained_the_teacher_has_trained_the_student(
+    clinic: Path, weights: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    dataset = ResidentDataset(read_datalist(clinic, "training"), LabelSets(CLASSES, SETS), image_size=32)
+    write_pseudo_labels(dataset, Bright(), SimpleInferer(), weights, "c0ffee", clinic, tmp_path / "out")
+    validation = read_datalist(clinic, "validation")
+    record = {"seen": seen_images(read_datalist(tmp_path / "out", "training"), validation)}
+    assert [message[:47] for message in caplog.messages] == ["2 of 2 validation patients, such as patient6 of"]
+    with pytest.raises(ValueError, match=r"^2 of 2 validation patients, .* trained these weights"):
+        check_unseen(record, validation, "validation")
+
+
+def test_a_completely_annotated_dataset_is_written(clinic: Path, weights: Path, tmp_path: Path):
     items = select(read_datalist(clinic), SETS, withheld={"clinic": ["lv_cavity"]})
     # half of the patients lose the myocardium too
     items = select(items, SETS, withheld={"clinic": ["lv_myocardium"]}, share=0.5)
     labels = LabelSets(CLASSES, {**SETS, "other": SETS["clinic"]})
     dataset = ResidentDataset(items, labels, image_size=32)
-    write_pseudo_labels(dataset, Bright(), SimpleInferer(), "model.pt", "c0ffee", clinic, tmp_path / "out")
+    write_pseudo_labels(dataset, Bright(), SimpleInferer(), weights, "c0ffee", clinic, tmp_path / "out")
     written = {item["patient"]: item for item in read_datalist(tmp_path / "out")}
     before = {item["patient"]: item for item in items}
     assert {name: item["fold"] for name, item in written.items()} == {n: item["fold"] for n, item in before.items()}
@@ -116,10 +146,10 @@ def test_a_completely_annotated_dataset_is_written(clinic: Path, tmp_path: Path)
 
 
 def test_nothing_is_evaluated_on_pseudo_labels_and_the_data_that_they_were_made_from_are_named(
-    clinic: Path, tmp_path: Path
+    clinic: Path, weights: Path, tmp_path: Path
 ):
     dataset = ResidentDataset(read_datalist(clinic), LabelSets(CLASSES, SETS), image_size=32)
-    write_pseudo_labels(dataset, Bright(), SimpleInferer(), "model.pt", "c0ffee", clinic, out := tmp_path / "out")
+    write_pseudo_labels(dataset, Bright(), SimpleInferer(), weights, "c0ffee", clinic, out := tmp_path / "out")
     items, own = read_datalist(out, "validation"), read_datalist(clinic, "validation")
     check_annotation(own)
     message = rf"^a network completed the annotation of {out}, so this is not a test; evaluate {clinic} instead\.$"
@@ -134,11 +164,13 @@ def test_nothing_is_evaluated_on_pseudo_labels_and_the_data_that_they_were_made_
             check_annotation([{**item, **facts} for item in items])
 
 
-def test_a_folder_that_must_not_be_replaced_is_refused_before_the_teacher_predicts(clinic: Path, tmp_path: Path):
+def test_a_folder_that_must_not_be_replaced_is_refused_before_the_teacher_predicts(
+    clinic: Path, weights: Path, tmp_path: Path
+):
     dataset = ResidentDataset(read_datalist(clinic), LabelSets(CLASSES, SETS), image_size=32)
 
     def write(out: Path, inferer: SimpleInferer | None, digest: str = "c0ffee") -> None:
-        write_pseudo_labels(dataset, Bright(), inferer, "model.pt", digest, clinic, out)  # type: ignore[arg-type]
+        write_pseudo_labels(dataset, Bright(), inferer, weights, digest, clinic, out)  # type: ignore[arg-type]
 
     with pytest.raises(FileExistsError, match=r"clinic holds the dataset 'clinic', not 'pseudo-labels'; choose"):
         write(clinic, None)
@@ -152,10 +184,10 @@ def test_a_folder_that_must_not_be_replaced_is_refused_before_the_teacher_predic
         write(tmp_path / "out", None, "beef")
 
 
-def test_ignored_pixels_stay_ignored(clinic: Path, tmp_path: Path):
+def test_ignored_pixels_stay_ignored(clinic: Path, weights: Path, tmp_path: Path):
     sets = {"clinic": {0: ["background", "lv_cavity"], 2: "ignore", 9: "lv_myocardium"}}
     dataset = ResidentDataset(read_datalist(clinic), LabelSets(CLASSES, sets), image_size=32)
-    write_pseudo_labels(dataset, Bright(), SimpleInferer(), "model.pt", "c0ffee", clinic, tmp_path / "out")
+    write_pseudo_labels(dataset, Bright(), SimpleInferer(), weights, "c0ffee", clinic, tmp_path / "out")
     before = {item["patient"]: np.asarray(Image.open(item["label"])) for item in read_datalist(clinic)}
     written = read_datalist(tmp_path / "out")
     assert len(written) == len(before) == 8
