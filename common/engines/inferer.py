@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
@@ -15,6 +16,7 @@ from ..losses.contract import ACTIVATIONS
 
 __all__ = ["BackgroundReferenceInferer", "FramesInferer", "MixedPrecisionInferer", "ShiftedInferer", "inferer_for"]
 
+LOGGER = logging.getLogger(__name__)
 AUGMENTED = ("stills", "always", "never")
 WINDOWS = 4  # of a sliding window at a time; affects only speed and memory
 
@@ -120,7 +122,8 @@ class FramesInferer(Inferer):
 class MixedPrecisionInferer(Inferer):
     """Run the network in bfloat16 where torch finds that safe, on any device, and return float32 logits.
 
-    bfloat16 has the range of float32, so gradients need no scaling; weights, loss and metrics stay in float32.
+    bfloat16 has the range of float32, so gradients need no scaling; weights, loss and metrics stay in float32. Where a
+    processor can only imitate it, which the log says, a step takes ten times as long.
 
     Example:
         >>> MixedPrecisionInferer(SimpleInferer())(torch.ones(1, 1, 2, 2), nn.Conv2d(1, 3, 1)).dtype
@@ -129,6 +132,8 @@ class MixedPrecisionInferer(Inferer):
 
     def __init__(self, inferer: Inferer) -> None:
         self.inferer = inferer
+        if not torch.cuda.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX2":
+            LOGGER.warning("this processor computes bfloat16 slowly (no AVX-512); --amp false is faster")
 
     def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """Return logits, float32, (B, C, *spatial)."""

@@ -179,6 +179,18 @@ def test_mixed_precision_trains():
     assert losses[-1] < 0.6 * losses[0]
 
 
+@pytest.mark.parametrize(("instructions", "said"), [("AVX2", True), ("AVX512", False)])
+def test_a_processor_that_imitates_bfloat16_is_said_aloud(
+    instructions: str, said: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: instructions)
+    inferer_for("softmax")
+    assert not caplog.messages
+    inferer_for("softmax", amp=True)
+    assert ["--amp false is faster" in message for message in caplog.messages] == [True] * said
+
+
 def test_windows_of_a_volume_are_averaged_and_the_background_follows_the_activation():
     volume = torch.randn(1, 1, 9, 7, 5, generator=torch.Generator().manual_seed(0))
 
