@@ -6,7 +6,7 @@ integer annotations into label-set maps (`label_set_map.py`), which losses and m
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
@@ -191,6 +191,25 @@ class LabelSets:
         alone = {names[0] for names in self._values[dataset].values() if len(set(names)) == 1}
         return [name for name in self.classes if name in alone]
 
+    def drawn(self, dataset: str) -> list[str]:
+        """Return the names of the classes that a dataset outlines, alone or as a part of a super-class."""
+        names = {name for own in self._values[dataset].values() if "background" not in own for name in own}
+        return [name for name in self.classes if name in names]
+
+    def unlabelled(self, items: Iterable[Mapping[str, Any]]) -> torch.Tensor:
+        """Return the classes that items of a datalist do not annotate although their dataset does, (items, classes).
+
+        What the dataset does not outline either is left out, as `drop_classes` needs it.
+
+        Example:
+            >>> label_sets = LabelSets(["background", "lv", "la"], {"a": {0: "background", 1: "lv"}})
+            >>> label_sets.unlabelled([{"dataset": "a", "unlabelled": ["lv", "la"]}, {"dataset": "a"}]).tolist()
+            [[False, True, False], [False, False, False]]
+        """
+        drawn = {name: self.drawn(name) for name in self.label_sets}
+        missing = [set(item.get("unlabelled", ())).intersection(drawn[item["dataset"]]) for item in items]
+        return torch.tensor([[name in own for name in self.classes] for own in missing], dtype=torch.bool)
+
     def coverage(self) -> dict[str, dict[str, bool]]:
         """Return whether each dataset annotates each class.
 
@@ -223,6 +242,11 @@ class LabelSets:
         missing = {name for row in self.coverage().values() for name, annotates in row.items() if not annotates}
         missing |= {name for names in self.partly.values() for name in names}
         return [name for name in self.classes[1:] if name in missing]
+
+    def leaves_open(self) -> bool:
+        """Return whether a pixel may admit several classes: classes are not annotated, or a value names several."""
+        several = any(len(set(names)) > 1 for values in self._values.values() for names in values.values())
+        return several or bool(self.partially_labelled())
 
     def withhold(self, classes: Mapping[str, Sequence[str]]) -> "LabelSets":
         """Simulate partial labels: remove the annotation of some classes from some datasets.

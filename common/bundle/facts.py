@@ -22,6 +22,7 @@ FACTS = frozenset(  # of the data and of the weights, at the top of a workflow
             "training_labels",
             "training_data",
             "validation_data",
+            "validation_labels",
             "items",
         ),
         *("epochs", "activation", "classes", "image_size", "image_shape"),

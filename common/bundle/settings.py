@@ -20,7 +20,7 @@ from ..configuration import check_overrides, given_words, make_plain
 from ..datasets.prepared.selection import NAMING, check_names
 from ..engines.processes import check_processes
 from ..spelling import did_you_mean
-from .changed import changed_settings, check_changes
+from .changed import changed_settings, check_changes, is_same
 from .chosen import check_batched, check_chosen
 from .facts import check_facts
 from .given import check_effect
@@ -81,6 +81,7 @@ def check_settings(
             check_overrides(config, {name: changed[name] for name in choices or () if name in changed}, choices or {})
             check_given(config, overrides, words or {}, choices or {}, limits or {}, names)
             full = with_overrides(config, overrides)
+            _check_named(full, overrides, file)
             check_chosen(full, choices or {})
             _check_pretrained(full)
             check_changes(config, full, dict(changed_settings([config], full)))
@@ -92,6 +93,21 @@ def check_settings(
         if words is not None:
             sys.exit(str(error))
         raise
+
+
+def _check_named(config: Mapping[str, Any], overrides: Mapping[str, Any], file: Mapping[str, Any]) -> None:
+    """Refuse given names of datasets, or of their structures, that are not in the data; the bundle may name others."""
+    parser, given = ConfigParser(dict(config)), dict[str, Any]()
+    for name in NAMING:
+        if name in overrides and name in config:
+            given[name] = parser.get_parsed_content(name)
+        elif name in config and not is_same(config[name], own := file.get(name)):
+            value = parser.get_parsed_content(name)
+            if isinstance(value, Mapping) and isinstance(own, Mapping):
+                value = {key: one for key, one in value.items() if not is_same(one, own.get(key))}
+            given[name] = value
+    if given:
+        check_names(parser.get_parsed_content("data"), given)
 
 
 def check_given(
@@ -112,8 +128,8 @@ def check_given(
         limits: setting -> smallest value and, optionally, the largest, or the setting that is.
         names: settings that are text.
     """
-    named = [name for name in NAMING if name in overrides and name in config]
-    check_overrides(config, {name: value for name, value in overrides.items() if name not in named}, choices)
+    others = {name: value for name, value in overrides.items() if name not in NAMING or name not in config}
+    check_overrides(config, others, choices)
     for name, word in words.items():
         if name.startswith("+"):  # MONAI merges in files only; here it would replace the setting
             check_overrides(config, {name: word}, {})
@@ -145,8 +161,6 @@ def check_given(
                 bound, said = (values[most], f"--{most}, {values[most]}") if isinstance(most, str) else (most, most)
                 if value > bound:
                     raise ValueError(f"--{name} is {value}, expected at most {said}.")
-    if named:
-        check_names(parser.get_parsed_content("data"), {name: parser.get_parsed_content(name) for name in named})
 
 
 def _check_references(parser: ConfigParser, name: str, value: Any) -> None:

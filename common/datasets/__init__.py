@@ -1,6 +1,6 @@
 """Datasets: readers, the phantom, the prepared layout, and the resident set that training reads."""
 
-from .prepared.labels import coverage_table, labels_of, stated_label_sets
+from .prepared.labels import coverage_table, labels_in, labels_of, stated_label_sets
 from .prepared.layout import checksum, read_datalist
 from .prepared.remarks import check_annotation, check_unseen, seen_images
 from .prepared.resident import ResidentDataset
@@ -20,6 +20,7 @@ __all__ = [
     "checksum",
     "coverage_table",
     "intensity_of",
+    "labels_in",
     "labels_of",
     "read_datalist",
     "seen_images",

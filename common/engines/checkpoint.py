@@ -110,6 +110,7 @@ class BestAndLast:
         """Register with a trainer."""
         engine.add_event_handler(Events.STARTED, self._complete)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+        engine.add_event_handler(Events.COMPLETED, self._note_early_end)
 
     def __call__(self, engine: Engine) -> None:
         """Save the state to resume from, then the weights if this epoch is the best."""
@@ -135,6 +136,12 @@ class BestAndLast:
         write_record(path, self.record, content.getvalue())  # first: weights never stand without their record
         with whole_file(path) as partial:
             partial.write_bytes(content.getvalue())
+
+    def _note_early_end(self, engine: Engine) -> None:
+        """Keep that a handler ended the training before its last epoch: it must not go on when it is resumed."""
+        path = self.folder / "last.pt"
+        if engine.state.epoch < engine.state.max_epochs and path.is_file():
+            save_checkpoint({**torch.load(path, weights_only=True), "ended": True}, path)
 
     def _complete(self, engine: Engine) -> None:
         """Write what a killed or damaged training lacks: the best weights, if they are of its last epoch."""
@@ -223,6 +230,8 @@ class Resume:
             item.load_state_dict(checkpoint[name])
         engine.state.epoch = checkpoint["epoch"]
         engine.state.iteration = checkpoint["epoch"] * engine.state.epoch_length
+        if "ended" in checkpoint:
+            engine.state.max_epochs = checkpoint["epoch"]
         self.evaluator.state.best_metric = checkpoint["best_metric"]
         self.evaluator.state.best_metric_epoch = checkpoint["best_metric_epoch"]
         LOGGER.info("resumed %s after epoch %d", self.folder, checkpoint["epoch"])

@@ -52,7 +52,7 @@ class FineTuning:
         if self.weights is None:
             return
         engine.add_event_handler(Events.STARTED, self._start, self.weights)
-        if self.distillation and self.label_sets.partially_labelled():
+        if self.distillation and self.label_sets.leaves_open():
             engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self)
 
     def _start(self, _: Engine, weights: Mapping[str, Tensor]) -> None:

@@ -72,7 +72,7 @@ def initial_weights(
     differing = [name for name in {**theirs, **own} if own and theirs.get(name) != own.get(name)]
     arguments = [name for name in differing if name != CODE]
     built = ", ".join(f"{name} {theirs.get(name)}, not {own.get(name)}" for name in arguments)
-    if not label_sets.partially_labelled() and (other := wrong.pop("activation", None)):
+    if not label_sets.leaves_open() and (other := wrong.pop("activation", None)):
         read = trained["activation"]
         LOGGER.warning("%s was trained with logits read by a %s; this loss reads them by a %s", path, read, other)
     if wrong:

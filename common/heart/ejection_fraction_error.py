@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..datasets.prepared.layout import read_pixels
 from ..datasets.views import PHASES
-from ..label_set_map import known_masks
+from ..label_set_map import annotated, known_masks
 from .biomarkers import discs_volume, ejection_fraction, ventricle
 
 __all__ = ["EjectionFractionError"]
@@ -63,12 +63,14 @@ class EjectionFractionError(Metric):
         ignored = (output["label"] == 0).all(dim=1)  # missing in the annotation, so in the prediction too
         predicted = output["pred"].argmax(dim=1).masked_fill(ignored, 0).cpu().numpy()
         known = known_masks(output["label"], len(self.classes)).cpu().numpy()
+        # both ventricles are measured by the same structures: where no wall is annotated, the predicted one has no part
+        decided = annotated(output["label"], len(self.classes)).flatten(start_dim=2).any(dim=2).tolist()
         for position, index in enumerate(output["index"].tolist()):
             item = self.data[index]
             if item.get("phase") not in PHASES or item.get("patient") is None:
                 continue
             scale = _scale(item, predicted.shape[1])
-            masks = [predicted[position] == value for value in range(len(self.classes))]
+            masks = [(predicted[position] == value) & own for value, own in enumerate(decided[position])]
             dataset = self.datasets[int(output["dataset"][position])]
             key = dataset, *(str(item.get(name)) for name in ("patient", "view", "visit"))
             volumes = self._volume(masks, scale), self._volume(known[position], scale)
@@ -106,9 +108,9 @@ class EjectionFractionError(Metric):
             if volumes.keys() >= set(PHASES):
                 means = [np.mean(list(volumes[phase].values()), axis=0).tolist() for phase in PHASES]
                 pairs = zip(*means, strict=True)
-                predicted, annotated = (ejection_fraction(*pair) for pair in pairs)
-                if not math.isnan(annotated):
-                    found[dataset].append(predicted - annotated)
+                predicted, reference = (ejection_fraction(*pair) for pair in pairs)
+                if not math.isnan(reference):
+                    found[dataset].append(predicted - reference)
         arrays = {name: np.array(own) for name, own in found.items()}
         return {name: (own[np.isfinite(own)], len(own)) for name, own in arrays.items()}
 

@@ -26,8 +26,7 @@ def encode_annotation(values: NDArray[Any], labels: LabelSets, dataset: str, unl
         unlabelled: classes that this image does not annotate although its dataset does.
     """
     encoded = labels.encode(torch.from_numpy(values.astype("int64"))[None], dataset)
-    drop = torch.tensor([[name in unlabelled for name in labels.classes]])
-    return drop_classes(encoded[None], drop)[0]
+    return drop_classes(encoded[None], labels.unlabelled([{"dataset": dataset, "unlabelled": unlabelled}]))[0]
 
 
 def agreement_dice(first: Tensor, second: Tensor, num_classes: int) -> list[float]:

@@ -45,7 +45,7 @@ LOGGER = logging.getLogger(__name__)
 
 
 def checked_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the setting `tags` as a dictionary, empty for None.
+    """Return the setting `tags` with its values as text, empty for None.
 
     Args:
         tags: of a training; those of a grid's training, which have all of `OF_GRID`, may name its axes, too.
@@ -57,7 +57,7 @@ def checked_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
         >>> checked_tags({"purpose": "thesis"})
         {'purpose': 'thesis'}
     """
-    tags = dict(tags or {})
+    tags = {name: str(value) for name, value in (tags or {}).items()}  # YAML reads 2024-05-01 as a date
     own = {*OF_GRID, *json.loads(tags["cell"])} if tags.keys() >= OF_GRID else set[str]()
     for name in tags.keys() - own:
         if not isinstance(name, str) or not name:

@@ -1,5 +1,7 @@
 """What changes a result is named, and what would make a result say what is not so is refused."""
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,21 @@ def test_what_changes_the_result_is_named(workflow: str, given: dict[str, Any], 
 def test_what_would_make_the_result_say_what_is_not_so_is_refused(workflow: str, given: dict[str, Any], message: str):
     with pytest.raises(ValueError, match=message):
         result_changes(file(workflow), file(workflow), given)
+
+
+@pytest.mark.parametrize(
+    "given", ["withheld: {camus: [lv]}", "images: {camus: 2}", "train_on: camus", "+withheld: {camus: [lv]}"]
+)
+def test_datasets_named_in_a_further_file_must_be_in_the_data(tmp_path: Path, given: str):
+    sets = {"camus_like": [["background"], ["lv"]]}
+    (tmp_path / "provenance.json").write_text(json.dumps({"label_sets": sets}))
+    (tmp_path / "mine.yaml").write_text(given + "\n")
+    files = [str(CONFIGS / "train.yaml"), str(tmp_path / "mine.yaml")]
+    with pytest.raises(RuntimeError) as raised:
+        create_workflow(config_file=files, workflow_type="train", data=str(tmp_path))
+    assert re.search(
+        r"names 'camus', which is not in the data: .* Did you mean 'camus_like'", str(raised.value.__cause__)
+    )
 
 
 def test_a_workflow_knows_what_it_was_given_and_so_do_further_files(tmp_path: Path):

@@ -249,6 +249,17 @@ def test_a_finished_training_does_not_train_again(tmp_path: Path):
     assert again.evaluator.state.best_metric == first.evaluator.state.best_metric
 
 
+def test_a_training_that_a_handler_ended_does_not_go_on(tmp_path: Path):
+    first = Tiny(tmp_path, epochs=4)
+    first.trainer.add_event_handler(Events.EPOCH_COMPLETED(once=2), lambda: first.trainer.terminate())
+    first.run()
+    history = (tmp_path / "history.json").read_bytes()
+    again = Tiny(tmp_path, epochs=4, resume=True).run()
+    same(again.network.state_dict(), first.network.state_dict())
+    assert again.trainer.state.epoch == 2
+    assert (tmp_path / "history.json").read_bytes() == history
+
+
 def test_without_resume_an_old_checkpoint_is_ignored(tmp_path: Path):
     first = Tiny(tmp_path, epochs=1).run()
     again = Tiny(tmp_path, epochs=1, resume=False).run()

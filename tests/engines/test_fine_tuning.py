@@ -54,6 +54,22 @@ def test_a_training_starts_from_the_weights():
     torch.testing.assert_close({name: own.detach() for name, own in trained.items()}, {n: weights[n] for n in trained})
 
 
+def test_a_value_that_admits_several_classes_is_open_to_the_initial_weights():
+    whole = {0: "background", 1: "lv", 2: "la", 9: CLASSES}
+    losses = []
+    for distillation in (0.0, 1.0):
+        net, weights = network(0), network(1).state_dict()
+        engine = trainer(
+            net,
+            FineTuning(net, weights, distillation, "softmax", LabelSets(CLASSES, {"a": whole})),
+            [batch()],
+            rate=0.0,
+        )
+        engine.run()
+        losses.append(float(engine.state.output["loss"]))
+    assert losses[1] > losses[0] + 0.001
+
+
 @pytest.mark.parametrize("distillation", [0.0, 0.5, 2.0])
 def test_the_loss_is_the_marginal_one_and_the_weighted_divergence_within_the_label_set(distillation: float):
     net, weights = network(0), network(1).state_dict()

@@ -52,6 +52,19 @@ def test_the_error_is_the_difference_of_the_fractions(image: str):
     assert metric.compute() == pytest.approx(EF - wrong, abs=1.0)
 
 
+def test_a_perfect_prediction_has_no_error_where_the_cavity_alone_is_annotated(image: str):
+    """The wall of the prediction, too short on one side, would turn its axis; nothing turns that of the annotation."""
+    rows, columns = np.indices((SIDE, SIDE))
+    predicted = [DRAWN["ED"], np.where((DRAWN["ES"] == 2) & (rows > 130) & (columns < 128), 0, DRAWN["ES"])]
+    found = []
+    for dataset in SETS:
+        metric = EjectionFractionError(NAMES, list(SETS), items(image, dataset))
+        metric.update(batch(predicted, dataset))
+        found.append(metric.compute())
+    assert found[0] > 0.1
+    assert found[1] == 0
+
+
 def test_several_frames_of_a_phase_are_averaged_in_any_order(image: str):
     """A second ES frame that is predicted as ED: by hand, the mean of both ES volumes counts."""
     data = [*items(image), items(image)[1]]

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from ignite.engine import Events
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -239,6 +240,10 @@ def test_a_tag_that_has_a_meaning_is_refused_before_anything_is_written(tmp_path
     with pytest.raises(ValueError, match=f"^--tags: {message}"):
         MLflowRun(tmp_path / "run", "none", EXPERIMENT, RUN, {}, {"purpose": "thesis", name: "x"})
     assert not any(tmp_path.iterdir())
+
+
+def test_a_date_is_a_tag():
+    assert checked_tags(yaml.safe_load("{day: 2024-05-01, part: 3}")) == {"day": "2024-05-01", "part": "3"}
 
 
 def test_the_tags_of_runs_are_refused_by_hand_and_kept_from_a_grid(finished: Path, client: MlflowClient):

@@ -16,7 +16,7 @@ import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 from nibabel.nifti1 import Nifti1Header, data_type_codes
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from .dicom_grey import read_dicom
 from .grey import as_bytes, luma
@@ -164,13 +164,14 @@ def _metaimage(path: Path, which: Which) -> tuple[NDArray[Any], Spacing]:
 def _picture(path: Path, kind: str, which: Which, annotation: bool) -> NDArray[np.uint8]:
     if annotation and kind == "JPEG":
         raise Unreadable("JPEG alters annotation values. Export the annotation as PNG.")
-    with Image.open(path, formats=[kind]) as picture:
+    # given a path, Pillow maps the file into memory, and confuses rows and columns of a TIFF that says to turn it
+    with path.open("rb") as file, Image.open(file, formats=[kind]) as picture:
         chosen = _chosen(which, getattr(picture, "n_frames", 1))
         frames: list[NDArray[np.uint8]] = []
         for index in chosen:
             picture.seek(index)
             _check_pixels([*picture.size, len(picture.getbands()), len(chosen)])
-            frames.append(_page(picture, annotation))
+            frames.append(_page(ImageOps.exif_transpose(picture), annotation))
             if frames[-1].shape != frames[0].shape:
                 raise Unreadable(f"frames of {frames[0].shape} and {frames[-1].shape} pixels. Split the file.")
         return np.stack(frames)

@@ -12,7 +12,7 @@ from ...spelling import did_you_mean, nearest
 from .layout import checked_renamed, folder_paths, read_label_sets
 from .remarks import copies, resampled_again, without_annotation, without_folds, without_images, without_validation
 
-__all__ = ["coverage_table", "labels_of", "stated_label_sets"]
+__all__ = ["coverage_table", "labels_in", "labels_of", "stated_label_sets"]
 
 
 def stated_label_sets(
@@ -109,6 +109,31 @@ def labels_of(
     data: Sequence[Mapping[str, Any]],
     weights: str | Path | None = None,
 ) -> LabelSets:
+    """Return the label sets of training images, of which each class needs an annotation.
+
+    Args:
+        classes: as for `labels_in`.
+        label_sets: likewise.
+        data: likewise.
+        weights: of a network that knows all classes already: they need none.
+
+    Raises:
+        ValueError: as `labels_in` does, or if no dataset annotates a class and `weights` is None.
+    """
+    labels = labels_in(classes, label_sets, data)
+    if weights is None and (unlearnt := labels.unannotated()):
+        raise ValueError(
+            f"no dataset annotates {unlearnt}: each class but background needs a dataset, among "
+            f"{list(labels.label_sets)}, in which one annotation value stands for it alone. Add data, withhold less, "
+            f'train without these classes (--classes "{[name for name in classes if name not in unlearnt]}"), or '
+            "continue from weights that know them (--initial_weights)."
+        )
+    return labels
+
+
+def labels_in(
+    classes: Sequence[str], label_sets: Mapping[str, Meaning], data: Sequence[Mapping[str, Any]]
+) -> LabelSets:
     """Return the label sets of the datasets in `data`, without what their images leave unlabelled.
 
     A class that no image of a dataset annotates (`unlabelled` of its items) is removed from the dataset's label sets;
@@ -118,10 +143,9 @@ def labels_of(
         classes: names, background first.
         label_sets: of every dataset in the prepared folders.
         data: items of a datalist.
-        weights: of a network that knows all classes already; None needs an annotation of each.
 
     Raises:
-        ValueError: if a dataset in `data` has no label sets, or no dataset annotates a class and `weights` is None.
+        ValueError: if a dataset in `data` has no label sets.
     """
     images = Counter(item["dataset"] for item in data)
     if unknown := [name for name in images if name not in label_sets]:
@@ -129,15 +153,7 @@ def labels_of(
             f"the data have {unknown}, whose folder states no label sets (it states {list(label_sets)}); "
             "prepare the dataset again."
         )
-    labels = _without_unlabelled(classes, {name: label_sets[name] for name in images}, data)
-    if weights is None and (unlearnt := labels.unannotated()):
-        raise ValueError(
-            f"no dataset annotates {unlearnt}: each class but background needs a dataset, among {list(images)}, "
-            f"in which one annotation value stands for it alone. Add data, withhold less, train without these classes "
-            f'(--classes "{[name for name in classes if name not in unlearnt]}"), or continue from weights that know '
-            "them (--initial_weights)."
-        )
-    return labels
+    return _without_unlabelled(classes, {name: label_sets[name] for name in images}, data)
 
 
 def _without_unlabelled(
@@ -146,8 +162,9 @@ def _without_unlabelled(
     images = Counter(item["dataset"] for item in data)
     missing = Counter((item["dataset"], name) for item in data for name in set(item.get("unlabelled", ())))
     partly, never = ({name: list[str]() for name in images} for _ in range(2))
+    stated = LabelSets(classes, label_sets)
     for (dataset, name), count in missing.items():
-        if name in classes:
+        if name in stated.drawn(dataset):
             (never if count == images[dataset] else partly)[dataset].append(name)
     return LabelSets(classes, label_sets, partly).withhold(never)
 
@@ -180,9 +197,8 @@ def coverage_table(
         lines += without_annotation({name: labels.annotated(name) for name in labels.label_sets}, data)
     else:
         meaning = {**label_sets.label_sets, **(stated or {})}
-        known = {name: meaning[name] for name in dict.fromkeys(item["dataset"] for item in validation)}
-        validated = _without_unlabelled(label_sets.classes, known, validation)
-        covered = {name for dataset in known for name in validated.annotated(dataset)}
+        validated = labels_in(label_sets.classes, meaning, validation)
+        covered = {name for dataset in validated.label_sets for name in validated.annotated(dataset)}
         lines += without_validation(label_sets.classes, covered)
         lines += without_folds(data)
     lines += [*resampled_again(data, image_size), *copies(data)]

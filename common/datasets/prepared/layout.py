@@ -186,7 +186,7 @@ def read_label_sets(folder: Path) -> dict[str, dict[int, list[str]]]:
 def read_datalist(
     folders: str | Path | Iterable[str | Path], fold: str | None = None, renamed: Mapping[str, str] | None = None
 ) -> list[dict[str, Any]]:
-    """Read the items of one or more prepared folders, with absolute paths, in a fixed order.
+    """Read the items of one or more prepared folders, with absolute paths, in the order of folders and image names.
 
     Args:
         folders: one prepared folder or several.
@@ -209,7 +209,7 @@ def read_datalist(
     items = [
         {**item, **{key: str((folder / item[key]).resolve()) for key in ("image", "label")}}
         for folder, own in read.items()
-        for item in own
+        for item in sorted(own, key=lambda item: str(item["image"]))
         if fold is None or item["fold"] == fold
     ]
     if not items:

@@ -94,12 +94,8 @@ class ResidentDataset(Dataset[dict[str, Any]]):
         self.images = torch.stack(images).to(device)
         self.labels = torch.stack(labels).to(device)
         self.dataset = dataset.to(device)
-        annotated = {name: label_sets.annotated(name) for name in names}
-        missing = [
-            [name in item.get("unlabelled", ()) and name in annotated[item["dataset"]] for name in label_sets.classes]
-            for item in self.data
-        ]
-        self.unlabelled = torch.tensor(missing) if any(map(any, missing)) else None
+        missing = label_sets.unlabelled(self.data)
+        self.unlabelled = missing if missing.any() else None
 
     def __len__(self) -> int:
         return len(self.data)

@@ -40,12 +40,7 @@ class AnnotatedItems:
         if unknown := sorted({item["dataset"] for item in self.data} - set(names)):
             raise ValueError(f"the data have the datasets {unknown}, which have no label sets; known are {names}.")
         self.dataset = torch.tensor([names.index(item["dataset"]) for item in self.data])
-        annotated = {name: label_sets.annotated(name) for name in names}
-        missing = [
-            [name in item.get("unlabelled", ()) and name in annotated[item["dataset"]] for name in label_sets.classes]
-            for item in self.data
-        ]
-        self.unlabelled = torch.tensor(missing)
+        self.unlabelled = label_sets.unlabelled(self.data)
         self.spacing = torch.tensor([item.get("spacing") or [np.nan] * 3 for item in self.data])
         self._stated = stated_pixels(self.data)
 

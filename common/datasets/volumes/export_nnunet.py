@@ -54,7 +54,7 @@ def exported_values(label_sets: LabelSets, dataset: str, unlabelled: Sequence[st
     table = np.full(256, count, np.uint8)
     known = list(by_value(label_sets.label_sets[dataset]))
     encoded = label_sets.encode(torch.tensor([known]), dataset)
-    dropped = torch.tensor([[name in unlabelled for name in label_sets.classes]])
+    dropped = label_sets.unlabelled([{"dataset": dataset, "unlabelled": unlabelled}])
     admitted = drop_classes(encoded.unsqueeze(0), dropped)[0, 0].tolist()
     for value, bits in zip(known, admitted, strict=True):
         if bits > 0 and bits & (bits - 1) == 0:

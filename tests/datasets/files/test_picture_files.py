@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from image_files import MEBIBYTE, peak_of_refusing, scan
-from PIL import Image
+from PIL import ExifTags, Image
 
 from common.datasets.files.images import read_annotation, read_grey
 
@@ -19,6 +19,21 @@ def test_a_picture_has_no_spacing(tmp_path: Path, name: str):
         values, spacing = read(tmp_path / name)
         np.testing.assert_array_equal(values, scan())
         assert spacing is None
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_turned_as_viewers_show_it(tmp_path: Path, suffix: str, orientation: int):
+    """Cameras store their sensor's rows, and say in Exif how these are to be turned."""
+    shown = np.repeat(np.repeat(np.array([[0, 90, 180], [30, 120, 250]], np.uint8), 8, 0), 8, 1)
+    stored = [shown, shown[:, ::-1], shown[::-1, ::-1], shown[::-1]]
+    stored = [*stored, shown.T, np.rot90(shown), np.rot90(shown, 2).T, np.rot90(shown, -1)][orientation - 1]
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(stored).save(tmp_path / f"a{suffix}", exif=exif, **({"quality": 100} if suffix == ".jpg" else {}))
+    np.testing.assert_allclose(read_grey(tmp_path / f"a{suffix}")[0].astype(int), shown, atol=2)
+    if suffix != ".jpg":
+        np.testing.assert_array_equal(read_annotation(tmp_path / f"a{suffix}")[0], shown)
 
 
 def test_jpeg_is_read_as_image_but_not_as_annotation(tmp_path: Path):

@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
-from common.datasets import checksum, coverage_table, labels_of, read_datalist, stated_label_sets
+from common.datasets import checksum, coverage_table, labels_in, labels_of, read_datalist, stated_label_sets
 from common.datasets.catalogue import HEART_LABELS, dataset_names
 from common.datasets.phantom.study import DOMAINS
 from common.datasets.prepared.layout import read_label_sets
+from common.label_set_map import drop_classes
 from common.label_sets import LabelSets
 
 CLASSES = ["background", "lv", "la"]
@@ -122,6 +124,41 @@ def test_a_class_that_no_dataset_annotates_is_refused_with_the_remedies():
         labels_of(CLASSES, KNOWN, data("lv_only"))
     with pytest.raises(ValueError, match=r"no dataset annotates \['la'\]"):
         labels_of(CLASSES, KNOWN, images(["la"], ["la"]))
+
+
+@pytest.mark.parametrize("every", [True, False])
+def test_images_may_leave_the_parts_of_a_super_class_unlabelled(every: bool):
+    """Nobody outlined their ventricle, so it may be wherever they say background."""
+    classes = ["background", "lv", "lvm", "la", "rv"]
+    stated = {"north": {0: ["background"], 3: ["la"], 5: ["lv", "lvm"]}}
+    hidden = {"dataset": "north", "unlabelled": ["lv", "lvm", "rv"]}
+    items = [hidden] if every else [hidden, {"dataset": "north"}]
+    labels = labels_in(classes, stated, items)
+    target = labels.encode_batch(torch.tensor([[[0, 3]]] * len(items)), torch.zeros(len(items), dtype=torch.int64))
+    maps = drop_classes(target, labels.unlabelled(items))[:, 0].tolist()
+    assert maps[0] == [0b10111, 0b01000]
+    assert maps[1:] == ([] if every else [[0b10001, 0b01000]])
+    assert labels.leaves_open()
+
+
+def test_what_a_dataset_never_outlines_cannot_be_unlabelled_in_it():
+    """Dropping it would drop the outline of the super-class, too."""
+    sets = {"north": {0: ["background"], 5: ["lv", "la"]}}
+    labels = labels_in([*CLASSES, "rv"], sets, [{"dataset": "north", "unlabelled": ["rv"]}])
+    assert labels.encode(torch.tensor([[0, 5]]), "north")[0].tolist() == [0b1001, 0b0110]
+
+
+def test_values_that_admit_several_classes_leave_them_open():
+    values = {0: "background", 1: "lv", 2: "la", 255: "ignore"}
+    assert not LabelSets(CLASSES, {"a": values}).leaves_open()
+    open_ = LabelSets(CLASSES, {"a": {**values, 254: CLASSES}})
+    assert (open_.partially_labelled(), open_.leaves_open()) == ([], True)
+
+
+def test_validation_images_keep_what_no_training_image_annotates():
+    labels = labels_in(CLASSES, KNOWN, data("north"))
+    assert labels.annotated("north") == CLASSES
+    assert labels_in(CLASSES, KNOWN, data("lv_only")).unannotated() == ["la"], "nothing is refused"
 
 
 def test_weights_that_know_a_class_need_no_dataset_that_annotates_it():

@@ -49,6 +49,15 @@ def test_the_order_of_images_and_datasets_does_not_depend_on_the_order_of_the_fo
     assert [item["patient"] for item in read_datalist([tmp_path / "b"])] == ["patient4", "patient5"]
 
 
+def test_the_order_of_the_lines_of_a_datalist_changes_nothing(tmp_path: Path):
+    """The checksum does not depend on it, so neither may the order in which a training draws images."""
+    prepare(source(*map(job, range(4))), tmp_path / "a", 16, workers=1)
+    before = read_datalist(tmp_path / "a"), checksum(tmp_path / "a")
+    path = tmp_path / "a" / "datalist.json"
+    path.write_text(json.dumps(json.loads(path.read_text())[::-1]))
+    assert (read_datalist(tmp_path / "a"), checksum(tmp_path / "a")) == before
+
+
 def test_one_folder_that_is_given_twice_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     prepare(source(job(1), job(2)), tmp_path / "a", size=32, workers=1)
     shutil.copytree(tmp_path / "a", tmp_path / "copy")
