@@ -108,6 +108,23 @@ def known_masks(target: torch.Tensor, num_classes: int) -> torch.Tensor:
     return (target[:, :1].to(torch.int64) == codes) & annotated(target, num_classes)
 
 
+def within_super_class(target: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """Return which classes an image may contain although no pixel decides for them: some structure is there, not which.
+
+    Background is impossible at such a pixel; an unlabelled region, where it is possible, does not count.
+
+    Example:
+        >>> left_or_right, background = 0b110, 0b001  # and the third class, annotated alone
+        >>> within_super_class(torch.tensor([[[left_or_right, background], [0b1001, 0b1001]]]), 4).tolist()
+        [[False, True, True, False]]
+
+    Returns:
+        bool, (B, C).
+    """
+    open_ = admitted(target, num_classes) & ~annotated(target, num_classes)
+    return (open_ & ~open_[:, :1] & (target[:, :1] & 1 == 0)).flatten(start_dim=2).any(dim=2)
+
+
 def known_classes(target: torch.Tensor, num_classes: int) -> torch.Tensor:
     """Return the class index of each pixel that the annotation decides, 0 elsewhere; int64 (B, *spatial).
 

@@ -13,6 +13,7 @@ from .initial_weights import check_place, initial_weights
 from .processes import (
     check_processes,
     data_parallel,
+    divides_equally,
     handlers_of_process,
     join_processes,
     number_of_processes,
@@ -45,6 +46,7 @@ __all__ = [
     "check_processes",
     "check_record",
     "data_parallel",
+    "divides_equally",
     "find_weights",
     "handlers_of_process",
     "inferer_for",

@@ -19,6 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 __all__ = [
     "check_processes",
     "data_parallel",
+    "divides_equally",
     "handlers_of_process",
     "join_processes",
     "number_of_processes",
@@ -73,6 +74,24 @@ def share_of_batch(batch_size: int) -> int:
             f"of that, got {batch_size}."
         )
     return share
+
+
+def divides_equally(images: int, batch_size: int) -> bool:
+    """Return True, for a sampler that leaves no image to one process alone; refuse a single batch that does not divide.
+
+    Raises:
+        ValueError: if all images are one batch, of which the processes cannot take the same number.
+
+    Example:
+        >>> divides_equally(5, batch_size=8)  # one process
+        True
+    """
+    if images < batch_size and images % number_of_processes():
+        raise ValueError(
+            f"{images} training images are one batch, which {number_of_processes()} processes cannot share equally; "
+            "train in one process, or add images."
+        )
+    return True
 
 
 def join_processes(batch_size: int) -> torch.device:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -97,8 +98,10 @@ def run_grid(
     content = checksum(folders)
     stated = {**settings} if fold == "test" else {**settings, "fold": fold}
     identity = {"grid": scale, "bundle": bundle.name, "data_checksum": content, "settings": _identified(stated)}
-    given = [f"--{name} {value}" for name, value in stated.items()]
+    given = [f"--{name} {shlex.quote(str(value))}" for name, value in stated.items()]
+    named = [f"--data {shlex.join(map(str, data))}"] if data else []
     facts = {"data": " ".join([", ".join(map(os.path.relpath, folders)), *given]), "fold": fold}
+    facts |= {"given": " ".join([*named, *given])}
     base = Job(bundle.resolve(), {}, [str(folder) for folder in folders], content, fold)
     runs = [*_by_hash([_job(base, run) for run in grid.runs], grid.runs).values()]
     store = Store(uri, config["experiment"], identity, facts)

@@ -11,7 +11,7 @@ from ignite.engine import Engine
 from ignite.metrics import Metric
 from torch import Tensor
 
-from ..label_set_map import annotated, known_masks
+from ..label_set_map import annotated, known_masks, within_super_class
 from .gathering import gathered
 
 __all__ = ["DatasetDice", "annotated_dice", "summarise"]
@@ -21,7 +21,8 @@ def annotated_dice(prediction: Tensor, target: Tensor, num_classes: int) -> Tens
     """Compute the Dice of every class in every image over the pixels whose annotation decides that class.
 
     The Dice is NaN, never 0 or 1, if the image does not annotate the class; it is NaN too (0/0) if the class is
-    annotated, absent and not predicted. A class that is annotated and absent but predicted scores 0.
+    annotated, absent and not predicted, or if no pixel decides for it and a super-class may contain it. A class that is
+    annotated and absent but predicted scores 0.
 
     Args:
         prediction: predicted class, integer, (B, *spatial).
@@ -46,7 +47,8 @@ def annotated_dice(prediction: Tensor, target: Tensor, num_classes: int) -> Tens
         return mask.flatten(start_dim=2).sum(dim=2).double()
 
     dice = 2 * size(predicted & true) / (size(predicted) + size(true))
-    return dice.masked_fill(~decided.flatten(start_dim=2).any(dim=2), math.nan)
+    hidden = (size(true) == 0) & within_super_class(target, num_classes)
+    return dice.masked_fill(~decided.flatten(start_dim=2).any(dim=2) | hidden, math.nan)
 
 
 def summarise(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..label_set_map import annotated, known_masks
+from ..label_set_map import annotated, known_masks, within_super_class
 
 __all__ = ["false_positives"]
 
@@ -16,7 +16,8 @@ __all__ = ["false_positives"]
 def false_positives(prediction: Tensor, target: Tensor, num_classes: int, _: Tensor) -> Mapping[str, Tensor]:
     """Return whether a class is predicted in each image that annotates it and does not contain it.
 
-    Only pixels whose annotation decides the class count, for its absence and for its prediction.
+    Only pixels whose annotation decides the class count, for its absence and for its prediction. A class that a
+    super-class of the image may contain is not absent.
 
     Args:
         prediction: predicted class, integer, (B, *spatial).
@@ -35,5 +36,5 @@ def false_positives(prediction: Tensor, target: Tensor, num_classes: int, _: Ten
     decided, true = (part(target, num_classes).flatten(start_dim=2) for part in (annotated, known_masks))
     classes = torch.arange(num_classes, device=prediction.device).view(1, -1, 1)
     predicted = (prediction.flatten(start_dim=1).unsqueeze(1) == classes) & decided
-    absent = decided.any(dim=2) & ~true.any(dim=2)
+    absent = decided.any(dim=2) & ~true.any(dim=2) & ~within_super_class(target, num_classes)
     return {"false_positives": predicted.any(dim=2).double().masked_fill(~absent, math.nan)}

@@ -19,7 +19,7 @@ class RandLabelDropoutd(DrawsPerImage):
 
     Only classes that some training images do not annotate are dropped: for the other classes, the absence of a label
     says nothing about the scanner. A dropped class leaves the annotation, and its pixels become ambiguous
-    (`drop_classes`).
+    (`drop_classes`). A dataset that outlines super-classes loses only what it outlines.
 
     Args:
         label_sets: of the training data.
@@ -39,10 +39,16 @@ class RandLabelDropoutd(DrawsPerImage):
         self.label_sets = label_sets
         self.prob = prob
         self.droppable = torch.tensor([name in label_sets.partially_labelled() for name in label_sets.classes])
+        drawn = {name: label_sets.drawn(name) for name in label_sets.label_sets}
+        self.drawn = torch.tensor([[name in own for name in label_sets.classes] for own in drawn.values()])
+        # elsewhere dropping what is not outlined changes nothing, and needs no wait for a GPU
+        self.super_classes = any(set(own) - set(label_sets.annotated(name)) for name, own in drawn.items())
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Drop classes from the label-set maps `label` (B, 2, *spatial), given `index` (B,), on the CPU."""
+        """Drop classes from the label-set maps `label` (B, 2, *spatial), given `dataset` and `index` (B,)."""
         if not self.prob or not self.droppable.any():
             return dict(data)
         drop = (self.draw(data, len(self.droppable)) < self.prob) & self.droppable
+        if self.super_classes:
+            drop &= self.drawn[data["dataset"].cpu()]
         return {**data, "label": drop_classes(data["label"], drop)}

@@ -11,7 +11,7 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from common.engines import check_processes, handlers_of_process, share_of_batch
+from common.engines import check_processes, divides_equally, handlers_of_process, share_of_batch
 from common.identity import changes, training_settings
 
 CONFIGS = Path("bundles/echo_segmentation/configs")
@@ -46,6 +46,14 @@ def test_the_number_of_processes_is_part_of_the_identity():
     alone, two, four = (training_settings({"train": {}}, "c0ffee", processes=number) for number in (1, 2, 4))
     assert alone == training_settings({"train": {}}, "c0ffee")
     assert changes(two, four) == "processes: 2 then, 4 now"
+
+
+def test_images_that_are_one_batch_are_shared_equally_or_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert divides_equally(6, batch_size=8)
+    assert divides_equally(9, batch_size=8)
+    with pytest.raises(ValueError, match=r"^5 training images are one batch, which 2 processes cannot share equally; "):
+        divides_equally(5, batch_size=8)
 
 
 def test_handlers_that_only_write_run_in_the_first_process(monkeypatch: pytest.MonkeyPatch):

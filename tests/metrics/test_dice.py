@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from common.label_set_map import drop_classes
 from common.label_sets import LabelSets
-from common.metrics import DatasetDice, annotated_dice, summarise
+from common.metrics import DatasetDice, annotated_dice, false_positives, summarise
 
 CLASSES = ["background", "lv", "myocardium", "la"]
 FULL = [[name] for name in CLASSES]
@@ -82,6 +82,24 @@ def test_an_absent_class_scores_0_where_predicted_and_nothing_where_not():
     full = annotated_dice(prediction, encode(truth, "full"), 4)
     assert full[0].tolist() == pytest.approx([2 * 15 / 31, 0, math.nan, math.nan], nan_ok=True)
     assert full[1].tolist() == pytest.approx([1, math.nan, math.nan, math.nan], nan_ok=True)
+
+
+def test_a_class_that_a_super_class_may_contain_is_not_absent():
+    """Right or left kidney: nobody said which, and a prediction outside of them does not make both wrong."""
+    classes = ["background", "left", "right", "liver"]
+    sets = {"site": {0: "background", 1: "left", 2: "right", 3: ["left", "right"], 4: "liver", 254: classes}}
+    labels = LabelSets(classes, sets)
+    target = labels.encode_batch(
+        torch.tensor([[[0, 3, 3, 4]], [[0, 0, 4, 254]], [[0, 1, 3, 4]]]), torch.zeros(3).long()
+    )
+    prediction = torch.tensor([[1, 1, 2, 3]] * 3)
+    dice = annotated_dice(prediction, target, 4)
+    nan = math.nan
+    expected = [nan, nan, 1, 0, 0, 0, 2 / 3, nan, 1]
+    assert dice[:, 1:].flatten().tolist() == pytest.approx(expected, nan_ok=True)
+    wrong = false_positives(prediction, target, 4, torch.arange(3))["false_positives"][:, 1:]
+    expected = [nan, nan, nan, 1, 1, nan, nan, nan, nan]
+    assert wrong.flatten().tolist() == pytest.approx(expected, nan_ok=True), "an unlabelled region does not count"
 
 
 def test_ignored_pixels_do_not_count():

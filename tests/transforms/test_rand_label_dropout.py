@@ -45,6 +45,17 @@ def test_only_classes_that_some_dataset_lacks_are_dropped():
     assert torch.equal(admitted(result, 4)[:, 1], admitted(batch()["label"], 4)[:, 1])
 
 
+def test_a_class_that_a_dataset_does_not_outline_is_not_dropped_with_its_super_classes():
+    sets = {"complete": FULL, "ventricle": {0: "background", 5: ["lv", "myocardium"]}}
+    labels = LabelSets(CLASSES, sets)
+    data = {"label": torch.tensor([0, 5]).expand(4000, 1, 2), "dataset": torch.ones(4000, dtype=torch.int64)}
+    result = dropped(0.4, EncodeLabelSetsd(labels)(data), labels)[:, 0]
+    kept = (result == torch.tensor([0b1001, 0b0110])).all(dim=1)
+    opened = (result == torch.tensor([0b1111, 0b1111])).all(dim=1)
+    assert (kept | opened).all()
+    assert float(opened.float().mean()) == pytest.approx(1 - 0.6**2, abs=0.03), "one of two classes, not of three"
+
+
 def test_nothing_is_dropped_where_every_dataset_is_complete():
     complete = LabelSets(CLASSES, {"north": FULL, "south": FULL})
     values = torch.randint(4, (4, 1, 5, 5), generator=torch.Generator().manual_seed(0))

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from monai.inferers import Inferer
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 from tqdm import tqdm
 
 from ...engines.weights_record import read_record
@@ -80,6 +80,7 @@ def completed(
     out: str | Path,
     read: Callable[[Path, Sequence[float] | None, NDArray[np.uint8]], Any],
     batch_size: int,
+    annotation: Callable[[Mapping[str, Any]], NDArray[np.uint8]] | None = None,
 ) -> Source:
     """Return the images of a dataset as a source with every class annotated: value i is class i, 255 ignored.
 
@@ -97,6 +98,8 @@ def completed(
         out: the prepared folder that will hold them.
         read: returns a prepared image with a new annotation, given its path, its spacing and the annotation.
         batch_size: images.
+        annotation: returns that of an item, if `dataset` has it at the size of the network's images; the logits are
+            resized to it.
 
     Raises:
         ValueError: if `among` is another word.
@@ -127,11 +130,15 @@ def completed(
     jobs = []
     for start in tqdm(range(0, len(dataset), batch_size), desc="pseudo-labels", unit="batch"):
         batch = dataset.__getitems__(range(start, min(start + batch_size, len(dataset))))
-        target = label_sets.encode_batch(batch["label"], batch["dataset"])
-        if "unlabelled" in batch:
-            target = drop_classes(target, batch["unlabelled"])
-        classes = fill_in(inferer(batch["image"], network), target, among).to(torch.uint8).cpu().numpy()
-        for item, label in zip(dataset.data[start : start + batch_size], classes, strict=True):
+        logits = inferer(batch["image"], network)
+        for place, item in enumerate(dataset.data[start : start + batch_size]):
+            own, values = logits[place : place + 1], batch["label"][place : place + 1]
+            if annotation is not None:
+                values = torch.from_numpy(annotation(item))[None, None]
+                own = interpolate(own.cpu(), size=values.shape[2:], mode="bilinear", align_corners=False)
+            target = label_sets.encode_batch(values, batch["dataset"][place : place + 1])
+            target = drop_classes(target, label_sets.unlabelled([item]))
+            label = fill_in(own, target, among)[0].to(torch.uint8).cpu().numpy()
             known = {key: value for key, value in item.items() if key not in (*RESULTS, "unlabelled")}
             known["completed"] = True
             reading = partial(read, Path(item["image"]), item["spacing"], label)
@@ -161,13 +168,26 @@ def write_pseudo_labels(
 ) -> None:
     """Write the images of `dataset`, completed by a teacher, as the prepared folder `out`; as for `completed`."""
     source = completed(
-        dataset, network, inferer, checkpoint, weights_digest, folders, overrides, among, out, _frame, BATCH
+        dataset,
+        network,
+        inferer,
+        checkpoint,
+        weights_digest,
+        folders,
+        overrides,
+        among,
+        out,
+        _frame,
+        BATCH,
+        _own_pixels,
     )
     sizes = {read_provenance(folder)["size"] for folder in folder_paths(folders)}
     prepare(source, Path(out), sizes.pop() if len(sizes) == 1 and OWN not in sizes else None, workers=1)
 
 
 def _frame(path: Path, spacing: Sequence[float] | None, label: NDArray[np.uint8]) -> Frame:
-    image = read_pixels(path)
-    own = Image.fromarray(label).resize(image.shape[::-1], Image.Resampling.NEAREST)
-    return Frame(image, np.asarray(own), None if spacing is None else (spacing[0], spacing[1]))
+    return Frame(read_pixels(path), label, None if spacing is None else (spacing[0], spacing[1]))
+
+
+def _own_pixels(item: Mapping[str, Any]) -> NDArray[np.uint8]:
+    return read_pixels(Path(item["label"]))

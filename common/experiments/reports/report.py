@@ -63,7 +63,7 @@ def report(bundle: Path, scale: str, uri: str, out: Path | None = None) -> Path:
         ("runs", f"{len(results.runs)} of {results.planned or 'an unknown number'}, finished and evaluated (runs.csv)"),
         ("data", f"{results.data}, checksum {results.checksum}"),
         ("trained", f"grid started {results.started}"),
-        ("results by", run_command(results.experiment, scale)),
+        ("results by", f"{run_command(results.experiment, scale)} {results.given}".strip()),
         ("page by", made_by),
     ]
     page = folder / "index.html"
@@ -89,7 +89,7 @@ def _section(wanted: FigureSettings, results: Results, settings: ReportSettings,
 
 def _counts(wanted: FigureSettings, drawn: Drawn, results: Results) -> str:
     datasets = ", ".join(f"{name} (phantom)" if name in DOMAINS else name for name in drawn.datasets)
-    patients = f"Test fold of {datasets}: {drawn.patients} patients; "
+    patients = f"{results.fold.capitalize()} fold of {datasets}: {drawn.patients} patients; "
     counts = [f"{count} {word}{'s' * (count != 1)}" for count, word in ((drawn.runs, "run"), (drawn.seeds, "seed"))]
     return f"{patients * (wanted.kind != 'times')}{', '.join(counts)}; {results.origin}."
 

@@ -55,6 +55,7 @@ class Results:
             epochs), and the metrics of the fold without its name.
         images: a row per run, image and class: run_id, the cell, image, dataset, patient, view, phase, class, dice
             (NaN: undefined).
+        given: data, fold and settings on the command line that made them.
     """
 
     uri: str
@@ -69,6 +70,7 @@ class Results:
     cell: tuple[str, ...]
     runs: pd.DataFrame
     images: pd.DataFrame
+    given: str = ""
 
     @property
     def origin(self) -> str:
@@ -170,6 +172,7 @@ def read_results(uri: str, experiment: str, scale: str) -> Results:
         cell=cell,
         runs=rows,
         images=rows[["run_id", *cell]].merge(images, on="run_id"),
+        given=tags.get("given", ""),
     )
 
 

@@ -184,6 +184,13 @@ def test_a_folder_that_must_not_be_replaced_is_refused_before_the_teacher_predic
         write(tmp_path / "out", None, "beef")
 
 
+def test_annotation_finer_than_the_images_of_the_teacher_stays(clinic: Path, weights: Path, tmp_path: Path):
+    dataset = ResidentDataset(read_datalist(clinic), LabelSets(CLASSES, SETS), image_size=12)
+    write_pseudo_labels(dataset, Bright(), SimpleInferer(), weights, "c0ffee", clinic, tmp_path / "out")
+    for before, after in zip(read_datalist(clinic), read_datalist(tmp_path / "out"), strict=True):
+        np.testing.assert_array_equal(np.asarray(Image.open(after["label"])), np.asarray(Image.open(before["label"])))
+
+
 def test_ignored_pixels_stay_ignored(clinic: Path, weights: Path, tmp_path: Path):
     sets = {"clinic": {0: ["background", "lv_cavity"], 2: "ignore", 9: "lv_myocardium"}}
     dataset = ResidentDataset(read_datalist(clinic), LabelSets(CLASSES, sets), image_size=32)

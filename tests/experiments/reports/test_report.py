@@ -4,13 +4,14 @@ import csv
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
 from common.atomic import write_text
 from common.experiments.reports.page import ClaimShown, ClaimsShown, Section, render
-from common.experiments.reports.report import report
+from common.experiments.reports.report import _counts, report
 from common.experiments.reports.results import NoResults
 from common.experiments.reports.settings import Claim, FigureSettings, read_settings
 from common.experiments.reports.tables import Table
@@ -106,6 +107,14 @@ def test_captions_name_data_and_commands(page: Page):
         "The variability over seeds needs at least two seeds.",
     ):
         assert text in page.text, text
+
+
+def test_a_caption_names_the_fold():
+    drawn = SimpleNamespace(datasets=["clinic"], patients=5, runs=1, seeds=2)
+    wanted = SimpleNamespace(kind="boxes")
+    for fold in ("test", "validation"):
+        text = _counts(wanted, drawn, SimpleNamespace(fold=fold, origin="scale demo"))  # type: ignore[arg-type]
+        assert text == f"{fold.capitalize()} fold of clinic: 5 patients; 1 run, 2 seeds; scale demo."
 
 
 @pytest.mark.slow
