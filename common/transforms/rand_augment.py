@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from kornia.enhance import adjust_brightness, adjust_contrast
 from kornia.filters import gaussian_blur2d
-from kornia.geometry.transform import get_affine_matrix2d, warp_affine
+from kornia.geometry.conversions import normalize_homography
+from kornia.geometry.transform import get_affine_matrix2d
+from torch.nn.functional import affine_grid, grid_sample
 
 from .draws import DrawsPerImage
 
@@ -75,9 +77,11 @@ class RandAugmentd(DrawsPerImage):
         centre = ((sides - 1) / 2).expand(len(image), 2)
         zoom = (1 + self.scale * grow).unsqueeze(1).expand(-1, 2)
         shift = self.shift * torch.stack([right, down], dim=1) * sides
-        matrix = get_affine_matrix2d(shift, centre, zoom, self.rotation * turn)[:, :2]
+        matrix = get_affine_matrix2d(shift, centre, zoom, self.rotation * turn)
+        back, _ = torch.linalg.inv_ex(normalize_homography(matrix, size, size))  # `inv` waits for a GPU
+        grid = affine_grid(back[:, :2], list(image.shape), align_corners=True)  # one for image and annotation
         moved, label_moved = (
-            warp_affine(each.to(image.dtype), matrix, size, mode=mode, align_corners=True)
+            grid_sample(each.to(image.dtype), grid, mode=mode, align_corners=True)
             for each, mode in ((image, "bilinear"), (label, "nearest"))
         )
         width = 2 * max(1, round(2 * self.blur)) + 1  # covers two standard deviations on each side
