@@ -35,6 +35,11 @@ class MeasuredBeat:
         """Monoplane values (`beat_values`)."""
         return beat_values(self)
 
+    @property
+    def grows(self) -> bool:
+        """Whether the ventricle is larger at end-systole than at end-diastole."""
+        return discs_volume(self.diastole.ventricle) < discs_volume(self.systole.ventricle)
+
     def as_json(self) -> dict[str, Any]:
         """Return plain numbers."""
         return {"end_diastole": self.diastole.as_json(), "end_systole": self.systole.as_json(), "whole": self.whole}
@@ -47,11 +52,15 @@ class MeasuredBeat:
 
 
 def beat_values(*views: MeasuredBeat) -> dict[str, float]:
-    """Measure a beat that was seen in one view (monoplane) or two (biplane): name -> ml, % or g, NaN if undefined."""
+    """Measure a beat that was seen in one view (monoplane) or two (biplane): name -> ml, % or g, NaN if undefined.
+
+    Where the ventricle is larger at end-systole in any view, the instants may be exchanged: the volumes stand as they
+    are, and nothing is derived from them.
+    """
     diastolic, systolic = [beat.diastole.ventricle for beat in views], [beat.systole.ventricle for beat in views]
     edv, esv = discs_volume(*diastolic), discs_volume(*systolic)
     edv_area, esv_area = area_length_volume(*diastolic), area_length_volume(*systolic)
-    return {
+    values = {
         "lv_ef": ejection_fraction(edv, esv),
         "lv_edv": edv,
         "lv_esv": esv,
@@ -64,6 +73,9 @@ def beat_values(*views: MeasuredBeat) -> dict[str, float]:
         "lv_ef_camus_notebook": ejection_fraction(*notebook_volumes(diastolic, systolic)),
         "lv_mass_research_only": myocardial_mass(diastolic[0], views[0].diastole.epicardium),
     }
+    if any(beat.grows for beat in views):
+        return {**dict.fromkeys(values, math.nan), "lv_edv": edv, "lv_esv": esv}
+    return values
 
 
 def mean_values(beats: Sequence[Mapping[str, float]]) -> dict[str, float]:

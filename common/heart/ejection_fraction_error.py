@@ -28,8 +28,8 @@ class EjectionFractionError(Metric):
     """Ignite metric: mean absolute error of the monoplane ejection fraction, percentage points, over the datasets.
 
     Patients with both the ED and the ES frame of a view count; both fractions are measured by discs, on masks of the
-    network's size, without ignored pixels; volumes of several frames of one phase (beats) are averaged. Each
-    `visit` of a patient, a field of the items, counts by itself.
+    network's size, without ignored pixels, in millimetres if the spacing of all frames of a view is known; volumes of
+    several frames of one phase (beats) are averaged. Each `visit` of a patient, a field of the items, counts by itself.
     `engine.state.metrics` receives, for each dataset, `ef_mae/<dataset>`, `ef_bias/<dataset>` (predicted minus
     annotated), the 95 % limits of agreement about it (two patients and more) as `ef_limits_low/<dataset>` and
     `ef_limits_high/<dataset>`, and `ef_unmeasured/<dataset>`, the fraction of patients whose annotation can be measured
@@ -49,6 +49,7 @@ class EjectionFractionError(Metric):
         self.classes = list(classes)
         self.datasets = list(datasets)
         self.data = data
+        self._unknown = {_key(item["dataset"], item) for item in data if item.get("spacing") is None}
         super().__init__()
 
     def reset(self) -> None:
@@ -69,10 +70,9 @@ class EjectionFractionError(Metric):
             item = self.data[index]
             if item.get("phase") not in PHASES or item.get("patient") is None:
                 continue
-            scale = _scale(item, predicted.shape[1])
+            key = _key(self.datasets[int(output["dataset"][position])], item)
+            scale = _nominal(predicted.shape[1]) if key in self._unknown else _scale(item, predicted.shape[1])
             masks = [(predicted[position] == value) & own for value, own in enumerate(decided[position])]
-            dataset = self.datasets[int(output["dataset"][position])]
-            key = dataset, *(str(item.get(name)) for name in ("patient", "view", "visit"))
             volumes = self._volume(masks, scale), self._volume(known[position], scale)
             self._volumes[key].setdefault(item["phase"], {})[index] = volumes
 
@@ -119,10 +119,17 @@ class EjectionFractionError(Metric):
         return discs_volume(ventricle(named["lv_cavity"], scale, named.get("lv_myocardium"), named.get("left_atrium")))
 
 
+def _key(dataset: str, item: Mapping[str, Any]) -> tuple[str, ...]:
+    return dataset, *(str(item.get(name)) for name in ("patient", "view", "visit"))
+
+
+def _nominal(side: int) -> tuple[float, float]:
+    """Return a unit for images without spacing: any will do, since only ratios count."""
+    return (150 / side,) * 2  # mm; about the depth of an apical view
+
+
 def _scale(item: Mapping[str, Any], side: int) -> tuple[float, float]:
-    """Return mm per pixel of the network's image; any will do without spacing, since only ratios count."""
-    if item.get("spacing") is None:
-        return (150 / side,) * 2  # about the depth of an apical view
+    """Return mm per pixel of the network's image."""
     rows, columns = read_pixels(item["image"]).shape
     row, column = item["spacing"]
     return row * rows / side, column * columns / side

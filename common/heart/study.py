@@ -71,7 +71,8 @@ def measure_study(scans: Sequence[Scan], surface: float | None = None, sex: str 
     """Combine the scans of a study.
 
     With both apical views volumes are biplane, otherwise monoplane. Beats of the two views are paired in their order;
-    volumes and ejection fraction are means over the beats, the latter with its standard deviation.
+    volumes and ejection fraction are means over the beats, the latter with its standard deviation. Scans in millimetres
+    are not combined with scans without spacing.
 
     Args:
         scans: one per view and phase.
@@ -83,7 +84,8 @@ def measure_study(scans: Sequence[Scan], surface: float | None = None, sex: str 
     """
     hearts = [scan.measured for scan in scans]
     views = {view: own for view in (FIRST, "", SECOND) if (own := _beats([h for h in hearts if h.view == view]))}
-    planes = [FIRST, SECOND] if views.keys() >= {FIRST, SECOND} else list(views)[:1]
+    units = {heart.length_unit for heart in hearts}
+    planes = [FIRST, SECOND] if views.keys() >= {FIRST, SECOND} and len(units) == 1 else list(views)[:1]
     beats = list(zip(*(views[view] for view in planes), strict=False))
     values = [beat_values(*beat) if len(beat) > 1 else beat[0].values for beat in beats]
     result = mean_values(values) if values else _single(hearts)
@@ -99,12 +101,16 @@ def measure_study(scans: Sequence[Scan], surface: float | None = None, sex: str 
     if not all(scan.spacing_mm for scan in scans):
         result |= dict.fromkeys(UNIT_BOUND, math.nan)
         flags.append("spacing unknown: no volumes in ml; give mm per pixel with --spacing")
+    if len(units) > 1:
+        flags.append("mm per pixel are known of some scans alone: they are not combined with the others")
+    if exchanged := [view or "view unknown" for view in planes if any(beat.grows for beat in views[view])]:
+        flags.append(f"{', '.join(exchanged)}: larger at end-systole than at end-diastole; are they exchanged?")
     if not values:
         flags.append("no ejection fraction: end-diastole and end-systole of one view are needed")
     return {
         **{name: _rounded(result.get(name, math.nan)) for name in COLUMNS},
         "inputs": [scan.input for scan in scans],
-        "method": _method(views or {heart.view for heart in hearts if heart.still is not None}),
+        "method": _method(planes) if values else _method_of_stills(hearts),
         "beats": len(fractions),
         "spacing_source": ", ".join(sorted({scan.spacing_source for scan in scans} - {""})) or "unknown",
         "grades": _grades(result, surface, sex),
@@ -116,7 +122,8 @@ def _beats(hearts: Sequence[HeartScan]) -> list[MeasuredBeat]:
     """Return the beats of the scans of one view: those of its clip, or its two stills together."""
     stills = {heart.phase: heart.still for heart in hearts if heart.still is not None}
     beats = [beat for heart in hearts for beat in heart.beats]
-    return [*beats, MeasuredBeat(stills["ED"], stills["ES"])] if {"ED", "ES"} <= stills.keys() else beats
+    together = {"ED", "ES"} <= stills.keys() and len({heart.length_unit for heart in hearts}) == 1
+    return [*beats, MeasuredBeat(stills["ED"], stills["ES"])] if together else beats
 
 
 def _single(hearts: Sequence[HeartScan]) -> dict[str, float]:
@@ -135,6 +142,17 @@ def _method(views: Collection[str]) -> str:
         return "biplane discs"
     known = [view or "view unknown" for view in (FIRST, "", SECOND) if view in views]
     return f"monoplane discs ({known[0]})" if known else ""
+
+
+def _method_of_stills(hearts: Sequence[HeartScan]) -> str:
+    """Return the method of the volumes of `_single`, of each phase if they differ."""
+    views = {
+        phase: {heart.view for heart in hearts if heart.phase == phase and heart.still} for phase in ("ED", "ES", "")
+    }
+    methods = {phase: _method(own) for phase, own in views.items() if own}
+    if len(set(methods.values())) > 1:
+        return ", ".join(f"{phase or 'phase unknown'}: {method}" for phase, method in methods.items())
+    return next(iter(methods.values()), "")
 
 
 def _grades(result: Mapping[str, float], surface: float | None, sex: str | None) -> dict[str, str]:

@@ -162,3 +162,17 @@ def test_the_images_own_spacing_decides_where_pixels_are_not_square(image: str):
     square = EjectionFractionError(NAMES, list(SETS), items(image))
     square.update(batch([heart(), heart(50, 18)]))
     assert metric.compute() == pytest.approx(square.compute(), abs=0.5)  # ratios of ellipsoids do not care
+
+
+def test_frames_with_and_without_spacing_are_measured_in_one_unit(image: str):
+    """Of the ES frame alone nothing is known: millimetres of the other would make any fraction of it."""
+    both, none, one = (items(image, spacing=[0.8 * MM, 0.8 * MM]) for _ in range(3))
+    for item in [*none, one[1]]:
+        item["spacing"] = None
+    found = []
+    for data in (both, none, one):
+        metric = EjectionFractionError(NAMES, list(SETS), data)
+        metric.update(batch([heart(), heart(50, 18)]))
+        found.append(metric.compute())
+    assert found[0] > 1
+    assert found == pytest.approx([found[0]] * 3, abs=0.01)

@@ -86,6 +86,49 @@ def test_without_spacing_only_ratios_are_measured():
     assert any("spacing unknown" in flag and "--spacing" in flag for flag in found["flags"])
 
 
+def without_spacing(scan: ScanResult[HeartScan]) -> ScanResult[HeartScan]:
+    unknown = replace(scan.measured, length_unit="nominal")
+    return replace(scan, spacing_mm=None, spacing_source="", measured=unknown)
+
+
+@pytest.mark.parametrize("unknown", [0, 1])
+def test_stills_with_and_without_spacing_make_no_beat(unknown: int):
+    scans = stills()
+    scans[unknown] = without_spacing(scans[unknown])
+    found = measure_study(scans)
+    assert found["lv_ef"] is found["lv_fac"] is None
+    assert any("known of some scans alone" in flag for flag in found["flags"])
+
+
+def test_views_with_and_without_spacing_are_not_combined():
+    found = measure_study([*stills(), *map(without_spacing, stills("2CH", systole=(50.0, 12.0)))])
+    assert found["method"] == "monoplane discs (4CH)"
+    assert found["lv_ef"] == found["lv_ef_4ch"] == measure_study(stills())["lv_ef"]
+    assert not any("foreshortened" in flag for flag in found["flags"])
+
+
+def exchanged(view: str) -> list[ScanResult[HeartScan]]:
+    return [record(view, "ED", still=instant(ES)), record(view, "ES", still=instant(ED))]
+
+
+def test_nothing_follows_from_a_ventricle_that_grows():
+    found = measure_study(exchanged("4CH"))
+    derived = ["lv_ef", "lv_sv", "la_volume", "lv_fac", "lv_ef_area_length", "lv_mass_research_only"]
+    assert [name for name in derived if found[name] is not None] == []
+    assert found["lv_edv"] < found["lv_esv"]
+    assert any(flag.startswith("4CH: larger at end-systole") for flag in found["flags"])
+    pair = measure_study([*stills(), *exchanged("2CH")])
+    assert pair["lv_ef"] is pair["lv_ef_2ch"] is pair["lv_sv"] is None
+    assert pair["lv_ef_4ch"] == measure_study(stills())["lv_ef"]
+    assert any(flag.startswith("2CH: larger at end-systole") for flag in pair["flags"])
+
+
+def test_the_method_is_that_of_the_volumes():
+    apart = measure_study([stills()[0], stills("2CH")[1]])
+    assert apart["method"] == "ED: monoplane discs (4CH), ES: monoplane discs (2CH)"
+    assert measure_study([stills()[0], stills("2CH")[0]])["method"] == "biplane discs"
+
+
 def test_stills_without_a_beat_have_their_volume():
     diastole = measure_study(stills()[:1])
     assert diastole["lv_edv"] == pytest.approx(volume(*ED), rel=0.02)
