@@ -20,6 +20,7 @@ ROOMS = [
         "command",
         "identity",
         "palette",
+        "sides",
         "contours",
         "spelling",
         "strict_yaml",

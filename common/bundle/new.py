@@ -16,6 +16,7 @@ import yaml
 from ..command import PACKAGE, command
 from ..datasets.catalogue import HEART_LABELS
 from ..datasets.phantom.organs import check_classes
+from ..sides import pairs_of_sides
 from ..spelling import did_you_mean
 from .blocks import parts_of, split
 from .complete import BASES, SETTINGS, WORKFLOWS, chain, header_and_body, write_complete
@@ -166,8 +167,7 @@ def _settings(model: Path, classes: Sequence[str], facts: dict[str, str]) -> str
     ]
     if base is not None:
         blocks.pop("exchanged", None)
-        sides = [(name, f"right_{name[5:]}") for name in classes if name.startswith("left_")]
-        pairs = ", ".join(f"[{left}, {right}]" for left, right in sides if right in classes)
+        pairs = ", ".join(f"[{left}, {right}]" for left, right in pairs_of_sides(classes))
         lines.insert(2, f"base: {base.stem}\n")
         lines.append(f"exchanged: [{pairs}]  # pairs of classes that exchange when left and right do")
     others = [f"{name}: background" for name in _heart() if name not in classes]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ..label_set_map import exchange_classes
+from ..sides import pairs_of_sides
 from .draws import DrawsPerImage
 
 __all__ = ["RandFlipd"]
@@ -22,11 +23,12 @@ class RandFlipd(DrawsPerImage):
     Args:
         axis: of the image's spatial axes, from 0; that from left to right is x of a volume, columns of a picture.
         classes: names, background first.
-        exchanged: pairs of classes that exchange, [left, right].
+        exchanged: pairs of classes that exchange, [left, right]; None along an axis that does not change sides.
         prob: probability of a flip, per image.
 
     Raises:
-        ValueError: for a probability outside 0 to 1, or pairs that are not two classes each.
+        ValueError: for a probability outside 0 to 1, pairs that are not two classes each, or where the names of two
+            classes say left and right, and they are no pair.
 
     Example:
         >>> flip = RandFlipd(0, ["background", "left", "right"], exchanged=[["left", "right"]], prob=1.0)
@@ -36,13 +38,21 @@ class RandFlipd(DrawsPerImage):
     """
 
     def __init__(
-        self, axis: int, classes: Sequence[str], exchanged: Sequence[Sequence[str]] = (), prob: float = 0.5
+        self, axis: int, classes: Sequence[str], exchanged: Sequence[Sequence[str]] | None = (), prob: float = 0.5
     ) -> None:
         if not 0 <= prob <= 1:
             raise ValueError(f"expected a probability of a flip from 0 to 1, got {prob}.")
+        sides = [] if exchanged is None or not prob else pairs_of_sides(classes)
+        exchanged = exchanged or ()
         for pair in exchanged:
             if isinstance(pair, str) or len(pair) != 2 or not set(pair) <= set(classes[1:]):
                 raise ValueError(f"expected pairs of classes among {list(classes[1:])}, got {pair!r}.")
+        if missing := [pair for pair in sides if set(pair) not in map(set, exchanged)]:
+            named = ", ".join(f"[{left}, {right}]" for left, right in [*exchanged, *missing])
+            raise ValueError(
+                f"images are flipped, and {' and '.join(missing[0])} do not exchange then: a network would learn that "
+                f'sides do not matter. State --exchanged "[{named}]", or do not flip (--flip::prob 0).'
+            )
         super().__init__()
         self.axis, self.classes, self.exchanged, self.prob = axis, classes, exchanged, prob
         self._pairs = [(list(classes).index(left), list(classes).index(right)) for left, right in exchanged]

@@ -52,8 +52,26 @@ def test_a_flip_equals_mirroring_the_annotation_and_exchanging_its_meaning(shape
 
 def test_without_pairs_only_places_change():
     data = EncodeLabelSetsd(LABELS)(batch((4, 4)))
-    result = RandFlipd(1, CLASSES, prob=1.0)(data)
+    result = RandFlipd(1, CLASSES, None, prob=1.0)(data)
     assert torch.equal(result["label"], data["label"].flip(3))
+
+
+@pytest.mark.parametrize(
+    ("classes", "given", "message"),
+    [
+        (["liver", "kidney_left", "kidney_right"], [], r'--exchanged "\[\[kidney_left, kidney_right\]\]"'),
+        (
+            ["left_a", "right_a", "B_R", "B_L"],
+            [["right_a", "left_a"]],
+            r'--exchanged "\[\[right_a, left_a\], \[B_L, B_R\]\]"',
+        ),
+    ],
+)
+def test_sides_that_do_not_exchange_are_refused(classes: list[str], given: list[list[str]], message: str):
+    with pytest.raises(ValueError, match=r"a network would learn that sides do not matter. State " + message):
+        RandFlipd(0, ["background", *classes], given)
+    RandFlipd(0, ["background", *classes], given, prob=0.0)
+    RandFlipd(1, ["background", *classes], None)
 
 
 def test_two_flips_give_the_batch_back_and_leave_the_input_alone():

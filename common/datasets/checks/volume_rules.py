@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ...sides import opposite
 from .finding import CheckedImage, Finding
 from .volume_facts import VolumeFacts, VolumeRegion
 
@@ -37,19 +38,6 @@ def _by_structure(images: Sequence[CheckedImage]) -> dict[tuple[str, str], Found
         for name, region in facts.regions.items():
             groups[image.item["dataset"], name].append((image, region))
     return groups
-
-
-def opposite(name: str) -> str | None:
-    """Return the name of the structure on the other side; None for one that has no side, or is on the left.
-
-    Example:
-        >>> opposite("right_parotid"), opposite("femur_right"), opposite("left_parotid"), opposite("bright_spot")
-        ('left_parotid', 'femur_left', None, None)
-    """
-    words = name.split("_")
-    if "right" not in words:
-        return None
-    return "_".join("left" if word == "right" else word for word in words)
 
 
 def sides(images: Sequence[CheckedImage]) -> Iterator[Finding]:

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 from nibabel.arrayproxy import ArrayProxy
-from nibabel.nifti1 import Nifti1Header, data_type_codes
+from nibabel.nifti1 import Nifti1Header, Nifti1Image, data_type_codes
+from nibabel.orientations import aff2axcodes
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -23,7 +25,16 @@ from .grey import as_bytes, luma
 from .metaimage import metaimage_header, metaimage_pixels
 from .unreadable import Unreadable, reading, several_frames
 
-__all__ = ["ANNOTATIONS", "MAX_PIXELS", "PICTURES", "read_annotation", "read_clip", "read_grey", "with_pixel_files"]
+__all__ = [
+    "ANNOTATIONS",
+    "MAX_PIXELS",
+    "PICTURES",
+    "axes_of",
+    "read_annotation",
+    "read_clip",
+    "read_grey",
+    "with_pixel_files",
+]
 
 MAX_PIXELS = 64 * 1024 * 1024  # in a file, over all frames: a clip of 50 frames of 1280 x 1024; as float64 512 MiB
 MAX_EXTENSIONS = 16 * 1024 * 1024  # bytes between the header and the pixels of a NIfTI file
@@ -148,7 +159,23 @@ def _nifti(path: Path, which: Which) -> tuple[NDArray[Any], Spacing]:
         pixels: NDArray[Any] = ArrayProxy(file, stored, mmap=False)[..., chosen.start : chosen.stop].T
         file.read(1)  # where gzip's stream ends it compares its checksum
         column, row = (float(length) * NIFTI_UNITS[unit] for length in header["pixdim"][1:3])
+        if header["sform_code"] > 0:
+            across, down = (float(length) * NIFTI_UNITS[unit] for length in voxel_sizes(header.get_sform())[:2])
+            if not np.allclose([across, down], [column, row], rtol=0.01):
+                raise Unreadable(
+                    f"its header states {row:g} x {column:g} mm in one place and {down:g} x {across:g} mm in another. "
+                    "Correct it."
+                )
         return pixels, (row, column)
+
+
+def axes_of(path: Path) -> tuple[str, ...] | None:
+    """Return where rows and columns of a NIfTI file lead in the patient, as letters; None where no file says so."""
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        return None
+    header = Nifti1Image.from_filename(path).header
+    known = header["sform_code"] > 0 or header["qform_code"] > 0
+    return aff2axcodes(header.get_best_affine())[1::-1] if known else None
 
 
 def _metaimage(path: Path, which: Which) -> tuple[NDArray[Any], Spacing]:
@@ -186,6 +213,8 @@ def _page(picture: Image.Image, annotation: bool) -> NDArray[np.uint8]:
         channels = np.asarray(picture.convert("RGB"))
         if (channels != channels[..., :1]).any():
             raise Unreadable("colours are not annotation values. Export it as grey values or as a palette.")
+        if (channels == channels[0, 0]).all() and len(set(picture.convert("RGBA").getchannel("A").getextrema())) > 1:
+            raise Unreadable("its annotation is in its transparency. Export it as grey values or as a palette.")
         return channels[..., 0]
     return luma(picture)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files.images import read_annotation, read_grey
+from ..files.images import axes_of, read_annotation, read_grey
 from ..prepared.source import Frame
 
 __all__ = ["read_image_and_mask"]
@@ -39,6 +39,12 @@ def read_image_and_mask(
         if spacing and other and not np.allclose(spacing, other, rtol=1e-3):
             raise ValueError(f"{image} has spacing {spacing} mm, {name} {other} mm. Correct one of them.")
         spacing = spacing or other
+    axes, mask_axes = axes_of(image), axes_of(mask)
+    if axes and mask_axes and axes != mask_axes:
+        raise ValueError(
+            f"rows and columns of {image} lead to {' and '.join(axes)}, those of {mask} to {' and '.join(mask_axes)}: "
+            "the mask would be mirrored or turned. Save it in the order of its image."
+        )
     if unknown := sorted(set(np.unique(annotation).tolist()) - set(values)):
         raise ValueError(f"{mask} has the annotation values {unknown}, expected values among {list(values)}.")
     return Frame(grey, annotation.astype(np.uint8), spacing)

@@ -33,7 +33,7 @@ def read_volume_and_masks(
         image: its file.
         masks: one file of annotation values, or one for each of `structures`; without, nothing is annotated.
         values: allowed annotation values.
-        structures: value of the structure that each mask file outlines (every voxel that is not 0); where masks
+        structures: value of the structure that each mask file outlines (every voxel that is not 0; whole numbers from 0); where masks
             overlap, the later one counts. None: one mask holds all values.
         orientation: letters of the axes of files that do not state how they lie (`affine_of_letters`).
         empty_slices: value of slices, along the last axis of the file, in which the mask is 0 everywhere.
@@ -59,7 +59,13 @@ def read_volume_and_masks(
     else:
         label = np.zeros(voxels.values.shape, np.uint8)
         for value, mask in zip(structures, masks, strict=True):
-            label[_placed(read_mask(mask), mask, voxels, affine, image).values != 0] = value
+            outlined = _placed(read_mask(mask), mask, voxels, affine, image).values
+            if not ((outlined >= 0) & (outlined % 1 == 0)).all():
+                raise ValueError(
+                    f"{mask} has fractions or negative values, so the outline of its structure is not clear; save 1 "
+                    "where the structure is, 0 elsewhere."
+                )
+            label[outlined != 0] = value
     if empty_slices is not None:
         label[:, :, ~label.any(axis=(0, 1))] = empty_slices
     return Volume(voxels.values, label, affine)

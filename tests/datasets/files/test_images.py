@@ -307,3 +307,14 @@ def test_the_real_files_of_camus_are_read_as_itk_reads_them(echo_data: Path):
         values, spacing = read_grey(path)
         np.testing.assert_array_equal(values, itk.array_from_image(image).squeeze())
         assert spacing == pytest.approx(tuple(image.GetSpacing())[1::-1])
+
+
+def test_a_nifti_file_that_states_two_spacings_is_refused(tmp_path: Path):
+    pixels = scan().astype(np.uint8)
+    rows = [(280, "<4f", (-SPACING[1], 0, 0, 0)), (296, "<4f", (0, -SPACING[0], 0, 0)), (312, "<4f", (0, 0, 1, 0))]
+    sform = {f"row {number}": row for number, row in enumerate(rows)} | {"sform_code": (254, "<h", (1,))}
+    (tmp_path / "one.nii").write_bytes(nifti(pixels, **sform))
+    assert read_grey(tmp_path / "one.nii")[1] == pytest.approx(SPACING)
+    (tmp_path / "two.nii").write_bytes(nifti(pixels, **sform, pixdim=(76, "<4f", (1, 1, 1, 1))))
+    with pytest.raises(ValueError, match=r"its header states 1 x 1 mm in one place and 0\.154 x 0\.308 mm in another"):
+        read_grey(tmp_path / "two.nii")

@@ -61,6 +61,18 @@ def test_an_annotation_of_equal_channels_is_read(tmp_path: Path, mode: str):
     np.testing.assert_array_equal(read_annotation(tmp_path / "mask.png")[0], scan())
 
 
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_an_annotation_in_the_transparency_is_refused(tmp_path: Path, mode: str):
+    picture = Image.new(mode, (8, 6))
+    picture.putalpha(Image.fromarray(np.eye(6, 8, dtype=np.uint8)))
+    picture.save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"its annotation is in its transparency\. Export it as grey values"):
+        read_annotation(tmp_path / "a.png")
+    picture.putalpha(255)
+    picture.save(tmp_path / "a.png")
+    assert not read_annotation(tmp_path / "a.png")[0].any()
+
+
 def test_an_annotation_with_a_palette_is_its_index(tmp_path: Path):
     picture = Image.fromarray(scan() % 3).convert("P")
     picture.putpalette([0, 0, 0, 255, 255, 255, 100, 100, 100])

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
@@ -85,3 +86,15 @@ def test_other_dicom_files_are_not_segmentations(tmp_path: Path):
     series = write_series(tmp_path / "ct", HU)
     with pytest.raises(ValueError, match=r"cannot be read as DICOM segmentation: it is not a segmentation"):
         read_mask(next(series.iterdir()))
+
+
+@pytest.mark.parametrize("wrong", [0.4, -1.0])
+def test_a_structure_without_a_clear_outline_is_refused(tmp_path: Path, wrong: float):
+    """A mask that was resampled linearly has fractions far outside of the structure."""
+    values = (LABEL == 1).astype(np.float32) * 3
+    for name, voxels in (("ct", HU), ("clear", values), ("soft", np.where(LABEL == 2, wrong, values))):
+        nib.Nifti1Image(voxels, np.diag([1.0, 2.0, 3.0, 1.0])).to_filename(tmp_path / f"{name}.nii")
+    files = [tmp_path / f"{name}.nii" for name in ("ct", "clear", "soft")]
+    assert np.array_equal(read_volume_and_masks(*files[:2], values=(0, 9), structures=(9,)).label == 9, LABEL == 1)
+    with pytest.raises(ValueError, match=r"soft\.nii has fractions or negative values.*save 1 where the structure is"):
+        read_volume_and_masks(files[0], files[2], values=(0, 9), structures=(9,))
