@@ -33,8 +33,8 @@ def read_volume_and_masks(
         image: its file.
         masks: one file of annotation values, or one for each of `structures`; without, nothing is annotated.
         values: allowed annotation values.
-        structures: value of the structure that each mask file outlines (every voxel that is not 0; whole numbers from 0); where masks
-            overlap, the later one counts. None: one mask holds all values.
+        structures: value of the structure that each mask file outlines (every voxel that is not 0; whole numbers from
+            0); where masks overlap, the later one counts. None: one mask holds all values.
         orientation: letters of the axes of files that do not state how they lie (`affine_of_letters`).
         empty_slices: value of slices, along the last axis of the file, in which the mask is 0 everywhere.
 
