@@ -66,8 +66,7 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any], cho
             raise ValueError(f'--{name}: expected names with values, --{name} "{{name: value}}", got {value!r}.')
         elif isinstance(value, bool) and "::" not in name and (default is None or type(default) is str):
             raise ValueError(f"--{name}: expected text, a number or nothing, got {value!r}.")
-        chosen = name in choices and not (value is default is None)
-        if chosen and f"{choices[name]}::{value}" not in added:
+        if name in choices and f"{choices[name]}::{value}" not in added:
             entries = overrides.get(choices[name], config[choices[name]])
             if not isinstance(value, str) or value not in entries:
                 raise ValueError(f"--{name}: expected one of {', '.join(entries)}, got {value!r}.")
