@@ -28,7 +28,7 @@ def surroundings(size: Sequence[int], multiple: int) -> list[int]:
 class RandShiftedCropd(DrawsPerImage):
     """Crop the centre of each image, draw a crop that is shifted against it, and a box (`CoTraining`).
 
-    Images that have the size of the crop are padded first, with the lowest value; what is not there is ignored.
+    Images that have the size of the crop are padded first, each with its lowest value; what is not there is ignored.
 
     Args:
         size: of the crop, pixels along each axis.
@@ -60,7 +60,9 @@ class RandShiftedCropd(DrawsPerImage):
         image, label = data["image"], data["label"]
         if (space := [most - own for most, own in zip(self.around, image.shape[2:], strict=True)]) and max(space) > 0:
             sides = [side for more in reversed(space) for side in (more // 2, more - more // 2)]
-            image, label = pad(image, sides, value=float(image.min())), pad(label, sides)
+            lowest = image.flatten(start_dim=1).amin(dim=1).view(-1, *[1] * (image.ndim - 1))
+            there = pad(torch.ones_like(image, dtype=torch.bool), sides)
+            image, label = torch.where(there, pad(image, sides), lowest), pad(label, sides)
         crops: dict[Hashable, Any] = {
             f"{kind}{name}": crop(whole, self.size, by)
             for kind, by in (("", torch.zeros_like(shift)), ("shifted_", shift))
