@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..command import PACKAGE
 from ..identity import own_code
+from ..networks import MeanOfNetworks
 from .weights import check_fit, load_weights
 from .weights_record import weights_record
 
@@ -26,13 +27,16 @@ DROPOUT = "_dropout_"  # of the training: networks that are built to be used hav
 CODE = "_code_"  # of a network in the user's own files: file -> digest, as it was trained
 
 
-def architecture_of(factory: Any, dropout: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def architecture_of(
+    factory: Any, dropout: Mapping[str, Any] | None = None, together: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Describe what a factory builds.
 
     Args:
         factory: a class, or `functools.partial` of it with keyword arguments: an entry of `networks` with
             `_mode_: callable`.
         dropout: `rate` and `layers` of the dropout that a training adds (`place_dropout`).
+        together: `partner`, another factory, and `activation`: what both build predicts together (`MeanOfNetworks`).
 
     Returns:
         `_target_`, the shortest address of the class (it begins with a dot within this package, whose name differs
@@ -46,6 +50,9 @@ def architecture_of(factory: Any, dropout: Mapping[str, Any] | None = None) -> d
         >>> architecture_of(partial(nn.Conv2d, in_channels=1, out_channels=2, kernel_size=(3, 1)))
         {'_target_': 'torch.nn.Conv2d', 'in_channels': 1, 'out_channels': 2, 'kernel_size': [3, 1]}
     """
+    if together:
+        both = [architecture_of(one, dropout) for one in (factory, together["partner"])]
+        return {"_target_": _address(MeanOfNetworks), "networks": both, "activation": together["activation"]}
     if not callable(factory) or isinstance(factory, nn.Module):
         raise ValueError(
             f"the network {type(factory).__name__} is built already; add `_mode_: callable` to its entry of networks."
@@ -89,6 +96,9 @@ def build_network(architecture: Mapping[str, Any]) -> nn.Module:
     """
     check_code(architecture)
     arguments = _arguments(architecture)
+    for name, value in arguments.items():
+        if isinstance(value, list) and all(isinstance(one, dict) and "_target_" in one for one in value):
+            arguments[name] = [build_network(one) for one in value]
     target = str(arguments.pop("_target_", ""))
     try:
         found = resolve_name(f"{PACKAGE}{target}" if target.startswith(".") else target)

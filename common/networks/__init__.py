@@ -2,6 +2,7 @@
 
 from .deepmedic import DeepMedic
 from .dropout import place_dropout
+from .mean import MeanOfNetworks
 from .swin_unet import SwinUnet
 
-__all__ = ["DeepMedic", "SwinUnet", "place_dropout"]
+__all__ = ["DeepMedic", "MeanOfNetworks", "SwinUnet", "place_dropout"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from ignite.engine import Engine, Events
@@ -16,6 +17,7 @@ from .ramp import ramp
 
 __all__ = ["MeanTeacher", "ema_decay", "handler_of"]
 
+Handler = TypeVar("Handler")
 PREDICTORS = ("student", "teacher")
 
 
@@ -147,6 +149,6 @@ class MeanTeacher:
         return self.network if self.predict_with == "teacher" else teacher
 
 
-def handler_of(mean_teacher: MeanTeacher) -> MeanTeacher:
-    """Return a Mean Teacher: MONAI's checks of a configuration expect a component for each handler, no reference."""
-    return mean_teacher
+def handler_of(handler: Handler) -> Handler:
+    """Return a handler: MONAI's checks of a configuration expect a component for each, no reference."""
+    return handler

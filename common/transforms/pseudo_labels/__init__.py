@@ -1,8 +1,19 @@
 """Pseudo-labels of two networks that teach each other: made, combined and cut on the device of the batch."""
 
 from .combine import combine
-from .cut import cut, draw_boxes
-from .pseudo_label_map import pseudo_label_map
-from .shifts import crop, draw_shifts, shifts
+from .cut import boxes, cut
+from .pseudo_label_map import open_pixels, pseudo_label_map
+from .rand_shifted_crop import RandShiftedCropd, surroundings
+from .shifts import crop, shifts
 
-__all__ = ["combine", "crop", "cut", "draw_boxes", "draw_shifts", "pseudo_label_map", "shifts"]
+__all__ = [
+    "RandShiftedCropd",
+    "boxes",
+    "combine",
+    "crop",
+    "cut",
+    "open_pixels",
+    "pseudo_label_map",
+    "shifts",
+    "surroundings",
+]

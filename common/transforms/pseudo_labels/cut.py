@@ -7,9 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..draws import uniform
-
-__all__ = ["cut", "draw_boxes"]
+__all__ = ["boxes", "cut"]
 
 
 def cut(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
@@ -51,16 +49,15 @@ def cut(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask.unsqueeze(1) if channels else mask, first, second)
 
 
-def draw_boxes(key: Tensor, index: Tensor, size: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
-    """Draw a mask for each image that is false in a box, for `cut`.
+def boxes(draws: Tensor, size: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
+    """Return a mask for each image that is false in a random box, for `cut`.
 
     The fraction of the image that the box fills is uniform from 0 to 1 (the Beta(1, 1) of Yun et al.), its sides have
-    the proportions of the image, and its place is uniform among those inside the image. Each box depends on the key
-    and on the number of its image alone.
+    the proportions of the image, and its place is uniform among those inside the image.
 
     Args:
-        key: int64, () (`key_of`).
-        index: number of each image, int64, (B,); on the CPU, boxes are the same whatever the device of the masks.
+        draws: numbers from 0 to 1, float, (B, 1 + axes); on the CPU, boxes are the same whatever the device of the
+            masks.
         size: of the images, pixels along each spatial axis.
         device: of the masks.
 
@@ -68,17 +65,16 @@ def draw_boxes(key: Tensor, index: Tensor, size: Sequence[int], device: torch.de
         Boolean (B, *size): true outside the box.
 
     Example:
-        >>> draw_boxes(torch.tensor(5), torch.tensor([0, 1]), [8]).int()
-        tensor([[1, 1, 1, 0, 0, 0, 1, 1],
+        >>> boxes(torch.tensor([[0.4, 0.7], [0.9, 0.1]]), [8]).int()
+        tensor([[1, 1, 1, 1, 0, 0, 0, 1],
                 [0, 0, 0, 0, 0, 0, 0, 1]], dtype=torch.int32)
     """
     axes = len(size)
-    draws = uniform(key, index, 1 + axes)
-    lengths = torch.tensor(size, device=index.device)
+    lengths = torch.tensor(size, device=draws.device)
     sides = (lengths * draws[:, :1] ** (1 / axes)).round().long()
     starts = (draws[:, 1:] * (lengths - sides + 1)).long()
     starts, stops = (corner.to(device, non_blocking=True) for corner in (starts, starts + sides))
-    outside = torch.zeros(len(index), *size, dtype=torch.bool, device=device)
+    outside = torch.zeros(len(draws), *size, dtype=torch.bool, device=device)
     for axis, length in enumerate(size):
         line = torch.arange(length, device=device)
         beyond = (line < starts[:, axis, None]) | (line >= stops[:, axis, None])

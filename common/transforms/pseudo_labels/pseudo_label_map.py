@@ -8,7 +8,7 @@ from torch import Tensor
 from ...label_set_map import members
 from ...losses.contract import check_agreement
 
-__all__ = ["pseudo_label_map"]
+__all__ = ["open_pixels", "pseudo_label_map"]
 
 
 def pseudo_label_map(target: Tensor, scores: Tensor) -> Tensor:
@@ -55,3 +55,22 @@ def pseudo_label_map(target: Tensor, scores: Tensor) -> Tensor:
     return torch.stack(
         [torch.where(chosen, lowest, admitted), torch.where(chosen, annotated | admitted, annotated)], dim=1
     )
+
+
+def open_pixels(pseudo_labels: Tensor, target: Tensor) -> Tensor:
+    """Ignore each pixel of pseudo-labels that the annotation itself decides or ignores.
+
+    Args:
+        pseudo_labels: label-set map (B, 2, *spatial).
+        target: label-set map of the annotation, the same shape and dtype.
+
+    Returns:
+        New label-set map, of the same shape and dtype.
+
+    Example:
+        >>> pseudo_labels = torch.tensor([[[0b010, 0b100], [0b111, 0b111]]])
+        >>> open_pixels(pseudo_labels, torch.tensor([[[0b011, 0b100], [0b100, 0b111]]])).tolist()
+        [[[2, 0], [7, 0]]]
+    """
+    admitted = target[:, :1]
+    return pseudo_labels * ((admitted & (admitted - 1)) != 0)

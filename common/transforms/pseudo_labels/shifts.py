@@ -7,9 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..draws import uniform
-
-__all__ = ["crop", "draw_shifts", "shifts"]
+__all__ = ["crop", "shifts"]
 
 SIGNS = ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))  # the diagonals of a square; in 3-D a tetrahedron
 
@@ -43,28 +41,9 @@ def shifts(size: Sequence[int], multiple: int = 16) -> Tensor:
     if sum(step > 0 for step in steps) < 2:
         raise ValueError(
             f"a crop of {list(size)} cannot be shifted in four directions by a multiple of {multiple} that is at most "
-            f"a quarter of it; expected two axes of at least {4 * multiple}, or a smaller multiple."
+            f"a quarter of it; expected two axes of at least {4 * multiple}, or a smaller multiple (--shift_multiple)."
         )
     return torch.tensor(SIGNS)[:, : len(size)] * torch.tensor(steps)
-
-
-def draw_shifts(key: Tensor, index: Tensor, size: Sequence[int], multiple: int = 16) -> Tensor:
-    """Draw one of the four `shifts` for each image, by the key and the number of the image alone.
-
-    Args:
-        key: int64, () (`key_of`).
-        index: number of each image, int64, (B,), on the CPU.
-        size: of the crop, pixels along each axis.
-        multiple: pixels.
-
-    Returns:
-        Pixels, int64, (B, axes), on the CPU.
-
-    Example:
-        >>> draw_shifts(torch.tensor(5), torch.tensor([0, 1, 2]), [64, 64]).tolist()
-        [[16, -16], [-16, -16], [16, 16]]
-    """
-    return shifts(size, multiple)[(uniform(key, index, 1)[:, 0] * len(SIGNS)).long()]
 
 
 def crop(image: Tensor, size: Sequence[int], shift: Tensor) -> Tensor:

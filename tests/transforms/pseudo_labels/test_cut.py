@@ -7,10 +7,14 @@ import pytest
 import torch
 from scipy.stats import chisquare, kstest
 
-from common.transforms.draws import key_of
-from common.transforms.pseudo_labels import cut, draw_boxes
+from common.transforms.draws import key_of, uniform
+from common.transforms.pseudo_labels import boxes, cut
 
 KEY = torch.tensor(key_of(3, 1))
+
+
+def draw_boxes(key: torch.Tensor, index: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
+    return boxes(uniform(key, index, 1 + len(size)), size)
 
 
 def test_the_check_value():
@@ -48,10 +52,10 @@ def test_a_box_is_a_box_inside_the_image():
 
 @pytest.mark.parametrize("size", [(1000,), (200, 200)])
 def test_the_fraction_of_a_box_is_uniform_and_so_is_its_place(size: tuple[int, ...]):
-    boxes = ~draw_boxes(KEY, torch.arange(1000), size)
-    fraction = boxes.flatten(start_dim=1).double().mean(dim=1)
+    drawn = ~draw_boxes(KEY, torch.arange(1000), size)
+    fraction = drawn.flatten(start_dim=1).double().mean(dim=1)
     assert kstest(fraction.numpy(), "uniform").pvalue > 0.01
-    line = boxes.flatten(start_dim=2).any(dim=2) if len(size) > 1 else boxes
+    line = drawn.flatten(start_dim=2).any(dim=2) if len(size) > 1 else drawn
     start, side = line.int().argmax(dim=1), line.sum(dim=1)
     place = (start / (size[0] - side))[(side > 0) & (size[0] - side > 50)]
     assert len(place) > 300
@@ -60,14 +64,14 @@ def test_the_fraction_of_a_box_is_uniform_and_so_is_its_place(size: tuple[int, .
 
 def test_boxes_in_two_pixels_have_the_chances_of_their_definition():
     """Sides of 0, 1 and 2 pixels with the chances 1/4, 1/2, 1/4 (rounding), and a side of 1 at either place."""
-    boxes = [tuple(box) for box in (~draw_boxes(KEY, torch.arange(4000), (2,))).int().tolist()]
-    assert chisquare([boxes.count(box) for box in ((0, 0), (1, 0), (0, 1), (1, 1))]).pvalue > 0.01
+    drawn = [tuple(box) for box in (~draw_boxes(KEY, torch.arange(4000), (2,))).int().tolist()]
+    assert chisquare([drawn.count(box) for box in ((0, 0), (1, 0), (0, 1), (1, 1))]).pvalue > 0.01
 
 
 def test_the_box_of_an_image_depends_on_its_number_and_the_key_alone():
-    boxes = draw_boxes(KEY, torch.arange(8), (16, 16))
-    assert torch.equal(draw_boxes(KEY, torch.tensor([5, 2]), (16, 16)), boxes[[5, 2]])
-    assert not torch.equal(draw_boxes(KEY + 1, torch.arange(8), (16, 16)), boxes)
+    drawn = draw_boxes(KEY, torch.arange(8), (16, 16))
+    assert torch.equal(draw_boxes(KEY, torch.tensor([5, 2]), (16, 16)), drawn[[5, 2]])
+    assert not torch.equal(draw_boxes(KEY + 1, torch.arange(8), (16, 16)), drawn)
 
 
 PAIR = torch.zeros(2, 1, 4, 4)
