@@ -89,11 +89,15 @@ def smaller(command: str) -> list[str]:
     """Return settings that make a workflow small."""
     if "register.yaml" in command:
         return ["--pairs", "2"]
+    volumes = "ct_partial_overlap" in command or "mri_left_atrium" in command
     if "inference.yaml" in command or "measure.yaml" in command:
-        own = "--checkpoint" in command and "ct_partial_overlap" not in command
+        own = "--checkpoint" in command and not volumes
         return TINY[:2] if own else []  # the shipped weights have their own size
-    if "ct_partial_overlap" in command:
-        return ["--image_size", "[16,16,16]", "--patches", "2", "--epochs", "1"] if "train.yaml" in command else []
+    if volumes and "train.yaml" in command:
+        crop = ["--image_size", "[16,16,16]", "--shift_multiple", "4"]
+        return [*crop, "--patches", "4", "--epochs", "1"]
+    if volumes:
+        return []
     if "train.yaml" in command:
         return [*TINY, "--epochs", "1"]
     return [*TINY[:2], *(["--fold", "validation"] if "data/camus" in command else [])]  # test patients may be held back

@@ -6,7 +6,7 @@ axes:                       # axes with named values; every other axis is a sett
     pseudo-labels: {loss: categorical_ce, teacher: {train_on: [camus]}}
 scales:
   demo:
-    phantom: {patients: 40, size: 64}     # drawn if --data is not given; volumes: {patients: 40, spacing: 4.0}
+    phantom: {patients: 40, size: 64}     # drawn if --data is not given; volumes: {patients: 40, spacing: 4.0}, and of: atria
     settings: {epochs: 30, image_size: 64}
     search: {learning_rate: [0.1, 0.01]}  # optional: chosen per cell on the validation fold with the first seed
     grid:                                 # blocks, each the product of its axes
@@ -74,12 +74,12 @@ class Grid:
     """The runs of a bundle at one scale.
 
     Args:
-        phantom: patients per domain, and image side in pixels (hearts) or spacing in mm (pelves), of the phantom that
-            is drawn without data.
+        phantom: patients per domain, and image side in pixels (hearts) or spacing in mm (volumes, `of` pelvis or
+            atria), of the phantom that is drawn without data.
         runs: with role "result", and their teachers and candidates.
     """
 
-    phantom: Mapping[str, int]
+    phantom: Mapping[str, Any]
     runs: tuple[Run, ...]
 
 

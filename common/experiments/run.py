@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from ..configuration import resolve
 from ..datasets import checksum
+from ..datasets.phantom.atrium_dataset import atria
 from ..datasets.phantom.dataset import phantom
 from ..datasets.phantom.pelvis_dataset import WINDOW, pelves
 from ..datasets.prepared.preparation import prepare
@@ -42,6 +43,7 @@ import ray
 __all__ = ["Outcome", "run_grid"]
 
 ENDING = 15  # seconds that interrupted trainings have to end
+VOLUMES = {"pelvis": (pelves, WINDOW), "atria": (atria, None)}  # drawn volumes -> by what, and their window
 
 
 @dataclass(frozen=True)
@@ -188,13 +190,14 @@ def _identified(content: Any) -> str:
     return digest(json.dumps(content, sort_keys=True))[:16]
 
 
-def _phantom(patients: int, size: int = 0, spacing: float = 4.0) -> Path:
-    """Draw hearts of `size` pixels a side, or without a size pelves with voxels of `spacing` mm."""
-    folder = Path(f"data/phantom_{patients}x{size}" if size else f"data/pelvis_{patients}x{spacing:g}mm").resolve()
+def _phantom(patients: int, size: int = 0, spacing: float = 4.0, of: str = "pelvis") -> Path:
+    """Draw hearts of `size` pixels a side, or without a size volumes (`VOLUMES`) with voxels of `spacing` mm."""
+    folder = Path(f"data/phantom_{patients}x{size}" if size else f"data/{of}_{patients}x{spacing:g}mm").resolve()
     if not folder.exists() and size:
         prepare(phantom(size, patients), folder, size)
     elif not folder.exists():
-        prepare_volumes(pelves(patients, spacing), folder, (spacing,) * 3, WINDOW)
+        draw, window = VOLUMES[of]
+        prepare_volumes(draw(patients, spacing), folder, (spacing,) * 3, window)
     return folder
 
 
