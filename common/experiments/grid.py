@@ -6,7 +6,7 @@ axes:                       # axes with named values; every other axis is a sett
     pseudo-labels: {loss: categorical_ce, teacher: {train_on: [camus]}}
 scales:
   demo:
-    phantom: {patients: 40, size: 64}     # drawn if --data is not given; volumes: {patients: 40, spacing: 4.0}, and of: atria
+    phantom: {patients: 40, size: 64}     # drawn if --data is not given; of volumes: patients, spacing, of
     settings: {epochs: 30, image_size: 64}
     search: {learning_rate: [0.1, 0.01]}  # optional: chosen per cell on the validation fold with the first seed
     grid:                                 # blocks, each the product of its axes
