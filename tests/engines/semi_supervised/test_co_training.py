@@ -1,4 +1,4 @@
-"""Two networks learn from the annotation and from each other: definition, what is left alone, resumes, processes."""
+"""Two networks learn from the annotation and from each other: definition, what is left alone, and resumes."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,8 +13,6 @@ from monai.inferers import SimpleInferer
 from numpy.typing import NDArray
 from tiny_training import Tiny, stop_at
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
-from two_processes import in_two_processes
 
 from common.engines import inferer_for
 from common.engines.semi_supervised import CoTraining, gaussian_ramp
@@ -269,27 +267,10 @@ def test_a_resumed_training_is_the_uninterrupted_one_to_the_bit(tmp_path: Path, 
     )
 
 
-def test_both_networks_are_equal_in_all_processes_and_those_of_one(tmp_path: Path):
-    def train(rank: int) -> dict[str, Tensor]:
-        student, partner = network(2 * rank), network(1 + 2 * rank)  # process 0 gives its weights to the others
-        handler = CoTraining(student, partner, MarginalLoss(), 1.0, cut=False)
-        data = [
-            {name: value[[rank]] if isinstance(value, Tensor) else value for name, value in batch.items()}
-            for batch in batches("clinic", images=2)
-        ]
-        trainer(DistributedDataParallel(student), [handler], data, MarginalLoss()).run()
-        return copied(student) | {f"partner {name}": value for name, value in copied(partner).items()}
-
-    first, second = in_two_processes(train, tmp_path)
-    student, partner = network(0), network(1)
-    trainer(
-        student, [CoTraining(student, partner, MarginalLoss(), 1.0, cut=False)], batches("clinic", 2), MarginalLoss()
-    ).run()
-    one = copied(student) | {f"partner {name}": value for name, value in copied(partner).items()}
-    assert len(first) == len(one) == 8
-    for name, value in first.items():
-        assert torch.equal(value, second[name]), name
-        torch.testing.assert_close(value, one[name], msg=name)
+def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match=r"^--cotrain true trains in one process; leave out multi_gpu_train\.yaml"):
+        CoTraining(network(0), network(1), MarginalLoss()).attach(Engine(lambda *_: None))
 
 
 @pytest.mark.parametrize(

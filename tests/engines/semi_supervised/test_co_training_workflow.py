@@ -1,7 +1,6 @@
-"""The workflow trains two networks: wired, resumed to the bit after a kill, used, and the same in two processes."""
+"""The workflow trains two networks: wired, used, and resumed to the bit after a kill."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -64,24 +63,3 @@ def test_a_killed_training_resumes_to_both_networks_of_an_uninterrupted_one(fold
     resumed = run(folder, output_dir="runs/killed", resume="true")
     assert resumed.pop("settings") == whole.pop("settings")
     torch.testing.assert_close(resumed, whole, rtol=0, atol=0)
-
-
-def test_two_processes_have_both_networks_of_one(folder: Path):
-    tiny = {"epochs": 2, "batch_size": 28, "learning_rate": 0.01, "cut": "false", "output_dir": "runs/one"}
-    tiny |= {"networks::unet::norm": "instance", "partner": "unet"}
-    one = run(folder, **tiny)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
-    both = f"['{TRAIN}','{BUNDLE}/configs/multi_gpu_train.yaml']"
-    result = subprocess.run(
-        [*torchrun, *words(both, **{**tiny, "output_dir": "runs/two"})],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stderr
-    two = torch.load(folder / "runs/two/last.pt", weights_only=True)
-    for name in ("network", "co_training"):
-        torch.testing.assert_close(two[name], one[name], atol=1e-6, rtol=1e-4)
-    assert any(not torch.equal(value, one["co_training"][name]) for name, value in one["network"].items())
