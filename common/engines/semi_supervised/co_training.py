@@ -30,8 +30,8 @@ class CoTraining:
     that the annotation decides do not count: it is in the other part of the loss. In an image without annotation every
     pixel is open.
 
-    The weight of pseudo-labels is `weight` times `gaussian_ramp`. The parameters of the partner are those of the same
-    optimizer (a second group gives the steps that an optimizer of its own would). Shifted crops and boxes are drawn by
+    The weight of pseudo-labels is `weight` times `gaussian_ramp`. One optimizer holds the parameters of both (they take
+    the steps that two optimizers would). Shifted crops and boxes are drawn by
     `RandShiftedCropd`, the last step of the preprocessing. Without a partner nothing is computed.
 
     Args:
