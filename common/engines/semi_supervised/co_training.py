@@ -31,8 +31,8 @@ class CoTraining:
     pixel is open.
 
     The weight of pseudo-labels is `weight` times `gaussian_ramp`. One optimizer holds the parameters of both (they take
-    the steps that two optimizers would). Shifted crops and boxes are drawn by
-    `RandShiftedCropd`, the last step of the preprocessing. Without a partner nothing is computed.
+    the steps that two optimizers would). Shifted crops and boxes are drawn by `RandShiftedCropd`, the last step of the
+    preprocessing. Without a partner nothing is computed.
 
     Args:
         network: that is trained, the student.
