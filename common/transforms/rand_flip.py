@@ -27,8 +27,8 @@ class RandFlipd(DrawsPerImage):
         prob: probability of a flip, per image.
 
     Raises:
-        ValueError: for a probability outside 0 to 1, pairs that are not two classes each, or a missing pair: two classes
-            whose names say left and right.
+        ValueError: for a probability outside 0 to 1, pairs that are not two classes each, or a missing pair: two
+            classes whose names say left and right.
 
     Example:
         >>> flip = RandFlipd(0, ["background", "left", "right"], exchanged=[["left", "right"]], prob=1.0)
