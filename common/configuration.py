@@ -147,12 +147,17 @@ def plain_form(node: Any) -> Any:
     """Return nested values with numbers of Python for those of NumPy, and names for imported classes and functions.
 
     From Python, settings may be such objects. JSON and YAML cannot write them, and the text of a function is another
-    in each process.
+    in each process. The words true and false become booleans: MONAI's runner leaves them as text, which is true to
+    Python.
 
     Example:
         >>> plain_form({"seed": np.int64(3), "sizes": [np.int8(4), "five"], "counter": {"_target_": pydoc.locate}})
         {'seed': 3, 'sizes': [4, 'five'], 'counter': {'_target_': 'pydoc.locate'}}
+        >>> plain_form({"nesterov": "false"})
+        {'nesterov': False}
     """
+    if isinstance(node, str) and node.lower() in ("true", "false"):
+        return switch(node)
     if type(node) is dict:
         plain = {name: plain_form(value) for name, value in node.items()}
         return {**plain, "_target_": _importable(node["_target_"])} if "_target_" in node else plain

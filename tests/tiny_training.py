@@ -4,13 +4,14 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from ignite.engine import Engine, Events
 from ignite.metrics import Accuracy
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.handlers import LrScheduleHandler, ValidationHandler
 from monai.transforms import Randomizable
-from torch.nn import BatchNorm2d, Conv2d, Dropout, Sequential
+from torch.nn import BatchNorm2d, Conv2d, Dropout, Module, Sequential
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
@@ -127,3 +128,32 @@ def stop_at(epoch: int, error: BaseException) -> Callable[[Tiny], Sequence[Any]]
                 raise error
 
     return lambda _: [Stop()]
+
+
+def check_resumed(
+    folder: Path, handlers: Callable[..., Callable[[Tiny], list[Any]]], second: Callable[[Tiny], Module]
+) -> Tiny:
+    """Compare a killed and resumed training of two networks with an uninterrupted one, to the bit.
+
+    Args:
+        folder: for both trainings, `whole` and `killed`.
+        handlers: return those of a training, with those of further functions such as `stop_at`.
+        second: returns the network beside that of the training.
+
+    Returns:
+        The uninterrupted training.
+    """
+    whole = Tiny(folder / "whole", epochs=4, handlers=handlers()).run()
+    with pytest.raises(RuntimeError, match="killed"):
+        Tiny(folder / "killed", epochs=4, handlers=handlers(stop_at(3, RuntimeError("killed")))).run()
+    resumed = Tiny(folder / "killed", epochs=4, seed=0, resume=True, handlers=handlers())
+    torch.manual_seed(99)
+    for one in (resumed.network, second(resumed)):
+        for value in one.parameters():
+            value.data.fill_(torch.nan)
+    resumed.run()
+    for name in ("last.pt", "model.pt"):
+        first, other = (torch.load(folder / run / name, weights_only=True) for run in ("whole", "killed"))
+        assert first.pop("settings", None) == other.pop("settings", None)
+        torch.testing.assert_close(first, other, rtol=0, atol=0)
+    return whole

@@ -24,7 +24,7 @@ from .changed import changed_settings, check_changes, is_same
 from .chosen import check_batched, check_chosen
 from .facts import check_facts
 from .given import check_effect
-from .overrides import given_overrides, is_run, main_file, run_ids, with_overrides
+from .overrides import OWN_ARGUMENTS, given_overrides, is_run, main_file, run_ids, with_overrides
 from .steady import check_steady
 
 __all__ = ["check_given", "check_settings", "command_words"]
@@ -130,11 +130,12 @@ def check_given(
     """
     others = {name: value for name, value in overrides.items() if name not in NAMING or name not in config}
     check_overrides(config, others, choices)
+    known = ConfigParser(config)
     for name, word in words.items():
         if name.startswith("+"):  # MONAI merges in files only; here it would replace the setting
             check_overrides(config, {name: word}, {})
-        if word == "None" and config.get(name) is not None:
-            raise ValueError(f"--{name}: None would be ignored by MONAI; leave --{name} out, or give a value.")
+        if word == "None" and name not in OWN_ARGUMENTS and (name not in known or known[name] is not None):
+            raise ValueError(f"--{name}: None would be ignored by MONAI; leave --{name} out, or give '$None'.")
     if recorded := [name for name in overrides if re.match(r"record\b", name) and "record" in config]:
         raise ValueError(
             f"--{recorded[0]}: the record says what was trained; set what it is taken from instead, such as --classes, "

@@ -123,3 +123,11 @@ def test_wrong_numbers_of_numpy_are_refused_as_those_of_python(
 def test_an_expression_may_be_a_number_of_numpy(config: str):
     workflow = create_workflow(config_file=config, seed="$__import__('numpy').int64(3)")
     assert workflow.parser.get_parsed_content("seed") == 3
+
+
+@pytest.mark.parametrize("form", [create_workflow, ConfigWorkflow])
+def test_true_and_false_are_no_text(config: str, form: Any):
+    workflow = form(config_file=config, **{"resume": "true", "networks::unet::inplace": "False"})
+    workflow.initialize()
+    assert workflow.parser.get_parsed_content("written")["resume"] is True
+    assert workflow.parser["networks::unet::inplace"] is False

@@ -187,6 +187,8 @@ def test_known_settings_may_be_set(config: Path, words: list[str]):
         (["--run_name", ""], r"^--run_name: expected a name, but '' "),
         (["--run_name", "None"], r"^--run_name: None would be ignored by MONAI"),
         (["--data", "None"], r"^--data: None would be ignored by MONAI"),
+        (["--optimizer::lr", "None"], r"^--optimizer::lr: None would be ignored by MONAI"),
+        (["--optimizer::weight_decay", "None"], r"^--optimizer::weight_decay: None .* or give '\$None'\.$"),
         (["--data", "data/p64 #2"], r"^--data: MONAI would change the '#' in 'data/p64 #2'"),
         (["--data", "['data/a', 'data/p64 #2']"], r"^--data: MONAI would change the '#' in 'data/p64 "),
     ],
@@ -367,6 +369,18 @@ def test_a_further_file_may_add_nothing_that_is_misspelt_or_not_used(
 )
 def test_a_switch_is_read_from_text(value: bool | str, expected: bool):
     assert switch(value) is expected
+
+
+@pytest.mark.parametrize("form", ["{}", "{_target_: 'torch.optim.SGD', lr: 0.1, nesterov: {}}"])
+@pytest.mark.parametrize(("word", "value"), [("false", False), ("False", False), ("true", True), ("TRUE", True)])
+def test_true_and_false_are_no_text_wherever_they_are_given(
+    config: Path, tmp_path: Path, form: str, word: str, value: bool
+):
+    name = "--optimizer::nesterov" if form == "{}" else "--optimizer"
+    check(config, name, form.replace("{}", word), "--tags", f"{{note: [{word}]}}")
+    stored = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert stored["optimizer"]["nesterov"] is value
+    assert stored["tags"] == {"note": [value]}
 
 
 @pytest.mark.parametrize("value", ["yes", "", "0", "None"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 from monai.engines import IterationEvents, SupervisedTrainer
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from ...networks import MeanOfNetworks
 from ...transforms.pseudo_labels import combine, cut, open_pixels, pseudo_label_map
@@ -86,12 +86,13 @@ class CoTraining:
         return self.partner if self.partner is not None and self.predict_with == "partner" else self.network
 
     def attach(self, engine: Engine) -> None:
-        """Register with a trainer; refuse several processes, whose gradients of the partner would differ."""
+        """Register with a trainer."""
         if self.partner is None:
             return
-        if number_of_processes() > 1:
-            raise ValueError("--cotrain true trains in one process; leave out multi_gpu_train.yaml and torchrun.")
+        engine.add_event_handler(Events.STARTED, self._start, self.partner)
         engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self, self.partner)
+        engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._average_gradients, self.partner)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._share_buffers, self.partner)
 
     def __call__(self, engine: SupervisedTrainer, partner: nn.Module) -> None:
         """Add to the loss of an iteration."""
@@ -126,6 +127,22 @@ class CoTraining:
             temporary = pseudo_label_map(around, engine.inferer(image, network))
             found["dynamic"] = combine(fixed, temporary, engine.state.batch["shift"])
         return [open_pixels(found[kind], label) for kind in self.pseudo_labels]
+
+    def _start(self, _: Engine, partner: nn.Module) -> None:
+        """Give every process of a training the partner of process 0; the network is shared by `data_parallel`."""
+        if number_of_processes() > 1:
+            for value in partner.state_dict().values():
+                distributed.broadcast(value, src=0)
+
+    def _average_gradients(self, _: Engine, partner: nn.Module) -> None:
+        for parameter in partner.parameters() if number_of_processes() > 1 else ():
+            if parameter.grad is not None:
+                distributed.all_reduce(parameter.grad)
+                parameter.grad /= number_of_processes()
+
+    def _share_buffers(self, _: Engine, partner: nn.Module) -> None:
+        for value in partner.buffers() if number_of_processes() > 1 else ():
+            distributed.broadcast(value, src=0)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the weights of the network that does not predict; nothing if both do, or without a partner."""

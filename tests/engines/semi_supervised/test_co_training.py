@@ -1,6 +1,7 @@
-"""Two networks learn from the annotation and from each other: definition, what is left alone, and resumes."""
+"""Two networks learn from the annotation and from each other: definition, what is left alone, resumes, processes."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from ignite.engine import Engine, Events
 from monai.engines import IterationEvents, SupervisedTrainer
 from monai.inferers import SimpleInferer
 from numpy.typing import NDArray
-from tiny_training import Tiny, stop_at
+from tiny_training import Tiny, check_resumed
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from two_processes import in_two_processes
 
 from common.engines import inferer_for
 from common.engines.semi_supervised import CoTraining, gaussian_ramp
@@ -244,20 +247,9 @@ def with_partner(predict_with: str, *others: Callable[[Tiny], Any]) -> Callable[
 
 @pytest.mark.parametrize("predict_with", ["student", "partner", "both"])
 def test_a_resumed_training_is_the_uninterrupted_one_to_the_bit(tmp_path: Path, predict_with: str):
-    whole = Tiny(tmp_path / "whole", epochs=4, handlers=with_partner(predict_with)).run()
-    stop = stop_at(3, RuntimeError("killed"))
-    with pytest.raises(RuntimeError, match="killed"):
-        Tiny(tmp_path / "killed", epochs=4, handlers=with_partner(predict_with, stop)).run()
-    resumed = Tiny(tmp_path / "killed", epochs=4, seed=0, resume=True, handlers=with_partner(predict_with))
-    torch.manual_seed(99)
-    for one in (resumed.network, resumed.objects["co_training"].partner):
-        for value in one.parameters():
-            value.data.fill_(torch.nan)
-    resumed.run()
-    for name in ("last.pt", "model.pt"):
-        first, second = (torch.load(tmp_path / run / name, weights_only=True) for run in ("whole", "killed"))
-        assert first.pop("settings", None) == second.pop("settings", None)
-        torch.testing.assert_close(first, second, rtol=0, atol=0)
+    whole = check_resumed(
+        tmp_path, partial(with_partner, predict_with), lambda tiny: tiny.objects["co_training"].partner
+    )
     last = torch.load(tmp_path / "whole" / "last.pt", weights_only=True)
     names = {"student": (4, 8), "partner": (3, 8), "both": (4, 16)}[predict_with]
     weights = [value for name, value in last["network"].items() if name.endswith("0.weight")]
@@ -267,10 +259,27 @@ def test_a_resumed_training_is_the_uninterrupted_one_to_the_bit(tmp_path: Path, 
     )
 
 
-def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ValueError, match=r"^--cotrain true trains in one process; leave out multi_gpu_train\.yaml"):
-        CoTraining(network(0), network(1), MarginalLoss()).attach(Engine(lambda *_: None))
+def test_both_networks_are_equal_in_all_processes_and_those_of_one(tmp_path: Path):
+    def train(rank: int) -> dict[str, Tensor]:
+        student, partner = network(2 * rank), network(1 + 2 * rank)  # process 0 gives its weights to the others
+        handler = CoTraining(student, partner, MarginalLoss(), 1.0, cut=False)
+        data = [
+            {name: value[[rank]] if isinstance(value, Tensor) else value for name, value in batch.items()}
+            for batch in batches("clinic", images=2)
+        ]
+        trainer(DistributedDataParallel(student), [handler], data, MarginalLoss()).run()
+        return copied(student) | {f"partner {name}": value for name, value in copied(partner).items()}
+
+    first, second = in_two_processes(train, tmp_path)
+    student, partner = network(0), network(1)
+    trainer(
+        student, [CoTraining(student, partner, MarginalLoss(), 1.0, cut=False)], batches("clinic", 2), MarginalLoss()
+    ).run()
+    one = copied(student) | {f"partner {name}": value for name, value in copied(partner).items()}
+    assert len(first) == len(one) == 8
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+        torch.testing.assert_close(value, one[name], msg=name)
 
 
 @pytest.mark.parametrize(

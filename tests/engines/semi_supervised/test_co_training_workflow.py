@@ -1,20 +1,15 @@
-"""The workflow trains two networks: wired, used, and resumed to the bit after a kill."""
+"""The workflow trains two networks: wired, resumed to the bit after a kill, used, and the same in two processes."""
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import forked
 import pytest
 import torch
+from inter_domain_training import BUNDLE, check_killed_and_resumed, train, train_in_two_processes
 
-BUNDLE = Path("bundles/echo_inter_domain")
-TRAIN = f"{BUNDLE}/configs/train.yaml"
-TINY = {"image_size": 64, "batch_size": 8, "epochs": 3, "tracking_uri": "none", "cotrain": "true"}
+TINY = {"image_size": 64, "batch_size": 8, "epochs": 3, "cotrain": "true"}
 TINY |= {"partner": "attention_unet", "networks::attention_unet::channels": [8, 16, 32], "pseudo_label_weight": 1.0}
 TINY |= {
     "networks::attention_unet::strides": [2, 2],
@@ -24,15 +19,8 @@ TINY |= {
 pytestmark = pytest.mark.slow
 
 
-def words(config: str = TRAIN, **settings: object) -> list[str]:
-    given = {"config_file": config, "bundle_root": BUNDLE, **TINY, **settings}
-    return ["monai.bundle", "run", *(word for name, value in given.items() for word in (f"--{name}", str(value)))]
-
-
 def run(folder: Path, **settings: object) -> dict[str, Any]:
-    done = forked.run(words(**settings), cwd=folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return torch.load(folder / str(settings["output_dir"]) / "last.pt", weights_only=True)
+    return train(folder, **TINY | settings)[0]
 
 
 @pytest.mark.parametrize("predict_with", ["student", "partner", "both"])
@@ -50,16 +38,14 @@ def test_the_weights_of_what_predicts_describe_themselves(folder: Path, predict_
 
 
 def test_a_killed_training_resumes_to_both_networks_of_an_uninterrupted_one(folder: Path):
-    whole = run(folder, output_dir="runs/whole")
-    killed = folder / "runs" / "killed"
-    with subprocess.Popen([sys.executable, "-m", *words(output_dir="runs/killed")], cwd=folder) as process:
-        deadline = time.monotonic() + 200
-        while not (killed / "last.pt").is_file():
-            assert process.poll() is None, "the training ended before it could be killed"
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-    assert 1 <= torch.load(killed / "last.pt", weights_only=True)["epoch"] < 3
-    resumed = run(folder, output_dir="runs/killed", resume="true")
-    assert resumed.pop("settings") == whole.pop("settings")
-    torch.testing.assert_close(resumed, whole, rtol=0, atol=0)
+    check_killed_and_resumed(folder, **TINY)
+
+
+def test_two_processes_have_both_networks_of_one(folder: Path):
+    tiny = {"epochs": 2, "batch_size": 28, "learning_rate": 0.01, "cut": "false", "partner": "unet"}
+    tiny |= {"networks::unet::norm": "instance"}
+    one = run(folder, **tiny, output_dir="runs/one")
+    two = train_in_two_processes(folder, **TINY | tiny, output_dir="runs/two")
+    for name in ("network", "co_training"):
+        torch.testing.assert_close(two[name], one[name], atol=1e-6, rtol=1e-4)
+    assert any(not torch.equal(value, one["co_training"][name]) for name, value in one["network"].items())

@@ -1,6 +1,7 @@
 """The teacher is the running average of the student, costs what it says, and survives resumes and several processes."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.engines import IterationEvents, SupervisedTrainer
 from monai.inferers import SimpleInferer
-from tiny_training import Tiny, stop_at
+from tiny_training import Tiny, check_resumed
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from two_processes import in_two_processes
@@ -231,20 +232,9 @@ def with_teacher(predict_with: str, *others: Callable[[Tiny], Any]) -> Callable[
 
 @pytest.mark.parametrize("predict_with", ["student", "teacher"])
 def test_a_resumed_training_is_the_uninterrupted_one_to_the_bit(tmp_path: Path, predict_with: str):
-    whole = Tiny(tmp_path / "whole", epochs=4, handlers=with_teacher(predict_with)).run()
-    stop = stop_at(3, RuntimeError("killed"))
-    with pytest.raises(RuntimeError, match="killed"):
-        Tiny(tmp_path / "killed", epochs=4, handlers=with_teacher(predict_with, stop)).run()
-    resumed = Tiny(tmp_path / "killed", epochs=4, seed=0, resume=True, handlers=with_teacher(predict_with))
-    torch.manual_seed(99)
-    for one in (resumed.network, resumed.objects["mean_teacher"].teacher):
-        for value in one.parameters():
-            value.data.fill_(torch.nan)
-    resumed.run()
-    for name in ("last.pt", "model.pt"):
-        first, second = (torch.load(tmp_path / run / name, weights_only=True) for run in ("whole", "killed"))
-        assert first.pop("settings", None) == second.pop("settings", None)
-        torch.testing.assert_close(first, second, rtol=0, atol=0)
+    whole = check_resumed(
+        tmp_path, partial(with_teacher, predict_with), lambda tiny: tiny.objects["mean_teacher"].teacher
+    )
     last = torch.load(tmp_path / "whole" / "last.pt", weights_only=True)
     own, other = last["network"], last["mean_teacher"]
     assert any(not torch.equal(own[name], other[name]) for name in own)
