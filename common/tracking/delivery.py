@@ -248,7 +248,13 @@ def _describe(client: MlflowClient, run_id: str, outbox: Outbox) -> Iterator[Non
         client.log_batch(run_id, tags=tags)
         yield
     if outbox.inputs:
-        client.log_inputs(run_id, datasets=[_dataset_input(**one) for one in outbox.inputs])
+        inputs = [_dataset_input(**one) for one in outbox.inputs]
+        try:
+            client.log_inputs(run_id, datasets=inputs)
+        except MlflowException as error:
+            if "unique" not in str(error).lower():
+                raise
+            client.log_inputs(run_id, datasets=inputs)  # a parallel run was the first to name one of the datasets
         yield
     for metrics in _chunks(_metrics(outbox.metrics, 0, outbox.ended or outbox.started), MOST_METRICS):
         client.log_batch(run_id, metrics=metrics)

@@ -11,6 +11,7 @@ from epochs import EXPERIMENT, runs_of, train
 from hypothesis import given
 from hypothesis import strategies as st
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from mlflow.utils.validation import _validate_metric_name
 
 from common.datasets import checksum
@@ -51,6 +52,28 @@ def test_a_run_names_its_datasets_its_maker_and_its_best_dice(uri: str, client: 
     assert run.data.params["augmentation::scale"] == "0.1"
     assert run.data.params["networks::unet::249"] == "249"
     assert len(run.data.params["long"]) == 6000
+
+
+def test_two_runs_that_name_a_new_dataset_at_once_both_have_it(
+    uri: str, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    record, refused = MlflowClient.log_inputs, list[str]()
+
+    def second(self: MlflowClient, run_id: str, datasets: object) -> None:
+        if not refused:
+            refused.append(run_id)
+            raise MlflowException("UNIQUE constraint failed: datasets.experiment_id, datasets.name, datasets.digest")
+        record(self, run_id, datasets=datasets)
+
+    monkeypatch.setattr(MlflowClient, "log_inputs", second)
+    (tmp_path / "datalist.json").write_text("[]")
+    (tmp_path / "provenance.json").write_text(json.dumps({"checksum": "ab" * 32, "source": "clinic"}))
+    items = [{"image": str(tmp_path / "images" / "0.png"), "dataset": "camus"}]
+    train(tmp_path / "run", uri, inputs={"training": items, "validation": []})
+    (run,) = runs_of(client, tmp_path / "run")
+    assert refused == [run.info.run_id]
+    assert [one.dataset.name for one in run.inputs.dataset_inputs] == ["camus"]
+    assert "did not record" not in caplog.text
 
 
 def test_the_link_opens_a_table_with_loss_dataset_and_dice(other: str, tmp_path: Path):
