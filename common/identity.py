@@ -42,12 +42,15 @@ SPEED = (  # arguments of a dataloader and an evaluator that change only speed o
 WITHOUT_EFFECT = (
     *("bundle_root", "dataset_dir", "runs_dir", "output_dir", "data", "initial_weights", "device"),
     *("experiment", "run_name", "tags", "tracking_uri", "resume", "resuming", "coverage", "record", "checkpointed"),
-    *("configuration", "data_checksum", "settings", "digest"),
+    *("configuration", "data_checksum", "settings", "digest", "_chosen"),
     "train::dataloader::num_workers",
     *("train::dataloader::prefetch_factor", "train::dataloader::pin_memory", "train::trainer::non_blocking"),
     *(f"validate::{name}" for name in SPEED),  # workers that persist would draw otherwise in a training
 )
-CHOSEN = {"networks": "network", "losses": "loss"}  # block -> setting that chooses its only entry that counts
+CHOSEN = {
+    "networks": ("network", "partner"),
+    "losses": ("loss",),
+}  # block -> settings that choose the entries that count
 REFERENCE = re.compile(r"[@%](\w+)")
 NAME = re.compile(rf"(?<![\w.]){PACKAGE}(?=\.\w)")
 WORD = re.compile(r"(?<![\w.@])[A-Za-z_]\w*")
@@ -95,7 +98,7 @@ def training_settings(
     """Return everything that defines a training, by the names that a command line gives to settings.
 
     This is the configuration, as far as the trainer reaches it, without `WITHOUT_EFFECT`; of the networks and losses
-    only the chosen one counts. Paths do not count, but what they lead to: the data, the initial weights, and the code
+    only the chosen ones count. Paths do not count, but what they lead to: the data, the initial weights, and the code
     of components that are not in an installed library. Of this package that is the code of the folders `PARTS`.
 
     Args:
@@ -124,10 +127,10 @@ def training_settings(
                 reached.add(name)
                 found.append(name)
     content = {name: value for name, value in configuration.items() if name in reached}
-    for block, setting in CHOSEN.items():
-        chosen = content.get(setting)
-        if chosen in content.get(block, ()):
-            content[block] = {chosen: content[block][chosen]}
+    for block, choices in CHOSEN.items():
+        chosen = [name for name in map(content.get, choices) if name in content.get(block, ())]
+        if chosen:
+            content[block] = {name: content[block][name] for name in chosen}
     settings = {name: value for name, value in flattened(content).items() if name not in WITHOUT_EFFECT}
     if initial_weights is not None and not Path(initial_weights).is_file():
         fault = "is a folder" if Path(initial_weights).is_dir() else "is missing"

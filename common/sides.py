@@ -7,8 +7,11 @@ from collections.abc import Sequence
 
 __all__ = ["opposite", "pairs_of_sides"]
 
-RIGHT = re.compile(r"(?<![^\W_])(?:right|r)(?![^\W_])", re.IGNORECASE)
-LEFT = {"right": "left", "r": "l", "Right": "Left", "R": "L", "RIGHT": "LEFT"}
+RIGHT = re.compile(
+    r"(?<![^\W_])(?i:right)|(?<=[a-z0-9])Right|(?<![^\W_])(?i:rt|r)(?![^\W_])|(?<=[a-z])R(?![^\W_])"  # also kidneyR
+)
+LEFT = {"right": "left", "rt": "lt", "r": "l", "Right": "Left", "Rt": "Lt", "R": "L", "RIGHT": "LEFT", "RT": "LT"}
+UNEQUAL = re.compile(r"^(?!.*lateral).*(?:ventric|atrium|atria|auric|heart|coronary|portal)", re.IGNORECASE)
 
 
 def opposite(name: str) -> str | None:
@@ -23,11 +26,16 @@ def opposite(name: str) -> str | None:
 
 
 def pairs_of_sides(names: Sequence[str]) -> list[list[str]]:
-    """Return the pairs [left, right] among names, in the order of those on the left.
+    """Return the pairs [left, right] of mirrored structures among names, in the order of those on the left.
+
+    The chambers and vessels of a heart, and branches of the portal vein, are not the mirror images of each other.
 
     Example:
         >>> pairs_of_sides(["kidney_right", "liver", "kidney_left", "lung_l", "lung_r", "right_ventricle"])
         [['kidney_left', 'kidney_right'], ['lung_l', 'lung_r']]
+        >>> hearts = ["left_ventricle", "right_ventricle"]
+        >>> pairs_of_sides(["parotid_lt", "parotid_rt", "LeftKidney", "RightKidney", *hearts])
+        [['parotid_lt', 'parotid_rt'], ['LeftKidney', 'RightKidney']]
     """
-    of_left = {opposite(name): name for name in names}
+    of_left = {opposite(name): name for name in names if not UNEQUAL.match(name)}
     return [[name, of_left[name]] for name in names if name in of_left]

@@ -55,6 +55,25 @@ def test_another_code_of_a_component_is_another_training(
     assert "own_package" not in sys.modules
 
 
+@pytest.mark.usefixtures("own")
+def test_both_networks_of_a_co_training_count_and_no_others():
+    networks = {name: {"_target_": "own_losses.Mine", "width": 8} for name in ("first", "second", "other")}
+    config = {"network": "first", "partner": "second", "networks": networks}
+    config["train"] = "$@networks[@network], @networks[@partner]"
+
+    def wider(name: str) -> dict[str, Any]:
+        return training_settings({**config, "networks": {**networks, name: {**networks[name], "width": 9}}}, "c0ffee")
+
+    before = training_settings(config, "c0ffee")
+    for name in ("first", "second"):
+        assert changes(before, wider(name)) == f"networks::{name}::width: 8 then, 9 now"
+    assert changes(before, wider("other")) == ""
+    alone = training_settings({**config, "partner": "@network"}, "c0ffee")
+    assert [name for name in alone if name.startswith("networks")] == [
+        f"networks::first::{n}" for n in ("_target_", "width")
+    ]
+
+
 def test_comments_and_line_endings_are_no_other_code(own: Path):
     before = settings({"_target_": "own_losses.Mine"})
     path = own / "own_losses.py"

@@ -83,6 +83,8 @@ def initial_weights(
         )
     check_code(theirs)
     remedy = "use other --initial_weights, or set --network or --classes."
+    if "networks" in theirs:
+        built, remedy = "two networks that predict together", "use those of one (--predict_with student or partner)."
     check_fit(weights, network, path, f"Trained with {built}; {remedy}" if built else remedy.capitalize())
     if built:
         LOGGER.warning("%s fits, but was trained with %s", path, built)

@@ -197,6 +197,8 @@ def _trained_with(folder: Path) -> dict[str, Any]:
         return {}
     plain = {"classes": list, "image_size": int, "network": str, "loss": str}
     content = found if isinstance(found, dict) else {}
+    if content.get("predict_with") == "partner":
+        content["network"] = content.get("partner")
     return {
         name: content[name]
         for name, kind in plain.items()

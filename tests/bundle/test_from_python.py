@@ -1,4 +1,4 @@
-"""What a notebook gives: classes and functions instead of their names, and numbers of numpy."""
+"""What a notebook gives: classes and functions instead of their names, numbers of numpy, and words for booleans."""
 
 import re
 from functools import partial
@@ -11,6 +11,8 @@ import torch
 import yaml
 from monai.bundle import ConfigWorkflow, create_workflow
 from monai.bundle import run as monai_run
+
+from common.configuration import switch
 
 CONFIG = """
 network: unet
@@ -131,3 +133,16 @@ def test_true_and_false_are_no_text(config: str, form: Any):
     workflow.initialize()
     assert workflow.parser.get_parsed_content("written")["resume"] is True
     assert workflow.parser["networks::unet::inplace"] is False
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(True, True), (False, False), ("true", True), ("False", False), ("TRUE", True)]
+)
+def test_a_switch_is_read_from_text(value: bool | str, expected: bool):
+    assert switch(value) is expected
+
+
+@pytest.mark.parametrize("value", ["yes", "", "0", "None"])
+def test_what_is_neither_true_nor_false_is_refused(value: str):
+    with pytest.raises(ValueError, match=rf"expected true or false, got '{value}'"):
+        switch(value)

@@ -16,7 +16,7 @@ from monai.fl.client import MonaiAlgo
 
 import common
 from common.bundle.settings import _report, check_settings, command_words
-from common.configuration import check_overrides, given_settings, switch
+from common.configuration import check_overrides, given_settings
 
 CONFIG = """
 epochs: 50
@@ -364,13 +364,6 @@ def test_a_further_file_may_add_nothing_that_is_misspelt_or_not_used(
         check(f"['{config}','{more}']")
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"), [(True, True), (False, False), ("true", True), ("False", False), ("TRUE", True)]
-)
-def test_a_switch_is_read_from_text(value: bool | str, expected: bool):
-    assert switch(value) is expected
-
-
 @pytest.mark.parametrize("form", ["{}", "{_target_: 'torch.optim.SGD', lr: 0.1, nesterov: {}}"])
 @pytest.mark.parametrize(("word", "value"), [("false", False), ("False", False), ("true", True), ("TRUE", True)])
 def test_true_and_false_are_no_text_wherever_they_are_given(
@@ -381,12 +374,6 @@ def test_true_and_false_are_no_text_wherever_they_are_given(
     stored = yaml.safe_load((tmp_path / "config.yaml").read_text())
     assert stored["optimizer"]["nesterov"] is value
     assert stored["tags"] == {"note": [value]}
-
-
-@pytest.mark.parametrize("value", ["yes", "", "0", "None"])
-def test_what_is_neither_true_nor_false_is_refused(value: str):
-    with pytest.raises(ValueError, match=rf"expected true or false, got '{value}'"):
-        switch(value)
 
 
 def test_the_saved_configuration_runs_as_it_was_run(tmp_path: Path, config: Path):

@@ -140,6 +140,13 @@ def test_weights_that_do_not_fit_are_refused_in_one_line(weights: Path):
         initial_weights(weights, RECORD, network(), LV_ALONE)
 
 
+def test_weights_of_two_networks_are_refused_with_what_to_use_instead(weights: Path):
+    record = RECORD | {"architecture": {"_target_": "MeanOfNetworks", "networks": [{}, {}]}}
+    weights.with_suffix(".json").write_text(json.dumps(record))
+    with pytest.raises(ValueError, match=r"Trained with two networks that predict together; use those of one \(--pred"):
+        initial_weights(weights, RECORD, network(4), LV_ALONE)
+
+
 def test_arguments_of_the_network_that_differ_are_named(weights: Path, caplog: pytest.LogCaptureFixture):
     then, now = ({"_target_": "UNet", "channels": [4, size], "act": act} for size, act in ((8, "relu"), (16, "prelu")))
     weights.with_suffix(".json").write_text(json.dumps(RECORD | {"architecture": then}))

@@ -52,7 +52,7 @@ def select(
 
     Raises:
         ValueError: if a setting is of another form, a name is neither in `label_sets` nor a dataset of this project,
-            `share` is outside 0 to 1, or nothing is left.
+            `share` is outside 0 to 1 or of nothing, or nothing is left.
 
     Example:
         >>> data = [{"dataset": "a", "patient": name, "image": name} for name in "pqrs"]
@@ -69,6 +69,12 @@ def select(
     _check_withheld({name: hidden for name, hidden in withheld.items() if name in values}, every - {"background"})
     if not 0 <= share <= 1:
         raise ValueError(f"withheld_share is {share}, expected a fraction of the patients, 0 to 1.")
+    if share != 1 and not set(withheld) & set(values):
+        foreground = ", ".join(sorted(every - {"background"}))
+        raise ValueError(
+            f"withheld_share is {share}, but withheld names none of the datasets {sorted(values)}: every patient would "
+            f'keep the annotation. Name what they lose, such as --withheld "{{{min(values)}: [{foreground}]}}".'
+        )
     chosen = [dict(item) for item in data if not datasets or item["dataset"] in datasets]
     for name, count in images.items():
         own = sorted((item for item in chosen if item["dataset"] == name), key=_order)

@@ -59,6 +59,7 @@ class ResidentVolumes(DrawsPerImage, Dataset[dict[str, Any]]):
             others; None: each class with voxels, and "anywhere", equally.
         memory: GiB that the voxels may take; None: any.
         device: of the tensors.
+        surroundings: size of what is cut around each patch, which is its centre; None: the patch alone.
 
     Attributes:
         spacing: mm per voxel, (x, y, z), (volumes, 3), on the CPU; NaN if unknown.
@@ -85,12 +86,14 @@ class ResidentVolumes(DrawsPerImage, Dataset[dict[str, Any]]):
         shares: Mapping[str, float] | None = None,
         memory: float | None = None,
         device: torch.device | str = "cpu",
+        surroundings: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         if len(patch_size) != 3 or min(patch_size) < 1 or patches < 1:
             raise ValueError(f"expected a patch of three sizes and at least 1 patch, got {patch_size} and {patches}.")
         self.data, self.label_sets, self.intensity = list(data), label_sets, intensity
         self.patch_size, self.patches, self.shares, self.memory = list(patch_size), patches, shares, memory
+        self.cut_size = list(patch_size if surroundings is None else surroundings)
         self.device = torch.device(device)
         self._items = AnnotatedItems(data, label_sets)
         self.spacing = self._items.spacing
@@ -125,7 +128,7 @@ class ResidentVolumes(DrawsPerImage, Dataset[dict[str, Any]]):
         patch = torch.tensor(self.patch_size)
         room = self._centres.sizes[item] - patch
         start = torch.where(room < 0, -(-room // 2), (voxel - patch // 2).clamp(min=0).minimum(room))
-        image, label = self._patches(item.tolist(), start.tolist())
+        image, label = self._patches(item.tolist(), (start - (torch.tensor(self.cut_size) - patch) // 2).tolist())
         missing = {"unlabelled": self._items.unlabelled[item]} if self._items.unlabelled.any() else {}
         return {
             **missing,
@@ -158,11 +161,11 @@ class ResidentVolumes(DrawsPerImage, Dataset[dict[str, Any]]):
 
     def _patches(self, items: Sequence[int], starts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Return images and annotations, (B, X, Y, Z), cut from volumes at `starts`, which may lie outside them."""
-        shape = len(items), *self.patch_size
+        shape = len(items), *self.cut_size
         image = torch.full(shape, self.intensity.outside, dtype=torch.int16, device=self.device)
         label = torch.full(shape, self._padding, dtype=torch.uint8, device=self.device)
         for number, (position, start) in enumerate(zip(items, starts, strict=True)):
-            spans = list(zip(start, self.patch_size, self._sizes[position], strict=True))
+            spans = list(zip(start, self.cut_size, self._sizes[position], strict=True))
             there = tuple(slice(max(low, 0), min(low + length, most)) for low, length, most in spans)
             here = tuple(slice(part.start - low, part.stop - low) for part, low in zip(there, start, strict=True))
             for patch, volume in zip((image, label), self._volumes[position], strict=True):

@@ -44,9 +44,11 @@ class CoTraining:
         activation: how logits are read, "softmax" or "sigmoid".
         consistency: of a Mean Teacher, which a co-training does not have: 0.
         predict_with: the network that is validated and kept, "student", "partner" or "both", their mean.
+        initial_weights: of the training, which a co-training does not have: None.
 
     Raises:
-        ValueError: if a kind or `predict_with` is something else, or there is a Mean Teacher, too.
+        ValueError: if a kind or `predict_with` is something else, or there is a Mean Teacher, or initial
+            weights, too.
 
     References:
         Kumari and Singh (2024), Leveraging fixed and dynamic pseudo-labels for semi-supervised medical image
@@ -64,13 +66,21 @@ class CoTraining:
         activation: str = "softmax",
         consistency: float = 0.0,
         predict_with: str = "student",
+        initial_weights: str | None = None,
     ) -> None:
-        if isinstance(pseudo_labels, str) or not set(pseudo_labels) <= set(KINDS):
-            raise ValueError(f"--pseudo_labels: expected a list of {' and '.join(KINDS)}, got {pseudo_labels!r}.")
+        if isinstance(pseudo_labels, str) or sorted(pseudo_labels) != sorted(set(pseudo_labels) & set(KINDS)):
+            raise ValueError(
+                f"--pseudo_labels: expected a list of {' and '.join(KINDS)}, each at most once, got {pseudo_labels!r}."
+            )
         if predict_with not in PREDICTORS:
             raise ValueError(f"--predict_with: expected one of {', '.join(PREDICTORS)}, got {predict_with!r}.")
         if partner is not None and consistency:
             raise ValueError("--partner and --consistency: a network has a partner or a Mean Teacher; leave one out.")
+        if partner is not None and initial_weights is not None:
+            raise ValueError(
+                "--cotrain true and --initial_weights: the partner would start from scratch, at the rate and with the "
+                "distillation of weights that it does not have; leave one out."
+            )
         self.network, self.partner = network, partner
         self.loss, self.weight, self.pseudo_labels, self.cut = loss, weight, pseudo_labels, cut
         self.predict_with = predict_with
@@ -123,9 +133,14 @@ class CoTraining:
         fixed = pseudo_label_map(label, logits)
         found = {"fixed": fixed}
         if "dynamic" in self.pseudo_labels:
+            buffers = [
+                value.clone() for value in network.buffers()
+            ]  # batch norm: those of what the network learns from
             image, around = (engine.state.batch[f"shifted_{name}"].to(label.device) for name in ("image", "label"))
             temporary = pseudo_label_map(around, engine.inferer(image, network))
             found["dynamic"] = combine(fixed, temporary, engine.state.batch["shift"])
+            for value, before in zip(network.buffers(), buffers, strict=True):
+                value.data.copy_(before)  # `data`: autograd holds these of the passes before, and needs no other values
         return [open_pixels(found[kind], label) for kind in self.pseudo_labels]
 
     def _start(self, _: Engine, partner: nn.Module) -> None:

@@ -200,6 +200,8 @@ def _cell(run: Run) -> dict[str, Any]:
     if "cell" not in run.data.tags:
         raise ValueError(f"run {run.info.run_id} has no tag 'cell' with its cell of the grid.")
     cell = json.loads(run.data.tags["cell"])
+    if "network" in run.data.params:  # of a grid that has no axis of networks
+        cell.setdefault("network", run.data.params["network"])
     return {name: json.dumps(value) if isinstance(value, list | dict) else value for name, value in cell.items()}
 
 

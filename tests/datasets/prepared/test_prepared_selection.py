@@ -68,6 +68,13 @@ def test_a_fraction_of_the_patients_loses_the_withheld_classes(share: float, los
         assert ("unlabelled" in item) == (item["dataset"] == "north" and item["patient"] in hidden)
 
 
+@pytest.mark.parametrize("withheld", [{}, {"camus": ["la"]}])
+def test_a_fraction_that_would_hide_nothing_is_refused(withheld: dict[str, list[str]]):
+    with pytest.raises(ValueError, match=r"withheld_share is 0\.5, but withheld names none of .*north.* --withheld"):
+        select(data(north=10), SETS, withheld=withheld, share=0.5)
+    assert len(select(data(north=10), SETS, withheld=withheld)) == 20
+
+
 def test_withheld_classes_are_removed_from_the_label_sets():
     items = select(data(north=4, south=4), SETS, withheld={"south": ["la"]})
     labels = labels_of(CLASSES, SETS, items)

@@ -72,6 +72,18 @@ def test_a_patch_is_cut_from_a_volume_with_its_annotation(data: list[dict[str, A
     assert seen == {0, 1, 2, 3}
 
 
+def test_what_is_cut_around_a_patch_leaves_its_place_and_its_voxels(data: list[dict[str, Any]]):
+    alone = keyed(ResidentVolumes(data, LABELS, (3, 4, 5), 200, PLAIN)).__getitems__(range(200))
+    wider = ResidentVolumes(data, LABELS, (3, 4, 5), 200, PLAIN, surroundings=(7, 8, 7))
+    around = keyed(wider).__getitems__(range(200))
+    assert around["image"].shape == around["label"].shape == (200, 1, 7, 8, 7)
+    for name in ("image", "label"):
+        assert torch.equal(around[name][..., 2:-2, 2:-2, 1:-1], alone[name])
+    outside = around["label"] == LABELS.padding
+    assert outside.any(dim=(1, 2, 3, 4)).any()
+    assert (around["image"][outside] == PLAIN.outside).all()
+
+
 def test_patches_from_files_equal_those_held_in_memory(data: list[dict[str, Any]]):
     held, mapped = (
         keyed(ResidentVolumes(data, LABELS, (5, 9, 6), 30, Intensity([100, 2000], 300.0, 50.0), memory=memory))

@@ -259,6 +259,17 @@ def test_a_resumed_training_is_the_uninterrupted_one_to_the_bit(tmp_path: Path, 
     )
 
 
+def test_batch_norm_counts_what_a_network_learns_from_and_no_shifted_crops(tmp_path: Path):
+    tiny = Tiny(tmp_path, epochs=1, handlers=with_partner("student")).run()
+    steps = tiny.trainer.state.iteration
+    student, partner = (
+        next(m for m in one if isinstance(m, nn.BatchNorm2d))
+        for one in (tiny.network, tiny.objects["co_training"].partner)
+    )
+    assert student.num_batches_tracked == steps
+    assert partner.num_batches_tracked == 2 * steps  # images as they are, and cut into each other
+
+
 def test_both_networks_are_equal_in_all_processes_and_those_of_one(tmp_path: Path):
     def train(rank: int) -> dict[str, Tensor]:
         student, partner = network(2 * rank), network(1 + 2 * rank)  # process 0 gives its weights to the others
@@ -285,10 +296,18 @@ def test_both_networks_are_equal_in_all_processes_and_those_of_one(tmp_path: Pat
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"pseudo_labels": ["soft"]}, r"--pseudo_labels: expected a list of fixed and dynamic, got \['soft'\]"),
-        ({"pseudo_labels": "fixed"}, r"--pseudo_labels: expected a list of fixed and dynamic, got 'fixed'"),
+        (
+            {"pseudo_labels": ["soft"]},
+            r"--pseudo_labels: expected a list of fixed and dynamic, each .*, got \['soft'\]",
+        ),
+        ({"pseudo_labels": ["fixed", "fixed"]}, r"--pseudo_labels: .*each at most once, got \['fixed', 'fixed'\]"),
+        ({"pseudo_labels": "fixed"}, r"--pseudo_labels: expected a list of fixed and dynamic, each .*, got 'fixed'"),
         ({"predict_with": "teacher"}, r"--predict_with: expected one of student, partner, both, got 'teacher'"),
         ({"consistency": 1.0}, r"--partner and --consistency: .*leave one out"),
+        (
+            {"initial_weights": "model.pt"},
+            r"--cotrain true and --initial_weights: the partner would start from scratch",
+        ),
     ],
 )
 def test_wrong_use_is_refused(given: dict[str, Any], message: str):

@@ -30,10 +30,19 @@ def test_the_weights_of_what_predicts_describe_themselves(folder: Path, predict_
     kinds = [one["_target_"].split(".")[-1] for one in record["architecture"].get("networks", [record["architecture"]])]
     expected = {"student": ["UNet"], "partner": ["AttentionUnet"], "both": ["UNet", "AttentionUnet"]}[predict_with]
     assert kinds == expected
+    assert record["network"] == ("attention_unet" if predict_with == "partner" else "unet")
     assert bool(last["co_training"]) == (predict_with != "both")
     evaluate = ["monai.bundle", "run", "--config_file", f"{BUNDLE}/configs/evaluate.yaml", "--bundle_root", str(BUNDLE)]
     evaluate += ["--checkpoint", f"runs/{predict_with}/model.pt", "--tracking_uri", "none"]
     done = forked.run(evaluate, cwd=folder)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_partner_of_this_package_is_built_and_evaluated(folder: Path):
+    small = {"networks::swin_unet::embed_dim": 24, "networks::swin_unet::depths": [1, 1], "partner": "swin_unet"}
+    run(folder, **small, epochs=1, predict_with="partner", output_dir="runs/swin")
+    evaluate = ["monai.bundle", "run", "--config_file", f"{BUNDLE}/configs/evaluate.yaml", "--bundle_root", str(BUNDLE)]
+    done = forked.run([*evaluate, "--checkpoint", "runs/swin/model.pt", "--tracking_uri", "none"], cwd=folder)
     assert done.returncode == 0, done.stderr
 
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from synthetic_grid import CHECKSUM, SyntheticGrid
 
+from common.experiments.reports.figures.draw import draw
 from common.experiments.reports.results import NoResults, Results, read_predictions, read_results
+from common.experiments.reports.settings import FigureSettings, ReportSettings
 
 CELL = {"method": "aCCE", "network": "unet", "seed": 0}
 DICE = {("unity_like", "lv_cavity"): 0.9, ("unity_like", "left_atrium"): 0.6}
@@ -30,6 +32,18 @@ def test_a_run_is_a_row_with_its_cell_its_median_epoch_and_its_test(store: str, 
     assert (results.scale, results.checksum, results.data) == ("demo", CHECKSUM, "['data/phantom']")
     assert results.cell == ("method", "network", "seed", "label_dropout", "images")
     assert gaps(results) == []
+
+
+def test_a_grid_without_an_axis_of_networks_names_the_network_of_its_trainings(store: str, tmp_path: Path):
+    grid = SyntheticGrid(store, "one_network")
+    for seed in (0, 1):
+        run_id = grid.add({"method": "aCCE", "seed": seed}, DICE, tmp_path)
+        grid.client.log_param(run_id, "network", "unet")
+    results = read_results(store, "one_network", "demo")
+    assert results.cell == ("method", "seed", "network")
+    assert set(results.images["network"]) == {"unet"}
+    boxes = FigureSettings("boxes", "dice", "Dice")
+    assert draw(boxes, results, ReportSettings("e", tmp_path, "", {}, {}, [boxes], [])).runs == 2
 
 
 def test_images_are_rows_of_one_class_with_undefined_dice_as_nan(store: str, tmp_path: Path):
