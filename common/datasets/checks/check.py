@@ -177,9 +177,10 @@ def _read(
     size, label_sets = provenance.get("size"), read_label_sets(folder)
     if not isinstance(size, int) and size != OWN:
         raise ValueError(f"{folder / PROVENANCE} has no valid size of the images; prepare the dataset again.")
-    work = partial(_check_item, folder=folder, size=None if size == OWN else size, label_sets=label_sets)
+    pixels, modality = None if size == OWN else size, provenance.get("modality")
+    work = partial(_check_item, folder=folder, size=pixels, label_sets=label_sets, modality=modality)
     if provenance.get("kind") == VOLUMES:
-        air = air_below(provenance.get("modality"), provenance.get("window"))
+        air = air_below(modality, provenance.get("window"))
         work = partial(_check_volume, folder=folder, label_sets=label_sets, air=air)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         done = list(tqdm(pool.map(work, items), total=len(items), desc=f"check {folder.name}", unit=" images"))
@@ -188,7 +189,11 @@ def _read(
 
 
 def _check_item(
-    item: dict[str, Any], folder: Path, size: int | None, label_sets: Mapping[str, Mapping[int, Sequence[str]]]
+    item: dict[str, Any],
+    folder: Path,
+    size: int | None,
+    label_sets: Mapping[str, Mapping[int, Sequence[str]]],
+    modality: str | None,
 ) -> tuple[CheckedImage, str]:
     sets, spacing = label_sets.get(item["dataset"], {}), None
     ignored = [value for value, names in sets.items() if IGNORE in names]
@@ -200,9 +205,8 @@ def _check_item(
             raise ValueError(f"{item['label']} has {label.shape} pixels, its image {image.shape}; prepare it again.")
     except (ValueError, OSError) as error:
         return CheckedImage(folder, item, sets, spacing, None), str(error)
-    return CheckedImage(
-        folder, item, sets, spacing, measure(image, label, item, structures(sets), spacing, ignored)
-    ), ""
+    facts = measure(image, label, item, structures(sets), spacing, ignored)
+    return CheckedImage(folder, item, sets, spacing, facts, modality), ""
 
 
 def _check_volume(

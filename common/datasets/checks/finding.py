@@ -63,6 +63,7 @@ class CheckedImage:
         label_sets: annotation value -> classes that it may stand for, or "ignore"; empty if unknown.
         spacing: mm per pixel, (row, column), of a picture; None if unknown or invalid.
         facts: of image and annotation; None if the files cannot be used.
+        modality: of the dataset; None if unknown.
     """
 
     folder: Path
@@ -70,6 +71,7 @@ class CheckedImage:
     label_sets: Mapping[int, Sequence[str]]
     spacing: tuple[float, float] | None
     facts: ImageFacts | VolumeFacts | None
+    modality: str | None = None
 
     @property
     def name(self) -> str:

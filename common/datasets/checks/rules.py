@@ -23,7 +23,7 @@ __all__ = ["RULES"]
 OUTSIDE = 0.15  # fraction of all structures outside the sector; CAMUS: median 0.006, 99 % below 0.07, at most 0.135
 LV_OUTSIDE = 0.02  # fraction of the LV cavity outside the sector; CAMUS: two of 898 images have more
 LV_LENGTH = (30.0, 150.0)  # mm; CAMUS: 49 to 113
-SIDE = (50.0, 400.0)  # mm, sides of the image; CAMUS: 90 to 282
+SIDE = (50.0, 400.0)  # mm, sides of an ultrasound image; CAMUS: 90 to 282
 BELOW = 0.03  # fraction of the image height by which the myocardium may be below the LV cavity; CAMUS: at most 0.014
 ALIKE = 6  # of 256 bits; copies (JPEG, noise, gamma, half size) differ in 5 at most, CAMUS's patients in 13 at least
 DETAIL = 32  # bits set in a fingerprint; images with fewer have too little detail to compare
@@ -164,10 +164,12 @@ def _spacing(image: CheckedImage, facts: ImageFacts) -> Iterator[tuple[str, str]
     length = facts.regions["lv_cavity"].length if "lv_cavity" in facts.regions else LV_LENGTH[0]
     if image.item.get("spacing") is None:
         return
-    if not sides or not all(SIDE[0] <= side <= SIDE[1] for side in sides):
+    shortest, longest = SIDE if image.modality in (None, "US") else (0.0, math.inf)
+    if not sides or not all(shortest <= side <= longest for side in sides):
         stated = image.item["spacing"]
         stated = [float(f"{one:.4g}") for one in image.spacing] if image.spacing else stated
-        yield "implausible spacing", f": {stated} mm per pixel of {facts.shape[0]}x{facts.shape[1]}"
+        extent = f", sides of {' and '.join(f'{side:.3g}' for side in sides)} mm" if sides else ""
+        yield "implausible spacing", f": {stated} mm per pixel of {facts.shape[0]}x{facts.shape[1]}{extent}"
     elif not LV_LENGTH[0] <= length <= LV_LENGTH[1]:
         yield "implausible spacing", f": an LV cavity of {length:.0f} mm"
 

@@ -245,7 +245,7 @@ def test_a_folder_given_twice_counts_once(tmp_path: Path):
 @pytest.mark.parametrize(
     ("spacing", "words"),
     [
-        ((0.15, 0.15), r"\[0\.15, 0\.15\] mm per pixel of 64x64"),
+        ((0.15, 0.15), r"\[0\.15, 0\.15\] mm per pixel of 64x64, sides of 9\.6 and 9\.6 mm"),
         ((1.5, 15.0), r"\[1\.5, 15\.0\] mm per pixel of 64x64"),
         ((6.0, 6.0), r"a/p0_ED: an LV cavity of 1\d\d mm"),
         ((0.0, 1.5), r"\[0\.0, 1\.5\] mm per pixel"),
@@ -259,6 +259,16 @@ def test_an_implausible_spacing_is_found(tmp_path: Path, spacing: tuple[float, f
     texts = found(check([prepared(tmp_path / "a", images)]))
     assert len(texts["implausible spacing"]) == 1
     assert re.search(words, texts["implausible spacing"][0])
+
+
+@pytest.mark.parametrize(("modality", "kinds"), [("US", ["implausible spacing"]), ("OT", []), ("XR", [])])
+def test_the_sides_of_an_image_are_limited_for_ultrasound_alone(tmp_path: Path, modality: str, kinds: list[str]):
+    images = {name: (item, replace(frame, spacing=(1.5, 0.7))) for name, (item, frame) in clinic().items()}
+    folder = prepared(tmp_path / "a", images)
+    path = folder / "provenance.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "modality": modality}))
+    texts = found(check([folder]))
+    assert [name for name in texts if name == "implausible spacing"] == kinds
 
 
 def test_missing_spacings_are_reported_once_per_dataset(tmp_path: Path):
