@@ -128,8 +128,9 @@ def training_settings(
                 found.append(name)
     content = {name: value for name, value in configuration.items() if name in reached}
     for block, choices in CHOSEN.items():
-        chosen = [name for name in map(content.get, choices) if name in content.get(block, ())]
-        if chosen:
+        given = [content.get(name) for name in choices]
+        chosen = [name for name in given if name in content.get(block, ())]
+        if chosen and not any(str(name).startswith("$") for name in given):  # an expression may name any
             content[block] = {name: content[block][name] for name in chosen}
     settings = {name: value for name, value in flattened(content).items() if name not in WITHOUT_EFFECT}
     if initial_weights is not None and not Path(initial_weights).is_file():

@@ -68,6 +68,8 @@ def test_both_networks_of_a_co_training_count_and_no_others():
     for name in ("first", "second"):
         assert changes(before, wider(name)) == f"networks::{name}::width: 8 then, 9 now"
     assert changes(before, wider("other")) == ""
+    config["partner"] = "$'sec' + 'ond'"
+    assert changes(training_settings(config, "c0ffee"), wider("other")) == "networks::other::width: 8 then, 9 now"
     alone = training_settings({**config, "partner": "@network"}, "c0ffee")
     assert [name for name in alone if name.startswith("networks")] == [
         f"networks::first::{n}" for n in ("_target_", "width")

@@ -197,7 +197,7 @@ def _trained_with(folder: Path) -> dict[str, Any]:
         return {}
     plain = {"classes": list, "image_size": int, "network": str, "loss": str}
     content = found if isinstance(found, dict) else {}
-    if content.get("predict_with") == "partner":
+    if content.get("predict_with") == "partner" and content.get("partner") != "@network":
         content["network"] = content.get("partner")
     return {
         name: content[name]

@@ -162,6 +162,7 @@ def test_known_settings_may_be_set(config: Path, words: list[str]):
         (["--optimizer::lr", "fast"], r"--optimizer::lr: expected a number, like its default 0\.1, got 'fast'\."),
         (["--resume", "maybe"], r"--resume: expected true or false, got 'maybe'\."),
         (["--resume", "1"], r"--resume: expected true or false, got 1\."),
+        (["--optimizer::maximize", "no"], r"^--optimizer::maximize: 'no' would be text, which .* write true or false"),
         (["--epochs", "0"], r"^--epochs: expected at least 1, got 0\.$"),
         (["--epochs", "2.5"], r"^--epochs: expected a whole number, got 2\.5\.$"),
         (["--epochs", "$5 / 2"], r"^--epochs: expected a whole number, got 2\.5\.$"),

@@ -69,23 +69,27 @@ def select(
     _check_withheld({name: hidden for name, hidden in withheld.items() if name in values}, every - {"background"})
     if not 0 <= share <= 1:
         raise ValueError(f"withheld_share is {share}, expected a fraction of the patients, 0 to 1.")
-    if share != 1 and not set(withheld) & set(values):
-        foreground = ", ".join(sorted(every - {"background"}))
-        raise ValueError(
-            f"withheld_share is {share}, but withheld names none of the datasets {sorted(values)}: every patient would "
-            f'keep the annotation. Name what they lose, such as --withheld "{{{min(values)}: [{foreground}]}}".'
-        )
     chosen = [dict(item) for item in data if not datasets or item["dataset"] in datasets]
     for name, count in images.items():
         own = sorted((item for item in chosen if item["dataset"] == name), key=_order)
         few = {item["image"] for item in own[:count]}
         chosen = [item for item in chosen if item["dataset"] != name or item["image"] in few]
+    lost = False
     for name, hidden in withheld.items():
         patients = sorted({_order(item)[:2] for item in chosen if item["dataset"] == name})
         losing = set(patients[: round(share * len(patients))])
+        outlined = {label for names in values.get(name, {}).values() for label in names}
         for item in chosen:
             if _order(item)[:2] in losing and not item.get("completed"):
+                lost |= not outlined.isdisjoint(hidden)
                 item["unlabelled"] = list(dict.fromkeys([*item.get("unlabelled", ()), *hidden]))
+    if 0 < share < 1 and not lost and any(item.get("fold", "training") == "training" for item in chosen):
+        foreground = ", ".join(sorted(every - {"background"}))
+        raise ValueError(
+            f"withheld_share is {share}, but no patient of {sorted({item['dataset'] for item in chosen})} loses an "
+            f"annotation: withheld is {dict(withheld)}. Leave withheld_share out, choose a larger one, or name what "
+            f'patients lose, such as --withheld "{{{chosen[0]["dataset"]}: [{foreground}]}}".'
+        )
     if complete_only:
         kept = {name: [names for names in own.values() if names != [IGNORE]] for name, own in values.items()}
         single = {name for name, own in kept.items() if all(len(names) == 1 for names in own)}

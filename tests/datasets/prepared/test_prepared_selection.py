@@ -68,11 +68,25 @@ def test_a_fraction_of_the_patients_loses_the_withheld_classes(share: float, los
         assert ("unlabelled" in item) == (item["dataset"] == "north" and item["patient"] in hidden)
 
 
-@pytest.mark.parametrize("withheld", [{}, {"camus": ["la"]}])
-def test_a_fraction_that_would_hide_nothing_is_refused(withheld: dict[str, list[str]]):
-    with pytest.raises(ValueError, match=r"withheld_share is 0\.5, but withheld names none of .*north.* --withheld"):
-        select(data(north=10), SETS, withheld=withheld, share=0.5)
-    assert len(select(data(north=10), SETS, withheld=withheld)) == 20
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"withheld": {"camus": ["la"]}},
+        {"withheld": {"north": []}},
+        {"withheld": {"north": ["la"]}, "share": 0.04},  # of ten patients
+        {"withheld": {"north": ["la"]}, "datasets": "south"},
+        {"withheld": {"north": ["la"]}, "images": {"north": 0}},
+    ],
+)
+def test_a_fraction_that_would_hide_nothing_is_refused(settings: dict[str, Any]):
+    items = data(north=10, south=3)
+    with pytest.raises(
+        ValueError, match=r"withheld_share is 0\.\d+, but no patient of .* loses an annotation: .*--with"
+    ):
+        select(items, SETS, **{"share": 0.5, **settings})
+    assert select(items, SETS, **{**settings, "share": 1.0})
+    assert select([{**item, "fold": "validation"} for item in items], SETS, **{"share": 0.5, **settings})
 
 
 def test_withheld_classes_are_removed_from_the_label_sets():
