@@ -261,16 +261,6 @@ def test_an_implausible_spacing_is_found(tmp_path: Path, spacing: tuple[float, f
     assert re.search(words, texts["implausible spacing"][0])
 
 
-@pytest.mark.parametrize(("modality", "kinds"), [("US", ["implausible spacing"]), ("OT", []), ("XR", [])])
-def test_the_sides_of_an_image_are_limited_for_ultrasound_alone(tmp_path: Path, modality: str, kinds: list[str]):
-    images = {name: (item, replace(frame, spacing=(1.5, 0.7))) for name, (item, frame) in clinic().items()}
-    folder = prepared(tmp_path / "a", images)
-    path = folder / "provenance.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "modality": modality}))
-    texts = found(check([folder]))
-    assert [name for name in texts if name == "implausible spacing"] == kinds
-
-
 def test_missing_spacings_are_reported_once_per_dataset(tmp_path: Path):
     images = {name: (item, replace(frame, spacing=None)) for name, (item, frame) in clinic().items()}
     images["p0_ED"] = images["p0_ED"][0], replace(images["p0_ED"][1], spacing=SPACING)

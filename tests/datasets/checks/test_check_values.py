@@ -1,8 +1,9 @@
-"""Annotation values with gaps and ignored pixels are checked as others are."""
+"""Annotation values with gaps, ignored pixels and other modalities are checked as others are."""
 
 from pathlib import Path
 
 import numpy as np
+import pytest
 from scipy.ndimage import gaussian_filter
 
 from common.datasets.checks.check import Report, check
@@ -14,7 +15,14 @@ LUMEN, IGNORED = 128, 255
 FOLDS = ("training", "validation", "test")
 
 
-def checked(out: Path, changed: np.ndarray, value: int, meaning: dict[int, str]) -> Report:
+def checked(
+    out: Path,
+    changed: np.ndarray,
+    value: int,
+    meaning: dict[int, str],
+    spacing: tuple[float, float] = (1.5, 1.5),
+    **facts: str,
+) -> Report:
     """Check three patients with a disc each; in the first, pixels have another value."""
     rows, columns = np.mgrid[:SIZE, :SIZE]
     jobs = []
@@ -24,10 +32,10 @@ def checked(out: Path, changed: np.ndarray, value: int, meaning: dict[int, str])
         label = np.where((rows - 32) ** 2 + (columns - 32) ** 2 < (14 + number) ** 2, LUMEN, 0).astype(np.uint8)
         if number == 0:
             label[changed] = value
-        frame = Frame(tissue.clip(1, 255).astype(np.uint8), label, (1.5, 1.5))
+        frame = Frame(tissue.clip(1, 255).astype(np.uint8), label, spacing)
         item = {"dataset": "clinic", "patient": f"p{number}", "view": None, "phase": None, "fold": fold}
         jobs.append(Job(f"p{number}", item, lambda frame=frame: frame))
-    prepare(Source("clinic", jobs, "none", "nobody", {"clinic": meaning}), out, SIZE, workers=1)
+    prepare(Source("clinic", jobs, "none", "nobody", {"clinic": meaning}, facts=facts), out, SIZE, workers=1)
     return check([out])
 
 
@@ -58,3 +66,10 @@ def test_a_value_between_known_ones_is_an_error(tmp_path: Path):
     (finding,) = report.findings
     assert finding.severity == "error"
     assert finding.text == "a/p0 has the values [127]; the label sets name [0, 128, 255]"
+
+
+@pytest.mark.parametrize(("facts", "found"), [({}, 3), ({"modality": "US"}, 3), ({"modality": "OT"}, 0)])
+def test_the_sides_of_an_image_are_limited_for_ultrasound_alone(tmp_path: Path, facts: dict[str, str], found: int):
+    vessel = {0: "background", LUMEN: "vessel", IGNORED: "ignore"}
+    report = checked(tmp_path / "a", square(5), IGNORED, vessel, spacing=(0.5, 0.5), **facts)
+    assert len(report.by_kind.get("implausible spacing", [])) == found
