@@ -90,6 +90,9 @@ def given_words(words: Sequence[str]) -> dict[str, str]:
     Example:
         >>> given_words(["--run_name=1e3", "--resume"])
         {'run_name': '1e3', 'resume': 'True'}
+
+    Raises:
+        ValueError: if a setting is given twice.
     """
     given: dict[str, str] = {}
     left = list(words)
@@ -100,7 +103,12 @@ def given_words(words: Sequence[str]) -> dict[str, str]:
         name, equals, value = word[2:].partition("=")
         if not equals:
             value = left.pop(0) if left and not left[0].startswith("--") else "True"
-        given[name.replace("-", "_")] = value
+        name = name.replace("-", "_")
+        if name in given:
+            raise ValueError(
+                f"--{name} is given twice; leave one out. Several values are a list: --{name} \"['a', 'b']\"."
+            )
+        given[name] = value
     return given
 
 

@@ -41,7 +41,8 @@ def check_facts(file: Mapping[str, Any], config: Mapping[str, Any]) -> None:
 
     Such an argument refers to facts and to nothing else, such as "@classes" or "$list(@label_sets)"; a fold that is
     written out, such as that of a training, is a fact too, and so is all that is written out where images are prepared
-    for weights. A component of another kind may be put in the place of one.
+    for weights. A component of another kind may be put in the place of one, and a value that a condition chooses may be
+    another.
 
     Args:
         file: configuration of the workflow.
@@ -97,7 +98,8 @@ def _contradictions(file: Any, config: Any, name: str = "", ours: bool = True) -
     elif "::" in name and not name.rpartition("::")[2].isdigit() and not is_same(file, config):
         used = set(references(file)) if isinstance(file, str) else set()
         literal = name.endswith("::fold") and isinstance(file, str) and not file.startswith("$")
-        follows = used <= FACTS | (IN_OUR_COMPONENTS if ours else set())
+        chosen = isinstance(file, str) and " if " in file  # a default, such as the windows of a network
+        follows = used <= FACTS | (IN_OUR_COMPONENTS if ours else set()) and not chosen
         if follows and (used or literal or _is_prepared(name)):
             yield name, file, config
 

@@ -110,7 +110,7 @@ def result_changes(file: Mapping[str, Any], config: Mapping[str, Any], overrides
 
 
 def check_effect(
-    file: Mapping[str, Any], config: Mapping[str, Any], changed: Mapping[str, Any], runs: Iterable[str]
+    file: Mapping[str, Any], config: Mapping[str, Any], changed: Mapping[str, Any], runs: Iterable[str] = ()
 ) -> None:
     """Refuse settings of a training that nothing uses, or in whose place its record and identity state others.
 

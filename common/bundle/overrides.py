@@ -40,13 +40,25 @@ def given_overrides() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def main_file() -> dict[str, Any]:
-    """Return the largest configuration file of the workflow that is being initialised; empty if there is only one."""
+    """Return the largest configuration file of the workflow that is being initialised; empty if there is only one.
+
+    Raises:
+        ValueError: if it replaces what a file before it sets.
+    """
     arguments = _arguments()
     files = [] if arguments is None else arguments["config_file"]
     listed = files.split(",") if isinstance(files, str) else ensure_tuple(files)
     if len(listed) < 2:
         return {}
-    return dict(ConfigParser.load_config_files(max(listed, key=lambda one: len(ConfigParser.load_config_file(one)))))
+    read = [dict(ConfigParser.load_config_file(one)) for one in listed]
+    main = max(read, key=len)
+    for name, file in zip(listed, read[: read.index(main)], strict=False):
+        if replaced := [f"--{setting}" for setting in file if setting in main]:
+            raise ValueError(
+                f"{name} comes before {listed[read.index(main)]}, which replaces its {', '.join(replaced)}; "
+                "give it after that."
+            )
+    return main
 
 
 def is_run() -> bool:

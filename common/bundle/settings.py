@@ -56,7 +56,10 @@ def check_settings(
             loaded: published bundles share `sys.modules["scripts"]`.
         SystemExit: instead, with the same message, on the command line.
     """
-    words = command_words()
+    try:
+        words = command_words()
+    except ValueError as error:
+        sys.exit(str(error))
     if words is not None:
         sys.excepthook = _report
     for stream in (sys.stdout, sys.stderr):
@@ -220,6 +223,8 @@ def _check_folder_name(name: Any) -> None:
     text = "" if name is None or str(name).startswith(("$", "@", "%")) else str(name)
     if "/" in text or "\\" in text or text in (".", ".."):
         raise ValueError(f"--run_name: expected the name of one folder, got {text!r}; choose its place by --runs_dir.")
+    if text == "evaluations":
+        raise ValueError("--run_name: evaluations of other weights lie in the folder 'evaluations'; choose another.")
     if len(text.encode()) > LONGEST_NAME:
         raise ValueError(f"--run_name: expected at most {LONGEST_NAME} bytes, got {len(text.encode())}.")
 

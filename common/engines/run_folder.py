@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ MARK = ".training"  # the first file that a training writes into its folder
 TRAINED = ("history.json", "last.pt", "model.pt")  # beside config.yaml, in folders of earlier versions
 LISTED = 3  # names in a message
 _held: dict[Path, FileLock] = {}
+_training: dict[Path, threading.Thread] = {}  # the thread whose training has claimed a folder and has not ended
 
 
 class RunFolder:
@@ -54,13 +56,18 @@ class RunFolder:
     def attach(self, engine: Engine) -> None:
         """Register with a trainer."""
         engine.add_event_handler(Events.STARTED, self)
+        engine.add_event_handler(Events.COMPLETED, lambda: _training.pop(self.folder.resolve(), None))
 
     def __call__(self, engine: Engine) -> None:
         """Claim the folder, once: federated learning starts a trainer again and again."""
         if self._claimed:
             return
         _check_content(self.folder)
-        claim(self.folder)
+        folder, own = self.folder.resolve(), threading.current_thread()
+        if (other := _training.setdefault(folder, own)) is not own and other.is_alive():
+            raise _taken(folder)
+        claim(folder)
+        _training[folder] = own
         if self.resume:
             read_checkpoint(self.folder, self.settings, engine.state.device)
         run_folder(self.folder, self.resume)
@@ -83,17 +90,22 @@ def claim(folder: str | Path) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
-        raise BlockingIOError(
-            f"a training is running in {folder}; wait for it, or choose another --run_name or --output_dir."
-        ) from None
+        raise _taken(folder) from None
     except OSError as error:
         reason = error.strerror or error
         raise OSError(f"{folder} cannot be written ({reason}); choose another --runs_dir or --output_dir.") from error
     _held[folder] = lock
 
 
+def _taken(folder: Path) -> BlockingIOError:
+    return BlockingIOError(
+        f"a training is running in {folder}; wait for it, or choose another --run_name or --output_dir."
+    )
+
+
 def release(folder: str | Path) -> None:
     """Let other processes have a folder that this process holds."""
+    _training.pop(Path(folder).resolve(), None)
     if lock := _held.pop(Path(folder).resolve(), None):
         lock.release()
 

@@ -45,7 +45,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "training": (str, NOTHING),
     "weights": (str,),
 }
-WEIGHTS_OF_TRAINING = "model.pt"
+OF_TRAINING = ("model.pt", "last.pt")  # weights that a training writes
 BY_HAND = {
     "classes": '--classes "[background, ...]"',
     "image_size": "--image_size PIXELS",
@@ -154,9 +154,9 @@ def read_record(checkpoint: str | Path, volumes: bool | None = None) -> WeightsR
                 f"{weights} was trained on pictures (normalisation {other}), not on volumes; use other weights."
             )
         raise ValueError(f"{weights} was trained with normalisation {other}, not {NORMALISATION}; use other weights.")
-    if weights.name == WEIGHTS_OF_TRAINING and (settings := _settings(weights.parent)) is not None:
+    if weights.name in OF_TRAINING and (settings := _settings(weights.parent)) is not None:
         check_own(weights, record, settings)
-    if weights.name == WEIGHTS_OF_TRAINING and (wrong := contradictions(record, _trained_with(weights.parent))):
+    if weights.name in OF_TRAINING and (wrong := contradictions(record, _trained_with(weights.parent))):
         said = ", ".join(f"{name} {record[name]}, not {value}" for name, value in wrong.items())
         raise ValueError(f"{path} says {said} as config.yaml beside it: one was edited; {again}.")
     return WeightsRecord(record, weights)
@@ -250,6 +250,10 @@ def weights_record(checkpoint: str | Path, stated: Mapping[str, Any], volumes: b
             "(--checkpoint PATH)."
         )
     given = {name: value for name, value in stated.items() if value is not None and name not in record}
+    configured = _trained_with(record.weights.parent) if record.weights.name in OF_TRAINING else {}
+    if wrong := contradictions(configured, given):
+        said = ", ".join(f"{name} {configured[name]}, not {value}" for name, value in wrong.items())
+        raise ValueError(f"config.yaml beside {record.weights} says {said}; correct it, or choose other weights.")
     mistake = _impossible(given)
     if not mistake and (other := _normalised_otherwise(given, volumes)):
         mistake = f"expected normalisation to be {other}, got {given['normalisation']!r}"

@@ -39,7 +39,9 @@ def _arguments() -> argparse.Namespace:
         allow_abbrev=False,
     )
     run.add_argument("bundle", type=Path, metavar="BUNDLE")
-    run.add_argument("--data", type=Path, nargs="+", default=[], help="prepared folders (default: a phantom)")
+    run.add_argument(
+        "--data", type=Path, nargs="+", action="extend", default=[], help="prepared folders (default: a phantom)"
+    )
     folds = "that is evaluated (default: test); validation where test patients are held back"
     run.add_argument("--fold", choices=("test", "validation"), default="test", help=folds)
     place = run.add_mutually_exclusive_group()
@@ -53,7 +55,10 @@ def _arguments() -> argparse.Namespace:
     arguments, rest = parser.parse_known_args()
     if rest and (arguments.name != "run" or not rest[0].startswith("--")):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    arguments.settings = given_settings(rest)
+    try:
+        arguments.settings = given_settings(rest)
+    except ValueError as error:
+        parser.error(str(error))
     return arguments
 
 

@@ -11,6 +11,10 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
+from ..bundle.changed import changed_settings, check_changes
+from ..bundle.facts import check_facts
+from ..bundle.given import check_effect
+from ..bundle.overrides import with_overrides
 from ..bundle.settings import check_given
 from ..bundle.steady import check_steady
 from ..configuration import resolve, switch
@@ -57,7 +61,12 @@ def check_runs(config_file: Path, runs: Sequence[Run]) -> None:
             check_steady(run.settings)
             given = {name: value for name, value in plain.items() if name not in NAMING}
             check_given(config, given, {}, stated["choices"], limits, stated["names"])
-            parser = ConfigParser(resolve(config_file, plain))
+            full = with_overrides(config, run.settings)
+            changed = dict(changed_settings([config], full))
+            check_changes(config, full, changed)
+            check_facts(config, full)
+            check_effect(config, full, changed)
+            parser = ConfigParser(with_overrides(config, plain))
             parts = [parser.get(name) for name in ("augmentation", "network", "networks", "classes", "image_size")]
             if str(parts) not in passed:
                 _check_parts(parser, whole="image_size" in plain or "image_size" not in run.settings)

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..datasets.prepared.layout import read_pixels
 from ..datasets.views import PHASES
 from ..label_set_map import annotated, known_masks
+from ..metrics.gathering import everyone
 from .biomarkers import discs_volume, ejection_fraction, ventricle
 
 __all__ = ["EjectionFractionError"]
@@ -78,6 +79,10 @@ class EjectionFractionError(Metric):
 
     def compute(self) -> float:
         """Return the mean of the datasets' errors; NaN without any."""
+        for others in everyone({key: dict(volumes) for key, volumes in self._volumes.items()}):
+            for key, phases in others.items():
+                for phase, images in phases.items():
+                    self._volumes[key].setdefault(phase, {}).update(images)
         errors = [np.abs(own).mean() for own, _ in self._errors().values() if len(own)]
         return float(np.mean(errors)) if errors else math.nan
 

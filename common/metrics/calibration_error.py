@@ -12,6 +12,7 @@ from ignite.metrics import Metric
 from torch import Tensor
 
 from ..label_set_map import annotated, known_masks
+from .gathering import gathered
 
 __all__ = ["CalibrationError", "confidence"]
 
@@ -42,8 +43,9 @@ class CalibrationError(Metric):
     """Ignite metric: expected calibration error of each dataset (15 bins), and their mean.
 
     A pixel counts if its annotation decides the class that is predicted there, one way or the other. That selects by
-    the prediction, never by the truth, so partial labels do not bias it. `engine.state.metrics` receives the mean under
-    the metric's name and each dataset with decided pixels as `ece/<dataset>`.
+    the prediction, never by the truth, so partial labels do not bias it. Images that several processes share are
+    gathered. `engine.state.metrics` receives the mean under the metric's name and each dataset with decided pixels as
+    `ece/<dataset>`.
 
     Args:
         classes: names, background first.
@@ -62,30 +64,40 @@ class CalibrationError(Metric):
 
     def reset(self) -> None:
         """Forget all images."""
-        # pixels, correct pixels and summed confidence of each dataset and bin
-        self._sums = torch.zeros(3, len(self.datasets) * BINS, dtype=torch.float64)
+        self._sums: list[Tensor] = []  # pixels, correct pixels and summed confidence of each image and bin
+        self._dataset: list[Tensor] = []
+        self._index: list[Tensor] = []
+        self._gathered = False
 
     def update(self, output: Mapping[str, Tensor]) -> None:
-        """Add a batch: `pred` logits (B, C, *spatial), `label` label-set maps (B, 2, *spatial) and `dataset` (B,)."""
+        """Add the images of a batch: `pred` logits (B, C, *spatial), `label`, `dataset` (B,) and `index` (B,)."""
         logits, target = output["pred"].float(), output["label"]
         predicted, sure = logits.argmax(dim=1, keepdim=True), confidence(logits, self.activation)
         decided, true = (
             part(target, len(self.classes)).gather(1, predicted).squeeze(1) for part in (annotated, known_masks)
         )
-        place = output["dataset"].view(-1, *[1] * (sure.ndim - 1)).to(sure.device) * BINS
+        place = torch.arange(len(sure), device=sure.device).view(-1, *[1] * (sure.ndim - 1)) * BINS
         bins = (place + (sure * BINS).long().clamp(max=BINS - 1))[decided]
-        for row, weights in enumerate((None, true[decided].double(), sure[decided].double())):
-            self._sums[row] += torch.bincount(bins, weights, self._sums.shape[1]).cpu()
+        weights = (part[decided].double() for part in (torch.ones_like(sure), true, sure))
+        sums = torch.stack([torch.bincount(bins, one, len(sure) * BINS) for one in weights])
+        self._sums.append(sums.view(3, len(sure), BINS).movedim(0, 1).cpu())
+        self._dataset.append(output["dataset"].cpu())
+        self._index.append(output["index"].cpu())
+        self._gathered = False
 
     def compute(self) -> float:
         """Return the mean over the datasets with decided pixels, or NaN without any."""
+        if self._sums and not self._gathered:
+            rows = [torch.cat(parts) for parts in (self._sums, self._dataset, self._index)]
+            self._sums, self._dataset, self._index = ([row] for row in gathered(rows, rows[-1]))
+            self._gathered = True
         errors = [error for error in self._errors().values() if not math.isnan(error)]
         return sum(errors) / len(errors) if errors else math.nan
 
     def iteration_completed(self, engine: Engine) -> None:
         """Pass an evaluator's batch and output to `update`."""
         batch: Mapping[str, Any] = engine.state.batch
-        self.update({**engine.state.output, "dataset": batch["dataset"]})
+        self.update({**engine.state.output, "dataset": batch["dataset"], "index": batch["index"]})
 
     def completed(self, engine: Engine, name: str) -> None:
         """Write the mean and the datasets' errors to the engine's state."""
@@ -96,6 +108,10 @@ class CalibrationError(Metric):
                 engine.state.metrics[f"ece/{dataset}"] = error
 
     def _errors(self) -> dict[str, float]:
-        pixels, correct, sure = self._sums.view(3, len(self.datasets), BINS)
-        gaps = (correct - sure).abs().sum(dim=1) / pixels.sum(dim=1)  # NaN (0/0) without pixels
-        return dict(zip(self.datasets, gaps.tolist(), strict=True))
+        if not self._sums:
+            return dict.fromkeys(self.datasets, math.nan)
+        sums, dataset, errors = torch.cat(self._sums), torch.cat(self._dataset), {}
+        for position, name in enumerate(self.datasets):
+            pixels, correct, sure = sums[dataset == position].sum(dim=0)
+            errors[name] = float((correct - sure).abs().sum() / pixels.sum())  # NaN (0/0) without pixels
+        return errors

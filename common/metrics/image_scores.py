@@ -12,6 +12,7 @@ from ignite.metrics import Metric
 from torch import Tensor
 
 from .dice import summarise
+from .gathering import gathered
 
 __all__ = ["ImageScores", "Score"]
 
@@ -27,6 +28,7 @@ class Score(Protocol):
 class ImageScores(Metric):
     """Ignite metric: the mean of each score over the images in which it is defined, by dataset and foreground class.
 
+    Images that several processes share are gathered.
     `engine.state.metrics` receives, for each score, its mean over the defined cells, each cell as
     `<score>/<dataset>/<class>`, and the number of its images as `<score>_images/<dataset>/<class>`;
     `state.metric_details` receives the values of all images. The first score gives the metric's own value.
@@ -48,9 +50,11 @@ class ImageScores(Metric):
         self._scores: list[Mapping[str, Tensor]] = []
         self._dataset: list[Tensor] = []
         self._index: list[Tensor] = []
+        self._gathered = False
 
     def update(self, output: Mapping[str, Tensor]) -> None:
         """Add the images of a batch: `pred` logits (B, C, *spatial), `label`, `dataset` (B,) and `index` (B,)."""
+        self._gathered = False
         prediction = output["pred"].argmax(dim=1)
         scores = self.score(prediction, output["label"], len(self.classes), output["index"])
         self._scores.append({name: values.cpu() for name, values in scores.items()})
@@ -59,7 +63,17 @@ class ImageScores(Metric):
 
     def compute(self) -> float:
         """Return the mean of the first score over its defined cells, or NaN without any."""
-        return _mean(self._tables()[next(iter(self._scores[0]))]) if self._scores else math.nan
+        if not self._scores:
+            return math.nan
+        names = list(self._scores[0])
+        if not self._gathered:
+            dataset, index = torch.cat(self._dataset), torch.cat(self._index)
+            tables = [torch.cat([scores[name] for scores in self._scores]) for name in names]
+            *tables, dataset, index = gathered([*tables, dataset, index], index)
+            self._scores = [dict(zip(names, tables, strict=True))]
+            self._dataset, self._index = [dataset], [index]
+            self._gathered = True
+        return _mean(self._tables()[names[0]])
 
     def iteration_completed(self, engine: Engine) -> None:
         """Pass an evaluator's batch and output to `update`."""

@@ -154,6 +154,17 @@ def test_further_files_are_checked_as_settings_are(tmp_path: Path, overlays: lis
         raise raised.value.__cause__ or raised.value
 
 
+def test_a_file_that_the_workflow_would_replace_is_refused(tmp_path: Path):
+    mine, other = tmp_path / "mine.yaml", tmp_path / "other.yaml"
+    mine.write_text("loss: adaptive_bce\n")
+    other.write_text("_mine: 1\n")
+    with pytest.raises(RuntimeError) as raised:
+        create_workflow(config_file=[str(mine), str(CONFIGS / "train.yaml")], workflow_type="train")
+    assert "mine.yaml comes before" in str(raised.value.__cause__)
+    assert "train.yaml, which replaces its --loss; give it after that." in str(raised.value.__cause__)
+    create_workflow(config_file=[str(other), str(CONFIGS / "train.yaml")], workflow_type="train")
+
+
 def test_several_processes_and_a_loss_of_your_own_are_accepted(tmp_path: Path):
     train, mine = CONFIGS / "train.yaml", tmp_path / "mine.yaml"
     mine.write_text("losses::mine: {_target_: torch.nn.L1Loss}\nloss: mine\nimages: {camus: 3}\nseed: $1 + 1\n")

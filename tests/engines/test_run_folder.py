@@ -1,5 +1,6 @@
 """A folder belongs to one process, and a new training keeps the folders of earlier ones."""
 
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from filelock import FileLock, Timeout
+from ignite.engine import Engine, Events
 from tiny_training import SETTINGS, Tiny
 
 from common.engines import RunFolder, run_folder, save_configuration
@@ -130,6 +132,29 @@ def test_a_training_that_starts_again_in_its_process_keeps_its_folder(tmp_path: 
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text(encoding="utf-8")) == {
         "epochs": 3, "data": "data/p", "names": ["a", "ü"], 1: None
     }  # fmt: skip
+
+
+def test_a_second_thread_is_refused_while_the_training_of_another_runs(tmp_path: Path):
+    """A notebook, or a search with several jobs: all threads of a process share its lock."""
+    claimed, go_on = threading.Event(), threading.Event()
+    engine = SimpleNamespace(state=SimpleNamespace(device="cpu"))
+    first, ended = handler(tmp_path / "run"), Engine(lambda *_: None)
+    first.attach(ended)
+    ended.state.device = "cpu"
+
+    def train() -> None:
+        ended.add_event_handler(Events.EPOCH_COMPLETED, lambda: (claimed.set(), go_on.wait(60)))
+        ended.run([0])
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    assert claimed.wait(60)
+    with pytest.raises(BlockingIOError, match=r"a training is running in .*run; wait for it, or choose another"):
+        handler(tmp_path / "run")(engine)
+    handler(tmp_path / "other")(engine)
+    go_on.set()
+    thread.join()
+    handler(tmp_path / "run")(engine)
 
 
 def test_a_training_within_the_folder_of_another_is_refused(tmp_path: Path):

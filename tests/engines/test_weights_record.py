@@ -1,6 +1,7 @@
 """Weights are used as they were trained, and their logits are read as their loss states."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import nn
 
 from common.engines import activation_of, check_explicit_network, read_record, weights_record
 from common.engines.weights_record import NORMALISATION
+from common.identity import settings_digest
 from common.losses import AdaptiveBCELoss, MarginalLoss, SumLoss
 
 ROOT = Path(__file__).parents[2]
@@ -129,6 +131,27 @@ def test_weights_of_volumes_are_not_those_of_pictures(weights: Path):
 def test_the_last_state_of_a_training_has_the_record_of_its_best(weights: Path):
     weights.with_name("last.pt").touch()
     assert read_record(weights.with_name("last.pt")) == RECORD
+
+
+@pytest.mark.parametrize("name", ["model.pt", "last.pt"])
+def test_a_checkpoint_of_another_training_is_refused(weights: Path, name: str):
+    record = {**RECORD, "training": settings_digest({"classes": "one"})}
+    weights.with_name("model.json").write_text(json.dumps(record))
+    for classes, message in (("one", None), ("another", rf"{name} is of another training than its folder")):
+        torch.save({"settings": {"classes": classes}}, weights.with_name("last.pt"))
+        with pytest.raises(ValueError, match=message) if message else nullcontext():
+            read_record(weights.with_name(name))
+
+
+@pytest.mark.parametrize("name", ["model.pt", "last.pt"])
+def test_facts_by_hand_do_not_contradict_the_configuration_of_the_training(weights: Path, name: str):
+    weights.with_name("model.json").unlink(missing_ok=True)
+    torch.save({}, weights.with_name("last.pt"))
+    weights.with_name("config.yaml").write_text(yaml.safe_dump({"classes": ["background", "lv"], "image_size": 64}))
+    given = {"classes": ["background", "lv"], "activation": "softmax", "image_size": None}
+    assert weights_record(weights.with_name(name), given)["classes"] == given["classes"]
+    with pytest.raises(ValueError, match=r"config\.yaml beside .* says classes \['background', 'lv'\], not \['lv', "):
+        weights_record(weights.with_name(name), {**given, "classes": ["lv", "background"]})
 
 
 def test_each_file_of_weights_has_its_own_record(weights: Path):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from clinic import job, source
 
 from common.datasets import read_datalist, seen_images
@@ -33,6 +34,12 @@ GRIDS = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/experime
         ({"augmentation::scale": 2}, r"RandAugmentd: expected scale from 0 to 0\.99, got 2\."),
         ({"seed": "$int(os.environ['TASK'])"}, r"^one: --seed: .* reads environ, .*: --seed \"\$TASK\"\.$"),
         ({"lable_dropout": 0.1}, r"Did you mean --label_dropout"),
+        ({"validation_data::data::fold": "test"}, r"^one: --validation_data::data::fold is validation here, and the"),
+        (
+            {"loss_function": "$@losses['marginal']"},
+            r"^one: --loss_function: the record of the weights would say other",
+        ),
+        ({"train::trainer::max_epochs": 1}, r"^one: --train::trainer::max_epochs follows epochs; set --epochs instead"),
     ],
 )
 @pytest.mark.parametrize("role", ["result", "teacher", "search"])
@@ -60,7 +67,9 @@ def test_expressions_are_left_to_the_training():
 
 @pytest.mark.parametrize("bundle", GRIDS, ids=lambda bundle: bundle.name)
 def test_the_grids_of_the_bundles_are_accepted(bundle: Path):
-    check_runs(bundle / "configs/train.yaml", read_grid(bundle, "smoke").runs)
+    for scale in yaml.safe_load((bundle / "configs/experiments.yaml").read_text())["scales"]:
+        kinds = {tuple(run.settings): replace(run, candidates=()) for run in read_grid(bundle, scale).runs}
+        check_runs(bundle / "configs/train.yaml", list(kinds.values()))
 
 
 RENAMED = {"lv_cavity": "sector", "lv_myocardium": "sector"}

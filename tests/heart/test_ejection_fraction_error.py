@@ -1,6 +1,7 @@
 """Error of the ejection fraction of predicted masks."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from drawn_heart import MM, NAMES, SIDE, heart, volume
 from ignite.engine import Engine
 from PIL import Image
 from torch.nn.functional import one_hot
+from two_processes import in_two_processes
 
 from common.heart import EjectionFractionError
 from common.label_sets import LabelSets
@@ -176,3 +178,19 @@ def test_frames_with_and_without_spacing_are_measured_in_one_unit(image: str):
         found.append(metric.compute())
     assert found[0] > 1
     assert found == pytest.approx([found[0]] * 3, abs=0.01)
+
+
+def test_the_frames_of_a_patient_may_be_in_two_processes(image: str, tmp_path: Path):
+    def errors(frames: list[int]) -> dict[str, float]:
+        metric, engine = EjectionFractionError(NAMES, list(SETS), items(image)), Engine(lambda *_: None)
+        both = batch([heart(), heart(50, 18)])
+        for frame in frames:
+            metric.update({name: value[frame : frame + 1] for name, value in both.items()})
+        engine.state.metrics = {}
+        metric.completed(engine, "ef_mae")
+        return engine.state.metrics
+
+    expected = errors([0, 1])
+    assert expected["ef_mae/full"] > 0
+    for result in in_two_processes(lambda rank: errors([rank]), tmp_path):
+        assert result == pytest.approx(expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib import rc_context
@@ -24,6 +25,7 @@ from .settings import FigureSettings, ReportSettings, read_settings
 __all__ = ["report"]
 
 SCREEN = 130  # pixels of the page per inch of print
+MADE = "experiments report"  # in the page, as the command that made it
 MOST = 24  # numbers in the text that stands for a picture
 
 
@@ -42,12 +44,14 @@ def report(bundle: Path, scale: str, uri: str, out: Path | None = None) -> Path:
     Raises:
         NoResults: if the grid is missing, or none of its runs is complete.
         ValueError: if a setting of the report is wrong, or names what neither bundle nor results have.
+        FileExistsError: if a file of somebody else would be overwritten.
     """
     settings = read_settings(bundle)
     check_scale([bundle], scale)
     results = read_results(uri, settings.experiment, scale)
     check_names(settings, bundle, results)
     folder = out or settings.runs_dir / f"report-{scale}"
+    _check_own(folder, settings.figures)
     folder.mkdir(parents=True, exist_ok=True)
     made_by = command(f"experiments report {bundle} --scale {scale}")
     sections = [_section(wanted, results, settings, folder) for wanted in settings.figures]
@@ -69,6 +73,18 @@ def report(bundle: Path, scale: str, uri: str, out: Path | None = None) -> Path:
     page = folder / "index.html"
     write_text(page, render(settings.title, facts, results.warnings, groups, sections, made_by))
     return page
+
+
+def _check_own(folder: Path, figures: Sequence[FigureSettings]) -> None:
+    """Refuse a folder where files of somebody else would be overwritten."""
+    page = folder / "index.html"
+    if page.is_file() and MADE in page.read_text(encoding="utf-8", errors="replace"):
+        return
+    names = [page.name, "runs.csv", "claims.csv", *(f"{one.name}.{kind}" for one in figures for kind in ("csv", "png"))]
+    if theirs := [name for name in names if (folder / name).exists()]:
+        raise FileExistsError(
+            f"{folder / theirs[0]} is not of a report and would be overwritten; choose another --out."
+        )
 
 
 def _section(wanted: FigureSettings, results: Results, settings: ReportSettings, folder: Path) -> Section:

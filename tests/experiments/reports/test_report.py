@@ -60,6 +60,14 @@ def page(folder: Path) -> Page:
     return Page((folder / "index.html").read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize("name", ["index.html", "runs.csv", "losses.png"])
+def test_files_of_others_are_not_overwritten(inter_domain_store: str, tmp_path: Path, name: str):
+    (tmp_path / name).write_text("my thesis")
+    with pytest.raises(FileExistsError, match=rf"{name} is not of a report and would be overwritten; choose another"):
+        report(BUNDLE, "demo", inter_domain_store, tmp_path)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["my thesis"]
+
+
 @pytest.mark.slow
 def test_the_page_needs_nothing_but_itself(page: Page):
     assert not page.all("script")

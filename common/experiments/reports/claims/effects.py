@@ -16,6 +16,7 @@ from .statistics import Effect, Variance, paired_effect, pooled_variance, time_e
 
 __all__ = ["NOTHING", "Compared", "GridEffects"]
 
+LEARNED = 0.1  # mean Dice of the better side; networks that have learned nothing do not support a claim
 NOTHING = Effect(0, 0, math.nan, Variance(math.nan, 0), math.nan, math.nan)
 
 
@@ -79,6 +80,9 @@ class GridEffects:
         if pair.identical:
             return Compared(pair.contrast, network=pair.network, reason="both sides are the same trainings")
         of, against = paired_scores(pair.of, pair.against)
+        if of.size and against.size and (best := max(of.mean(), against.mean())) < LEARNED:
+            reason = f"neither side has learned the structure (mean Dice {best:.2f})"
+            return Compared(pair.contrast, network=pair.network, reason=reason)
         return Compared(pair.contrast, paired_effect(of, against, variance), pair.network)
 
     def _complete(self, of: Where, against: Where, found: list[Compared], reason: str) -> list[Compared]:

@@ -16,6 +16,8 @@ same sign for every training, compared with the mean of the other side. The abse
 (equal, not lower; does not hold for lower and higher) needs ten patients and three seeds on each side: among fewer
 patients, those who would show a difference may be missing. Seconds need no patients.
 
+A contrast of networks that have not learned the structure, with a mean Dice below .1 on both sides, has no results.
+
 Everything else is undecided, with the reason if more patients or seeds are needed. A difference that is not significant
 is never taken for equality. A level that was not trained has no results; it is not replaced by another. A claim holds
 if all its contrasts hold, does not hold if any contrast does not hold, has no results if no contrast has any, and is

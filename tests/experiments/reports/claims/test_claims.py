@@ -136,6 +136,19 @@ def test_trainings_that_differ_as_much_as_methods_decide_nothing(tmp_path: Path)
     assert row["high"] > 0.0
 
 
+def test_networks_that_learned_nothing_support_no_claim(tmp_path: Path):
+    runs = [
+        ({"method": method, "network": "unet", "seed": seed}, {(TARGET, "left_atrium"): mean})
+        for method, mean in {"benchmark": 0.05, "CCE": 0.05, "aCCE": 0.8}.items()
+        for seed in range(3)
+    ]
+    contrasts = [{"of": {"method": method}, "against": {"method": "benchmark"}} for method in ("CCE", "aCCE")]
+    settings = settings_of(tmp_path, {"expect": "not_lower", "contrasts": contrasts})
+    own = judge_claims(results_of(runs, patients=30), settings)
+    assert list(own["verdict"]) == ["no results", "holds"]
+    assert own["reason"][0].startswith("neither side has learned the structure (mean Dice 0.0")
+
+
 def test_contradicted_claims_do_not_hold_and_uncertain_ones_are_undecided(three_seeds: Results, tmp_path: Path):
     acce = {"of": {"method": "aCCE", "label_dropout": 0.0}, "against": {"method": "benchmark"}}
     settings = settings_of(
