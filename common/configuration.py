@@ -85,14 +85,14 @@ def given_settings(words: Sequence[str]) -> dict[str, Any]:
 
 
 def given_words(words: Sequence[str]) -> dict[str, str]:
-    """Return the settings among the words of a command line as they were typed.
+    """Return the settings among the words of a command line as they were typed; of several, the last one.
 
     Example:
         >>> given_words(["--run_name=1e3", "--resume"])
         {'run_name': '1e3', 'resume': 'True'}
 
     Raises:
-        ValueError: if a setting is given twice.
+        ValueError: if data are given twice: both are wanted.
     """
     given: dict[str, str] = {}
     left = list(words)
@@ -104,10 +104,8 @@ def given_words(words: Sequence[str]) -> dict[str, str]:
         if not equals:
             value = left.pop(0) if left and not left[0].startswith("--") else "True"
         name = name.replace("-", "_")
-        if name in given:
-            raise ValueError(
-                f"--{name} is given twice; leave one out. Several values are a list: --{name} \"['a', 'b']\"."
-            )
+        if name == "data" and name in given:
+            raise ValueError("--data is given twice; several folders are a list: --data \"['a', 'b']\".")
         given[name] = value
     return given
 
