@@ -19,7 +19,6 @@ from ..bundle.settings import check_given
 from ..bundle.steady import check_steady
 from ..configuration import resolve, switch
 from ..datasets import check_annotation, check_unseen, labels_of, read_datalist, select, stated_label_sets
-from ..datasets.prepared.layout import FOLDS
 from ..datasets.prepared.selection import NAMING
 from ..engines import check_image_size, read_record
 from .grid import Run
@@ -96,7 +95,7 @@ def check_data(config_file: Path, runs: Sequence[Run], folders: Sequence[Path], 
         if (own := (text, run.teacher is None)) in passed or re.search(r'"[$@%]', text):
             continue
         try:
-            lists = {name: read(name, json.dumps(known["renamed"])) for name in FOLDS}
+            lists = {name: read(name, json.dumps(known["renamed"])) for name in ("training", "validation", fold)}
             check_annotation(lists[fold])
             if known["initial_weights"]:
                 check_unseen(read_record(known["initial_weights"]), lists[fold], fold)
