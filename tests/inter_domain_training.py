@@ -1,15 +1,14 @@
 """Trainings of `echo_inter_domain` in processes of their own: whole, killed and resumed, and shared by two."""
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import forked
 import torch
+from killed import kill_after_an_epoch
 
 BUNDLE = Path("bundles/echo_inter_domain")
 TRAIN = f"{BUNDLE}/configs/train.yaml"
@@ -32,16 +31,7 @@ def check_killed_and_resumed(folder: Path, epochs: int, **settings: object) -> N
     """Kill a training after its first epoch, resume it, and compare it with an uninterrupted one, to the bit."""
     settings |= {"epochs": epochs}
     whole, _ = train(folder, **settings, output_dir="runs/whole")
-    killed = folder / "runs" / "killed"
-    command = [sys.executable, "-m", *words(**settings, output_dir="runs/killed")]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 200
-        while not (killed / "last.pt").is_file():
-            assert process.poll() is None, "the training ended before it could be killed"
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-    assert 1 <= torch.load(killed / "last.pt", weights_only=True)["epoch"] < epochs
+    kill_after_an_epoch(words(**settings, output_dir="runs/killed"), folder, folder / "runs" / "killed", epochs)
     resumed, _ = train(folder, **settings, output_dir="runs/killed", resume="true")
     assert resumed.pop("settings") == whole.pop("settings")
     torch.testing.assert_close(resumed, whole, rtol=0, atol=0)

@@ -5,10 +5,6 @@ import csv
 import json
 import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -19,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from killed import kill_after_an_epoch
 from mlflow import MlflowClient
 from monai.bundle import ComponentLocator, ConfigParser, ConfigWorkflow
 from monai.bundle.properties import InferProperties
@@ -171,6 +168,8 @@ def test_a_training_leaves_weights_history_pictures_and_a_run(trained: Path):
     assert len(logged.data.params["data"]) == 64, "checksum of the data"
     history = client.get_metric_history(run["run_id"], "mean_dice")
     assert [(metric.step, metric.value) for metric in history] == [(row["epoch"], row["mean_dice"]) for row in rows]
+    kept = client.get_run(run["run_id"]).data.metrics["best_mean_dice"]
+    assert kept == max(row["mean_dice"] for row in rows)
     assert {item.path for item in client.list_artifacts(run["run_id"])} >= {"model.pt", "config.yaml", "curves.png"}
 
 
@@ -203,16 +202,7 @@ def test_evaluation_scores_labels_that_training_lacked(folder: Path, trained: Pa
 def test_a_killed_training_resumes_to_the_weights_of_an_uninterrupted_one(folder: Path, trained: Path):
     settings = {**TINY, "epochs": 4, "output_dir": "runs/killed"}
     killed = folder / "runs" / "killed"
-    words = [sys.executable, "-m", *command("train.yaml", **settings)]
-    with subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 120
-        while not (killed / "last.pt").is_file():
-            assert process.poll() is None, "the training ended before it could be killed"
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-    done = torch.load(killed / "last.pt", weights_only=True)["epoch"]
-    assert 1 <= done < 4
+    kill_after_an_epoch(command("train.yaml", **settings), folder, killed, epochs=4)
     run(folder, "train.yaml", **settings, resume="true")
     for name in ("model.pt", "last.pt"):
         whole, resumed = (torch.load(path / name, weights_only=True) for path in (trained, killed))

@@ -27,8 +27,8 @@ class History:
     """Add one row per epoch to `engine.state.history` and `history.json`, and show progress.
 
     Register it after the validation handler and before the handlers that read the rows. A row contains epoch,
-    train_loss (mean over iterations), learning_rate, images_per_second (training only), seconds, and every metric of
-    the evaluator if it ran in this epoch.
+    train_loss (mean over iterations), learning_rate, images_per_second (training only), seconds, and, if the evaluator
+    ran in this epoch, its metrics and the key metric of the weights that are kept, as `best_mean_dice`.
 
     Args:
         folder: where to write `history.json`.
@@ -95,6 +95,7 @@ class History:
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss of epoch {engine.state.epoch} is {loss}; try a lower --learning_rate.")
         state = self.evaluator.state
+        key = state.key_metric_name
         metrics = state.metrics if state.epoch == engine.state.epoch else {}  # val_interval may skip epochs
         row = {
             "epoch": engine.state.epoch,
@@ -104,9 +105,10 @@ class History:
             "seconds": time.perf_counter() - self._since,
             **{name: float(value) for name, value in metrics.items()},
         }
+        if key in row and state.best_metric_epoch > 0:
+            row[f"best_{key}"] = float(state.best_metric)
         self.rows.append(row)
         write_text(self.path, json.dumps(self.rows, indent=1) + "\n")
-        key = state.key_metric_name
         self._bar.set_postfix_str(f"loss {loss:.4f}" + (f", {key} {row[key]:.4f}" if key in row else ""))
 
     def _close(self, _: Engine) -> None:

@@ -21,7 +21,7 @@ from .biomarkers import discs_volume, ejection_fraction, ventricle
 
 __all__ = ["EjectionFractionError"]
 
-KEYS = ("ef_mae/", "ef_bias/", "ef_limits_low/", "ef_limits_high/", "ef_unmeasured/")
+KEYS = ("ef_mae/", "ef_bias/", "ef_limits_low/", "ef_limits_high/", "ef_patients/", "ef_unmeasured/")
 LIMITS = 1.96  # standard deviations to either side of the bias hold 95 % of normal differences
 
 
@@ -33,9 +33,9 @@ class EjectionFractionError(Metric):
     several frames of one phase (beats) are averaged. Each `visit` of a patient, a field of the items, counts by itself.
     `engine.state.metrics` receives, for each dataset, `ef_mae/<dataset>`, `ef_bias/<dataset>` (predicted minus
     annotated), the 95 % limits of agreement about it (two patients and more) as `ef_limits_low/<dataset>` and
-    `ef_limits_high/<dataset>`, and `ef_unmeasured/<dataset>`, the fraction of patients whose annotation can be measured
-    but whose prediction cannot; these patients do not enter the means. Without anything to compare, a dataset has no
-    entry and the mean is NaN.
+    `ef_limits_high/<dataset>`, `ef_patients/<dataset>`, the number of views of patients in these means, and
+    `ef_unmeasured/<dataset>`, the fraction of those whose annotation can be measured but whose prediction cannot; they
+    do not enter the means. Without anything to compare, a dataset has no entry and the mean is NaN.
 
     Args:
         classes: names, background first.
@@ -98,6 +98,7 @@ class EjectionFractionError(Metric):
             del engine.state.metrics[key]  # of an earlier evaluation
         for dataset, (errors, patients) in self._errors().items():
             engine.state.metrics[f"ef_unmeasured/{dataset}"] = 1 - len(errors) / patients
+            engine.state.metrics[f"ef_patients/{dataset}"] = float(len(errors))
             if len(errors):
                 engine.state.metrics[f"ef_mae/{dataset}"] = float(np.abs(errors).mean())
                 engine.state.metrics[f"ef_bias/{dataset}"] = float(errors.mean())

@@ -4,6 +4,7 @@ from .calibration_error import CalibrationError
 from .dice import DatasetDice, annotated_dice, summarise
 from .false_positives import false_positives
 from .image_scores import ImageScores
+from .jaccard import jaccard
 from .surface_distances import SurfaceDistances
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "SurfaceDistances",
     "annotated_dice",
     "false_positives",
+    "jaccard",
     "summarise",
 ]

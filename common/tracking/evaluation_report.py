@@ -65,7 +65,8 @@ def other_tables(metrics: Mapping[str, float]) -> list[Table]:
         if place and score != "dice" and not score.endswith("_images"):
             images = metrics.get("/".join([f"{score}_images", *place]))
             count = "" if images is None else f" ({images:.0f})"
-            cells[len(place) == 1][", ".join(place), score] = f"{value:.2f}{count}"
+            number = f"{value:.0f}" if score.endswith("_patients") else f"{value:.2f}"
+            cells[len(place) == 1][", ".join(place), score] = number + count
     titles = "Other metrics of structures (images)", "Other metrics of datasets"
     return [_table(title, own) for title, own in zip(titles, cells, strict=True) if own]
 

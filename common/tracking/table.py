@@ -12,7 +12,7 @@ KEY = "trainings"  # of the view; MLflow keeps a shared view as a tag of the exp
 COLUMNS = (
     "params.`loss`",
     "attributes.`Dataset`",
-    "metrics.`mean_dice`",
+    "metrics.`best_mean_dice`",
     "metrics.`test/mean_dice`",
     "params.`network`",
     "params.`label_dropout`",

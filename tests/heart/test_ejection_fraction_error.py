@@ -124,6 +124,7 @@ def test_the_engine_receives_the_errors_and_the_fraction_that_could_not_be_measu
     metric.completed(engine, "ef_mae")
     found = engine.state.metrics
     assert found["ef_unmeasured/full"] == 0.5
+    assert found["ef_patients/full"] == 1
     assert found["ef_bias/full"] == -found["ef_mae/full"] < 0
     assert found["ef_mae"] == found["ef_mae/full"]
     assert "ef_mae/former" not in found

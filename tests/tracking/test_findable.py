@@ -85,7 +85,7 @@ def test_the_link_opens_a_table_with_loss_dataset_and_dice(other: str, tmp_path:
     assert open_tables(client, "http://here:5000") == {EXPERIMENT: link}
     view = json.loads(client.get_experiment(number).tags["mlflow.sharedViewState.trainings"])
     assert view["selectedColumns"] == list(COLUMNS)
-    assert [name.split(".")[1] for name in COLUMNS[:3]] == ["`loss`", "`Dataset`", "`mean_dice`"]
+    assert [name.split(".")[1] for name in COLUMNS[:3]] == ["`loss`", "`Dataset`", "`best_mean_dice`"]
 
 
 @pytest.mark.parametrize("secret", ["s3cret", "p@ss"])

@@ -133,9 +133,7 @@ class CoTraining:
         fixed = pseudo_label_map(label, logits)
         found = {"fixed": fixed}
         if "dynamic" in self.pseudo_labels:
-            buffers = [
-                value.clone() for value in network.buffers()
-            ]  # batch norm: those of what the network learns from
+            buffers = [value.clone() for value in network.buffers()]  # of batch norm: not to learn from these crops
             image, around = (engine.state.batch[f"shifted_{name}"].to(label.device) for name in ("image", "label"))
             temporary = pseudo_label_map(around, engine.inferer(image, network))
             found["dynamic"] = combine(fixed, temporary, engine.state.batch["shift"])

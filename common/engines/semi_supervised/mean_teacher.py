@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ...losses.consistency import consistency
+from ...losses.contract import reduce
 from .ramp import ramp
+from .uncertainty import noisy, threshold, uncertainty
 
 __all__ = ["MeanTeacher", "ema_decay", "handler_of"]
 
@@ -48,6 +50,10 @@ class MeanTeacher:
     `ignite.handlers.EMAHandler` lacks this decay, and shares buffers between the two networks: a teacher in training
     mode would feed the student's statistics a second time. The average itself is torch's.
 
+    With `teacher_passes` (UA-MT) the teacher sees the images several times, each time with other noise and dropout. The
+    first pass is what the student shall agree with, and only where the mean of all is certain (`uncertainty` below
+    `threshold`); the consistency is the mean over these pixels.
+
     Costs a forward pass without gradient for each step after the start of the ramp, and the memory of one more set of
     weights. With `consistency` 0 no teacher is made and nothing is computed.
 
@@ -63,9 +69,14 @@ class MeanTeacher:
         decay: of the average, in the end.
         activation: how logits are read, "softmax" or "sigmoid".
         predict_with: the network that is validated and kept, "student" or "teacher".
+        teacher_passes: number of passes by which the teacher's certainty is judged; 0: all pixels count.
 
     Raises:
-        ValueError: if the ramp or `predict_with` is something else, or a teacher should predict without one.
+        ValueError: if the ramp, `predict_with` or `teacher_passes` is something else, or there is no teacher that
+            could predict or be certain.
+
+    References:
+        Yu et al. (2019), Uncertainty-aware self-ensembling model for semi-supervised 3D left atrium segmentation.
     """
 
     def __init__(
@@ -76,6 +87,7 @@ class MeanTeacher:
         decay: float = 0.999,
         activation: str = "softmax",
         predict_with: str = "student",
+        teacher_passes: int = 0,
     ) -> None:
         if len(ramp) != 2 or not 0 <= ramp[0] < ramp[1] <= 1:
             raise ValueError(f"--consistency_ramp: expected two increasing fractions from 0 to 1, got {list(ramp)}.")
@@ -83,12 +95,17 @@ class MeanTeacher:
             raise ValueError(f"--predict_with: expected one of {', '.join(PREDICTORS)}, got {predict_with!r}.")
         if predict_with == "teacher" and not consistency:
             raise ValueError("--predict_with teacher needs a teacher: set --consistency above 0, such as 1.")
+        if not isinstance(teacher_passes, int) or teacher_passes < 0:
+            raise ValueError(f"--teacher_passes: expected a whole number from 0 on, got {teacher_passes!r}.")
+        if teacher_passes and not consistency:
+            raise ValueError("--teacher_passes needs a teacher: set --consistency above 0, such as 1.")
         self.network = network
         self.consistency = consistency
         self.ramp = ramp
         self.decay = decay
         self.activation = activation
         self.predict_with = predict_with
+        self.teacher_passes = teacher_passes
         self.teacher = copy.deepcopy(network).requires_grad_(False).train() if consistency else None
 
     @property
@@ -116,14 +133,30 @@ class MeanTeacher:
         """Add the consistency to the loss of an iteration."""
         state = engine.state
         steps = (state.max_epochs or 1) * (state.epoch_length or 1)
-        weight = self.consistency * ramp((state.iteration - 1) / steps, *self.ramp)
+        progress = (state.iteration - 1) / steps
+        weight = self.consistency * ramp(progress, *self.ramp)
         if not weight:
             return
         output = state.output
-        with torch.no_grad():
-            predicted = engine.inferer(output["image"], teacher)
+        predicted, unsure = self._predict(engine, output["image"], teacher)
         distance = consistency(output["pred"], predicted, output["label"], self.activation)
-        output["loss"] = output["loss"] + weight * distance.mean()
+        counted = None if unsure is None else (unsure < threshold(progress)) & (output["label"][:, 0] != 0)
+        distance = distance if counted is None else torch.where(counted, distance, 0)
+        output["loss"] = output["loss"] + weight * reduce(distance, "mean", counted)
+
+    @torch.no_grad()
+    def _predict(self, engine: SupervisedTrainer, image: Tensor, teacher: nn.Module) -> tuple[Tensor, Tensor | None]:
+        """Return the logits of the teacher, and how uncertain it is if that counts."""
+        if not self.teacher_passes:
+            return engine.inferer(image, teacher), None
+        logits = engine.inferer(noisy(image), teacher)
+        mean = self._probabilities(logits)
+        for _ in range(1, self.teacher_passes):
+            mean += self._probabilities(engine.inferer(noisy(image), teacher))
+        return logits, uncertainty(mean / self.teacher_passes, self.activation)
+
+    def _probabilities(self, logits: Tensor) -> Tensor:
+        return logits.float().sigmoid() if self.activation == "sigmoid" else logits.float().softmax(dim=1)
 
     def _update(self, engine: Engine, teacher: nn.Module) -> None:
         decay = ema_decay(engine.state.iteration - 1, self.decay)

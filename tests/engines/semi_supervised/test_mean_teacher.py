@@ -1,5 +1,6 @@
 """The teacher is the running average of the student, costs what it says, and survives resumes and several processes."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -147,6 +148,39 @@ def test_the_loss_is_its_own_and_the_weighted_squared_distance(activation: str, 
         assert (p - q).pow(2).sum() > 1e-3
 
 
+@pytest.mark.parametrize(("activation", "classes"), [("softmax", 3), ("sigmoid", 2)])
+def test_uncertain_and_ignored_pixels_do_not_count(activation: str, classes: int):
+    """In every step the teacher sees the images three times, differently, and agrees by the first."""
+    net = network()
+    net[3].weight.data *= 4  # probabilities of all kinds
+    handler = MeanTeacher(net, 2.0, AT_ONCE, activation=activation, teacher_passes=3)
+    images, logits = list[Tensor](), list[Tensor]()
+    handler.teacher.register_forward_hook(lambda _, given, out: images.append(given[0]) or logits.append(out))
+    watch = Watch(lambda engine: {name: value.detach() for name, value in engine.state.output.items()})
+    data, loss = batches(), MarginalLoss() if activation == "softmax" else AdaptiveBCELoss()
+    for batch in data:
+        batch["label"][:, :, :2] = 0  # ignored
+    trainer(net, [handler, watch], data, loss_function=loss, inferer=inferer_for(activation)).run()
+    assert len(logits) == 3 * (STEPS - 1)
+    shares = []
+    for step in range(1, STEPS):
+        output, passes = watch.seen[step], logits[3 * (step - 1) : 3 * step]
+        noise = [seen - output["image"] for seen in images[3 * (step - 1) : 3 * step]]
+        assert all(0.05 < each.std() < 0.15 and each.abs().max() < 0.2001 for each in noise)
+        assert not torch.equal(noise[0], noise[1])
+        p, *q = (z.sigmoid()[:, 1:] if activation == "sigmoid" else z.softmax(1) for z in (output["pred"], *passes))
+        mean = torch.stack(q).mean(dim=0)
+        both = torch.stack([mean, 1 - mean]) if activation == "sigmoid" else mean[None]
+        entropy = -(both * both.log()).sum(dim=0) / math.log(classes)
+        unsure = entropy.mean(dim=1) if activation == "sigmoid" else entropy.sum(dim=1)
+        counted = unsure < 0.75 + 0.25 * math.exp(-5 * (1 - step / STEPS) ** 2)
+        counted[:, :2] = False
+        expected = loss(output["pred"], output["label"]) + 2 * (p - q[0]).pow(2).sum(dim=1)[counted].mean()
+        torch.testing.assert_close(output["loss"], expected)
+        shares.append(counted.float().mean().item())
+    assert 0.2 < min(shares) < max(shares) < 0.66
+
+
 def test_only_the_student_has_gradients():
     net = network()
     handler = MeanTeacher(net, 1.0, AT_ONCE)
@@ -278,6 +312,9 @@ def test_batch_statistics_are_exchanged_by_the_teacher_if_they_are_by_the_studen
         ({"ramp": [0.5, 0.5]}, r"--consistency_ramp: .*got \[0\.5, 0\.5\]"),
         ({"ramp": [3, 13]}, r"--consistency_ramp: .*got \[3, 13\]"),
         ({"predict_with": "mean"}, r"--predict_with: expected one of student, teacher, got 'mean'"),
+        ({"teacher_passes": -1}, r"--teacher_passes: expected a whole number from 0 on, got -1"),
+        ({"teacher_passes": 2.0}, r"--teacher_passes: expected a whole number from 0 on, got 2\.0"),
+        ({"teacher_passes": 8, "consistency": 0}, r"--teacher_passes needs a teacher: set --consistency"),
         ({"predict_with": "teacher", "consistency": 0}, r"--predict_with teacher needs a teacher: set --consistency"),
     ],
 )
