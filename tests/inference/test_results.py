@@ -93,6 +93,9 @@ def test_a_dicom_segmentation_names_the_bundle_and_the_classes(tmp_path: Path):
 
 
 def test_unsure_segmentations_are_flagged_and_not_shown(tmp_path: Path):
+    Image.fromarray(drawn() * STEP).save(tmp_path / "a.png")
+    measure(tmp_path, tmp_path / "out")
+    assert (tmp_path / "out" / "a_overlay.png").is_file(), "of what the picture showed then"
     Image.fromarray(np.full((SIDE, SIDE), STEP + STEP // 2, np.uint8)).save(tmp_path / "a.png")  # two classes
     measure(tmp_path, tmp_path / "out")
     flags = rows(tmp_path / "out")["a.png"]["flags"]

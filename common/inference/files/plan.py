@@ -119,9 +119,9 @@ class Plan:
             yield
 
     def claim(self, path: Path, endings: Sequence[str]) -> None:
-        """Refuse to overwrite what is not a result of an earlier run, before the first result of a scan is written.
+        """Make place for the results of a scan: remove those of an earlier run, refuse to remove anything else.
 
-        The record of a scan names its results with their digests; while they are written, without.
+        Earlier results go even if no new ones take their place: an overlay shows what was measured then. The record of a scan names its results with their digests; while they are written, without.
 
         Args:
             path: of the scan.
@@ -133,14 +133,17 @@ class Plan:
         record = self._record(path)
         known = self._results(record)
         out = self.outs[path]
-        for file in (out.with_name(out.name + ending) for ending in endings):
+        files = [out.with_name(out.name + ending) for ending in endings]
+        for file in files:
             if file.exists() and (file.name not in known or known[file.name] not in (None, fingerprint(file))):
                 raise ValueError(
                     f"{file} is not as a measurement left it; it is not overwritten. Move it, or choose another "
                     "--output."
                 )
         record.parent.mkdir(parents=True, exist_ok=True)
-        write_text(record, json.dumps({RESULTS: {**known, **{out.name + ending: None for ending in endings}}}) + "\n")
+        write_text(record, json.dumps({RESULTS: {**known, **{file.name: None for file in files}}}) + "\n")
+        for file in files:
+            file.unlink(missing_ok=True)
 
     def _results(self, record: Path) -> dict[str, str | None]:
         """Return the results that a record names with their digests; refuse the file of another program."""
