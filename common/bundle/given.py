@@ -9,7 +9,7 @@ from ..identity import SPEED, flattened
 from .changed import references
 from .overrides import given_overrides, main_file, with_overrides
 
-__all__ = ["check_effect", "given_below", "given_changes", "result_changes"]
+__all__ = ["check_effect", "check_needs", "given_below", "given_changes", "result_changes"]
 
 KNOWN_OTHERWISE = frozenset(  # do not change a result, or are among its facts by another name
     (
@@ -139,6 +139,30 @@ def check_effect(
         if top not in now and (top in before or other):
             remedy = f"set --{file[top][1:]} instead" if other else "leave it out"
             raise ValueError(f"--{name} has no effect here; {remedy}.")
+
+
+def check_needs(config: Mapping[str, Any], given: Iterable[str], needs: Mapping[str, Sequence[str]]) -> None:
+    """Refuse settings that have no effect where another one is off.
+
+    Args:
+        config: with overrides.
+        given: names of settings.
+        needs: setting -> those that need it.
+
+    Raises:
+        ValueError: names both.
+
+    Example:
+        >>> check_needs({"dropout": 0.0, "layers": "all"}, ["layers"], {"dropout": ["layers"]})
+        Traceback (most recent call last):
+        ...
+        ValueError: --layers has no effect without --dropout; set both, or leave it out.
+    """
+    for needed, names in needs.items():
+        if config.get(needed) in (None, False, 0, "false"):
+            for name in given:
+                if name.split("::")[0] in names:
+                    raise ValueError(f"--{name} has no effect without --{needed}; set both, or leave it out.")
 
 
 def _differing(

@@ -23,7 +23,7 @@ from ..spelling import did_you_mean
 from .changed import changed_settings, check_changes, is_same
 from .chosen import check_batched, check_chosen
 from .facts import check_facts
-from .given import check_effect
+from .given import check_effect, check_needs
 from .overrides import OWN_ARGUMENTS, given_overrides, is_run, main_file, run_ids, with_overrides
 from .steady import check_steady
 
@@ -37,6 +37,7 @@ def check_settings(
     limits: Mapping[str, Sequence[Any]] | None = None,
     names: Sequence[str] = (),
     version: str | None = None,
+    needs: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Stop a workflow whose settings the configuration does not know or cannot use, and suggest the nearest setting.
 
@@ -49,6 +50,7 @@ def check_settings(
         limits: setting that is a number -> smallest value and, optionally, the largest, or the setting that is.
         names: settings that are text, whatever is typed.
         version: of this package that the bundle was published with; None: not published.
+        needs: setting -> those that have no effect where it is off (false, 0 or null).
 
     Raises:
         ValueError: for an unknown setting, an unknown choice, a value of another kind or outside the limits, a dataset
@@ -90,7 +92,9 @@ def check_settings(
             check_changes(config, full, dict(changed_settings([config], full)))
             check_facts(file, full)
             if "train" in file:
-                check_effect(file, full, dict(changed_settings([file], full)), run_ids())
+                given = dict(changed_settings([file], full))
+                check_effect(file, full, given, run_ids())
+                check_needs(full, given, needs or {})
                 check_batched(full)
     except (ValueError, FileNotFoundError) as error:
         if words is not None:

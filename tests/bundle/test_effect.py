@@ -36,6 +36,9 @@ TRAIN = Path(__file__).parents[2] / "bundles/echo_segmentation/configs/train.yam
             r"^--model: the record of the weights would say otherwise; use --network",
         ),
         (["--optimizer", "{_target_: torch.optim.Adam}"], r"^--optimizer: MONAI reads .* as text; put words with dots"),
+        (["--partner", "attention_unet"], r"^--partner has no effect without --cotrain; set both, or leave it out\.$"),
+        (["--cotrain", "false", "--cut", "false"], r"^--cut has no effect without --cotrain"),
+        (["--teacher_decay", "0.9"], r"^--teacher_decay has no effect without --consistency"),
         (["--digest", "abc"], r"^--digest: the record of the weights would say otherwise; use the settings themselves"),
         (
             ["--augmentation", "{_target_: RandFlipd, keys: [image, label], prob: 1.0, spatial_axis: 0}"],

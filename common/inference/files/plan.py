@@ -121,7 +121,8 @@ class Plan:
     def claim(self, path: Path, endings: Sequence[str]) -> None:
         """Make place for the results of a scan: remove those of an earlier run, refuse to remove anything else.
 
-        Earlier results go even if no new ones take their place: an overlay shows what was measured then. The record of a scan names its results with their digests; while they are written, without.
+        Earlier results go even if no new ones take their place: an overlay shows what was measured then. The record of
+        a scan names its results with their digests; while they are written, without.
 
         Args:
             path: of the scan.
