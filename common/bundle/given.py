@@ -104,7 +104,7 @@ def result_changes(file: Mapping[str, Any], config: Mapping[str, Any], overrides
             raise ValueError(f"--{name} would make the result say what is not so; use {FIXED[top]}.")
         if top not in reached and top not in WITHOUT_USE and not top.startswith("_"):
             raise ValueError(f"--{name} has no effect here; leave it out.")
-    hidden = {name for name in changed if name.split("::")[0] in KNOWN_OTHERWISE or name.startswith("_")}
+    hidden = {name for name in changed if (top := name.split("::")[0]) in KNOWN_OTHERWISE or top not in reached}
     hidden |= {*SPEED, "dataset::device"}
     return {name: value for name, value in sorted(changed.items()) if name not in hidden}
 

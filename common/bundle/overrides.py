@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from monai.bundle import ConfigParser, ConfigWorkflow, create_workflow, run
 from monai.fl.client import ClientAlgo
@@ -14,10 +15,11 @@ from monai.utils import ensure_tuple
 from ..configuration import callers, plain_form
 from .changed import changed_settings, check_changes, is_known
 
-__all__ = ["given_overrides", "is_run", "main_file", "run_ids", "with_overrides"]
+__all__ = ["accept", "check_accepted", "given_overrides", "is_run", "main_file", "run_ids", "with_overrides"]
 
 OWN_ARGUMENTS = frozenset(inspect.signature(ConfigWorkflow).parameters) - {"override"}
 OF_ROUND = "train::trainer::max_epochs"  # set by clients of federated learning, again before each round
+_accepted: WeakKeyDictionary[ConfigWorkflow, dict[str, Any]] = WeakKeyDictionary()  # configurations that were checked
 
 
 def given_overrides() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -69,6 +71,26 @@ def is_run() -> bool:
         False
     """
     return any(frame.f_code is run.__code__ for frame in callers())
+
+
+def accept() -> None:
+    """Remember that the settings of the workflow that is being initialised were checked."""
+    if (workflow := _workflow()) is not None:
+        _accepted[workflow] = plain_form(workflow.parser.get())
+
+
+def check_accepted() -> None:
+    """Refuse to run a workflow whose settings were not checked, or changed since; its `initialize` checks them.
+
+    Raises:
+        ValueError: names what changed.
+    """
+    if (workflow := _workflow()) is None:
+        return
+    if workflow not in _accepted:
+        raise ValueError("the settings were not checked: leave out --init_id, or call initialize() before run().")
+    if changed := [name for name, _ in changed_settings([_accepted[workflow]], plain_form(workflow.parser.get()))]:
+        raise ValueError(f"--{changed[0]} was changed after initialize(), which checks it: call initialize() again.")
 
 
 def run_ids() -> set[str]:

@@ -24,7 +24,7 @@ from .changed import changed_settings, check_changes, is_same
 from .chosen import check_batched, check_chosen
 from .facts import check_facts
 from .given import check_effect, check_needs
-from .overrides import OWN_ARGUMENTS, given_overrides, is_run, main_file, run_ids, with_overrides
+from .overrides import OWN_ARGUMENTS, accept, given_overrides, is_run, main_file, run_ids, with_overrides
 from .steady import check_steady
 
 __all__ = ["check_given", "check_settings", "command_words"]
@@ -96,6 +96,7 @@ def check_settings(
                 check_effect(file, full, given, run_ids())
                 check_needs(full, given, needs or {})
                 check_batched(full)
+            accept()
     except (ValueError, FileNotFoundError) as error:
         if words is not None:
             sys.exit(str(error))

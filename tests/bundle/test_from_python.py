@@ -146,3 +146,42 @@ def test_a_switch_is_read_from_text(value: bool | str, expected: bool):
 def test_what_is_neither_true_nor_false_is_refused(value: str):
     with pytest.raises(ValueError, match=rf"expected true or false, got '{value}'"):
         switch(value)
+
+
+RUNS = """
+epochs: 3
+rate: 0.1
+initialize: [{_target_: common.bundle.settings.check_settings}]
+run:
+  - {_target_: common.bundle.overrides.check_accepted}
+  - $print('ran', @epochs, @rate)
+"""
+
+
+def test_settings_that_were_not_checked_are_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (config := tmp_path / "train.yaml").write_text(RUNS)
+    message = r"the settings were not checked: leave out --init_id, or call initialize\(\) before run\(\)"
+    with pytest.raises(RuntimeError) as raised:
+        ConfigWorkflow(str(config), epoch=1).run()
+    assert re.search(message, str(raised.value.__cause__))
+    with pytest.raises(RuntimeError) as raised:
+        monai_run(init_id="nothing", config_file=str(config), epoch=1)
+    assert re.search(message, str(raised.value.__cause__))
+    monai_run(config_file=str(config), epochs=1)
+    assert capsys.readouterr().out.count("ran") == 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("epochs", 1), ("rate", 0.5), ("epoch", 1)])
+def test_settings_that_change_after_their_check_are_checked_again(tmp_path: Path, name: str, value: Any):
+    (config := tmp_path / "train.yaml").write_text(RUNS)
+    workflow = create_workflow(config_file=str(config))
+    workflow.run()
+    workflow.parser[name] = value
+    workflow.parser.ref_resolver.reset()
+    with pytest.raises(RuntimeError) as raised:
+        workflow.run()
+    cause = str(raised.value.__cause__)
+    assert re.search(rf"^--{name} was changed after initialize\(\), which checks it: call initialize\(\) again", cause)
+    if name != "epoch":
+        workflow.initialize()
+        workflow.run()

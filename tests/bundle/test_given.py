@@ -76,6 +76,14 @@ def test_datasets_named_in_a_further_file_must_be_in_the_data(tmp_path: Path, gi
     )
 
 
+def test_names_that_a_further_file_adds_count_where_they_are_used():
+    overlay = {"_rate": 0.5, "_note": "mine", "_meta_": {}, "evaluator::amp_kwargs": {"rate": "@_rate"}}
+    whole = {**file("evaluate"), **{name: overlay[name] for name in ("_rate", "_note", "_meta_")}}
+    whole["evaluator"] = {**whole["evaluator"], "amp_kwargs": overlay["evaluator::amp_kwargs"]}
+    changed = result_changes(file("evaluate"), whole, {})
+    assert changed == {"_rate": 0.5, "evaluator::amp_kwargs::rate": "@_rate"}
+
+
 def test_a_workflow_knows_what_it_was_given_and_so_do_further_files(tmp_path: Path):
     (tmp_path / "mine.yaml").write_text("evaluator::decollate: true\n")
     files = [str(CONFIGS / "evaluate.yaml"), str(tmp_path / "mine.yaml")]
