@@ -113,5 +113,10 @@ def train(trainer: Trainer, evaluator: Evaluator, folder: str | Path) -> None:
             "no class. Add annotated images to it, or choose other data."
         )
     print(f"best mean Dice {state.best_metric:.4f} at epoch {state.best_metric_epoch}: {weights}")
+    if (rows := getattr(trainer.state, "history", [])) and state.key_metric_name not in rows[-1]:
+        validated = max((row["epoch"] for row in rows if state.key_metric_name in row), default=0)
+        print(
+            f"Epochs after {validated} were not validated, so they are not kept; --val_interval should divide --epochs."
+        )
     if not state.best_metric:
         print("The network found no structure in the validation images: train longer, or try another learning rate.")

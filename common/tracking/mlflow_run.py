@@ -157,6 +157,8 @@ class MLflowRun:
             return None
         if run is not None:
             LOGGER.info("continuing MLflow run %s", run["run_id"])
+        if earlier.experiment != self.experiment:
+            LOGGER.warning("the MLflow run stays in the experiment '%s', where it began", earlier.experiment)
         tags = {**earlier.tags, PLACE: str(self.folder.resolve()), **self.tags}
         return replace(earlier, status="RUNNING", ended=None, tags=tags)
 

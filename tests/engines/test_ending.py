@@ -39,6 +39,16 @@ def test_the_end_names_the_best_weights_or_says_why_there_are_none(tmp_path: Pat
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize(("epochs", "said"), [(3, True), (4, False)])
+def test_last_epochs_without_validation_are_named(
+    epochs: int, said: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    tiny = Tiny(tmp_path, epochs=epochs, val_interval=2)
+    train(tiny.trainer, tiny.evaluator, tmp_path)
+    out = capsys.readouterr().out
+    assert ("Epochs after 2 were not validated, so they are not kept" in out) is said
+
+
 def test_a_training_runs_once(tmp_path: Path):
     with pytest.raises(ValueError, match=r"^this workflow has trained in .* already; make a new one, with resume=True"):
         run(SimpleNamespace(run=lambda: None), 0.5, 3, tmp_path, iteration=6)

@@ -33,6 +33,7 @@ from common.tracking.outbox import read_outbox, read_run, write_outbox, write_ru
 ROOT = Path(__file__).parents[2]
 EXPERIMENT = "tiny"
 RUN = "same_name"  # of every run: names need not be unique
+METRICS = {"train_loss", "best_accuracy", "learning_rate", "images_per_second", "seconds"}
 
 
 class Crash(Exception):
@@ -82,7 +83,7 @@ def test_a_finished_run_records_its_training(finished: Path, client: MlflowClien
 def test_every_metric_of_every_epoch_is_logged_under_its_epoch(finished: Path, client: MlflowClient):
     rows = json.loads((finished / "history.json").read_text())
     run = run_of(finished, client)
-    assert set(run.data.metrics) == {"train_loss", "accuracy", "learning_rate", "images_per_second", "seconds"}
+    assert set(run.data.metrics) == {*METRICS, "accuracy"}
     for name in run.data.metrics:
         logged = [(item.step, item.value) for item in client.get_metric_history(run.info.run_id, name)]
         assert logged == [(row["epoch"], row[name]) for row in rows]
@@ -146,6 +147,16 @@ def test_a_resumed_training_continues_its_run(uri: str, client: MlflowClient, tm
     assert [item.value for item in history] == [
         r["train_loss"] for r in json.loads((tmp_path / "history.json").read_text())
     ]
+
+
+def test_a_resumed_training_says_that_its_run_stays_in_its_experiment(
+    uri: str, client: MlflowClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    train(tmp_path, uri, epochs=1)
+    again = MLflowRun(tmp_path, uri, "another", RUN, SETTINGS)
+    Tiny(tmp_path, handlers=lambda _: [again], epochs=2, resume=True).run()
+    assert f"the MLflow run stays in the experiment '{EXPERIMENT}', where it began" in caplog.text
+    assert client.get_experiment(run_of(tmp_path, client).info.experiment_id).name == EXPERIMENT
 
 
 def test_a_moved_training_keeps_its_run_and_a_copy_beside_its_original_gets_its_own(
@@ -224,7 +235,7 @@ def test_an_undefined_metric_is_left_out(uri: str, client: MlflowClient, tmp_pat
             (tmp_path / "history.json").write_text(json.dumps([row]))
 
     train(tmp_path, uri, lambda _: [Undefined()], epochs=1)
-    assert set(run_of(tmp_path, client).data.metrics) == {"train_loss", "learning_rate", "images_per_second", "seconds"}
+    assert set(run_of(tmp_path, client).data.metrics) == METRICS
 
 
 @pytest.mark.parametrize(
