@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from ignite.engine import Engine
-from ignite.metrics import Metric
 from torch import Tensor
 
 from ..label_set_map import annotated, known_masks
-from .gathering import gathered
+from .gathering import ImageMetric
 
 __all__ = ["CalibrationError", "confidence"]
 
@@ -39,7 +37,7 @@ def confidence(logits: Tensor, activation: str) -> Tensor:
     return logits[:, 1:].amax(dim=1).abs().sigmoid()
 
 
-class CalibrationError(Metric):
+class CalibrationError(ImageMetric):
     """Ignite metric: expected calibration error of each dataset (15 bins), and their mean.
 
     A pixel counts if its annotation decides the class that is predicted there, one way or the other. That selects by
@@ -57,17 +55,8 @@ class CalibrationError(Metric):
     """
 
     def __init__(self, classes: Sequence[str], datasets: Sequence[str], activation: str) -> None:
-        self.classes = list(classes)
-        self.datasets = list(datasets)
         self.activation = activation
-        super().__init__()
-
-    def reset(self) -> None:
-        """Forget all images."""
-        self._sums: list[Tensor] = []  # pixels, correct pixels and summed confidence of each image and bin
-        self._dataset: list[Tensor] = []
-        self._index: list[Tensor] = []
-        self._gathered = False
+        super().__init__(classes, datasets)
 
     def update(self, output: Mapping[str, Tensor]) -> None:
         """Add the images of a batch: `pred` logits (B, C, *spatial), `label`, `dataset` (B,) and `index` (B,)."""
@@ -80,24 +69,13 @@ class CalibrationError(Metric):
         bins = (place + (sure * BINS).long().clamp(max=BINS - 1))[decided]
         weights = (part[decided].double() for part in (torch.ones_like(sure), true, sure))
         sums = torch.stack([torch.bincount(bins, one, len(sure) * BINS) for one in weights])
-        self._sums.append(sums.view(3, len(sure), BINS).movedim(0, 1).cpu())
-        self._dataset.append(output["dataset"].cpu())
-        self._index.append(output["index"].cpu())
-        self._gathered = False
+        # pixels, correct pixels and summed confidence of each image and bin
+        self.keep(output, sums=sums.view(3, len(sure), BINS).movedim(0, 1))
 
     def compute(self) -> float:
         """Return the mean over the datasets with decided pixels, or NaN without any."""
-        if self._sums and not self._gathered:
-            rows = [torch.cat(parts) for parts in (self._sums, self._dataset, self._index)]
-            self._sums, self._dataset, self._index = ([row] for row in gathered(rows, rows[-1]))
-            self._gathered = True
         errors = [error for error in self._errors().values() if not math.isnan(error)]
         return sum(errors) / len(errors) if errors else math.nan
-
-    def iteration_completed(self, engine: Engine) -> None:
-        """Pass an evaluator's batch and output to `update`."""
-        batch: Mapping[str, Any] = engine.state.batch
-        self.update({**engine.state.output, "dataset": batch["dataset"], "index": batch["index"]})
 
     def completed(self, engine: Engine, name: str) -> None:
         """Write the mean and the datasets' errors to the engine's state."""
@@ -108,10 +86,8 @@ class CalibrationError(Metric):
                 engine.state.metrics[f"ece/{dataset}"] = error
 
     def _errors(self) -> dict[str, float]:
-        if not self._sums:
-            return dict.fromkeys(self.datasets, math.nan)
-        sums, dataset, errors = torch.cat(self._sums), torch.cat(self._dataset), {}
-        for position, name in enumerate(self.datasets):
-            pixels, correct, sure = sums[dataset == position].sum(dim=0)
+        rows, errors = self.kept(), dict.fromkeys(self.datasets, math.nan)
+        for position, name in enumerate(self.datasets if rows else ()):
+            pixels, correct, sure = rows["sums"][rows["dataset"] == position].sum(dim=0)
             errors[name] = float((correct - sure).abs().sum() / pixels.sum())  # NaN (0/0) without pixels
         return errors

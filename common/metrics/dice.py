@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from ignite.engine import Engine
-from ignite.metrics import Metric
 from torch import Tensor
 
 from ..label_set_map import annotated, known_masks, within_super_class
-from .gathering import gathered
+from .gathering import ImageMetric
 
 __all__ = ["DatasetDice", "annotated_dice", "summarise"]
 
@@ -73,7 +71,7 @@ def summarise(
     }
 
 
-class DatasetDice(Metric):
+class DatasetDice(ImageMetric):
     """Ignite metric: mean over all (dataset, foreground class) cells, with each cell reported too.
 
     Datasets are weighted equally, regardless of size. Images that several processes share are gathered.
@@ -85,40 +83,15 @@ class DatasetDice(Metric):
         datasets: names in the order of the batch's `dataset` indices.
     """
 
-    def __init__(self, classes: Sequence[str], datasets: Sequence[str]) -> None:
-        self.classes = list(classes)
-        self.datasets = list(datasets)
-        super().__init__()
-
-    def reset(self) -> None:
-        """Forget all images."""
-        self._dice: list[Tensor] = []
-        self._dataset: list[Tensor] = []
-        self._index: list[Tensor] = []
-        self._gathered = False
-
     def update(self, output: Mapping[str, Tensor]) -> None:
         """Add the images of a batch: `pred` logits (B, C, *spatial), `label`, `dataset` (B,) and `index` (B,)."""
-        self._gathered = False
         prediction = output["pred"].argmax(dim=1)
-        self._dice.append(annotated_dice(prediction, output["label"], len(self.classes)))
-        self._dataset.append(output["dataset"])
-        self._index.append(output["index"])
+        self.keep(output, dice=annotated_dice(prediction, output["label"], len(self.classes)))
 
     def compute(self) -> float:
         """Return the mean over all defined cells, or NaN without any."""
-        if not self._gathered:
-            dice, dataset, index = (torch.cat(parts) for parts in (self._dice, self._dataset, self._index))
-            rows = gathered([dice, dataset, index], index)
-            self._dice, self._dataset, self._index = ([row] for row in rows)
-            self._gathered = True
         cells = [value for row in self._table().values() for value in row.values() if not math.isnan(value)]
         return sum(cells) / len(cells) if cells else math.nan
-
-    def iteration_completed(self, engine: Engine) -> None:
-        """Pass an evaluator's batch and output to `update`."""
-        batch: Mapping[str, Any] = engine.state.batch
-        self.update({**engine.state.output, "dataset": batch["dataset"], "index": batch["index"]})
 
     def completed(self, engine: Engine, name: str) -> None:
         """Write the mean, the cells and the values of all images to the engine's state."""
@@ -129,11 +102,8 @@ class DatasetDice(Metric):
             for label, value in row.items():
                 if not math.isnan(value):
                     engine.state.metrics[f"dice/{dataset}/{label}"] = value
-        engine.state.metric_details[name] = {
-            "dice": torch.cat(self._dice).cpu(),
-            "dataset": torch.cat(self._dataset).cpu(),
-            "index": torch.cat(self._index).cpu(),
-        }
+        engine.state.metric_details[name] = self.kept()
 
     def _table(self) -> dict[str, dict[str, float]]:
-        return summarise(torch.cat(self._dice), torch.cat(self._dataset), self.datasets, self.classes)
+        rows = self.kept()
+        return summarise(rows["dice"], rows["dataset"], self.datasets, self.classes) if rows else {}

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-import torch
 from ignite.engine import Engine
-from ignite.metrics import Metric
 from torch import Tensor
 
 from .dice import summarise
-from .gathering import gathered
+from .gathering import ImageMetric
 
 __all__ = ["ImageScores", "Score"]
 
@@ -25,7 +23,7 @@ class Score(Protocol):
         ...
 
 
-class ImageScores(Metric):
+class ImageScores(ImageMetric):
     """Ignite metric: the mean of each score over the images in which it is defined, by dataset and foreground class.
 
     Images that several processes share are gathered.
@@ -41,69 +39,40 @@ class ImageScores(Metric):
 
     def __init__(self, score: Score, classes: Sequence[str], datasets: Sequence[str]) -> None:
         self.score = score
-        self.classes = list(classes)
-        self.datasets = list(datasets)
-        super().__init__()
-
-    def reset(self) -> None:
-        """Forget all images."""
-        self._scores: list[Mapping[str, Tensor]] = []
-        self._dataset: list[Tensor] = []
-        self._index: list[Tensor] = []
-        self._gathered = False
+        super().__init__(classes, datasets)
 
     def update(self, output: Mapping[str, Tensor]) -> None:
         """Add the images of a batch: `pred` logits (B, C, *spatial), `label`, `dataset` (B,) and `index` (B,)."""
-        self._gathered = False
         prediction = output["pred"].argmax(dim=1)
-        scores = self.score(prediction, output["label"], len(self.classes), output["index"])
-        self._scores.append({name: values.cpu() for name, values in scores.items()})
-        self._dataset.append(output["dataset"].cpu())
-        self._index.append(output["index"].cpu())
+        self.keep(output, **self.score(prediction, output["label"], len(self.classes), output["index"]))
 
     def compute(self) -> float:
         """Return the mean of the first score over its defined cells, or NaN without any."""
-        if not self._scores:
-            return math.nan
-        names = list(self._scores[0])
-        if not self._gathered:
-            dataset, index = torch.cat(self._dataset), torch.cat(self._index)
-            tables = [torch.cat([scores[name] for scores in self._scores]) for name in names]
-            *tables, dataset, index = gathered([*tables, dataset, index], index)
-            self._scores = [dict(zip(names, tables, strict=True))]
-            self._dataset, self._index = [dataset], [index]
-            self._gathered = True
-        return _mean(self._tables()[names[0]])
-
-    def iteration_completed(self, engine: Engine) -> None:
-        """Pass an evaluator's batch and output to `update`."""
-        batch: Mapping[str, Any] = engine.state.batch
-        self.update({**engine.state.output, "dataset": batch["dataset"], "index": batch["index"]})
+        return next((_mean(table) for table in self._tables().values()), math.nan)
 
     def completed(self, engine: Engine, name: str) -> None:
         """Write means, cells, numbers of images, and the values of all images to the engine's state."""
         super().completed(engine, name)
-        metrics, dataset = engine.state.metrics, torch.cat(self._dataset)
-        details = {}
+        metrics, rows = engine.state.metrics, self.kept()
         for score, table in self._tables().items():
             for old in [key for key in metrics if key.startswith((f"{score}/", f"{score}_images/"))]:
                 del metrics[old]  # from an earlier evaluation, where it may have been defined
             metrics[score] = _mean(table)
-            details[score] = torch.cat([scores[score] for scores in self._scores])
-            for place, row in table.items():
-                rows = details[score][dataset == self.datasets.index(place)]
-                for label, value in row.items():
+            for place, means in table.items():
+                values = rows[score][rows["dataset"] == self.datasets.index(place)]
+                for label, value in means.items():
                     if not math.isnan(value):
                         metrics[f"{score}/{place}/{label}"] = value
-                        column = rows[:, self.classes.index(label)]
+                        column = values[:, self.classes.index(label)]
                         metrics[f"{score}_images/{place}/{label}"] = float(column.isfinite().sum())
-        engine.state.metric_details[name] = {**details, "index": torch.cat(self._index)}
+        engine.state.metric_details[name] = {key: column for key, column in rows.items() if key != "dataset"}
 
     def _tables(self) -> dict[str, dict[str, dict[str, float]]]:
-        dataset = torch.cat(self._dataset)
+        rows = self.kept()
         return {
-            name: summarise(torch.cat([scores[name] for scores in self._scores]), dataset, self.datasets, self.classes)
-            for name in self._scores[0]
+            name: summarise(values, rows["dataset"], self.datasets, self.classes)
+            for name, values in rows.items()
+            if name not in ("dataset", "index")
         }
 
 

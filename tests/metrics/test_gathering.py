@@ -32,7 +32,7 @@ def dice(images: list[int]) -> dict[str, object]:
     for batch in batches(images):
         metric.update(batch)
     mean = metric.compute()
-    details = [torch.cat(parts) for parts in (metric._dice, metric._dataset, metric._index)]
+    details = list(metric.kept().values())
     return {"mean": mean, "again": metric.compute(), "details": details}
 
 
