@@ -9,7 +9,7 @@ from ..identity import SPEED, flattened
 from .changed import references
 from .overrides import given_overrides, main_file, with_overrides
 
-__all__ = ["check_effect", "check_needs", "given_below", "given_changes", "result_changes"]
+__all__ = ["check_effect", "check_needs", "given_below", "given_changes", "lacking", "result_changes"]
 
 KNOWN_OTHERWISE = frozenset(  # do not change a result, or are among its facts by another name
     (
@@ -130,6 +130,9 @@ def check_effect(
         ...
         ValueError: --dataset_dir has no effect here; set --data instead.
     """
+    kept = file.get("checkpointed", {})
+    for name in [name for name, value in kept.items() if config["checkpointed"].get(name) != value]:
+        raise ValueError(f"--checkpointed::{name}: a resumed training would differ; only further names may be added.")
     before, now = (_reached(one, [*ROOTS, "train", "validate", *runs]) for one in (file, config))
     for name, value in changed.items():
         top = name.split("::")[0]
@@ -141,28 +144,30 @@ def check_effect(
             raise ValueError(f"--{name} has no effect here; {remedy}.")
 
 
-def check_needs(config: Mapping[str, Any], given: Iterable[str], needs: Mapping[str, Sequence[str]]) -> None:
-    """Refuse settings that have no effect where another one is off.
+def lacking(config: Mapping[str, Any], given: Iterable[str], needs: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return the settings that have no effect since another one is off, each with the one that it lacks.
 
     Args:
         config: with overrides.
         given: names of settings.
         needs: setting -> those that need it.
 
+    Example:
+        >>> lacking({"dropout": 0.0, "layers": "all"}, ["layers"], {"dropout": ["layers"]})
+        {'layers': 'dropout'}
+    """
+    off = [needed for needed in needs if config.get(needed) in (None, False, 0, "false")]
+    return {name: needed for name in given for needed in off if name.replace("#", "::").split("::")[0] in needs[needed]}
+
+
+def check_needs(config: Mapping[str, Any], given: Iterable[str], needs: Mapping[str, Sequence[str]]) -> None:
+    """Refuse settings that have no effect since another one is off (`lacking`).
+
     Raises:
         ValueError: names both.
-
-    Example:
-        >>> check_needs({"dropout": 0.0, "layers": "all"}, ["layers"], {"dropout": ["layers"]})
-        Traceback (most recent call last):
-        ...
-        ValueError: --layers has no effect without --dropout; set both, or leave it out.
     """
-    for needed, names in needs.items():
-        if config.get(needed) in (None, False, 0, "false"):
-            for name in given:
-                if name.split("::")[0] in names:
-                    raise ValueError(f"--{name} has no effect without --{needed}; set both, or leave it out.")
+    for name, needed in lacking(config, given, needs).items():
+        raise ValueError(f"--{name} has no effect without --{needed}; set both, or leave it out.")
 
 
 def _differing(

@@ -283,7 +283,7 @@ def _built(error: BaseException) -> str:
     if component:
         return f"{component['name']} (with {component['given'].replace(',', ', ')})"
     expression = re.match(r"Failed to evaluate .*?(?P<text>\$.*)", re.sub(r"[\"']?\n\s*[\"']?", "", str(error)))
-    text = expression["text"].strip("'\"} ") if expression else ""
+    text = re.sub(r"[\"'][)}\s]*$", "", expression["text"]).strip() if expression else ""
     return re.sub(r"__local_refs\['(\w+)'\]", r"@\1", text)[:200]
 
 

@@ -21,7 +21,7 @@ from .processes import (
     share_of_batch,
 )
 from .run_folder import RunFolder, run_folder, save_configuration
-from .seeding import SeedEachEpoch
+from .seeding import SeedEachEpoch, drawn_network
 from .true_record import check_record
 from .weights import check_fit, load_weights
 from .weights_record import read_record, weights_record
@@ -47,6 +47,7 @@ __all__ = [
     "check_record",
     "data_parallel",
     "divides_equally",
+    "drawn_network",
     "find_weights",
     "handlers_of_process",
     "inferer_for",

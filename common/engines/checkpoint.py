@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,8 @@ class BestAndLast:
             self._save_best()
 
     def _save_best(self) -> None:
+        if math.isnan(self.evaluator.state.best_metric):
+            return  # no validation image contains a structure
         network: nn.Module = self.objects["network"]
         # contiguous: the memory format is a choice of this training, not of later users
         weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import signal
@@ -17,7 +18,7 @@ from typing import Any
 from ignite.engine import Engine
 from monai.engines import Evaluator, IterationEvents, Trainer
 
-from .processes import number_of_processes, wait_for_others
+from .processes import number_of_processes, rank, wait_for_others
 from .run_folder import release
 
 __all__ = ["ends_on_sigterm", "report_once", "train"]
@@ -107,11 +108,13 @@ def train(trainer: Trainer, evaluator: Evaluator, folder: str | Path) -> None:
     finally:
         release(folder)  # a process that lives on, such as a notebook, would keep it from others
     state, weights = evaluator.state, Path(folder) / "model.pt"
-    if state.best_metric_epoch < 1:
+    if state.best_metric_epoch < 1 or math.isnan(state.best_metric):
         raise ValueError(
             f"no epoch of this training has a mean Dice, so {weights} was not written: the validation fold annotates "
-            "no class. Add annotated images to it, or choose other data."
+            "no class, or its images contain none. Add annotated images to it, or choose other data."
         )
+    if not rank() and not weights.is_file():
+        raise ValueError(f"{weights} was not written: --train::handlers lacks BestAndLast.")
     print(f"best mean Dice {state.best_metric:.4f} at epoch {state.best_metric_epoch}: {weights}")
     if (rows := getattr(trainer.state, "history", [])) and state.key_metric_name not in rows[-1]:
         validated = max((row["epoch"] for row in rows if state.key_metric_name in row), default=0)

@@ -69,7 +69,8 @@ class History:
 
     def _earlier(self) -> list[dict[str, float]]:
         try:
-            rows = [{**row, "epoch": int(row["epoch"])} for row in json.loads(self.path.read_text(encoding="utf-8"))]
+            rows = json.loads(self.path.read_text(encoding="utf-8"))
+            rows = [{**row, "epoch": int(row["epoch"]), "train_loss": float(row["train_loss"])} for row in rows]
         except (OSError, ValueError, TypeError, KeyError) as error:
             damage = "missing" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
             LOGGER.warning("%s is %s; its epochs are lost, the training goes on", self.path, damage)

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ignite.engine import Engine, Events
 from monai.transforms import Compose, Randomizable
+from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from ..command import PACKAGE
 from ..transforms.draws import DrawsPerBatch, DrawsPerImage, DrawsPerItem, key_of
-from ..transforms.generators import seed_all, seed_held
+from ..transforms.generators import drawn_from, seed_all, seed_held
 from .processes import rank
 
-__all__ = ["SeedEachEpoch"]
+__all__ = ["SeedEachEpoch", "drawn_network"]
+
+
+def drawn_network(factory: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """Return a network whose initial weights depend on a seed alone, whatever has drawn before.
+
+    Example:
+        >>> one, other = (drawn_network(lambda: nn.Linear(2, 2), 3) for _ in range(2))
+        >>> bool((one.weight == other.weight).all())
+        True
+    """
+    with drawn_from(seed % 2**32, []):
+        return factory()
 
 
 class SeedEachEpoch:
@@ -50,8 +63,9 @@ class SeedEachEpoch:
         self._check_workers(loader)
         # a large odd factor keeps (seed, epoch) pairs apart; generators take 64 bits, MONAI's R takes 32
         state = (self.seed * 1_000_003 + engine.state.epoch) % 2**32
-        seed_all(state + (rank() << 32))  # the dropout of each process is its own
-        seed_held([getattr(engine, name, None) for name in ("loss_function", "network")], state + (rank() << 32))
+        own = (state + rank() * 0x9E3779B1) % 2**32  # the dropout of each process; torch reads 32 bits on the CPU
+        seed_all(own)
+        seed_held([getattr(engine, name, None) for name in ("loss_function", "network")], own)
         samplers = (loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None))
         seed_held([getattr(each, "generator", None) for each in samplers], state)
         for transform in self.transforms:

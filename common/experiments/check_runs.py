@@ -13,7 +13,7 @@ from monai.bundle import ConfigParser
 
 from ..bundle.changed import changed_settings, check_changes
 from ..bundle.facts import check_facts
-from ..bundle.given import check_effect
+from ..bundle.given import check_effect, lacking
 from ..bundle.overrides import with_overrides
 from ..bundle.settings import check_given
 from ..bundle.steady import check_steady
@@ -45,6 +45,7 @@ def check_runs(config_file: Path, runs: Sequence[Run]) -> None:
     config = dict(ConfigParser.load_config_file(config_file))
     stated = next(item for item in config["initialize"] if "limits" in item)
     passed: set[str] = set()
+    useful, idle, trainings = set[str](), dict[str, str](), dict[str, Run]()
     for run in _all(runs):
         if own := [name for name in run.settings if name.replace("#", "::").split("::")[0] in OF_GRID]:
             raise ValueError(
@@ -65,6 +66,13 @@ def check_runs(config_file: Path, runs: Sequence[Run]) -> None:
             check_changes(config, full, changed)
             check_facts(config, full)
             check_effect(config, full, changed)
+            without = lacking(full, run.settings, stated.get("needs", {}))
+            useful |= run.settings.keys() - without.keys()
+            idle |= without
+            used = {name: value for name, value in run.settings.items() if name not in without}
+            other = trainings.setdefault(repr((sorted(used.items(), key=repr), run.teacher)), run)
+            if other.settings.keys() != run.settings.keys() or other.settings != run.settings:
+                raise ValueError(f"it would train the same as {other.name}: no other difference has an effect.")
             parser = ConfigParser(with_overrides(config, plain))
             parts = [parser.get(name) for name in ("augmentation", "network", "networks", "classes", "image_size")]
             if str(parts) not in passed:
@@ -72,6 +80,8 @@ def check_runs(config_file: Path, runs: Sequence[Run]) -> None:
                 passed.add(str(parts))
         except ValueError as error:
             raise ValueError(f"{run.name}: {error}") from None
+    for name in idle.keys() - useful:
+        raise ValueError(f"--{name} has no effect without --{idle[name]} in any training of the grid; leave it out.")
 
 
 def check_data(config_file: Path, runs: Sequence[Run], folders: Sequence[Path], fold: str) -> None:

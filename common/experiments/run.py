@@ -106,12 +106,12 @@ def run_grid(
     facts |= {"given": " ".join([*named, *given])}
     base = Job(bundle.resolve(), {}, [str(folder) for folder in folders], content, fold)
     runs = [*_by_hash([_job(base, run) for run in grid.runs], grid.runs).values()]
-    store = Store(uri, config["experiment"], identity, facts)
     root = Path(config["runs_dir"]).resolve() / scale
-    work = _Work(store, base, root, uri, partial(_start, workers, address))
-    before = set(work.finished)
     root.mkdir(parents=True, exist_ok=True)
     with _alone(root), _ends_on_sigterm():
+        store = Store(uri, config["experiment"], identity, facts)
+        work = _Work(store, base, root, uri, partial(_start, workers, address))
+        before = set(work.finished)
         status = "KILLED"
         try:
             known = [run for run in runs if all(work.job(one).hash in work.finished for one in run.candidates)]

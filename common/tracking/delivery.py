@@ -197,7 +197,7 @@ def _described(folder: Path, outbox: Outbox) -> Outbox:
     tags.setdefault("mlflow.note.content", note(outbox, read_rows(folder)))
     if folder.parent.name == "evaluations" and PARENT not in tags:
         training = read_run(folder.parents[1]) or {}
-        if training.get("tracking_uri") == outbox.tracking_uri:
+        if training and _place(training["tracking_uri"]) == _place(outbox.tracking_uri):
             tags[PARENT] = training["run_id"]
     return replace(outbox, tags=tags)
 
@@ -243,6 +243,9 @@ def _describe(client: MlflowClient, run_id: str, outbox: Outbox) -> Iterator[Non
     parameters = [Param(mlflow_name(name), value) for name, value in outbox.parameters.items()]
     for chunk in _chunks(parameters, MOST_PARAMETERS):
         client.log_batch(run_id, params=chunk)
+        yield
+    if "error" not in outbox.tags and "error" in client.get_run(run_id).data.tags:
+        client.delete_tag(run_id, "error")  # of a start that failed
         yield
     for tags in _chunks([RunTag(*item) for item in _tags(outbox).items()], MOST_PARAMETERS):
         client.log_batch(run_id, tags=tags)

@@ -127,7 +127,8 @@ class Evaluation:
     @cached_property
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of the MLflow run."""
-        own = {name: value for name, value in self.facts.items() if name != "record" and (name != "overrides" or value)}
+        named = {name: value for name, value in self.facts.items() if name not in ("record", "weights")}
+        own = {name: value for name, value in named.items() if name != "overrides" or value}
         of_weights = {name: self.record[name] for name in ("loss", "network", "image_size") if name in self.record}
         label_dropout = self._trained.get("label_dropout")
         trained = {"training": str(self.record.get("training")), "label_dropout": label_dropout}

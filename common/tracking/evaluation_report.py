@@ -19,7 +19,7 @@ from ..atomic import remove_partial_files, whole_file, write_text
 from ..engines.ending import report_once
 from ..label_sets import COLUMNS
 from ..wide_table import fit
-from .evaluation import Evaluation, logged_run
+from .evaluation import Evaluation
 from .finished_run import log_finished_run
 from .pictures import Examples
 
@@ -186,7 +186,6 @@ class EvaluationReport:
     def _log(self, metrics: Mapping[str, float]) -> bool:
         """Log the run of this evaluation; return whether MLflow has it."""
         evaluation = self.evaluation
-        training = logged_run(evaluation.training or Path())
         tags = {
             "role": "evaluation",
             "data_checksum": evaluation.checksum,
@@ -196,16 +195,14 @@ class EvaluationReport:
         }
         origin = evaluation.training.name if evaluation.training else Path(evaluation.weights).stem
         name = f"{origin} on {'_'.join(evaluation.data_names)} {evaluation.fold}"
-        uri, parent = evaluation.uri(self.uri), training.get("run_id") if evaluation.training else None
         run_id = log_finished_run(
             evaluation.folder,
-            uri,
+            evaluation.uri(self.uri),
             self.experiment,
             name,
             evaluation.parameters,
             metrics,
             tags=tags,
-            parent=parent,
             inputs={evaluation.fold: self.data},
         )
         return run_id is not None

@@ -14,7 +14,7 @@ from typing import Any
 from ..configuration import without_password
 from .client import is_off
 from .courier import Courier
-from .delivery import PARENT, described
+from .delivery import described
 from .inputs import dataset_inputs
 from .names import shortened
 from .origin import origin_tags
@@ -33,7 +33,6 @@ def log_finished_run(
     parameters: Mapping[str, Any],
     metrics: Mapping[str, float],
     tags: Mapping[str, str] | None = None,
-    parent: str | None = None,
     inputs: Mapping[str, Iterable[Mapping[str, Any]]] | None = None,
 ) -> str | None:
     """Log a result without epochs as one finished run; metrics that are not finite are left out.
@@ -49,7 +48,6 @@ def log_finished_run(
         parameters: everything that defines this result.
         metrics: name -> value.
         tags: of the run.
-        parent: id of the run that this one belongs to.
         inputs: context (test, ...) -> items of the datalist, whose datasets are logged.
 
     Returns:
@@ -67,7 +65,7 @@ def log_finished_run(
         status="FINISHED",
         ended=now,
         parameters={key: shortened(value) for key, value in parameters.items()},
-        tags={**origin_tags(folder), **(tags or {}), **({PARENT: parent} if parent else {})},
+        tags={**origin_tags(folder), **(tags or {})},
         inputs=dataset_inputs(inputs or {}),
         metrics={key: float(value) for key, value in metrics.items()},
     )

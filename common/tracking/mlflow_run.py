@@ -160,6 +160,7 @@ class MLflowRun:
         if earlier.experiment != self.experiment:
             LOGGER.warning("the MLflow run stays in the experiment '%s', where it began", earlier.experiment)
         tags = {**earlier.tags, PLACE: str(self.folder.resolve()), **self.tags}
+        tags.pop("error", None)
         return replace(earlier, status="RUNNING", ended=None, tags=tags)
 
     def _write(self, outbox: Outbox) -> None:

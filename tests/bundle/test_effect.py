@@ -39,6 +39,9 @@ TRAIN = Path(__file__).parents[2] / "bundles/echo_segmentation/configs/train.yam
         (["--partner", "attention_unet"], r"^--partner has no effect without --cotrain; set both, or leave it out\.$"),
         (["--cotrain", "false", "--cut", "false"], r"^--cut has no effect without --cotrain"),
         (["--teacher_decay", "0.9"], r"^--teacher_decay has no effect without --consistency"),
+        (["--checkpointed::network", "@model"], r"^--checkpointed::network: a resumed training would differ; only fur"),
+        (["--checkpointed", "{network: '@predictor'}"], r"^--checkpointed::optimizer: a resumed training would differ"),
+        (["--runs_dir", ""], r"^--runs_dir: expected a value, got nothing\.$"),
         (["--digest", "abc"], r"^--digest: the record of the weights would say otherwise; use the settings themselves"),
         (
             ["--augmentation", "{_target_: RandFlipd, keys: [image, label], prob: 1.0, spatial_axis: 0}"],

@@ -1,6 +1,7 @@
 """Checkpoints are whole or absent, and a resumed training is the uninterrupted one."""
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from ignite.engine import Events
+from ignite.metrics import Accuracy
 from tiny_training import RECORD, SETTINGS, Tiny, stop_at
 
 from common.engines import BestAndLast, Resume, load_weights, read_record
@@ -358,3 +360,10 @@ def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path: Path, kind: str):
     resume = Resume(tmp_path, {}, SimpleNamespace(), SETTINGS, resume=True)
     with pytest.raises(ValueError, match=r"last\.pt is not a readable checkpoint \([^\n]*train without --resume"):
         resume(engine_after(0))
+
+
+def test_weights_without_a_score_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Accuracy, "compute", lambda _: math.nan)  # no validation image contains a structure
+    Tiny(tmp_path, epochs=2).run()
+    assert (tmp_path / "last.pt").is_file()
+    assert not (tmp_path / "model.pt").exists()

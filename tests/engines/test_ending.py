@@ -20,7 +20,9 @@ from common.engines import train
 from common.engines.ending import ends_on_sigterm
 
 
-def run(trainer: Any, best: float, epoch: int, folder: Path, iteration: int = 0) -> None:
+def run(trainer: Any, best: float, epoch: int, folder: Path, iteration: int = 0, written: bool = True) -> None:
+    if written:
+        (folder / "model.pt").touch()
     trainer.state = SimpleNamespace(iteration=iteration)
     trainer.add_event_handler = lambda *_: None
     trainer.logger = logging.getLogger("trainer")
@@ -36,7 +38,15 @@ def test_the_end_names_the_best_weights_or_says_why_there_are_none(tmp_path: Pat
     assert "found no structure in the validation images: train longer" in capsys.readouterr().out
     with pytest.raises(ValueError, match=r"no epoch .* has a mean Dice, so .*model\.pt was not written"):
         run(trainer, -1, -1, tmp_path)
+    with pytest.raises(ValueError, match=r"no epoch .* has a mean Dice, .* or its images contain none"):
+        run(trainer, float("nan"), 1, tmp_path)
     assert capsys.readouterr().out == ""
+
+
+def test_weights_that_no_handler_wrote_are_not_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(ValueError, match=r"model\.pt was not written: --train::handlers lacks BestAndLast"):
+        run(SimpleNamespace(run=lambda: None), 0.5, 3, tmp_path, written=False)
+    assert "best mean Dice" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("epochs", "said"), [(3, True), (4, False)])

@@ -82,7 +82,7 @@ def test_the_progress_bar_names_epoch_loss_and_key_metric(tmp_path: Path, capsys
     assert "accuracy 0." in output or "accuracy 1." in output
 
 
-@pytest.mark.parametrize("text", [None, "", '[{"epoch": 1, "loss"', "3", '[{"loss": 1}]', '[{"epoch": "first"}]'])
+@pytest.mark.parametrize("text", [None, "", '[{"epoch": 1, "loss"', "3", '[{"epoch": 1}]', '[{"epoch": "first"}]'])
 def test_a_damaged_history_is_said_and_the_training_goes_on(
     tmp_path: Path, text: str | None, caplog: pytest.LogCaptureFixture
 ):

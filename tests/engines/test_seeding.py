@@ -4,13 +4,16 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from monai.transforms import Compose, DeleteItemsd, RandGaussianNoise, RandomizableTransform
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler, Subset
 
 from common.engines import SeedEachEpoch
@@ -47,6 +50,17 @@ def test_epochs_and_seeds_draw_differently():
     every = [draws(seed, epoch) for seed in range(4) for epoch in range(1, 5)]
     for source in zip(*every, strict=True):
         assert len(set(source)) == len(every)
+
+
+def test_processes_draw_differently_from_every_generator(monkeypatch: pytest.MonkeyPatch):
+    alone = draws(seed=3, epoch=7)[:3]
+    every = []
+    for rank in range(4):
+        monkeypatch.setenv("RANK", str(rank))
+        every.append(draws(seed=3, epoch=7)[:3])
+    assert every[0] == alone
+    for source in zip(*every, strict=True):
+        assert len(set(source)) == 4
 
 
 def test_large_seeds_are_accepted():
@@ -309,3 +323,22 @@ def test_a_step_that_drops_the_number_of_each_image_is_refused_where_workers_wou
     start(handler, 1, loader)
     with pytest.raises(RuntimeError, match=f"{type(later).__name__} needs the 'index' of each image, which its batch"):
         list(loader)
+
+
+def test_initial_weights_depend_on_the_seed_and_not_on_what_is_built_before():
+    train = Path(__file__).parents[2] / "bundles/echo_segmentation/configs/train.yaml"
+    given = {"cotrain": True, "device": "cpu", "image_size": 64}
+
+    def weights(*order: str, seed: int = 3) -> dict[str, Tensor]:
+        torch.rand(1)  # of whoever uses the workflow
+        parser = ConfigParser({**ConfigParser.load_config_file(train), **given, "seed": seed})
+        built = {name: parser.get_parsed_content(name) for name in order}
+        return {name: next(built[name].parameters()) for name in sorted(order)}
+
+    first, other = weights("network_def", "second"), weights("second", "network_def")
+    torch.testing.assert_close(first, other, rtol=0, atol=0)
+    torch.manual_seed(3)
+    parser = ConfigParser(ConfigParser.load_config_file(train))
+    assert next(parser.get_parsed_content("networks::unet")().parameters()).equal(first["network_def"])
+    assert not first["network_def"].equal(first["second"])
+    assert not first["network_def"].equal(weights("network_def", seed=4)["network_def"])

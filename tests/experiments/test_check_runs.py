@@ -55,6 +55,21 @@ def test_what_a_training_would_refuse_is_refused_at_once(settings: dict[str, Any
         check_runs(TRAIN, runs)
 
 
+def test_settings_without_effect_in_any_training_are_refused():
+    mean_teacher, alone = {"consistency": 1.0, "teacher_decay": 0.9}, {"teacher_decay": 0.9}
+    check_runs(TRAIN, [Run({"method": "MT"}, mean_teacher), Run({"method": "alone"}, alone)])
+    with pytest.raises(ValueError, match=r"^--teacher_decay has no effect without --consistency in any training of"):
+        check_runs(TRAIN, [Run({"method": "alone"}, alone)])
+
+
+def test_cells_that_differ_without_effect_are_refused():
+    cells = [Run({"method": name}, {"dropout_layers": name}) for name in ("last_two", "all_but_first_two")]
+    apart = [replace(run, settings={**run.settings, "dropout": 0.5}) for run in cells]
+    check_runs(TRAIN, apart)
+    with pytest.raises(ValueError, match=r"^all_but_first_two: it would train the same as last_two: no other diff"):
+        check_runs(TRAIN, [*apart, *cells])
+
+
 def test_settings_that_the_grid_decides_are_refused():
     for name in (*OF_GRID, "tags::purpose", "tags#purpose"):
         with pytest.raises(ValueError, match=rf"^--{name} is decided by the grid for each training; leave it out"):

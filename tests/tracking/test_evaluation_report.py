@@ -362,3 +362,17 @@ def test_a_damaged_configuration_of_the_training_costs_an_evaluation_one_paramet
     assert "label_dropout" not in evaluated.parameters
     assert caplog.text.count("config.yaml is damaged") == 1
     assert "the evaluation is logged without label_dropout" in caplog.text
+
+
+def test_an_evaluation_of_the_same_weights_by_another_path_is_the_same_run(
+    tmp_path: Path, client: MlflowClient, uri: str, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "history.json").write_text("[]")
+    (tmp_path / "first" / "mlflow_run.json").write_text(json.dumps({"run_id": "0" * 32, "tracking_uri": "elsewhere"}))
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path / "first/model.pt", Path("first/model.pt")):
+        report(tmp_path, uri, weights=path, checksum="5ame")
+    (reports,) = client.search_experiments(filter_string="name = 'reports'")
+    (run,) = client.search_runs([reports.experiment_id], "params.checksum = '5ame'")
+    assert "mlflow.parentRunId" not in run.data.tags, "its training is recorded elsewhere"

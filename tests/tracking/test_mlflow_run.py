@@ -149,6 +149,16 @@ def test_a_resumed_training_continues_its_run(uri: str, client: MlflowClient, tm
     ]
 
 
+def test_a_resumed_training_that_ends_well_has_no_error(uri: str, client: MlflowClient, tmp_path: Path):
+    with pytest.raises(Crash):
+        train(tmp_path, uri, stop_at(2, Crash("full")), epochs=3)
+    assert run_of(tmp_path, client).data.tags["error"] == "Crash: full"
+    train(tmp_path, uri, epochs=3, resume=True)
+    run = run_of(tmp_path, client)
+    assert run.info.status == "FINISHED"
+    assert "error" not in run.data.tags
+
+
 def test_a_resumed_training_says_that_its_run_stays_in_its_experiment(
     uri: str, client: MlflowClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):

@@ -70,6 +70,7 @@ class MeanTeacher:
         activation: how logits are read, "softmax" or "sigmoid".
         predict_with: the network that is validated and kept, "student" or "teacher".
         teacher_passes: number of passes by which the teacher's certainty is judged; 0: all pixels count.
+        teacher_noise: standard deviation of the noise in these passes, in units of the images; at most twice that.
 
     Raises:
         ValueError: if the ramp, `predict_with` or `teacher_passes` is something else, or there is no teacher that
@@ -88,9 +89,11 @@ class MeanTeacher:
         activation: str = "softmax",
         predict_with: str = "student",
         teacher_passes: int = 0,
+        teacher_noise: float = 0.1,
     ) -> None:
-        if len(ramp) != 2 or not 0 <= ramp[0] < ramp[1] <= 1:
-            raise ValueError(f"--consistency_ramp: expected two increasing fractions from 0 to 1, got {list(ramp)}.")
+        numbers = isinstance(ramp, Sequence) and all(isinstance(end, int | float) for end in ramp)
+        if not numbers or len(ramp) != 2 or not 0 <= ramp[0] < ramp[1] <= 1:
+            raise ValueError(f"--consistency_ramp: expected two increasing fractions from 0 to 1, got {ramp!r}.")
         if predict_with not in PREDICTORS:
             raise ValueError(f"--predict_with: expected one of {', '.join(PREDICTORS)}, got {predict_with!r}.")
         if predict_with == "teacher" and not consistency:
@@ -106,6 +109,7 @@ class MeanTeacher:
         self.activation = activation
         self.predict_with = predict_with
         self.teacher_passes = teacher_passes
+        self.teacher_noise = teacher_noise
         self.teacher = copy.deepcopy(network).requires_grad_(False).train() if consistency else None
 
     @property
@@ -149,10 +153,10 @@ class MeanTeacher:
         """Return the logits of the teacher, and how uncertain it is if that counts."""
         if not self.teacher_passes:
             return engine.inferer(image, teacher), None
-        logits = engine.inferer(noisy(image), teacher)
+        logits = engine.inferer(noisy(image, self.teacher_noise), teacher)
         mean = self._probabilities(logits)
         for _ in range(1, self.teacher_passes):
-            mean += self._probabilities(engine.inferer(noisy(image), teacher))
+            mean += self._probabilities(engine.inferer(noisy(image, self.teacher_noise), teacher))
         return logits, uncertainty(mean / self.teacher_passes, self.activation)
 
     def _probabilities(self, logits: Tensor) -> Tensor:

@@ -51,6 +51,6 @@ def threshold(progress: float) -> float:
     return 0.75 + 0.25 * gaussian_ramp(progress)
 
 
-def noisy(image: Tensor) -> Tensor:
-    """Return normalised images with Gaussian noise of 0.1 standard deviations, at most 0.2."""
-    return image + (0.1 * torch.randn_like(image)).clamp(-0.2, 0.2)
+def noisy(image: Tensor, deviation: float) -> Tensor:
+    """Return images with Gaussian noise of a standard deviation, at most twice that."""
+    return image + (deviation * torch.randn_like(image)).clamp(-2 * deviation, 2 * deviation)

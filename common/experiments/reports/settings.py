@@ -34,7 +34,7 @@ class FigureSettings:
         x: column along the axis of boxes and curves: of the grid, "dataset" or "class".
         hue: column shown by the colour and hatching of boxes.
         reference: runs drawn as a horizontal line in curves.
-        metric: further column of scores: a test metric, without the name of the dataset.
+        metric: further column of scores: a test metric, the mean over the datasets shown, and their classes if it has.
         metric_title: heading of that column.
     """
 

@@ -310,6 +310,8 @@ def test_batch_statistics_are_exchanged_by_the_teacher_if_they_are_by_the_studen
     [
         ({"ramp": [1]}, r"--consistency_ramp: expected two increasing fractions from 0 to 1, got \[1\]"),
         ({"ramp": [0.5, 0.5]}, r"--consistency_ramp: .*got \[0\.5, 0\.5\]"),
+        ({"ramp": 0.5}, r"--consistency_ramp: .*got 0\.5"),
+        ({"ramp": ["a", "b"]}, r"--consistency_ramp: .*got \['a', 'b'\]"),
         ({"ramp": [3, 13]}, r"--consistency_ramp: .*got \[3, 13\]"),
         ({"predict_with": "mean"}, r"--predict_with: expected one of student, teacher, got 'mean'"),
         ({"teacher_passes": -1}, r"--teacher_passes: expected a whole number from 0 on, got -1"),

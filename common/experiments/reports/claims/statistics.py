@@ -169,7 +169,8 @@ def paired_effect(of: Values, against: Values, pooled: Variance) -> Effect:
     ours, theirs = of.mean(axis=1), against.mean(axis=1)
     own = pooled_variance([ours]).times(1 / seeds) + pooled_variance([theirs]).times(1 / others)
     trainings = pooled.times(1 / seeds + 1 / others)
-    if own.value > trainings.value:
+    same = math.isclose(own.value, trainings.value, abs_tol=1e-15)  # as if the pool is of these two cells alone
+    if own.value > trainings.value and not same:
         trainings = own
     between = pooled_variance([differences]).times(1 / patients)
     each = np.round([*(ours - theirs.mean()), *(ours.mean() - theirs)], DIGITS)

@@ -107,10 +107,15 @@ def _examples(_: FigureSettings, images: pd.DataFrame, results: Results, setting
 
 def _scores(wanted: FigureSettings, images: pd.DataFrame, results: Results, settings: ReportSettings) -> Shown:
     cells = cell_scores(images, results.cell, by=["class"])
-    name = f"{wanted.metric}/{images['dataset'].iloc[0]}"
-    if name in results.runs:
+    places = images[["dataset", "class"]].drop_duplicates().itertuples(index=False)
+    names = [
+        name for place, label in places for name in (f"{wanted.metric}/{place}", f"{wanted.metric}/{place}/{label}")
+    ]
+    measured = [name for name in dict.fromkeys(names) if name in results.runs]
+    if measured:  # of datasets, or of their classes; without a value where one of them is undefined
         heads = [column for column in results.cell if column != "seed"]
-        metric = results.runs.groupby(heads, dropna=False)[name].mean().rename("metric").reset_index()
+        values = results.runs.assign(metric=results.runs[measured].mean(axis=1, skipna=False))
+        metric = values.groupby(heads, dropna=False)["metric"].mean().reset_index()
         cells = cells.merge(metric, on=heads, how="left")
     return cells, [scores_table(cells, list(dict.fromkeys(images["class"])), settings.order, wanted.metric_title)]
 

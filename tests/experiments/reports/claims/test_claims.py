@@ -54,6 +54,8 @@ def test_the_claims_hold_where_the_numbers_support_them(table: pd.DataFrame):
         "dropout_best_in_the_middle": "holds",
         "pseudo_labels_fall_behind": "holds",
         "cce_fails": "holds",
+        "mean_teacher_helps": "no results",
+        "co_training_keeps_up": "no results",
         "same_time": "holds",
     }
 
@@ -71,7 +73,8 @@ def test_an_effect_is_the_mean_difference_of_patients_averaged_over_seeds(table:
 
 def test_p_values_are_corrected_for_all_tests_of_the_experiment(table: pd.DataFrame):
     tested = table.dropna(subset=["p"])
-    assert len(tested) == len(table) == 27
+    assert len(tested) == 27
+    assert set(table["verdict"][table["p"].isna()]) == {"no results"}
     for name in ("p", "p_not"):
         least = tested[name][tested[name] > 0].idxmin()
         larger = (tested[name] >= tested[name][least]).sum()

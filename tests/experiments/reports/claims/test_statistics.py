@@ -73,6 +73,18 @@ def test_numbers_of_seeds_and_order_of_patients_do_not_matter(ours: list[int], t
     assert (moved.lowest, moved.highest) == pytest.approx((first.lowest, first.highest))
 
 
+@given(st.permutations(range(3)), st.permutations(range(15)))
+def test_a_pool_of_the_two_compared_cells_counts_whatever_rounding_says(seeds: list[int], patients: list[int]):
+    of, against = OF[:3][seeds][:, patients], AGAINST[:, patients]
+    effect = paired_effect(of, against, pooled_variance([of.mean(axis=1), against.mean(axis=1)]))
+    apart = paired_effect(of, against, Variance(10.0, 4))  # certainly more than the own
+    assert effect.variance.freedom > 4
+    between = pooled_variance([OF[:3].mean(axis=0) - AGAINST.mean(axis=0)]).times(1 / 15)
+    trainings = pooled_variance([OF[:3].mean(axis=1), AGAINST.mean(axis=1)]).times(2 / 3)
+    expected = between + trainings
+    assert (effect.mean, effect.variance.freedom) == pytest.approx((apart.mean, expected.freedom))
+
+
 def test_sides_are_symmetric():
     pooled = Variance(0.0005, 6)
     one, other = paired_effect(OF, AGAINST, pooled), paired_effect(AGAINST, OF, pooled)

@@ -78,6 +78,25 @@ def test_a_further_metric_is_averaged_over_seeds(inter_domain: Results):
     assert {row[-1] for row in measured[0].rows} == {"5.00"}
 
 
+def test_a_further_metric_of_classes_or_of_several_datasets_is_their_mean(inter_domain: Results):
+    places = [
+        f"{name}/{label}" for name in set(inter_domain.images["dataset"]) for label in ("lv_cavity", "left_atrium")
+    ]
+    values = {f"jaccard/{place}": float(number) for number, place in enumerate(sorted(places))}
+    runs = inter_domain.runs.assign(**values)
+    results = Results(**{**vars(inter_domain), "runs": runs})
+    for more in ({}, {"dataset": "target"}, {"classes": ["lv_cavity"]}):
+        wanted = figure("scores", metric="jaccard", metric_title="Jaccard", **more)
+        own = [
+            value
+            for name, value in values.items()
+            if (not more.get("dataset") or f"/{TARGET}/" in name) and name.endswith((*more.get("classes", ["m", "y"]),))
+        ]
+        shown = draw(wanted, results, SETTINGS).shown
+        assert isinstance(shown, list)
+        assert {row[-1] for row in shown[0].rows} == {f"{sum(own) / len(own):.2f}"}
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
