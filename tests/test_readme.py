@@ -94,8 +94,9 @@ def smaller(command: str) -> list[str]:
         own = "--checkpoint" in command and not volumes
         return TINY[:2] if own else []  # the shipped weights have their own size
     if volumes and "train.yaml" in command:
-        crop = ["--image_size", "[16,16,16]", "--shift_multiple", "4"]
-        return [*crop, "--patches", "4", "--epochs", "1"]
+        together = "--cotrain true" in command or ("mri_left_atrium" in command and "--cotrain" not in command)
+        shift = ["--shift_multiple", "4"] if together else []
+        return ["--image_size", "[16,16,16]", *shift, "--patches", "4", "--epochs", "1"]
     if volumes:
         return []
     if "train.yaml" in command:

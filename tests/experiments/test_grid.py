@@ -133,7 +133,7 @@ def test_the_papers_grids_are_those_of_the_papers():
         "echo_label_ratio": 3 * 3 * 16 * 3,
         "echo_segmentation": 3 * 3 * 2 * 5,
         "head_neck_ct": (5 + 7) * 3,
-        "mri_left_atrium": (1 + 7 * 2) * 3,
+        "mri_left_atrium": (1 + 8 * 2) * 3,
     }
 
 
