@@ -156,7 +156,7 @@ def lacking(config: Mapping[str, Any], given: Iterable[str], needs: Mapping[str,
         >>> lacking({"dropout": 0.0, "layers": "all"}, ["layers"], {"dropout": ["layers"]})
         {'layers': 'dropout'}
     """
-    off = [needed for needed in needs if config.get(needed) in (None, False, 0, "false")]
+    off = [needed for needed in needs if config.get(needed) in (None, False, 0, "false", {})]
     return {name: needed for name in given for needed in off if name.replace("#", "::").split("::")[0] in needs[needed]}
 
 

@@ -72,7 +72,8 @@ def _run(arguments: argparse.Namespace) -> None:
         print(f"  failed: {name}: {reason}")
     if outcome.failed:
         sys.exit(f"{len(outcome.failed)} trainings failed; run the same command to repeat them.")
-    print(f"Report: {command(f'experiments report {arguments.bundle} --scale {arguments.scale}')}")
+    if (arguments.bundle / "configs" / "report.yaml").is_file():
+        print(f"Report: {command(f'experiments report {arguments.bundle} --scale {arguments.scale}')}")
 
 
 def _report(arguments: argparse.Namespace) -> None:

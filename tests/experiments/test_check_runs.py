@@ -13,8 +13,9 @@ from clinic import job, source
 from common.datasets import read_datalist, seen_images
 from common.datasets.prepared.layout import FOLDS
 from common.datasets.prepared.preparation import prepare
-from common.experiments.check_runs import check_data, check_runs
+from common.experiments.check_runs import OF_DATA, check_data, check_runs
 from common.experiments.grid import Run, read_grid
+from common.experiments.run import _phantom
 from common.experiments.training import OF_GRID
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +86,21 @@ def test_the_grids_of_the_bundles_are_accepted(bundle: Path):
     for scale in yaml.safe_load((bundle / "configs/experiments.yaml").read_text())["scales"]:
         kinds = {tuple(run.settings): replace(run, candidates=()) for run in read_grid(bundle, scale).runs}
         check_runs(bundle / "configs/train.yaml", list(kinds.values()))
+
+
+@pytest.mark.parametrize("bundle", GRIDS, ids=lambda bundle: bundle.name)
+def test_the_grids_of_the_bundles_accept_their_phantoms(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    scales = yaml.safe_load((bundle / "configs/experiments.yaml").read_text())["scales"]
+    if "phantom" not in scales["smoke"]:
+        pytest.skip("it runs on real data alone")
+    folder = _phantom(**scales["smoke"]["phantom"])
+    for scale in scales:
+        grid = read_grid(bundle, scale)
+        if grid.phantom:  # one run for all that choose the same data
+            kinds = {str([run.settings.get(name) for name in OF_DATA]): run for run in grid.runs}
+            runs = [replace(run, candidates=()) for run in kinds.values()]
+            check_data(bundle / "configs/train.yaml", runs, [folder], "test")
 
 
 RENAMED = {"lv_cavity": "sector", "lv_myocardium": "sector"}

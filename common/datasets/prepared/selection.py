@@ -83,7 +83,8 @@ def select(
             if _order(item)[:2] in losing and not item.get("completed"):
                 lost |= not outlined.isdisjoint(hidden)
                 item["unlabelled"] = list(dict.fromkeys([*item.get("unlabelled", ()), *hidden]))
-    if 0 < share < 1 and not lost and any(item.get("fold", "training") == "training" for item in chosen):
+    annotated = [item for item in chosen if item.get("fold", "training") == "training" and not item.get("completed")]
+    if withheld and 0 < share < 1 and not lost and annotated:
         foreground = ", ".join(sorted(every - {"background"}))
         raise ValueError(
             f"withheld_share is {share}, but no patient of {sorted({item['dataset'] for item in chosen})} loses an "

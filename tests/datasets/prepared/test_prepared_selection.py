@@ -71,7 +71,6 @@ def test_a_fraction_of_the_patients_loses_the_withheld_classes(share: float, los
 @pytest.mark.parametrize(
     "settings",
     [
-        {},
         {"withheld": {"camus": ["la"]}},
         {"withheld": {"north": []}},
         {"withheld": {"north": ["la"]}, "share": 0.04},  # of ten patients
@@ -87,6 +86,13 @@ def test_a_fraction_that_would_hide_nothing_is_refused(settings: dict[str, Any])
         select(items, SETS, **{"share": 0.5, **settings})
     assert select(items, SETS, **{**settings, "share": 1.0})
     assert select([{**item, "fold": "validation"} for item in items], SETS, **{"share": 0.5, **settings})
+
+
+def test_a_fraction_does_not_matter_where_nothing_is_withheld():
+    items = data(north=10, south=3)
+    assert select(items, SETS, share=0.5) == items
+    completed = [{**item, "completed": True} for item in items]
+    assert select(completed, SETS, withheld={"north": ["la"]}, share=0.5) == completed
 
 
 def test_withheld_classes_are_removed_from_the_label_sets():
