@@ -61,6 +61,8 @@ def test_settings_without_effect_in_any_training_are_refused():
     check_runs(TRAIN, [Run({"method": "MT"}, mean_teacher), Run({"method": "alone"}, alone)])
     with pytest.raises(ValueError, match=r"^--teacher_decay has no effect without --consistency in any training of"):
         check_runs(TRAIN, [Run({"method": "alone"}, alone)])
+    with pytest.raises(ValueError, match=r"^--withheld_share has no effect without --withheld in any training"):
+        check_runs(TRAIN, [Run({"method": "alone"}, {"withheld_share": 0.5})])
 
 
 def test_cells_that_differ_without_effect_are_refused():
