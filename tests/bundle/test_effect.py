@@ -38,10 +38,6 @@ TRAIN = Path(__file__).parents[2] / "bundles/echo_segmentation/configs/train.yam
         (["--optimizer", "{_target_: torch.optim.Adam}"], r"^--optimizer: MONAI reads .* as text; put words with dots"),
         (["--partner", "attention_unet"], r"^--partner has no effect without --cotrain; set both, or leave it out\.$"),
         (["--cotrain", "false", "--cut", "false"], r"^--cut has no effect without --cotrain"),
-        (
-            ["--withheld", "{}", "--withheld_share", "0.5"],
-            r"^--withheld_share has no effect without --withheld; set both",
-        ),
         (["--teacher_decay", "0.9"], r"^--teacher_decay has no effect without --consistency"),
         (["--checkpointed::network", "@model"], r"^--checkpointed::network: a resumed training would differ; only fur"),
         (["--checkpointed", "{network: '@predictor'}"], r"^--checkpointed::optimizer: a resumed training would differ"),
