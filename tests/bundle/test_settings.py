@@ -115,7 +115,7 @@ def test_a_file_of_arguments_counts_and_the_command_line_wins(tmp_path: Path, co
         ["--losses::marginal::_disabled_", "true"],
         ["--train::handlers::0::folder", "elsewhere"],
         ["--losses::marginal::_target_", "torch.nn.HuberLoss"],
-        ["--run_name", "2024"],
+        ["--run_name", "2024", "--tracking_uri", ""],
         ["--run_name", "'1e3'"],
         ["--run_name", "läuf 1 [a]"],
         ["--tags", "{purpose: thesis}"],
