@@ -66,8 +66,6 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any], cho
             raise ValueError(f'--{name}: expected names with values, --{name} "{{name: value}}", got {value!r}.')
         elif default is None and "::" in name and str(value).lower() in ("yes", "no", "on", "off"):
             raise ValueError(f"--{name}: {value!r} would be text, which counts as true; write true or false.")
-        elif isinstance(value, str) and not value and default != "" and name != "tracking_uri":  # there it is none
-            raise ValueError(f"--{name}: expected a value, got nothing.")
         elif isinstance(value, bool) and "::" not in name and (default is None or type(default) is str):
             raise ValueError(f"--{name}: expected text, a number or nothing, got {value!r}.")
         if name in choices and f"{choices[name]}::{value}" not in added:

@@ -219,6 +219,8 @@ def _check_text(name: str, value: Any, word: str | None, is_name: bool) -> None:
         raise ValueError(f"--{name}: expected a name, but {typed!r} would be read as {value!r}; choose another name.")
     if is_name and not str(value).isprintable():
         raise ValueError(f"--{name}: expected one line of printable characters, got {value!r}.")
+    if isinstance(value, str) and not value and name != "tracking_uri":  # which is none then
+        raise ValueError(f"--{name}: expected a value, got nothing.")
     if isinstance(value, str) and ("#" in typed or "#" in value or ("::" in value and "//" not in value)):
         raise ValueError(f"--{name}: MONAI would change the '#' in {typed!r}; choose a name without '#'.")
 

@@ -10,7 +10,7 @@ from monai.bundle import run as monai_run
 
 from common.bundle.changed import changed_settings
 from common.bundle.given import check_effect
-from common.configuration import check_overrides
+from common.bundle.settings import check_given
 
 TRAIN = Path(__file__).parents[2] / "bundles/echo_segmentation/configs/train.yaml"
 
@@ -78,6 +78,7 @@ def test_several_processes_are_part_of_the_identity_as_their_file_says_it():
 
 
 def test_an_empty_tracking_uri_is_none():
-    check_overrides({"tracking_uri": {"_target_": "common.tracking.tracking_uri"}}, {"tracking_uri": ""}, {})
+    config = {"tracking_uri": "sqlite:///runs/mlflow.db", "runs_dir": "runs"}
+    check_given(config, {"tracking_uri": ""}, {}, {}, {}, [])
     with pytest.raises(ValueError, match=r"^--runs_dir: expected a value, got nothing"):
-        check_overrides({"runs_dir": "runs"}, {"runs_dir": ""}, {})
+        check_given(config, {"runs_dir": ""}, {}, {}, {}, [])

@@ -186,7 +186,7 @@ def test_known_settings_may_be_set(config: Path, words: list[str]):
         (["--run_name", "ü" * 101], r"^--run_name: expected at most 200 bytes, got 202\.$"),
         (["--run_name", "evaluations"], r"^--run_name: evaluations of other weights lie in the folder 'evalu"),
         (["--data", "a", "--data=b"], r"^--data is given twice; several folders are a list"),
-        (["--run_name", ""], r"^--run_name: expected a value, got nothing"),
+        (["--run_name", ""], r"^--run_name: expected a name, but '' "),
         (["--run_name", "None"], r"^--run_name: None would be ignored by MONAI"),
         (["--data", "None"], r"^--data: None would be ignored by MONAI"),
         (["--optimizer::lr", "None"], r"^--optimizer::lr: None would be ignored by MONAI"),
