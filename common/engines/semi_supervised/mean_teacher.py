@@ -73,8 +73,8 @@ class MeanTeacher:
         teacher_noise: standard deviation of the noise in these passes, in units of the images; at most twice that.
 
     Raises:
-        ValueError: if the ramp, `predict_with` or `teacher_passes` is something else, or there is no teacher that
-            could predict or be certain.
+        ValueError: if the ramp, `predict_with` or `teacher_passes` is something else, or if a teacher should predict or
+            be certain without a consistency.
 
     References:
         Yu et al. (2019), Uncertainty-aware self-ensembling model for semi-supervised 3D left atrium segmentation.
