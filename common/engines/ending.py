@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 from monai.engines import Evaluator, IterationEvents, Trainer
 
 from .processes import number_of_processes, rank, wait_for_others
@@ -84,6 +84,18 @@ def _check_gradient(trainer: Trainer) -> None:
         )
 
 
+def _check_result(_: Engine, evaluator: Evaluator, weights: Path) -> None:
+    """Let a training fail that has no best weights, while its record can still say so."""
+    state = evaluator.state
+    if state.best_metric_epoch < 1 or math.isnan(state.best_metric):
+        raise ValueError(
+            f"no epoch of this training has a mean Dice, so {weights} was not written: the validation fold annotates "
+            "no class, or its images contain none. Add annotated images to it, or choose other data."
+        )
+    if not rank() and not weights.is_file():
+        raise ValueError(f"{weights} was not written: --train::handlers lacks BestAndLast.")
+
+
 def train(trainer: Trainer, evaluator: Evaluator, folder: str | Path) -> None:
     """Run a training to its end and print its best result.
 
@@ -96,7 +108,9 @@ def train(trainer: Trainer, evaluator: Evaluator, folder: str | Path) -> None:
         raise ValueError(f"this workflow has trained in {folder} already; make a new one, with resume=True to go on.")
     for engine in (trainer, evaluator):
         report_once(engine)
+    state, weights = evaluator.state, Path(folder) / "model.pt"
     trainer.add_event_handler(IterationEvents.LOSS_COMPLETED, _check_gradient)
+    trainer.add_event_handler(Events.COMPLETED, _check_result, evaluator, weights)
     try:
         with ends_on_sigterm():
             trainer.run()
@@ -107,14 +121,6 @@ def train(trainer: Trainer, evaluator: Evaluator, folder: str | Path) -> None:
         raise
     finally:
         release(folder)  # a process that lives on, such as a notebook, would keep it from others
-    state, weights = evaluator.state, Path(folder) / "model.pt"
-    if state.best_metric_epoch < 1 or math.isnan(state.best_metric):
-        raise ValueError(
-            f"no epoch of this training has a mean Dice, so {weights} was not written: the validation fold annotates "
-            "no class, or its images contain none. Add annotated images to it, or choose other data."
-        )
-    if not rank() and not weights.is_file():
-        raise ValueError(f"{weights} was not written: --train::handlers lacks BestAndLast.")
     print(f"best mean Dice {state.best_metric:.4f} at epoch {state.best_metric_epoch}: {weights}")
     if (rows := getattr(trainer.state, "history", [])) and state.key_metric_name not in rows[-1]:
         validated = max((row["epoch"] for row in rows if state.key_metric_name in row), default=0)

@@ -273,7 +273,10 @@ class _Work:
         if not wanted - self.finished.keys():
             return
         if not ray.is_initialized():
-            self.start()
+            try:
+                self.start()
+            except SystemExit as error:  # SIGTERM while Ray starts
+                raise KeyboardInterrupt from error
             _interrupt_on_sigterm()  # Ray would end everything at once
         with tqdm(desc=title, unit=" trainings", total=len(wanted), initial=len(wanted & self.finished.keys())) as bar:
             self._wave([*teachers, *(job for job in jobs if job.teacher is None)], bar)

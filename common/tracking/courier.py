@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..command import command
 from ..configuration import without_password
-from .client import let_go
+from .client import is_off, let_go
 from .delivery import backlog, cause, deliver, folder_lock, pending
 from .outbox import OUTBOX, read_outbox
 
@@ -27,7 +27,7 @@ class Courier:
 
     Args:
         folder: of the run, with an outbox.
-        uri: tracking URI.
+        uri: tracking URI; "none" keeps the run for a later hand-in.
     """
 
     def __init__(self, folder: Path, uri: str) -> None:
@@ -43,12 +43,15 @@ class Courier:
         self._thread = threading.Thread(target=self._work, name=f"MLflow {folder.name}", daemon=True)
 
     def open(self) -> None:
-        """Keep other processes from handing in this run; begin."""
+        """Keep other processes from handing in this run; begin, unless nothing is to be sent."""
         try:
             self._lock.acquire(timeout=PATIENCE)
         except OSError as error:
             self.warn(error)
-        self._thread.start()
+        if is_off(self.uri):
+            LOGGER.info("MLflow learns later how %s goes on: %s", self.folder, self._command())
+        else:
+            self._thread.start()
 
     def send(self, until: float) -> None:
         """Hand in what the folder holds, up to an epoch; return at once."""
@@ -81,8 +84,11 @@ class Courier:
                 without_password(str(self.uri)),
                 self.folder,
                 cause(error),
-                command(f"tracking hand-in {self.root}"),
+                self._command(),
             )
+
+    def _command(self) -> str:
+        return command(f"tracking hand-in {self.root}")
 
     def _work(self) -> None:
         earlier: Iterator[object] | None = None  # what other runs left behind

@@ -230,7 +230,7 @@ def _update(client: MlflowClient, folder: Path, outbox: Outbox, run: dict[str, A
         write_run(folder, run)
     if not running and run.get("status") != outbox.status:
         client.set_terminated(run_id, outbox.status, outbox.ended)
-        run["status"] = outbox.status
+        run |= {"status": outbox.status, "files": False}
         write_run(folder, run)
         yield
     if not running and not run.get("files"):

@@ -15,7 +15,7 @@ import yaml
 
 from ..identity import digest
 from .client import address, tracking_uri
-from .outbox import RUN_FILE, read_run
+from .outbox import RUN_FILE, read_outbox, read_run
 
 __all__ = ["Evaluation", "logged_run"]
 
@@ -158,6 +158,11 @@ class Evaluation:
     def _trained(self) -> dict[str, Any]:
         """The configuration of the training; empty if there is none, or none that can be read."""
         return {} if self.training is None else _mapping(self.training / "config.yaml", "label_dropout")
+
+    def experiment(self, stated: str) -> str:
+        """Return the MLflow experiment: that of the training if it was recorded, otherwise as stated."""
+        recorded = read_outbox(self.training) if self.training else None
+        return recorded.experiment if recorded else stated
 
     def uri(self, stated: str | None) -> str:
         """Return the tracking URI: as stated, or MLFLOW_TRACKING_URI, or where the training was logged."""

@@ -93,7 +93,7 @@ class EvaluationReport:
         data: items of the datalist, in the loader's numbering.
         classes: names, background first.
         examples: attached to the same evaluator.
-        experiment: MLflow's name for the trainings of the bundle.
+        experiment: MLflow's name for evaluations of weights whose training was not recorded.
         uri: tracking URI; None: that of the training.
     """
 
@@ -198,7 +198,7 @@ class EvaluationReport:
         run_id = log_finished_run(
             evaluation.folder,
             evaluation.uri(self.uri),
-            self.experiment,
+            evaluation.experiment(self.experiment),
             name,
             evaluation.parameters,
             metrics,

@@ -76,7 +76,7 @@ class MLflowRun:
     Args:
         folder: of the training; receives what MLflow should know and the run's id. Its artifacts are logged when the
             training ends or fails.
-        uri: tracking URI; "none" records nothing.
+        uri: tracking URI; "none" sends nothing: a training that was recorded before is handed in later.
         experiment: name of the experiment, created if missing.
         name: of the run; only the id must be unique.
         parameters: everything that defines this training; nested values are logged as JSON.
@@ -109,14 +109,15 @@ class MLflowRun:
         self._outbox: Outbox | None = None
 
     def attach(self, engine: Engine) -> None:
-        """Register with a trainer, unless nothing is to be recorded."""
-        if not is_off(self.uri):
-            engine.add_event_handler(Events.STARTED, self._start)
-            engine.add_event_handler(Events.EPOCH_COMPLETED, self._log_epoch)
-            engine.add_event_handler(Events.COMPLETED, self._end, "FINISHED")
-            engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
+        """Register with a trainer."""
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._log_epoch)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
 
     def _start(self, engine: Engine) -> None:
+        if is_off(self.uri) and read_outbox(self.folder) is None:
+            return
+        engine.add_event_handler(Events.COMPLETED, self._end, "FINISHED")  # last: any other handler may still fail
         self._courier = Courier(self.folder, self.uri)
         self._courier.open()
         self._write(self._earlier() or self._new())
@@ -128,7 +129,7 @@ class MLflowRun:
         facts |= {"version.python": platform.python_version(), "git_commit": git_commit()}
         return Outbox(
             token=uuid.uuid4().hex,
-            tracking_uri=without_password(self.uri),
+            tracking_uri=self._tracking_uri(),
             experiment=str(self.experiment),
             name=str(self.name)[:250],
             started=_now(),
@@ -136,6 +137,11 @@ class MLflowRun:
             tags={**origin_tags(self.folder), **self.tags},
             inputs=dataset_inputs(self.inputs or {}),
         )
+
+    def _tracking_uri(self) -> str:
+        """Return where the run is, or will be handed in: for "none", where the folder was recorded before."""
+        earlier = read_outbox(self.folder) if is_off(self.uri) else None
+        return earlier.tracking_uri if earlier else without_password(self.uri)
 
     def _parameters(self) -> dict[str, str]:
         return {name: shortened(value) for name, value in self.parameters.items()}
@@ -146,7 +152,7 @@ class MLflowRun:
         A folder that was moved keeps its run. A copy whose original is still there leaves the run to the original.
         """
         earlier, run = read_outbox(self.folder), read_run(self.folder)
-        if earlier is None or earlier.tracking_uri != without_password(self.uri):
+        if earlier is None or earlier.tracking_uri != self._tracking_uri():
             return None
         if not self._parameters().items() <= earlier.parameters.items():
             return None
@@ -171,7 +177,8 @@ class MLflowRun:
             self._courier.warn(error)
 
     def _log_epoch(self, engine: Engine) -> None:
-        self._courier.send(engine.state.epoch)
+        if self._outbox is not None:
+            self._courier.send(engine.state.epoch)
 
     def _fail(self, _: Engine, error: BaseException) -> None:
         try:

@@ -1,7 +1,6 @@
 """A training ends well and says what came out."""
 
 import gc
-import logging
 import os
 import signal
 import sys
@@ -9,43 +8,52 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
+from ignite.engine import Engine
+from monai.engines import IterationEvents
 from tiny_training import Tiny
 
 from common.engines import train
 from common.engines.ending import ends_on_sigterm
 
 
-def run(trainer: Any, best: float, epoch: int, folder: Path, iteration: int = 0, written: bool = True) -> None:
+def run(
+    best: float,
+    epoch: int,
+    folder: Path,
+    iteration: int = 0,
+    written: bool = True,
+    body: Callable[[], object] = lambda: None,
+) -> None:
     if written:
         (folder / "model.pt").touch()
-    trainer.state = SimpleNamespace(iteration=iteration)
-    trainer.add_event_handler = lambda *_: None
-    trainer.logger = logging.getLogger("trainer")
-    state = SimpleNamespace(best_metric=best, best_metric_epoch=epoch)
+    trainer = Engine(lambda *_: body())
+    trainer.register_events(*IterationEvents)
+    trainer.state.iteration = iteration
+    trainer.run = partial(trainer.run, [0])
+    state = SimpleNamespace(best_metric=best, best_metric_epoch=epoch, key_metric_name="mean_dice")
     train(trainer, SimpleNamespace(state=state, logger=trainer.logger), folder)
 
 
 def test_the_end_names_the_best_weights_or_says_why_there_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    trainer = SimpleNamespace(run=lambda: None)
-    run(trainer, 0.5, 3, tmp_path)
+    run(0.5, 3, tmp_path)
     assert capsys.readouterr().out == f"best mean Dice 0.5000 at epoch 3: {tmp_path}/model.pt\n"
-    run(trainer, 0.0, 1, tmp_path)
+    run(0.0, 1, tmp_path)
     assert "found no structure in the validation images: train longer" in capsys.readouterr().out
     with pytest.raises(ValueError, match=r"no epoch .* has a mean Dice, so .*model\.pt was not written"):
-        run(trainer, -1, -1, tmp_path)
+        run(-1, -1, tmp_path)
     with pytest.raises(ValueError, match=r"no epoch .* has a mean Dice, .* or its images contain none"):
-        run(trainer, float("nan"), 1, tmp_path)
+        run(float("nan"), 1, tmp_path)
     assert capsys.readouterr().out == ""
 
 
 def test_weights_that_no_handler_wrote_are_not_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(ValueError, match=r"model\.pt was not written: --train::handlers lacks BestAndLast"):
-        run(SimpleNamespace(run=lambda: None), 0.5, 3, tmp_path, written=False)
+        run(0.5, 3, tmp_path, written=False)
     assert "best mean Dice" not in capsys.readouterr().out
 
 
@@ -61,7 +69,7 @@ def test_last_epochs_without_validation_are_named(
 
 def test_a_training_runs_once(tmp_path: Path):
     with pytest.raises(ValueError, match=r"^this workflow has trained in .* already; make a new one, with resume=True"):
-        run(SimpleNamespace(run=lambda: None), 0.5, 3, tmp_path, iteration=6)
+        run(0.5, 3, tmp_path, iteration=6)
 
 
 def test_a_loss_without_gradient_ends_the_training_in_one_line(tmp_path: Path):
@@ -84,7 +92,7 @@ def test_sigterm_ends_a_training_like_control_c(tmp_path: Path):
             raise
 
     with pytest.raises(SystemExit) as raised:
-        run(SimpleNamespace(run=stopped), 0.5, 1, tmp_path)
+        run(0.5, 1, tmp_path, body=stopped)
     assert raised.value.code == 128 + signal.SIGTERM
     assert closed == [raised.value]
     assert signal.getsignal(signal.SIGTERM) is before
@@ -104,7 +112,7 @@ def test_an_exit_that_python_drops_comes_again(
         rest()
 
     with pytest.raises(SystemExit) as raised:
-        run(SimpleNamespace(run=stopped), 0.5, 1, tmp_path)
+        run(0.5, 1, tmp_path, body=stopped)
     assert raised.value.code == 128 + signal.SIGTERM
     assert capsys.readouterr().err == "\nstopped by SIGTERM; --resume true continues this training\n"
     assert sys.unraisablehook is hook

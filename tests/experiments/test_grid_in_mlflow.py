@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from common.experiments.training import Job
 
 ROOT = Path(__file__).parents[2]
 AXES = {"method": {"marginal": {"loss": "marginal"}, "ce": {"loss": "categorical_ce"}}}
+CARRY_OUT = _Work.carry_out
 DICE = {("clinic", "lv_cavity"): 0.9}
 
 
@@ -150,6 +152,18 @@ def test_a_grid_that_is_interrupted_is_closed(grid: Grid, number: signal.Signals
         signal.signal(signal.SIGINT, of_background)
     assert grid.parent.info.status == "KILLED"
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_grid_that_is_stopped_while_ray_starts_is_closed(grid: Grid, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_Work, "carry_out", CARRY_OUT)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("common.experiments.run._start", lambda *_: sys.exit(15))  # as Ray's handler does on SIGTERM
+    with pytest.raises(KeyboardInterrupt):
+        grid.run({"method": ["marginal"], "seed": [0]})
+    client = MlflowClient(grid.uri)
+    experiment = client.get_experiment_by_name(grid.folder.name)
+    (parent,) = client.search_runs([experiment.experiment_id], "tags.grid = 'tiny'")
+    assert parent.info.status == "KILLED"
 
 
 def test_a_grid_that_fails_is_closed(grid: Grid):

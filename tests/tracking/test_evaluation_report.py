@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from epochs import EXPERIMENT, train
 from mlflow import MlflowClient
 from monai.engines import SupervisedEvaluator
 from rich.console import Console
@@ -343,6 +344,17 @@ def test_an_evaluation_is_a_run_of_its_own_that_names_its_training(tmp_path: Pat
     assert run.data.metrics["test/dice/full/lv"] == pytest.approx(2 / 3)
     files = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert files >= {"dice.csv", "summary.json", "examples.png", "predictions.npz", "evaluation.json"}
+
+
+def test_the_run_of_an_evaluation_lies_in_the_experiment_of_its_training(
+    tmp_path: Path, client: MlflowClient, uri: str
+):
+    folder = tmp_path / "first"
+    train(folder, uri)
+    report(tmp_path, "", weights=folder / "model.pt", checksum="7rained")
+    (experiment,) = client.search_experiments(filter_string=f"name = '{EXPERIMENT}'")
+    (run,) = client.search_runs([experiment.experiment_id], "params.checksum = '7rained'")
+    assert run.data.tags["mlflow.parentRunId"] == logged_run(folder)["run_id"]
 
 
 def test_a_damaged_link_to_the_training_is_no_link(tmp_path: Path):

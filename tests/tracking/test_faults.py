@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from common.tracking import courier, log_finished_run
 from common.tracking.__main__ import main
 from common.tracking.delivery import folder_lock
-from common.tracking.outbox import Outbox, read_outbox, read_rows, read_run, write_outbox
+from common.tracking.outbox import Outbox, read_outbox, read_rows, read_run, write_outbox, write_run
 
 CALLS = (
     *("get_experiment_by_name", "search_runs", "create_run", "update_run", "get_metric_history", "log_batch"),
@@ -146,6 +146,40 @@ def test_a_run_whose_process_was_killed_is_closed(
     (run,) = runs_of(client, folder)
     assert run.info.status == "KILLED"
     assert len(client.get_metric_history(run.info.run_id, "train_loss")) == 2
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "KILLED", "FAILED"])
+def test_a_training_that_went_on_without_mlflow_is_handed_in_as_it_ended(
+    uri: str, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str
+):
+    folder = tmp_path / "run"
+    train(folder, uri)
+    killed(folder, status)
+    run = read_run(folder)
+    write_run(folder, {**run, "status": status})
+    client.update_run(run["run_id"], status=status)
+
+    def hand_in_beside(_: int) -> None:
+        assert hand_in(tmp_path, monkeypatch) == 0
+        assert runs_of(client, folder)[0].info.status == status, "its process lives"
+
+    train(folder, "none", epochs=4, done=2, each=hand_in_beside)
+    assert hand_in(tmp_path, monkeypatch) == 0
+    assert_complete(client, folder, epochs=4)
+
+
+def test_other_settings_without_mlflow_in_the_folder_of_a_killed_training_are_no_epochs_of_its_run(
+    uri: str, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = tmp_path / "run"
+    train(folder, uri, epochs=1)
+    killed(folder)
+    train(folder, "none", parameters={"loss": "adaptive_bce"})
+    assert hand_in(tmp_path, monkeypatch) == 0
+    runs = {one.data.params["loss"]: one.info for one in runs_of(client, folder)}
+    epochs = {loss: len(client.get_metric_history(info.run_id, "train_loss")) for loss, info in runs.items()}
+    assert epochs == {"marginal": 1, "adaptive_bce": 2}
+    assert runs["adaptive_bce"].status == "FINISHED"
 
 
 @pytest.mark.parametrize("content", [None, "", '{"run_id": "12'])

@@ -22,6 +22,7 @@ from mlflow.entities import Run
 from tiny_training import SETTINGS, Tiny, stop_at
 
 from common.engines import run_folder
+from common.engines import train as run_training
 from common.engines.run_folder import mark
 from common.experiments.store import Store
 from common.identity import fingerprint
@@ -157,6 +158,16 @@ def test_a_resumed_training_that_ends_well_has_no_error(uri: str, client: Mlflow
     run = run_of(tmp_path, client)
     assert run.info.status == "FINISHED"
     assert "error" not in run.data.tags
+
+
+def test_a_training_without_best_weights_failed(uri: str, client: MlflowClient, tmp_path: Path):
+    tiny = Tiny(tmp_path, handlers=lambda _: [MLflowRun(tmp_path, uri, EXPERIMENT, RUN, SETTINGS)], val_interval=3)
+    with pytest.raises(ValueError, match="no epoch of this training has a mean Dice"):
+        run_training(tiny.trainer, tiny.evaluator, tmp_path)
+    run = run_of(tmp_path, client)
+    assert run.info.status == "FAILED"
+    assert "no epoch of this training has a mean Dice" in run.data.tags["error"]
+    assert [item.step for item in client.get_metric_history(run.info.run_id, "train_loss")] == [1, 2]
 
 
 def test_a_resumed_training_says_that_its_run_stays_in_its_experiment(
