@@ -342,15 +342,31 @@ def _references(node: Any) -> Iterator[str]:
         yield from REFERENCE.findall(node)
 
 
-def plain_values(settings: Mapping[str, Any], datasets: Sequence[str] = ()) -> dict[str, Any]:
-    """Leave out references and expressions, which say nothing to a reader; add the names of the datasets, if given.
+def plain_values(
+    settings: Mapping[str, Any], given: Iterable[str], training: str, datasets: Sequence[str]
+) -> dict[str, Any]:
+    """Return what MLflow shows of a training: its settings, its identity, and the names of its datasets.
+
+    References and expressions of the bundle, which say nothing to a reader, are left out; those that were given stay.
+
+    Args:
+        settings: as `training_settings` returns them.
+        given: names of settings that differ from the bundle.
+        training: `settings_digest`.
+        datasets: names.
 
     Example:
-        >>> plain_values({"epochs": 3, "optimizer::lr": "@learning_rate"}, datasets=["camus"])
-        {'epochs': 3, 'datasets': ['camus']}
+        >>> settings = {"epochs": 3, "optimizer::lr": "@learning_rate", "partner": "$@network"}
+        >>> plain_values(settings, ["partner"], "c0ffee", ["camus"])
+        {'epochs': 3, 'partner': '$@network', 'training': 'c0ffee', 'datasets': ['camus']}
     """
-    plain = {name: value for name, value in settings.items() if not str(value).startswith(("@", "$", "%", "['@"))}
-    return plain | ({"datasets": list(datasets)} if datasets else {})
+    shown = {*given}
+    plain = {
+        name: value
+        for name, value in settings.items()
+        if name in shown or not str(value).startswith(("@", "$", "%", "['@"))
+    }
+    return {**plain, "training": training, "datasets": list(datasets)}
 
 
 def settings_digest(settings: Mapping[str, Any]) -> str:

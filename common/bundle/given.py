@@ -9,7 +9,7 @@ from ..identity import SPEED, flattened
 from .changed import references
 from .overrides import given_overrides, main_file, with_overrides
 
-__all__ = ["check_effect", "check_needs", "given_below", "given_changes", "lacking", "result_changes"]
+__all__ = ["check_effect", "check_needs", "given_below", "given_changes", "given_names", "lacking", "result_changes"]
 
 KNOWN_OTHERWISE = frozenset(  # do not change a result, or are among its facts by another name
     (
@@ -74,6 +74,17 @@ def given_changes() -> dict[str, Any]:
     """
     config, overrides = given_overrides()
     return result_changes(main_file() or config, config, overrides) if config else {}
+
+
+def given_names() -> list[str]:
+    """Return the names of the settings, flattened, that the workflow of the caller was given.
+
+    Example:
+        >>> given_names()  # no workflow is running
+        []
+    """
+    config, overrides = given_overrides()
+    return [*_differing(main_file() or config, overrides, config)] if config else []
 
 
 def result_changes(file: Mapping[str, Any], config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -84,13 +84,25 @@ def _check_gradient(trainer: Trainer) -> None:
         )
 
 
-def _check_result(_: Engine, evaluator: Evaluator, weights: Path) -> None:
+def _check_validation(_: Engine, evaluator: Evaluator) -> None:
+    """End a training at once that no validation can judge."""
+    if math.isnan(evaluator.state.best_metric):
+        raise ValueError(
+            f"{evaluator.state.key_metric_name} of the validation is undefined, so no epoch could be the best: its "
+            "images contain no structure. Add images that do, or choose other data."
+        )
+
+
+def _check_result(engine: Engine, evaluator: Evaluator, weights: Path) -> None:
     """Let a training fail that has no best weights, while its record can still say so."""
     state = evaluator.state
-    if state.best_metric_epoch < 1 or math.isnan(state.best_metric):
+    rows = getattr(engine.state, "history", [])
+    if state.best_metric_epoch < 1 and any(state.key_metric_name in row for row in rows):
+        raise ValueError(f"{weights} was lost, and no epoch after that was validated; train without --resume.")
+    if state.best_metric_epoch < 1:
         raise ValueError(
             f"no epoch of this training has a mean Dice, so {weights} was not written: the validation fold annotates "
-            "no class, or its images contain none. Add annotated images to it, or choose other data."
+            "no class. Add annotated images to it, or choose other data."
         )
     if not rank() and not weights.is_file():
         raise ValueError(f"{weights} was not written: --train::handlers lacks BestAndLast.")
@@ -110,6 +122,7 @@ def train(trainer: Trainer, evaluator: Evaluator, folder: str | Path) -> None:
         report_once(engine)
     state, weights = evaluator.state, Path(folder) / "model.pt"
     trainer.add_event_handler(IterationEvents.LOSS_COMPLETED, _check_gradient)
+    trainer.add_event_handler(Events.EPOCH_COMPLETED | Events.COMPLETED, _check_validation, evaluator)
     trainer.add_event_handler(Events.COMPLETED, _check_result, evaluator, weights)
     try:
         with ends_on_sigterm():

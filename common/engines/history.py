@@ -55,6 +55,8 @@ class History:
     def _start(self, engine: Engine) -> None:
         if engine.state.epoch:  # resumed: keep the rows of completed epochs
             self.rows = [row for row in self._earlier() if row["epoch"] <= engine.state.epoch]
+        else:
+            self.path.unlink(missing_ok=True)  # of a training without a checkpoint, whose epochs these are not
         if not engine.state.epoch_length:
             raise ValueError("the training fold has fewer images than one batch; lower --batch_size.")
         engine.state.history = self.rows

@@ -27,6 +27,19 @@ from .training import OF_GRID
 __all__ = ["check_data", "check_runs"]
 
 SELECTION = ("train_on", "images", "withheld", "withheld_share")
+PARTS = (  # settings that decide what `_check_parts` builds
+    *("augmentation", "network", "networks", "classes", "image_size", "consistency", "consistency_ramp"),
+    *(
+        "teacher_passes",
+        "predict_with",
+        "cotrain",
+        "partner",
+        "pseudo_labels",
+        "initial_weights",
+        "shift_multiple",
+        "train",
+    ),
+)
 OF_DATA = (*SELECTION, "classes", "renamed", "complete_only", "initial_weights")  # settings that choose what is read
 
 
@@ -74,7 +87,7 @@ def check_runs(config_file: Path, runs: Sequence[Run]) -> None:
             if other.settings.keys() != run.settings.keys() or other.settings != run.settings:
                 raise ValueError(f"it would train the same as {other.name}: no other difference has an effect.")
             parser = ConfigParser(with_overrides(config, plain))
-            parts = [parser.get(name) for name in ("augmentation", "network", "networks", "classes", "image_size")]
+            parts = [parser.get(name) for name in PARTS]
             if str(parts) not in passed:
                 _check_parts(parser, whole="image_size" in plain or "image_size" not in run.settings)
                 passed.add(str(parts))
@@ -132,10 +145,13 @@ def _all(runs: Sequence[Run]) -> Iterator[Run]:
 
 
 def _check_parts(parser: ConfigParser, whole: bool) -> None:
-    """Build the augmentation and the network; check the image size, if it is known."""
+    """Build what needs no data: transforms, the network, its teacher or partner; check the image size, if known."""
+    transforms = enumerate(parser.get("train")["preprocessing"]["transforms"])
+    names = [f"train::preprocessing::transforms::{number}" for number, one in transforms if "@labels" not in str(one)]
     try:
-        parser.get_parsed_content("augmentation")
         network: Any = parser.get_parsed_content("network_def")
+        for name in ("augmentation", "mean_teacher", "co_training", *(names if whole else ())):
+            parser.get_parsed_content(name)
     except RuntimeError as error:  # MONAI wraps an error in the names of components
         root: BaseException = error
         while root.__cause__ is not None:

@@ -108,9 +108,11 @@ def run_grid(
     runs = [*_by_hash([_job(base, run) for run in grid.runs], grid.runs).values()]
     root = Path(config["runs_dir"]).resolve() / scale
     root.mkdir(parents=True, exist_ok=True)
-    with _alone(root), _ends_on_sigterm():
+    with _alone(root), _ends_on_sigterm(), _shuts_down():
         store = Store(uri, config["experiment"], identity, facts)
         work = _Work(store, base, root, uri, partial(_start, workers, address))
+        if work.is_unfinished(runs):
+            work.begin()  # first: on SIGTERM Ray ends a process in which it starts, and MLflow would not know
         before = set(work.finished)
         status = "KILLED"
         try:
@@ -124,8 +126,6 @@ def run_grid(
             status = "FAILED"
             raise
         finally:
-            if ray.is_initialized():
-                ray.shutdown()
             store.close(status)
     finished, skipped = (sum(job.hash in done for job in results) for done in (work.finished, before))
     return Outcome(finished, skipped, work.failed)
@@ -143,6 +143,16 @@ def _alone(root: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def _shuts_down() -> Iterator[None]:
+    """Shut Ray down at the end of the block."""
+    try:
+        yield
+    finally:
+        if ray.is_initialized():
+            ray.shutdown()
 
 
 @contextmanager
@@ -235,6 +245,20 @@ class _Work:
         self.failed: dict[str, str] = {}
         self.folders: dict[str, Path] = {}  # of each hash: a teacher may be a result, too
 
+    def is_unfinished(self, runs: Sequence[Run]) -> bool:
+        """Return whether a training is left to carry out."""
+        jobs = [_job(self.base, one, self.best(one)) for run in runs for one in [*run.candidates, run]]
+        return any(job.hash not in self.finished for job in jobs)
+
+    def begin(self) -> None:
+        """Start Ray, unless it runs."""
+        if not ray.is_initialized():
+            try:
+                self.start()
+            except SystemExit as error:  # of its handler of SIGTERM
+                raise KeyboardInterrupt from error
+            _interrupt_on_sigterm()  # Ray would end everything at once
+
     def job(self, run: Run, chosen: Mapping[str, Any] | None = None) -> Job:
         """Return the job of a run with the settings that a search has chosen."""
         job = _job(self.base, run, chosen)
@@ -254,9 +278,9 @@ class _Work:
         """Return the searched settings of the candidate that was best on the validation fold."""
         scores = {}
         for candidate in run.candidates:
-            job = self.job(candidate)
-            if job.hash in self.finished:
-                history = self.store.client.get_metric_history(self.finished[job.hash], "mean_dice")
+            job_hash = _job(self.base, candidate).hash
+            if job_hash in self.finished:
+                history = self.store.client.get_metric_history(self.finished[job_hash], "mean_dice")
                 scores[max(entry.value for entry in history)] = candidate
         return {name: scores[max(scores)].settings[name] for name in run.search} if scores else {}
 
@@ -272,12 +296,7 @@ class _Work:
         wanted = {job.hash for job in [*jobs, *teachers]}
         if not wanted - self.finished.keys():
             return
-        if not ray.is_initialized():
-            try:
-                self.start()
-            except SystemExit as error:  # SIGTERM while Ray starts
-                raise KeyboardInterrupt from error
-            _interrupt_on_sigterm()  # Ray would end everything at once
+        self.begin()
         with tqdm(desc=title, unit=" trainings", total=len(wanted), initial=len(wanted & self.finished.keys())) as bar:
             self._wave([*teachers, *(job for job in jobs if job.teacher is None)], bar)
             self._wave([job for job in jobs if job.teacher is not None], bar)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 from mlflow import MlflowClient
@@ -63,17 +64,23 @@ class Store:
         self.client: MlflowClient = connect(uri)
         self.experiment_id = experiment_id(self.client, uri, experiment)
         found = self._search(" and ".join(f"tags.{name} = '{value}'" for name, value in tags.items()))
-        if not found:
-            name = f"grid {tags['grid']}"
-            found = [self.client.create_run(self.experiment_id, run_name=name, tags={**tags, **facts})]
-        self.parent: str = found[0].info.run_id
+        self._tags = {**tags, **facts}
+        self._found: str | None = found[0].info.run_id if found else None
+
+    @cached_property
+    def parent(self) -> str:
+        """Id of the parent run, which is created if there is none."""
+        if self._found is None:
+            name = f"grid {self._tags['grid']}"
+            self._found = self.client.create_run(self.experiment_id, run_name=name, tags=self._tags).info.run_id
+        return self._found
 
     def _search(self, condition: str) -> list[Run]:
         return search_runs(self.client, self.experiment_id, condition)
 
     def finished(self) -> dict[str, str]:
         """Return the children that are finished and evaluated, hash -> id of the run."""
-        children = self._children()
+        children = self._children() if self._found else []
         done = evaluations(self.client, self.experiment_id, children, self.checksum, self.fold)
         finished = [run for run in children if run.info.status == "FINISHED" and run.info.run_id in done]
         return {run.data.tags["run_hash"]: run.info.run_id for run in finished}

@@ -38,7 +38,7 @@ def _hand_in(runs: Path, uri: str) -> int:
     for folder, error in outcomes.items():
         print(f"{folder}: {'handed in' if error is None else cause(error)}")
     if not outcomes:
-        print("MLflow lacks nothing.")
+        print("Nothing is left to hand in; runs that still go on are left alone.")
     return int(any(outcomes.values()))
 
 

@@ -15,7 +15,7 @@ import yaml
 
 from ..identity import digest
 from .client import address, tracking_uri
-from .outbox import RUN_FILE, read_outbox, read_run
+from .outbox import RUN_FILE, Outbox, read_outbox, read_run
 
 __all__ = ["Evaluation", "logged_run"]
 
@@ -161,13 +161,18 @@ class Evaluation:
 
     def experiment(self, stated: str) -> str:
         """Return the MLflow experiment: that of the training if it was recorded, otherwise as stated."""
-        recorded = read_outbox(self.training) if self.training else None
-        return recorded.experiment if recorded else stated
+        return self._recorded.experiment if self._recorded else stated
 
     def uri(self, stated: str | None) -> str:
         """Return the tracking URI: as stated, or MLFLOW_TRACKING_URI, or where the training was logged."""
         own = logged_run(self.training).get("tracking_uri") if self.training else None
+        own = own or (self._recorded.tracking_uri if self._recorded else None)  # MLflow was away
         return stated or tracking_uri(address(own) if own else "sqlite:///runs/mlflow.db")
+
+    @cached_property
+    def _recorded(self) -> Outbox | None:
+        """What MLflow should know about the training."""
+        return read_outbox(self.training) if self.training else None
 
 
 def _listed(settings: Mapping[str, Any]) -> str:

@@ -32,7 +32,8 @@ initialize:
   - _target_: common.engines.save_configuration
     folder: FOLDER
     configuration: {_target_: common.configuration.running}
-run: ["$print(@networks, @network, @written)"]
+given: {_target_: common.bundle.given.given_names}
+run: ["$print(@networks, @network, @written)", "$print('given:', @given)"]
 """
 
 
@@ -120,6 +121,15 @@ def test_wrong_numbers_of_numpy_are_refused_as_those_of_python(
     with pytest.raises((RuntimeError, KeyError)) as raised:
         form(config_file=config, **given).initialize()
     assert re.search(message, str(raised.value.__cause__))
+
+
+@pytest.mark.parametrize("form", [monai_run, create_workflow, ConfigWorkflow])
+def test_a_run_knows_the_names_of_what_it_was_given(config: str, form: Any, capsys: pytest.CaptureFixture[str]):
+    workflow = form(config_file=config, **{"written::rate": "$@rate * 2", "seed": 0, "sizes": [3]})
+    if workflow is not None:
+        workflow.initialize()
+        workflow.run()
+    assert capsys.readouterr().out.splitlines()[-1] == "given: ['sizes', 'written::rate']"
 
 
 def test_an_expression_may_be_a_number_of_numpy(config: str):

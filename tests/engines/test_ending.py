@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from ignite.engine import Engine
 from monai.engines import IterationEvents
 from tiny_training import Tiny
@@ -46,9 +47,19 @@ def test_the_end_names_the_best_weights_or_says_why_there_are_none(tmp_path: Pat
     assert "found no structure in the validation images: train longer" in capsys.readouterr().out
     with pytest.raises(ValueError, match=r"no epoch .* has a mean Dice, so .*model\.pt was not written"):
         run(-1, -1, tmp_path)
-    with pytest.raises(ValueError, match=r"no epoch .* has a mean Dice, .* or its images contain none"):
+    with pytest.raises(ValueError, match=r"^mean_dice of the validation is undefined.* contain no structure"):
         run(float("nan"), 1, tmp_path)
     assert capsys.readouterr().out == ""
+
+
+def test_best_weights_that_were_lost_are_no_fault_of_the_data(tmp_path: Path):
+    Tiny(tmp_path, epochs=2, val_interval=2).run()
+    checkpoint = torch.load(tmp_path / "last.pt", weights_only=True)
+    torch.save({**checkpoint, "best_metric_epoch": 1}, tmp_path / "last.pt")
+    (tmp_path / "model.pt").unlink()
+    tiny = Tiny(tmp_path, epochs=3, val_interval=2, resume=True)
+    with pytest.raises(ValueError, match=r"model\.pt was lost, and no epoch after that was validated; train without"):
+        train(tiny.trainer, tiny.evaluator, tmp_path)
 
 
 def test_weights_that_no_handler_wrote_are_not_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

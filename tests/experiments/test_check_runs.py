@@ -34,6 +34,11 @@ GRIDS = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/experime
         ({"epochs": 2, "val_interval": 3}, r"--val_interval is 3, expected at most --epochs, 2"),
         ({"augmentation::scale": 2}, r"RandAugmentd: expected scale from 0 to 0\.99, got 2\."),
         ({"seed": "$int(os.environ['TASK'])"}, r"^one: --seed: .* reads environ, .*: --seed \"\$TASK\"\.$"),
+        (
+            {"cotrain": True, "consistency": 1.0, "image_size": 64},
+            r"^one: --cotrain true and --consistency: ",
+        ),
+        ({"cotrain": True, "image_size": 32}, r"^one: a crop of \[32, 32\] cannot be shifted in four directions"),
         ({"lable_dropout": 0.1}, r"Did you mean --label_dropout"),
         ({"validation_data::data::fold": "test"}, r"^one: --validation_data::data::fold is validation here, and the"),
         (

@@ -357,6 +357,12 @@ def test_the_run_of_an_evaluation_lies_in_the_experiment_of_its_training(
     assert run.data.tags["mlflow.parentRunId"] == logged_run(folder)["run_id"]
 
 
+def test_an_evaluation_goes_where_its_training_could_not(tmp_path: Path):
+    train(tmp_path / "first", "http://127.0.0.1:1")
+    assert logged_run(tmp_path / "first") == {}
+    assert evaluation(tmp_path, weights=tmp_path / "first/model.pt").uri(None) == "http://127.0.0.1:1"
+
+
 def test_a_damaged_link_to_the_training_is_no_link(tmp_path: Path):
     for content in ("", "{", "[]", '{"run_id": null}'):
         (tmp_path / "mlflow_run.json").write_text(content)

@@ -219,6 +219,19 @@ def test_resuming_a_finished_training_adds_nothing(uri: str, client: MlflowClien
     assert len(client.get_metric_history(after.info.run_id, "train_loss")) == 1
 
 
+def test_a_training_that_starts_anew_has_no_epochs_of_the_one_before(uri: str, client: MlflowClient, tmp_path: Path):
+    with pytest.raises(Crash):
+        train(tmp_path, uri, stop_at(2, Crash()), epochs=3)
+    for name in ("last.pt", "model.pt", "model.json"):  # as on a full disk
+        (tmp_path / name).unlink()
+    with pytest.raises(Crash):
+        train(tmp_path, uri, stop_at(1, Crash()), {**SETTINGS, "learning_rate": 0.2}, epochs=3, resume=True)
+    assert not (tmp_path / "history.json").exists()
+    run = run_of(tmp_path, client)
+    assert run.data.params["learning_rate"] == "0.2"
+    assert client.get_metric_history(run.info.run_id, "train_loss") == []
+
+
 def test_a_resumed_training_whose_run_is_gone_gets_a_new_one(
     uri: str, client: MlflowClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):

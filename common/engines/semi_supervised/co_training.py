@@ -75,7 +75,9 @@ class CoTraining:
         if predict_with not in PREDICTORS:
             raise ValueError(f"--predict_with: expected one of {', '.join(PREDICTORS)}, got {predict_with!r}.")
         if partner is not None and consistency:
-            raise ValueError("--partner and --consistency: a network has a partner or a Mean Teacher; leave one out.")
+            raise ValueError(
+                "--cotrain true and --consistency: a network has a partner or a Mean Teacher; leave one out."
+            )
         if partner is not None and initial_weights is not None:
             raise ValueError(
                 "--cotrain true and --initial_weights: the partner would start from scratch, at the rate and with the "

@@ -303,7 +303,7 @@ def test_both_networks_are_equal_in_all_processes_and_those_of_one(tmp_path: Pat
         ({"pseudo_labels": ["fixed", "fixed"]}, r"--pseudo_labels: .*each at most once, got \['fixed', 'fixed'\]"),
         ({"pseudo_labels": "fixed"}, r"--pseudo_labels: expected a list of fixed and dynamic, each .*, got 'fixed'"),
         ({"predict_with": "teacher"}, r"--predict_with: expected one of student, partner, both, got 'teacher'"),
-        ({"consistency": 1.0}, r"--partner and --consistency: .*leave one out"),
+        ({"consistency": 1.0}, r"--cotrain true and --consistency: .*leave one out"),
         (
             {"initial_weights": "model.pt"},
             r"--cotrain true and --initial_weights: the partner would start from scratch",
