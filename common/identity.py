@@ -42,7 +42,7 @@ SPEED = (  # arguments of a dataloader and an evaluator that change only speed o
 WITHOUT_EFFECT = (
     *("bundle_root", "dataset_dir", "runs_dir", "output_dir", "data", "initial_weights", "device"),
     *("experiment", "run_name", "tags", "tracking_uri", "resume", "resuming", "coverage", "record", "checkpointed"),
-    *("configuration", "data_checksum", "settings", "digest", "_chosen"),
+    *("configuration", "data_checksum", "settings", "digest", "given", "_chosen"),
     "train::dataloader::num_workers",
     *("train::dataloader::prefetch_factor", "train::dataloader::pin_memory", "train::trainer::non_blocking"),
     *(f"validate::{name}" for name in SPEED),  # workers that persist would draw otherwise in a training

@@ -132,8 +132,8 @@ def _compared(workflow: ConfigWorkflow) -> tuple[dict[str, Any], dict[str, Any]]
     config = {name: value for name, value in workflow.parser.get().items() if name != workflow.parser.meta_key}
     folder = workflow.config_root_path
     paths = [path for path in sorted(folder.iterdir()) if path.suffix in (".yaml", ".yml", ".json")]
-    files = [dict(ConfigParser.load_config_file(path)) for path in paths]
-    files = [file for file in files if file and file.keys() <= config.keys()]
+    read = [ConfigParser.load_config_file(path) for path in paths]
+    files = [dict(file) for file in read if file and isinstance(file, Mapping) and file.keys() <= config.keys()]
     if not files:
         return {}, {}
     base = max(files, key=len)

@@ -165,8 +165,8 @@ class Evaluation:
 
     def uri(self, stated: str | None) -> str:
         """Return the tracking URI: as stated, or MLFLOW_TRACKING_URI, or where the training was logged."""
-        own = logged_run(self.training).get("tracking_uri") if self.training else None
-        own = own or (self._recorded.tracking_uri if self._recorded else None)  # MLflow was away
+        logged = logged_run(self.training).get("tracking_uri") if self.training else None
+        own = self._recorded.tracking_uri if self._recorded else logged  # where it will be, if MLflow is away
         return stated or tracking_uri(address(own) if own else "sqlite:///runs/mlflow.db")
 
     @cached_property

@@ -154,7 +154,9 @@ class MLflowRun:
         earlier, run = read_outbox(self.folder), read_run(self.folder)
         if earlier is None or earlier.tracking_uri != self._tracking_uri():
             return None
-        if not self._parameters().items() <= earlier.parameters.items():
+        own = self._parameters()
+        identity = {name: own[name] for name in ("training",) if name in own} or own
+        if not identity.items() <= earlier.parameters.items():
             return None
         if (original := original_of(self.folder, earlier)) is not None:
             LOGGER.info("%s is a copy of %s, which keeps its MLflow run; starting a new run", self.folder, original)

@@ -29,6 +29,7 @@ initialize:
     choices: {network: networks}
     limits: {seed: [0], rate: [0]}
     names: [run_name]
+  - "@given"
   - _target_: common.engines.save_configuration
     folder: FOLDER
     configuration: {_target_: common.configuration.running}
@@ -128,6 +129,8 @@ def test_a_run_knows_the_names_of_what_it_was_given(config: str, form: Any, caps
     workflow = form(config_file=config, **{"written::rate": "$@rate * 2", "seed": 0, "sizes": [3]})
     if workflow is not None:
         workflow.initialize()
+        (Path(config).parent / "mine.yaml").write_text("written: {rate: $@rate * 2}")  # not of this run
+        (Path(config).parent / "history.json").write_text("[{}]")
         workflow.run()
     assert capsys.readouterr().out.splitlines()[-1] == "given: ['sizes', 'written::rate']"
 
