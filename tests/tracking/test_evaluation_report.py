@@ -361,6 +361,8 @@ def test_an_evaluation_goes_where_its_training_could_not(tmp_path: Path):
     train(tmp_path / "first", "http://127.0.0.1:1")
     assert logged_run(tmp_path / "first") == {}
     assert evaluation(tmp_path, weights=tmp_path / "first/model.pt").uri(None) == "http://127.0.0.1:1"
+    (tmp_path / "first" / "mlflow_run.json").write_text(json.dumps({"run_id": "0" * 32, "tracking_uri": "earlier"}))
+    assert evaluation(tmp_path, weights=tmp_path / "first/model.pt").uri(None) == "http://127.0.0.1:1", "it moved on"
 
 
 def test_a_damaged_link_to_the_training_is_no_link(tmp_path: Path):
