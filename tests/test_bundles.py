@@ -151,6 +151,29 @@ def test_every_component_of_a_configuration_exists(path: Path):
 
 
 @pytest.mark.slow
+def test_weights_are_used_with_what_their_data_meant(folder: Path, trained: Path):
+    record = json.loads((trained / "model.json").read_text())
+    assert record["datasets"] == ["camus_like", "echonet_like", "unity_like"]
+    assert (record["renamed"], record["withheld"]["unity_like"]) == ({}, ["left_atrium"])
+    weights = folder / "another.pt"
+    weights.write_bytes((trained / "model.pt").read_bytes())
+    meant = {"renamed": {"lv_myocardium": "lv_cavity"}, "withheld": {"camus_like": ["left_atrium"]}}
+    weights.with_suffix(".json").write_text(json.dumps(record | meant))
+    before = sorted(folder.iterdir())
+    for workflow, given in (
+        ("evaluate.yaml", {"checkpoint": weights}),
+        ("pseudo_label.yaml", {"checkpoint": weights}),
+        ("train.yaml", {**TINY, "initial_weights": weights, "learning_rate": 0.001}),
+    ):
+        said = run(folder, workflow, ok=False, **given)
+        assert "lv_myocardium counted as lv_cavity, not as lv_myocardium. Repeat that with --renamed" in said
+    said = run(folder, "pseudo_label.yaml", ok=False, checkpoint=weights, renamed=meant["renamed"])
+    assert "left_atrium of camus_like was hidden" in said
+    assert sorted(folder.iterdir()) == before
+    assert "logged in MLflow" in run(folder, "evaluate.yaml", checkpoint=weights, renamed="{}")
+
+
+@pytest.mark.slow
 def test_a_training_leaves_weights_history_pictures_and_a_run(trained: Path):
     assert {path.name for path in trained.iterdir()} >= {
         "model.pt", "model.json", "last.pt", "config.yaml", "history.json", "curves.png", "validation_examples.png"

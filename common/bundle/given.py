@@ -9,7 +9,16 @@ from ..identity import SPEED, flattened
 from .changed import references
 from .overrides import given_overrides, main_file, with_overrides
 
-__all__ = ["check_effect", "check_needs", "given_below", "given_changes", "given_names", "lacking", "result_changes"]
+__all__ = [
+    "check_effect",
+    "check_needs",
+    "given_below",
+    "given_changes",
+    "given_names",
+    "lacking",
+    "result_changes",
+    "stated_names",
+]
 
 KNOWN_OTHERWISE = frozenset(  # do not change a result, or are among its facts by another name
     (
@@ -28,6 +37,7 @@ FIXED = {  # what a result says about itself -> the settings that choose it
     "overrides": "the settings themselves",
     "plan": "--input and --output",
     "record": "--checkpoint PATH",
+    "stated": "the settings themselves",
     "trained": "--checkpoint PATH",
     "weights": "--checkpoint PATH",
 }
@@ -85,6 +95,19 @@ def given_names() -> list[str]:
     """
     config, overrides = given_overrides()
     return [*_differing(main_file() or config, overrides, config)] if config else []
+
+
+def stated_names() -> list[str]:
+    """Return the names, of the top level, of the settings that the workflow of the caller was given.
+
+    Unlike `given_names` they contain those that were given as the files have them.
+
+    Example:
+        >>> stated_names()  # no workflow is running
+        []
+    """
+    names = [*given_overrides()[1], *given_names()]
+    return list(dict.fromkeys(name.replace("#", "::").split("::")[0] for name in names))
 
 
 def result_changes(file: Mapping[str, Any], config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

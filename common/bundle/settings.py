@@ -29,6 +29,10 @@ from .steady import check_steady
 
 __all__ = ["check_given", "check_settings", "command_words"]
 
+PATHS = (  # settings that a number cannot be: `2024` is read as one
+    *("checkpoint", "data", "dataset_dir", "initial_weights", "input", "out", "output", "output_dir", "runs_dir"),
+    "tracking_uri",
+)
 LONGEST_NAME = 200  # bytes of the name of a training: file systems allow 255, and names beside it are longer
 
 
@@ -214,6 +218,8 @@ def _check_text(name: str, value: Any, word: str | None, is_name: bool) -> None:
             "own, such as {_target_: 'torch.optim.Adam'}."
         )
     typed = str(value) if word is None else word.strip("'\"")
+    if name in PATHS and isinstance(value, int | float):
+        raise ValueError(f"--{name}: expected a path, but {typed!r} is read as the number {value}; write './{typed}'.")
     same = isinstance(value, str) or type(value) is int
     if is_name and (not same or str(value) != typed or not typed.strip()):
         raise ValueError(f"--{name}: expected a name, but {typed!r} would be read as {value!r}; choose another name.")

@@ -4,7 +4,7 @@ from .prepared.labels import coverage_table, labels_in, labels_of, stated_label_
 from .prepared.layout import checksum, read_datalist
 from .prepared.remarks import check_annotation, check_unseen, seen_images
 from .prepared.resident import ResidentDataset
-from .prepared.selection import select
+from .prepared.selection import check_meaning, select
 from .volumes.intensity import Intensity, intensity_of, stated_normalisation
 from .volumes.resident import ResidentVolumes
 from .volumes.spacings import stated_spacing
@@ -16,6 +16,7 @@ __all__ = [
     "ResidentVolumes",
     "WholeVolumes",
     "check_annotation",
+    "check_meaning",
     "check_unseen",
     "checksum",
     "coverage_table",

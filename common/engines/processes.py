@@ -35,8 +35,8 @@ def number_of_processes() -> int:
 
 
 def rank() -> int:
-    """Return the number of this process, from 0; process 0 writes."""
-    return int(os.environ.get("RANK", "0"))
+    """Return the number of this process, from 0; process 0 writes. A `RANK` without others to share with is not one."""
+    return int(os.environ.get("RANK", "0")) if number_of_processes() > 1 else 0
 
 
 def check_processes(shares: bool) -> None:

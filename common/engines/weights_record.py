@@ -34,16 +34,20 @@ NOTHING = type(None)
 KINDS: dict[str, tuple[type, ...]] = {
     "activation": (str,),
     "classes": (list,),
+    "datasets": (list,),
     "image_size": (int, list),  # sides of a patch of a volume
     "network": (str,),
     "loss": (str,),
     "predict_with": (str,),
     "architecture": (dict,),
     "normalisation": (str, dict),
+    "renamed": (dict,),
     "seen": (dict,),
     "spacing": (list, dict, NOTHING),
     "training": (str, NOTHING),
     "weights": (str,),
+    "withheld": (dict,),
+    "withheld_share": (int, float),
 }
 OF_TRAINING = ("model.pt", "last.pt")  # weights that a training writes
 BY_HAND = {

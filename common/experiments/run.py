@@ -99,7 +99,12 @@ def run_grid(
     uri = _absolute(tracking_uri("sqlite:///runs/mlflow.db"))
     content = checksum(folders)
     stated = {**settings} if fold == "test" else {**settings, "fold": fold}
-    identity = {"grid": scale, "bundle": bundle.name, "data_checksum": content, "settings": _identified(stated)}
+    identity = {
+        "grid": scale,
+        "bundle": bundle.absolute().name,
+        "data_checksum": content,
+        "settings": _identified(stated),
+    }
     given = [f"--{name} {shlex.quote(str(value))}" for name, value in stated.items()]
     named = [f"--data {shlex.join(map(str, data))}"] if data else []
     facts = {"data": " ".join([", ".join(map(os.path.relpath, folders)), *given]), "fold": fold}

@@ -2,13 +2,17 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
+import fire
 import pytest
 from monai.bundle import ConfigParser, create_workflow
+from monai.bundle import run as monai_run
 
 from common.bundle.given import given_below, result_changes
+from common.bundle.settings import PATHS
 
 CONFIGS = Path(__file__).parents[2] / "bundles/echo_segmentation/configs"
 
@@ -95,3 +99,21 @@ def test_a_workflow_knows_what_it_was_given_and_so_do_further_files(tmp_path: Pa
     assert content("overrides") == {"evaluator::decollate": True, "networks::unet::act": "tanh"}
     assert content("given") == ["networks::unet::act"], "a whole block counts as what differs in it"
     assert given_below("networks") == [], "no workflow is being initialised"
+
+
+@pytest.mark.parametrize("workflow", ["train", "evaluate", "pseudo_label", "measure", "inference"])
+def test_numbers_for_names_and_paths_are_refused(workflow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    config = file(workflow)
+    paths = [name for name in PATHS if name in config]
+    assert len(paths) > 2
+    numbers = [(name, "2024", "2024") for name in paths]
+    names = [name for name in ("run_name", "experiment") if name in config and workflow in ("train", "evaluate")]
+    numbers += [(name, "1_2", "12") for name in names]
+    for name, typed, read in numbers:
+        words = ["run", "--config_file", str(CONFIGS / f"{workflow}.yaml"), f"--{name}", typed]
+        monkeypatch.setattr(sys, "argv", ["/lib/monai/bundle/__main__.py", *words])
+        with pytest.raises(SystemExit, match=rf"^--{name}: .*'{typed}' .*read as .*{read}.*; (write './2024'|choose)"):
+            fire.Fire({"run": monai_run}, command=words)
+    assert not list(tmp_path.iterdir())

@@ -11,7 +11,7 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from common.engines import check_processes, divides_equally, handlers_of_process, share_of_batch
+from common.engines import check_processes, divides_equally, handlers_of_process, rank, share_of_batch
 from common.identity import changes, training_settings
 
 CONFIGS = Path("bundles/echo_segmentation/configs")
@@ -42,6 +42,13 @@ def test_a_workflow_and_the_number_of_processes_must_agree(monkeypatch: pytest.M
         check_processes(shares=False)
 
 
+def test_a_rank_that_a_job_script_exports_changes_no_draw_of_one_process(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RANK", "3")
+    assert rank() == 0
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert rank() == 3
+
+
 def test_the_number_of_processes_is_part_of_the_identity():
     alone, two, four = (training_settings({"train": {}}, "c0ffee", processes=number) for number in (1, 2, 4))
     assert alone == training_settings({"train": {}}, "c0ffee")
@@ -66,6 +73,7 @@ def test_handlers_that_only_write_run_in_the_first_process(monkeypatch: pytest.M
     handlers, network = [Writes(), Computes()], torch.nn.Identity()
     assert handlers_of_process(handlers, network)[1:] == handlers
     monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
     assert handlers_of_process(handlers, network)[1:] == handlers[1:]
 
 

@@ -57,6 +57,7 @@ def test_processes_draw_differently_from_every_generator(monkeypatch: pytest.Mon
     every = []
     for rank in range(4):
         monkeypatch.setenv("RANK", str(rank))
+        monkeypatch.setenv("WORLD_SIZE", "4")
         every.append(draws(seed=3, epoch=7)[:3])
     assert every[0] == alone
     for source in zip(*every, strict=True):

@@ -337,6 +337,8 @@ print("loaded", type(network).__name__)
 workflow = create_workflow("ConfigWorkflow", workflow_type="infer", bundle_root=root, logging_file=False, **files)
 print("inferer", type(workflow.inferer).__module__)
 print("missing", workflow.check_properties(), [name for name in workflow.properties if getattr(workflow, name) is None])
+training = files | {"config_file": f"{root}/configs/train.json"}
+verify_net_in_out("network_def", device="cpu", p=1, n=2, any=32, bundle_root=root, **training)
 verify_net_in_out("network_def", device="cpu", p=1, n=2, any=32, bundle_root=root, **files)
 ckpt_export("network_def", filepath=out, ckpt_file=f"{root}/models/model.pt", bundle_root=root, **files)
 image = torch.rand(1, 1, 160, 160)

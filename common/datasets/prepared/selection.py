@@ -6,13 +6,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...engines import read_record
 from ...identity import hashed
 from ...label_sets import IGNORE, Meaning, by_value
 from ...spelling import did_you_mean
 from ..catalogue import dataset_names
 from .layout import checked_renamed, folder_paths, read_label_sets
 
-__all__ = ["NAMING", "check_names", "select"]
+__all__ = ["NAMING", "check_meaning", "check_names", "select"]
 
 NAMING = ("train_on", "images", "withheld", "renamed")  # settings that name datasets, or their structures
 FORMS = {
@@ -119,6 +120,54 @@ def check_names(folders: str | Path | Iterable[str | Path], settings: Mapping[st
     _check_known(others, list(stated))
     structures = sorted({label for own in stated.values() for names in own.values() for label in names})
     _check_in_data("renamed", checked_renamed(settings.get("renamed")), structures)
+
+
+def check_meaning(
+    weights: str | Path | None,
+    folders: str | Path | Iterable[str | Path],
+    settings: Mapping[str, Any],
+    stated: Collection[str],
+) -> None:
+    """Refuse data that mean something else than in the training of weights, unless this run states what they mean.
+
+    Args:
+        weights: path of the weights; None, or weights whose record says nothing of it: nothing is compared.
+        folders: prepared folders of this run.
+        settings: its `renamed`, and `withheld` with `withheld_share` where it takes over what is annotated.
+        stated: names of the settings that were given for this run.
+
+    Raises:
+        ValueError: if a structure of the data counts as another class than in the training, or if annotation would be
+            used that was withheld from it.
+    """
+    trained = {} if weights is None else read_record(weights)
+    sets = {name: own for folder in folder_paths(folders) for name, own in read_label_sets(folder).items()}
+    for name, other in (("renamed", _counts_otherwise), ("withheld", _was_hidden)):
+        if name in settings and name in trained and name not in stated and (faults := other(trained, settings, sets)):
+            again = ", ".join(f"{one}: {value}" for one, value in trained[name].items()).replace("'", "")
+            raise ValueError(
+                f"{weights} was trained with another meaning of these data: {'; '.join(faults)}. Repeat that with "
+                f'--{name} "{{{again}}}", or state with --{name} what holds for these data.'
+            )
+
+
+def _counts_otherwise(
+    trained: Mapping[str, Any], settings: Mapping[str, Any], sets: Mapping[str, Meaning]
+) -> list[str]:
+    """Return how structures of the data counted in a training, if that differs."""
+    then, now = (checked_renamed(one["renamed"]) for one in (trained, settings))
+    structures = sorted({label for own in sets.values() for names in by_value(own).values() for label in names})
+    other = [name for name in structures if then.get(name, name) != now.get(name, name)]
+    return [f"{name} counted as {then.get(name, name)}, not as {now.get(name, name)}" for name in other]
+
+
+def _was_hidden(trained: Mapping[str, Any], settings: Mapping[str, Any], sets: Mapping[str, Meaning]) -> list[str]:
+    """Return the annotation of the data that was hidden from a training and is not now."""
+    fewer = settings["withheld_share"] < trained.get("withheld_share", 1.0)  # patients
+    both = [name for name in trained.get("datasets", sets) if name in sets]
+    kept = {name: () if fewer else (settings["withheld"] or {}).get(name, ()) for name in both}
+    shown = {name: [one for one in trained["withheld"].get(name, ()) if one not in own] for name, own in kept.items()}
+    return [f"{', '.join(names)} of {dataset} was hidden" for dataset, names in shown.items() if names]
 
 
 def _check_known(settings: Mapping[str, Any], data: Collection[str], others: Collection[str] = ()) -> None:

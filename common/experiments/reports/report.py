@@ -48,7 +48,7 @@ def report(bundle: Path, scale: str, uri: str, out: Path | None = None) -> Path:
     """
     settings = read_settings(bundle)
     check_scale([bundle], scale)
-    results = read_results(uri, settings.experiment, scale)
+    results = read_results(uri, settings.experiment, scale, bundle)
     check_names(settings, bundle, results)
     folder = out or settings.runs_dir / f"report-{scale}"
     _check_own(folder, settings.figures)
@@ -59,7 +59,7 @@ def report(bundle: Path, scale: str, uri: str, out: Path | None = None) -> Path:
     if settings.claims:
         table = judge_claims(results, settings)
         write_text(folder / "claims.csv", table.to_csv(index=False))
-        groups.append(claims_shown(table, settings, results, scale, "claims.csv"))
+        groups.append(claims_shown(table, settings, results, "claims.csv", run_command(bundle, scale)))
     write_text(folder / "runs.csv", results.runs.to_csv(index=False))
     facts = [
         ("experiment", results.experiment),
@@ -67,7 +67,7 @@ def report(bundle: Path, scale: str, uri: str, out: Path | None = None) -> Path:
         ("runs", f"{len(results.runs)} of {results.planned or 'an unknown number'}, finished and evaluated (runs.csv)"),
         ("data", f"{results.data}, checksum {results.checksum}"),
         ("trained", f"grid started {results.started}"),
-        ("results by", f"{run_command(results.experiment, scale)} {results.given}".strip()),
+        ("results by", f"{run_command(bundle, scale)} {results.given}".strip()),
         ("page by", made_by),
     ]
     page = folder / "index.html"

@@ -108,30 +108,37 @@ class Results:
         return warnings
 
 
-def run_command(experiment: str, scale: str) -> str:
-    """Return the command that makes the results of an experiment, whose bundle has the same name.
+def run_command(bundle: str | Path, scale: str) -> str:
+    """Return the command that makes the results of a bundle.
 
     Example:
-        >>> run_command("echo_inter_domain", "demo").endswith(".experiments run bundles/echo_inter_domain --scale demo")
+        >>> run_command("bundles/mine", "demo").endswith(".experiments run bundles/mine --scale demo")
         True
     """
-    return command(f"experiments run bundles/{experiment} --scale {scale}")
+    return command(f"experiments run {bundle} --scale {scale}")
 
 
-def read_results(uri: str, experiment: str, scale: str) -> Results:
+def read_results(uri: str, experiment: str, scale: str, bundle: Path | None = None) -> Results:
     """Read the grid of a scale that ran last.
 
     Only runs with the role "result" that finished and were evaluated count; of two with the same cell, the newer.
+
+    Args:
+        uri: of MLflow.
+        experiment: its name there; several bundles may share it.
+        scale: of the grid.
+        bundle: folder of the bundle whose grid it is; None: the one in `bundles` that the experiment is named after.
 
     Raises:
         NoResults: if the grid is missing, or none of its runs is complete.
         ValueError: if a run does not name its cell of the grid.
     """
+    bundle = bundle or Path("bundles", experiment)
     database = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not database.is_file():  # a client would create an empty one
-        raise NoResults(f"there is no {database} with results; make them with: {run_command(experiment, scale)}")
+        raise NoResults(f"there is no {database} with results; make them with: {run_command(bundle, scale)}")
     client = connect(uri)
-    parent = _newest_grid(client, uri, experiment, scale)
+    parent = _newest_grid(client, uri, experiment, scale, bundle)
     wanted = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and tags.role = 'result'"
     children = search_runs(client, parent.info.experiment_id, wanted)
     checksum = parent.data.tags.get("data_checksum", "unknown")
@@ -150,8 +157,8 @@ def read_results(uri: str, experiment: str, scale: str) -> Results:
         states = Counter(state[run_id] for run_id in found)
         listed = ", ".join(f"{count} {one}" for one, count in states.items()) or "none was started"
         raise NoResults(
-            f"the newest grid of '{experiment}' has no finished and evaluated run ({listed}); "
-            f"make them with: {run_command(experiment, scale)}"
+            f"the newest grid of '{bundle.name}' has no finished and evaluated run ({listed}); "
+            f"make them with: {run_command(bundle, scale)}"
         )
     cell = tuple(dict.fromkeys(name for run in runs for name in _cell(run)))
     rows = pd.DataFrame([_row(client, run, tested[run.info.run_id], f"{fold}/") for run in runs])
@@ -187,12 +194,13 @@ def read_predictions(results: Results, run_id: str) -> Mapping[str, NDArray[Any]
         return dict(np.load(path))
 
 
-def _newest_grid(client: MlflowClient, uri: str, experiment: str, scale: str) -> Run:
+def _newest_grid(client: MlflowClient, uri: str, experiment: str, scale: str, bundle: Path) -> Run:
     found = client.get_experiment_by_name(experiment)
-    grids = search_runs(client, found.experiment_id, f"tags.grid = '{scale}'") if found else []
+    wanted = f"tags.grid = '{scale}' and tags.bundle = '{bundle.absolute().name}'"
+    grids = search_runs(client, found.experiment_id, wanted) if found else []
     if not grids:
-        makes = run_command(experiment, scale)
-        raise NoResults(f"'{experiment}' has no results at scale '{scale}' in {uri}; make them with: {makes}")
+        place, makes = f"experiment '{experiment}' of {uri}", run_command(bundle, scale)
+        raise NoResults(f"'{bundle.name}' has no results at scale '{scale}' in {place}; make them with: {makes}")
     return max(grids, key=lambda run: max(run.info.start_time, run.info.end_time or 0))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from common.datasets import labels_of, select
+from common.datasets import check_meaning, labels_of, select
 from common.datasets.prepared.selection import check_names
 
 CLASSES = ["background", "lv", "la"]
@@ -215,3 +215,42 @@ def test_names_given_for_one_run_must_be_in_its_data(tmp_path: Path):
         check_names(tmp_path, {"images": 5})
     with pytest.raises(ValueError, match=r"renamed is 'background', expected structures and the class"):
         check_names(tmp_path, {"renamed": "background"})
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Path:
+    """A prepared folder `data`, and weights that were trained on it: `la` counted as `lv`, `lv` of `a` was hidden."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/provenance.json").write_text(json.dumps({"label_sets": {"a": FULL, "b": FULL}}))
+    weights = tmp_path / "weights.pt"
+    weights.write_bytes(b"")
+    hidden = {"datasets": ["a"], "withheld": {"a": ["lv"], "b": ["lv"], "gone": ["lv"]}, "withheld_share": 0.5}
+    weights.with_suffix(".json").write_text(json.dumps({"renamed": {"la": "lv", "gone": "lv"}, **hidden}))
+    return weights
+
+
+@pytest.mark.parametrize(
+    ("settings", "stated", "message"),
+    [
+        ({"renamed": {}}, [], r"la counted as lv, not as la\. Repeat that with --renamed \"{la: lv, gone: lv}\", or"),
+        ({"renamed": None}, ["withheld"], "la counted as lv, not as la"),
+        ({"renamed": {"la": "background"}}, [], "la counted as lv, not as background"),
+        ({"withheld": {}, "withheld_share": 1.0}, ["renamed"], r'lv of a was hidden.*"{a: \[lv\], b: \[lv\], gone:'),
+        ({"withheld": {"a": ["lv"]}, "withheld_share": 0.2}, [], "lv of a was hidden"),
+        ({"renamed": {}}, ["renamed"], None),
+        ({"renamed": {"la": "lv"}, "withheld": {"a": ["la", "lv"]}, "withheld_share": 1.0}, [], None),
+        ({"renamed": {"la": "lv"}, "withheld": {}, "withheld_share": 1.0}, ["withheld"], None),
+    ],
+)
+def test_data_mean_what_they_meant_in_the_training_unless_the_run_states_it(
+    trained: Path, settings: dict[str, Any], stated: list[str], message: str | None
+):
+    given = (trained, trained.parent / "data", settings, stated)
+    if message is None:
+        check_meaning(*given)
+    else:
+        with pytest.raises(ValueError, match=message):
+            check_meaning(*given)
+        check_meaning(None, *given[1:])
+        trained.with_suffix(".json").write_text("{}")  # of an earlier version
+        check_meaning(*given)

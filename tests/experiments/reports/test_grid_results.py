@@ -126,6 +126,16 @@ def test_nothing_to_read_names_the_command_that_makes_it(store: str, tmp_path: P
         read_results(store, "empty", "paper")
 
 
+def test_bundles_that_share_an_experiment_keep_their_own_results(store: str, tmp_path: Path):
+    mine, copied = SyntheticGrid(store, "shared"), SyntheticGrid(store, "shared")  # the newer one of another bundle
+    copied.client.set_tag(copied.parent, "bundle", "copied")
+    runs = [grid.add(CELL, DICE, tmp_path) for grid in (mine, copied)]
+    for bundle, run in zip((None, Path("elsewhere/copied")), runs, strict=True):
+        assert list(read_results(store, "shared", "demo", bundle).runs["run_id"]) == [run]
+    with pytest.raises(NoResults, match=r"'third' has no results .*experiment 'shared' of .*run bundles/third --scale"):
+        read_results(store, "shared", "demo", Path("bundles/third"))
+
+
 def test_a_run_without_its_cell_is_an_error(store: str, tmp_path: Path):
     grid = SyntheticGrid(store, "nameless")
     run_id = grid.add(CELL, DICE, tmp_path)

@@ -18,7 +18,7 @@ from ....command import command
 from ...grid import check_scale
 from ..names import check_names
 from ..page import ClaimsShown, render
-from ..results import NoResults, read_results
+from ..results import NoResults, read_results, run_command
 from ..settings import read_settings
 from .contrasts import judge_claims
 from .wording import claims_shown
@@ -48,7 +48,7 @@ def claims(bundles: Sequence[Path], scale: str, uri: str) -> None:
     for bundle, settings in found:
         results = None
         try:
-            results = read_results(uri, settings.experiment, scale)
+            results = read_results(uri, settings.experiment, scale, bundle)
         except NoResults as error:
             console.print(f"[yellow]{escape(str(error))}[/]", soft_wrap=True)
         check_names(settings, bundle, results)
@@ -57,7 +57,7 @@ def claims(bundles: Sequence[Path], scale: str, uri: str) -> None:
             console.print(f"[yellow]{escape(' '.join([text, *items]))}[/]", soft_wrap=True)
         warnings += own
         table = judge_claims(results, settings)
-        groups.append(claims_shown(table, settings, results, scale, f"{stem}.csv"))
+        groups.append(claims_shown(table, settings, results, f"{stem}.csv", run_command(bundle, scale)))
         tables.append(table.assign(experiment=settings.experiment, scale=scale))
         _print(groups[-1], console)
     made_by = command(f"experiments claims --scale {scale}")

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ..figures.style import words
 from ..page import ClaimShown, ClaimsShown
-from ..results import Results, run_command
+from ..results import Results
 from ..settings import Claim, ReportSettings
 from ..tables import MISSING
 from .verdicts import FAILS, together
@@ -17,15 +17,24 @@ __all__ = ["claims_shown"]
 
 
 def claims_shown(
-    table: pd.DataFrame, settings: ReportSettings, results: Results | None, scale: str, csv: str
+    table: pd.DataFrame, settings: ReportSettings, results: Results | None, csv: str, makes: str
 ) -> ClaimsShown:
-    """Return the claims of an experiment as they are shown, from the table of `judge_claims` in the file `csv`."""
+    """Return the claims of an experiment as they are shown.
+
+    Args:
+        table: of `judge_claims`.
+        settings: of the report.
+        results: None if they are missing.
+        csv: file with the table.
+        makes: command that makes the results.
+    """
     shown = [_claim(claim, table[table["claim"] == claim.name]) for claim in settings.claims]
     note = f"{results.origin}; " if results else ""
     tests = max(int(table[name].notna().sum()) for name in ("p", "p_not"))
     note += f"p-values are corrected for {tests} tests by Holm's method."
-    command = "" if results else run_command(settings.experiment, scale)
-    return ClaimsShown(f"claims-{settings.experiment}", f"Claims: {settings.title}", note, shown, csv, command)
+    return ClaimsShown(
+        f"claims-{settings.experiment}", f"Claims: {settings.title}", note, shown, csv, "" if results else makes
+    )
 
 
 def _claim(claim: Claim, rows: pd.DataFrame) -> ClaimShown:

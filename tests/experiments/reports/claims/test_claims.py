@@ -252,7 +252,7 @@ def test_dataset_and_class_are_shown_once_if_all_contrasts_share_them(three_seed
     shared = {"expect": "lower", "contrasts": [arms]}
     apart = {"expect": "lower", "contrasts": [arms, {**arms, "class": "lv_cavity"}]}
     settings = settings_of(tmp_path, shared, apart)
-    shown = claims_shown(judge_claims(three_seeds, settings), settings, three_seeds, "demo", "claims.csv")
+    shown = claims_shown(judge_claims(three_seeds, settings), settings, three_seeds, "claims.csv", "make it")
     first, second = shown.claims
     assert first.caption == "left atrium of unity_like; n: patients"
     assert [contrast for contrast, _ in first.contrasts] == ["CCE against benchmark: lower"]
