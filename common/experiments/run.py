@@ -126,6 +126,7 @@ def run_grid(
             work.carry_out([work.job(one) for run in runs for one in run.candidates], "search")
             results = work.plan(runs, len(runs))
             work.carry_out(results, f"{bundle.name} {scale}")
+            work.leave_out([job for job in results if job.hash not in before])
             status = "FAILED" if work.failed else "FINISHED"
         except Exception:
             status = "FAILED"
@@ -305,6 +306,16 @@ class _Work:
         with tqdm(desc=title, unit=" trainings", total=len(wanted), initial=len(wanted & self.finished.keys())) as bar:
             self._wave([*teachers, *(job for job in jobs if job.teacher is None)], bar)
             self._wave([job for job in jobs if job.teacher is not None], bar)
+
+    def leave_out(self, jobs: Sequence[Job]) -> None:
+        """Count trainings as failed whose MLflow run continues in an experiment where no report looks for it."""
+        for job in jobs:
+            if job.hash in self.finished and (other := self.store.other_experiment(self.finished[job.hash])):
+                del self.finished[job.hash]
+                self.failed[job.folder.name] = (
+                    f"its MLflow run is in the experiment '{other}', where it began: give that its name back, or "
+                    f"remove {job.folder} to train anew"
+                )
 
     def _wave(self, jobs: Sequence[Job], bar: tqdm[Any]) -> None:
         gpus = min(1, ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]

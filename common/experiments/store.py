@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -110,6 +111,13 @@ class Store:
         """Return the trainings of the grid; other runs may have been put below it by hand."""
         found = self._search(f"tags.`mlflow.parentRunId` = '{self.parent}'")
         return [run for run in found if "run_hash" in run.data.tags]
+
+    def other_experiment(self, run_id: str) -> str:
+        """Return the name of the experiment of a run; empty if it is that of the grid, or MLflow does not answer."""
+        with suppress(MlflowException):
+            found = self.client.get_run(run_id).info.experiment_id
+            return "" if found == self.experiment_id else str(self.client.get_experiment(found).name)
+        return ""
 
     def tags(self, cell: Mapping[str, Any], role: str, run_hash: str) -> dict[str, str]:
         """Return the tags of a child: what identifies it, and one for each axis of the grid."""

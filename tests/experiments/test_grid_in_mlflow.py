@@ -44,13 +44,14 @@ class Grid:
         patch.setattr(_Work, "carry_out", lambda work, jobs, _: self.carry_out(work, jobs))
         self.during: Callable[[Job], object] = lambda _: None
         self.work: Any = None
+        self.place = ""  # id of the experiment of the trainings; empty: that of the grid
 
     def carry_out(self, work: Any, jobs: Sequence[Job]) -> None:
         """Stand for `_Work.carry_out`."""
         self.work = work
         written = SyntheticGrid.__new__(SyntheticGrid)
         written.client, written.parent, written.patients = work.store.client, work.store.parent, 2
-        written.experiment_id = work.store.experiment_id
+        written.experiment_id = self.place or work.store.experiment_id
         for one in jobs:
             if one.hash not in work.finished:
                 self.during(one)
@@ -118,6 +119,15 @@ def test_a_grid_that_gets_another_axis_goes_on(grid: Grid):
     assert "label_dropout" in read_results(grid.uri, grid.folder.name, "tiny").cell
 
 
+def test_a_training_that_goes_on_in_a_renamed_experiment_is_no_result(grid: Grid):
+    grid.place = MlflowClient(grid.uri).create_experiment("2025")
+    outcome = grid.run({"method": ["marginal"], "seed": [0]})
+    assert outcome.finished == 0
+    (reason,) = outcome.failed.values()
+    assert "its MLflow run is in the experiment '2025', where it began: give that its name back" in reason
+    assert grid.parent.info.status == "FAILED"
+
+
 def test_runs_that_were_put_below_a_grid_by_hand_are_left_alone(grid: Grid):
     cells = {"method": ["marginal"], "seed": [0]}
     grid.run(cells)
@@ -182,8 +192,11 @@ def test_mlflow_that_is_away_at_the_end_hides_no_results(
     def away(*_: object) -> None:
         raise MlflowException("no answer")
 
-    monkeypatch.setattr(
-        SyntheticGrid, "add", lambda *_, **__: monkeypatch.setattr(MlflowClient, "set_terminated", away)
-    )
+    def add(*_: object, **__: object) -> str:
+        for name in ("get_run", "set_terminated"):
+            monkeypatch.setattr(MlflowClient, name, away)
+        return "id"
+
+    monkeypatch.setattr(SyntheticGrid, "add", add)
     assert grid.run({"method": ["marginal"], "seed": [0]}).finished == 1
     assert caplog.messages == ["MLflow did not record the end of the grid: no answer"]
