@@ -40,7 +40,8 @@ def full_disk(size: int) -> Iterator[None]:
 
 
 def label_map(out: Path) -> Path:
-    return write_label_map(LABELS, Path("clip.avi"), out, (0.5, 0.5), 50.0)
+    (out.parents[1] / "clip.avi").touch()
+    return write_label_map(LABELS, out.parents[1] / "clip.avi", out, (0.5, 0.5), 50.0)
 
 
 def label_png(out: Path) -> Path:

@@ -13,6 +13,8 @@ from PIL import Image
 
 from ..atomic import whole_file
 from ..datasets.files.images import PICTURES
+from ..datasets.files.volume.plane import read_plane
+from ..datasets.files.volume.voxels import spacing_of_affine
 
 __all__ = ["like_nifti", "placed_nifti", "write_label_map"]
 
@@ -31,7 +33,8 @@ def write_label_map(
 
     For NIfTI, the label map has the source's shape, affine, codes and units; for MetaImage, its affine. DICOM and clips
     become NIfTI as in the release of CAMUS: (columns, rows, frames), affine diag(-column, -row, 1), the time between
-    frames in pixdim[4]. A single picture becomes an 8-bit PNG whose grey values are the classes.
+    frames in pixdim[4]; DICOM that states where it lies keeps its place. A single picture becomes an 8-bit PNG whose
+    grey values are the classes.
 
     Args:
         labels: class of each pixel, upright, (frames, rows, columns).
@@ -65,7 +68,7 @@ def write_label_map(
     elif name.endswith((".mhd", ".mha")):
         image = _like_metaimage(columns_first, source)
     else:
-        image = _from_spacing(columns_first, spacing, frame_rate)
+        image = _from_spacing(columns_first, source, spacing, frame_rate)
     path = out.with_name(f"{out.name}_seg.nii.gz")
     with whole_file(path) as partial:
         image.to_filename(partial)
@@ -96,11 +99,14 @@ def _like_metaimage(labels: NDArray[np.uint8], source: Path) -> Nifti1Image:
 
 
 def _from_spacing(
-    labels: NDArray[np.uint8], spacing: tuple[float, float] | None, frame_rate: float | None
+    labels: NDArray[np.uint8], source: Path, spacing: tuple[float, float] | None, frame_rate: float | None
 ) -> Nifti1Image:
     row, column = spacing or (1.0, 1.0)
     still = labels.shape[2] == 1
     affine = LPS_TO_RAS @ np.diag([column, row, 1.0, 1.0])
+    plane = read_plane(source)
+    if plane is not None and np.allclose(spacing_of_affine(plane.affine)[:2], (column, row), rtol=1e-3):
+        affine = plane.affine  # not if another spacing was given
     image = placed_nifti(labels[..., 0] if still else labels, affine, "mm" if spacing else "unknown")
     if frame_rate and not still:
         image.header.set_xyzt_units(xyz="mm" if spacing else "unknown", t="sec")

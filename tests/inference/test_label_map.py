@@ -7,9 +7,11 @@ import itk
 import nibabel
 import numpy as np
 import pytest
+from ct_series import write_series
 from nibabel.nifti1 import Nifti1Extension, Nifti1Image
 from PIL import Image
 
+from common.datasets.readers.image_and_mask import read_image_and_mask
 from common.inference.label_map import write_label_map
 
 OBLIQUE = np.array([[-0.3, 0.02, 0, 12], [0.01, -0.4, 0.1, -7], [0, 0.05, 1.5, 3], [0, 0, 0, 1]])
@@ -78,6 +80,7 @@ def test_a_flat_metaimage_becomes_a_flat_nifti(tmp_path: Path):
 
 @pytest.mark.parametrize(("name", "frames"), [("a.dcm", 1), ("IM_0001", 6), ("a.avi", 6), ("a.tif", 6)])
 def test_other_sources_become_nifti_as_the_release_of_camus(tmp_path: Path, name: str, frames: int):
+    (tmp_path / name).touch()
     path = write_label_map(classes(frames), tmp_path / name, tmp_path / "a", (0.2, 0.3), 40.0)
     written = nibabel.load(path)
     assert written.shape == ((30, 20) if frames == 1 else (30, 20, 6))
@@ -91,7 +94,21 @@ def test_other_sources_become_nifti_as_the_release_of_camus(tmp_path: Path, name
     np.testing.assert_allclose(itk.array_from_matrix(again.GetDirection()), np.eye(again.GetImageDimension()))
 
 
+def test_dicom_keeps_the_place_that_it_states(tmp_path: Path):
+    """Its label map, corrected by hand, is a mask of the image."""
+    turned = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
+    (source,) = write_series(tmp_path / "ct", classes().astype(np.int16), turned, (0.8, 0.7, 2.5)).iterdir()
+    path = write_label_map(classes(), source, tmp_path / "a", (0.8, 0.7), None)
+    written = nibabel.load(path)
+    np.testing.assert_allclose(written.affine @ [2, 3, 0, 1], [20, -30 - 1.4, 5 - 2.4, 1], rtol=1e-6)
+    frame = read_image_and_mask(source, path, range(4))
+    np.testing.assert_array_equal(frame.label, classes()[0])
+    given = nibabel.load(write_label_map(classes(), source, tmp_path / "b", (0.2, 0.3), None))
+    np.testing.assert_allclose(given.affine, np.diag([-0.3, -0.2, 1, 1]), rtol=1e-6)
+
+
 def test_without_spacing_the_unit_is_unknown(tmp_path: Path):
+    (tmp_path / "a.avi").touch()
     written = nibabel.load(write_label_map(classes(2), tmp_path / "a.avi", tmp_path / "a", None, None))
     np.testing.assert_array_equal(written.affine, np.diag([-1, -1, 1, 1]))
     assert written.header.get_xyzt_units() == ("unknown", "unknown")

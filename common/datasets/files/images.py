@@ -15,8 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from nibabel.affines import voxel_sizes
 from nibabel.arrayproxy import ArrayProxy
-from nibabel.nifti1 import Nifti1Header, Nifti1Image, data_type_codes
-from nibabel.orientations import aff2axcodes
+from nibabel.nifti1 import Nifti1Header, data_type_codes
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -29,7 +28,6 @@ __all__ = [
     "ANNOTATIONS",
     "MAX_PIXELS",
     "PICTURES",
-    "axes_of",
     "read_annotation",
     "read_clip",
     "read_grey",
@@ -167,15 +165,6 @@ def _nifti(path: Path, which: Which) -> tuple[NDArray[Any], Spacing]:
                     "Correct it."
                 )
         return pixels, (row, column)
-
-
-def axes_of(path: Path) -> tuple[str, ...] | None:
-    """Return where rows and columns of a NIfTI file lead in the patient, as letters; None where no file says so."""
-    if not path.name.lower().endswith((".nii", ".nii.gz")):
-        return None
-    header = Nifti1Image.from_filename(path).header
-    known = header["sform_code"] > 0 or header["qform_code"] > 0
-    return aff2axcodes(header.get_best_affine())[1::-1] if known else None
 
 
 def _metaimage(path: Path, which: Which) -> tuple[NDArray[Any], Spacing]:

@@ -10,13 +10,11 @@ from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from numpy.typing import NDArray
 
 from ..files.volume.volume_file import as_labels, is_segmentation, read_mask, read_voxels
-from ..files.volume.voxels import Affine, Voxels, affine_of_letters, spacing_of_affine
+from ..files.volume.voxels import Affine, Voxels, affine_of_letters, in_the_same_place, spacing_of_affine
 from ..prepared.source import values_in
 from ..volumes.volume import Volume
 
-__all__ = ["in_the_same_place", "read_volume_and_masks"]
-
-NEAR = 0.1  # of a voxel: how far corners may lie apart; programs round directions differently
+__all__ = ["read_volume_and_masks"]
 
 
 def read_volume_and_masks(
@@ -106,17 +104,3 @@ def _padded(
     moved = there.copy()
     moved[:3, 3] -= there[:3, :3] @ start
     return whole, moved
-
-
-def in_the_same_place(one: Affine, other: Affine, shape: Sequence[int]) -> bool:
-    """Return whether the corners of two volumes of a shape lie within a tenth of a voxel of each other.
-
-    Example:
-        >>> moved = np.eye(4)
-        >>> moved[0, 3] = 0.2
-        >>> in_the_same_place(np.eye(4), moved, (5, 5, 5))
-        False
-    """
-    corners = np.array([[*place, 1.0] for place in np.ndindex(2, 2, 2)]) * [*(size - 1 for size in shape), 1]
-    distance = np.abs((corners @ (one - other).T)[:, :3]).max()
-    return bool(distance <= NEAR * min(spacing_of_affine(other)))

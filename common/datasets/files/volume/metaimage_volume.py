@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..metaimage import metaimage_header
+from ..metaimage import MetaImage, metaimage_header
 from ..unreadable import Unreadable
 from .voxels import TO_RAS, Affine, Voxels, check_lengths, check_size
 
-__all__ = ["read_metaimage_volume"]
+__all__ = ["metaimage_affine", "read_metaimage_volume"]
 
 DIRECTIONS = ("TransformMatrix", "Rotation", "Orientation")  # synonyms, as are the following
 ORIGINS = ("Offset", "Position", "Origin")
@@ -27,15 +27,27 @@ def read_metaimage_volume(path: Path) -> Voxels:
     header = metaimage_header(path)
     check_size(header.sizes)
     values = header.read(0, math.prod(header.sizes)).reshape(header.sizes[::-1]).T
-    matrix, origin = (_stated(header.fields, keys, count) for keys, count in ((DIRECTIONS, 9), (ORIGINS, 3)))
-    lengths = check_lengths(header.lengths)
-    affine: Affine | None = None
-    if matrix:
-        axes = np.eye(4)
-        axes[:3, :3] = np.reshape(matrix, (3, 3)).T * lengths  # the file lists the direction of one axis after another
-        axes[:3, 3] = origin or 0.0
-        affine = TO_RAS @ axes
-    return Voxels(values, affine, lengths)
+    return Voxels(values, metaimage_affine(header), check_lengths(header.lengths))
+
+
+def metaimage_affine(header: MetaImage) -> Affine | None:
+    """Return where voxels lie, 4x4, in mm (right, anterior, superior); None without a matrix of directions.
+
+    As for ITK, an image of two dimensions lies in the plane of the axes left and posterior.
+
+    Raises:
+        Unreadable: if directions or origin have another number of dimensions than the image.
+    """
+    count = len(header.sizes)
+    matrix, origin = _stated(header.fields, DIRECTIONS, count**2), _stated(header.fields, ORIGINS, count)
+    if not matrix:
+        return None
+    space = min(count, 3)  # a fourth axis is time
+    axes = np.eye(4)
+    directions = np.reshape(matrix, (count, count)).T * header.lengths  # one axis after another in the file
+    axes[:space, :space] = directions[:space, :space]
+    axes[:space, 3] = origin[:space] or 0.0
+    return TO_RAS @ axes
 
 
 def _stated(fields: Mapping[str, str], keys: Sequence[str], count: int) -> list[float]:

@@ -13,9 +13,9 @@ from nibabel.orientations import aff2axcodes
 
 from ..images import MAX_EXTENSIONS, NIFTI_UNITS
 from ..unreadable import Unreadable
-from .voxels import Voxels, check_lengths, check_size
+from .voxels import Affine, Voxels, check_lengths, check_size
 
-__all__ = ["read_nifti"]
+__all__ = ["nifti_affine", "read_nifti"]
 
 
 def read_nifti(path: Path) -> Voxels:
@@ -43,11 +43,9 @@ def read_nifti(path: Path) -> Voxels:
             raise Unreadable(f"its voxels begin at byte {start}, allowed are 348 to {MAX_EXTENSIONS}.")
         scale = NIFTI_UNITS[unit]
         lengths = check_lengths([abs(float(length)) * scale for length in header["pixdim"][1:4]])
-        affine = None
         if header["sform_code"] and header["qform_code"]:
             _check_axes(header)
-        if header["sform_code"] or header["qform_code"]:
-            affine = np.diag([scale, scale, scale, 1.0]) @ header.get_best_affine()
+        affine = nifti_affine(header)
         slope, intercept = header.get_slope_inter()
         scaling = (1.0, 0.0) if slope is None else (slope, intercept)
         stored = (tuple(sizes[:3]), header.get_data_dtype(), int(start), *scaling)
@@ -56,6 +54,15 @@ def read_nifti(path: Path) -> Voxels:
         values = np.asarray(proxy, None if scaling == (1.0, 0.0) else np.float32)
         file.read(1)  # where gzip's stream ends it compares its checksum
         return Voxels(values, affine, lengths)
+
+
+def nifti_affine(header: Nifti1Header) -> Affine | None:
+    """Return where voxels lie, 4x4, in mm (right, anterior, superior); None if the header does not say so."""
+    if not (header["sform_code"] or header["qform_code"]):
+        return None
+    scale = NIFTI_UNITS[int(header["xyzt_units"]) & 7]
+    affine: Affine = np.diag([scale, scale, scale, 1.0]) @ header.get_best_affine()
+    return affine
 
 
 def _check_axes(header: Nifti1Header) -> None:

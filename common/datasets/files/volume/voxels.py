@@ -21,12 +21,14 @@ __all__ = [
     "affine_of_letters",
     "check_lengths",
     "check_size",
+    "in_the_same_place",
     "spacing_of_affine",
 ]
 
 MAX_VOXELS = 2**29  # of a volume: 2,048 slices of 512 x 512; as float32 2 GiB
 PAIRS = ("RL", "AP", "SI")  # directions of the three axes of the patient, the positive one first
 SPACINGS = (0.01, 100.0)  # mm: micro-CT to a scout
+NEAR = 0.1  # of a voxel: how far corners may lie apart; programs round directions differently
 
 Affine = NDArray[np.float64]
 
@@ -57,6 +59,20 @@ def spacing_of_affine(affine: Affine) -> tuple[float, float, float]:
     """
     i, j, k = np.linalg.norm(affine[:3, :3], axis=0).round(6).tolist()
     return i, j, k
+
+
+def in_the_same_place(one: Affine, other: Affine, shape: Sequence[int]) -> bool:
+    """Return whether the corners of two volumes of a shape lie within a tenth of a voxel of each other.
+
+    Example:
+        >>> moved = np.eye(4)
+        >>> moved[0, 3] = 0.2
+        >>> in_the_same_place(np.eye(4), moved, (5, 5, 5))
+        False
+    """
+    corners = np.array([[*place, 1.0] for place in np.ndindex(2, 2, 2)]) * [*(size - 1 for size in shape), 1]
+    distance = np.abs((corners @ (one - other).T)[:, :3]).max()
+    return bool(distance <= NEAR * min(spacing_of_affine(other)))
 
 
 def affine_of_letters(letters: str, lengths: Sequence[float]) -> Affine:
