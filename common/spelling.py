@@ -1,11 +1,23 @@
-"""Suggest names for misspelt ones."""
+"""Compare names, and suggest some for misspelt ones."""
 
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["did_you_mean", "nearest"]
+__all__ = ["did_you_mean", "folded", "nearest"]
+
+
+def folded(name: object) -> str:
+    """Return a name without what does not distinguish two: its case, and the Unicode form of its letters.
+
+    Example:
+        >>> folded("MU\N{COMBINING DIAERESIS}LLER") == folded("m\u00fcller"), folded("Muller") == folded("M\u00fcller")
+        (True, False)
+    """
+    # folding case decomposes a few letters: composed again, so that order does not matter
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", str(name)).casefold())
 
 
 def nearest(name: object, known: Iterable[object], cutoff: float = 0.6) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...label_sets import IGNORE
+from ...spelling import folded
 from .image_facts import ImageFacts
 from .volume_facts import VolumeFacts
 
@@ -80,8 +81,8 @@ class CheckedImage:
 
     @property
     def patient(self) -> tuple[str, str]:
-        """Dataset and patient: numbers restart in every dataset."""
-        return self.item["dataset"], self.item["patient"]
+        """Dataset and patient, to compare: numbers restart in every dataset, and spellings vary in case and form."""
+        return self.item["dataset"], folded(self.item["patient"])
 
     @property
     def annotated(self) -> list[str]:

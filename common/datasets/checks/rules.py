@@ -69,7 +69,8 @@ def patients_in_two_folds(images: Sequence[CheckedImage]) -> Iterator[Finding]:
     for group in _group(images, lambda image: image.patient):
         examples = [some[0] for some in _group(group, lambda image: image.item["fold"])]
         if len(examples) > 1:
-            yield Finding("patient in two folds", f"{' '.join(group[0].patient)}: {_names(examples)}", examples)
+            who = f"{group[0].item['dataset']} {group[0].item['patient']}"
+            yield Finding("patient in two folds", f"{who}: {_names(examples)}", examples)
 
 
 def same_pixels(images: Sequence[CheckedImage]) -> Iterator[Finding]:

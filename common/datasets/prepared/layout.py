@@ -28,7 +28,7 @@ from PIL import Image
 from ...command import command
 from ...identity import digest
 from ...label_sets import IGNORE, by_value
-from ...spelling import did_you_mean
+from ...spelling import did_you_mean, folded
 from .journal import JOURNAL, Record, read_journal
 
 __all__ = [
@@ -233,7 +233,7 @@ def _check_patients(read: Mapping[Path, Iterable[Mapping[str, Any]]]) -> None:
     known: dict[tuple[str, str], Path] = {}
     for folder, items in read.items():
         for item in items:
-            other = known.setdefault((item["dataset"], item["patient"]), folder)
+            other = known.setdefault((item["dataset"], folded(item["patient"])), folder)
             if other != folder:
                 raise ValueError(
                     f"patient {item['patient']!r} of '{item['dataset']}' is in {other} and in {folder}. Give one of "
@@ -265,8 +265,8 @@ def check_items(folder: Path, items: Iterable[Mapping[str, Any]]) -> None:
             fault = f"{image} is in the fold {fold!r}, expected one of {list(FOLDS)}.{did_you_mean(fold, FOLDS)}"
         elif (name := image.rpartition("/")[2]) in images:
             fault = f"{image} is there twice and would count twice."
-        elif folds.setdefault(patient, fold) != fold:
-            both = f"{folds[patient]} and {fold}"
+        elif (other := folds.setdefault((patient[0], folded(patient[1])), fold)) != fold:
+            both = f"{other} and {fold}"
             fault = f"patient {patient[1]!r} of '{patient[0]}' is in two folds, {both}; keep every patient in one."
         elif names and (unknown := [one for one in names if one not in annotated.get(patient[0], names)]):
             hint = did_you_mean(unknown[0], annotated[patient[0]])

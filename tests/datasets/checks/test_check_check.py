@@ -215,7 +215,7 @@ def test_a_flipped_image_is_found_without_an_atrium(tmp_path: Path):
 
 def test_folders_are_checked_against_each_other(tmp_path: Path):
     first, second = clinic(), clinic(first=6)
-    restated(second, "p6_ED", patient="p0", fold="test")
+    restated(second, "p6_ED", patient="P0", fold="test")
     second["p7_ED"] = second["p7_ED"][0], first["p4_ED"][1]
     folders = [prepared(tmp_path / "a", first), prepared(tmp_path / "b", second)]
     assert not any(found(check([folder])) for folder in folders)

@@ -80,6 +80,10 @@ def test_a_folder_that_is_not_prepared_says_how_to_prepare_one(tmp_path: Path):
     ("change", "message"),
     [
         (lambda items: items[0].update(fold="test"), r"patient 'patient1' of 'clinic' is in two folds, test and tr"),
+        (
+            lambda items: items[0].update(fold="test", patient="PATIENT1"),
+            "'patient1' of 'clinic' is in two folds, test",
+        ),
         (lambda items: items.append({**items[3]}), "2b.png is there twice and would count twice"),
         (lambda items: items.append({**items[3], "image": "./" + items[3]["image"]}), "is there twice and would"),
         (lambda items: [one.update(fold="tset") for one in items[2:]], r"fold 'tset', .*Did you mean 'test'\?"),

@@ -117,13 +117,14 @@ def test_the_same_images_are_never_taken_twice(tmp_path: Path, jobs: list[Job], 
         read_datalist([tmp_path / "one", tmp_path / "two"])
 
 
-@pytest.mark.parametrize("fold", ["training", "test"])
-def test_a_patient_who_is_in_two_folders_is_refused(tmp_path: Path, fold: str):
+@pytest.mark.parametrize(("name", "fold"), [("patient1", "training"), ("patient1", "test"), ("Patient1", "training")])
+def test_a_patient_who_is_in_two_folders_is_refused(tmp_path: Path, name: str, fold: str):
     """Two clinics may both have a patient 1, whose images must not be taken for those of one patient."""
     prepare(source(job(1), job(2, "test")), tmp_path / "one", 32, workers=1)
-    later = replace(job(1, fold, partial(ramp, 9)), id="later")
+    later = job(1, fold, partial(ramp, 9))
+    later = replace(later, id="later", item={**later.item, "patient": name})
     prepare(source(later), tmp_path / "two", 32, workers=1)
-    message = r"patient 'patient1' of 'clinic' is in .* and in .*\. Give one of the datasets another name"
+    message = r"patient '[Pp]atient1' of 'clinic' is in .* and in .*\. Give one of the datasets another name"
     with pytest.raises(ValueError, match=message):
         read_datalist([tmp_path / "one", tmp_path / "two"], "test")
 

@@ -7,11 +7,12 @@ import io
 import math
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ....spelling import did_you_mean, nearest
+from ....spelling import did_you_mean, folded, nearest
 from ...prepared.source import Job
 from ..tables import check_size
 
@@ -246,12 +247,26 @@ def jobs_of(
         if job.id.lower() in jobs:
             raise ValueError(f"{place}: {job.id} exists already. {remedy}")
         patient, fold = job.item["patient"], job.item["fold"]
-        if (other := spelt.setdefault(patient.lower(), patient)) != patient:
+        if (other := spelt.setdefault(folded(patient), patient)) != patient:
             raise ValueError(
-                f"{place}: patient {patient!r} is spelt {other!r} before; spell one patient the same everywhere, and "
-                "give two patients names that differ in more than their case."
+                f"{place}: patient {patient!r} is spelt {_spelling(other, patient)} before; spell one patient the same "
+                "everywhere, and give two patients names that differ in more than their case."
             )
         if fold and folds.setdefault(patient, fold) != fold:
             raise ValueError(f"{place}: patient {patient!r} is in the fold {folds[patient]!r} already, not {fold!r}.")
         jobs[job.id.lower()] = job
     return list(jobs.values()), skipped
+
+
+def _spelling(other: str, patient: str) -> str:
+    r"""Describe how another spelling differs from that of a patient: in its case, or where nobody sees it.
+
+    Example:
+        >>> _spelling("P1", "p1")
+        "'P1'"
+        >>> print(_spelling("u\u0308", "\u00fc"))
+        in another Unicode form ('u\u0308', here '\xfc'; macOS decomposes letters in file names)
+    """
+    if unicodedata.normalize("NFC", other) != unicodedata.normalize("NFC", patient):
+        return repr(other)
+    return f"in another Unicode form ({other!a}, here {patient!a}; macOS decomposes letters in file names)"

@@ -113,6 +113,14 @@ ES = "images/p_1_4CH_ES.png,masks/p_1_4CH_ES_mask.png"
             ["image,label,patient,fold", f"{ED},P1,training", f"{ES},p1,test"],
             r"cases\.csv, line 3: patient 'p1' is spelt 'P1' before; spell one patient the same",
         ),
+        (  # a letter and its mark, as macOS writes file names, or one composed letter
+            ["image,label,patient", f"{ED},Mu\u0308ller", f"{ES},M\u00fcller"],
+            r"patient 'M\u00fcller' is spelt in another Unicode form \('Mu\\u0308ller', here 'M\\xfcller';",
+        ),
+        (
+            ["image,label,patient", f"{ED},MU\u0308LLER", f"{ES},m\u00fcller"],
+            r"line 3: patient 'm\u00fcller' is spelt 'MU\u0308LLER' before; spell one patient the same",
+        ),
     ],
 )
 def test_a_wrong_table_is_explained(clinic: Path, lines: list[str], message: str):
