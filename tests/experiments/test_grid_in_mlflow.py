@@ -19,6 +19,7 @@ from common.datasets.prepared.preparation import prepare
 from common.experiments.reports.results import read_results
 from common.experiments.run import _Work, run_grid
 from common.experiments.training import Job
+from common.tracking import experiment_id
 
 ROOT = Path(__file__).parents[2]
 AXES = {"method": {"marginal": {"loss": "marginal"}, "ce": {"loss": "categorical_ce"}}}
@@ -120,7 +121,7 @@ def test_a_grid_that_gets_another_axis_goes_on(grid: Grid):
 
 
 def test_a_training_that_goes_on_in_a_renamed_experiment_is_no_result(grid: Grid):
-    grid.place = MlflowClient(grid.uri).create_experiment("2025")
+    grid.place = experiment_id(MlflowClient(grid.uri), grid.uri, "2025")
     outcome = grid.run({"method": ["marginal"], "seed": [0]})
     assert outcome.finished == 0
     (reason,) = outcome.failed.values()
