@@ -295,7 +295,7 @@ def test_the_command_prints_every_claim_and_writes_page_and_table(
     assert "The aCCE loss falls behind training on all labels. undecided" in printed
     assert "one seed; three are needed" in printed
     assert "Plain cross entropy fails on the structure whose labels are missing. no results" in printed
-    assert "make them with: python -m common.experiments run bundles/echo_intra_domain --scale demo" in printed
+    assert f"make them with: python -m common.experiments run {bundles[1]} --scale demo" in printed
     assert "figure 5; Islam et al., 2024; margin 0.03 Dice; left atrium of unity_like; n: patients" in printed
     assert "2 of 17 runs are missing." in printed
     assert "aBCE, unet, seed 2, label_dropout 1.0: FAILED" in printed
@@ -303,7 +303,7 @@ def test_the_command_prints_every_claim_and_writes_page_and_table(
     page = Page((tmp_path / "runs" / "claims-demo.html").read_text())
     assert {"undecided", "no results"} <= set(page.verdicts)
     assert "one seed; three are needed" in page.text
-    assert "python -m common.experiments run bundles/echo_intra_domain --scale demo" in page.text
+    assert f"python -m common.experiments run {bundles[1]} --scale demo" in page.text
     assert "never taken for equality" in page.text
     with (tmp_path / "runs" / "claims-demo.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
