@@ -7,7 +7,7 @@ from typing import Any
 
 from ..identity import SPEED, flattened
 from .changed import references
-from .overrides import given_overrides, main_file, with_overrides
+from .overrides import further_names, given_overrides, main_file, with_overrides
 
 __all__ = [
     "check_effect",
@@ -100,13 +100,14 @@ def given_names() -> list[str]:
 def stated_names() -> list[str]:
     """Return the names, of the top level, of the settings that the workflow of the caller was given.
 
-    Unlike `given_names` they contain those that were given as the files have them.
+    Unlike `given_names` they contain those that were given as the files have them, and all of a configuration that
+    is not of a bundle: that of a run, or of a training in a grid.
 
     Example:
         >>> stated_names()  # no workflow is running
         []
     """
-    names = [*given_overrides()[1], *given_names()]
+    names = [*given_overrides()[1], *given_names(), *further_names()]
     return list(dict.fromkeys(name.replace("#", "::").split("::")[0] for name in names))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,8 +16,18 @@ from monai.utils import ensure_tuple
 from ..configuration import callers, plain_form
 from .changed import changed_settings, check_changes, is_known
 
-__all__ = ["accept", "check_accepted", "given_overrides", "is_run", "main_file", "run_ids", "with_overrides"]
+__all__ = [
+    "accept",
+    "check_accepted",
+    "further_names",
+    "given_overrides",
+    "is_run",
+    "main_file",
+    "run_ids",
+    "with_overrides",
+]
 
+CONFIGS = "configs"  # folder of the workflows of a bundle
 OWN_ARGUMENTS = frozenset(inspect.signature(ConfigWorkflow).parameters) - {"override"}
 OF_ROUND = "train::trainer::max_epochs"  # set by clients of federated learning, again before each round
 _accepted: WeakKeyDictionary[ConfigWorkflow, dict[str, Any]] = WeakKeyDictionary()  # configurations that were checked
@@ -39,6 +50,22 @@ def given_overrides() -> tuple[dict[str, Any], dict[str, Any]]:
         return dict(ConfigParser.load_config_files(arguments["config_file"])), plain_form(given)
     workflow = _workflow()
     return _compared(workflow) if workflow is not None else ({}, {})
+
+
+def further_names() -> list[str]:
+    """Return the names, of the top level, in files outside the folder `configs` of a bundle, such as that of a run.
+
+    Example:
+        >>> further_names()  # no workflow is running
+        []
+    """
+    if (arguments := _arguments()) is not None:
+        files = arguments["config_file"]
+        listed = files.split(",") if isinstance(files, str) else ensure_tuple(files)
+        own = [ConfigParser.load_config_file(one) for one in listed if Path(one).absolute().parent.name != CONFIGS]
+        return [name for file in own for name in file]
+    workflow = _workflow()
+    return [] if workflow is None or workflow.config_root_path.absolute().name == CONFIGS else [*workflow.parser.get()]
 
 
 def main_file() -> dict[str, Any]:

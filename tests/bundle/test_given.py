@@ -117,3 +117,21 @@ def test_numbers_for_names_and_paths_are_refused(workflow: str, tmp_path: Path, 
         with pytest.raises(SystemExit, match=rf"^--{name}: .*'{typed}' .*read as .*{read}.*; (write './2024'|choose)"):
             fire.Fire({"run": monai_run}, command=words)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("place", ["configs", "runs"])
+def test_a_configuration_of_a_run_states_everything_and_further_files_what_they_contain(tmp_path: Path, place: str):
+    path = tmp_path / place / "train.yaml"
+    path.parent.mkdir()
+    stated = {"_target_": "common.bundle.given.stated_names"}
+    path.write_text(json.dumps({"renamed": {}, "rate": 1, "stated": stated, "initialize": ["@stated"]}))
+    (tmp_path / "mine.yaml").write_text(json.dumps({"renamed": {}}))
+    everything = {"renamed", "rate", "stated", "initialize"} if place == "runs" else set()
+    for config, given, expected in (
+        (path, {}, set()),
+        (path, {"rate": 1}, {"rate"}),
+        ([path, tmp_path / "mine.yaml"], {}, {"renamed"}),
+    ):
+        listed = list(map(str, config)) if isinstance(config, list) else str(config)
+        workflow = create_workflow(config_file=listed, workflow_type="train", logging_file=False, **given)
+        assert set(workflow.parser.get_parsed_content("stated")) == everything | expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from .layout import checked_renamed, folder_paths, read_label_sets
 
 __all__ = ["NAMING", "check_meaning", "check_names", "select"]
 
+LOGGER = logging.getLogger(__name__)
 NAMING = ("train_on", "images", "withheld", "renamed")  # settings that name datasets, or their structures
 FORMS = {
     "train_on": 'a dataset or a list of datasets: --train_on camus, or --train_on "[camus, unity]"',
@@ -128,7 +130,7 @@ def check_meaning(
     settings: Mapping[str, Any],
     stated: Collection[str],
 ) -> None:
-    """Refuse data that mean something else than in the training of weights, unless this run states what they mean.
+    """Refuse data that mean something else than in the training of weights; where this run states it, warn.
 
     Args:
         weights: path of the weights; None, or weights whose record says nothing of it: nothing is compared.
@@ -142,32 +144,39 @@ def check_meaning(
     """
     trained = {} if weights is None else read_record(weights)
     sets = {name: own for folder in folder_paths(folders) for name, own in read_label_sets(folder).items()}
-    for name, other in (("renamed", _counts_otherwise), ("withheld", _was_hidden)):
-        if name in settings and name in trained and name not in stated and (faults := other(trained, settings, sets)):
-            again = ", ".join(f"{one}: {value}" for one, value in trained[name].items()).replace("'", "")
-            raise ValueError(
-                f"{weights} was trained with another meaning of these data: {'; '.join(faults)}. Repeat that with "
-                f'--{name} "{{{again}}}", or state with --{name} what holds for these data.'
-            )
+    structures = {label for own in sets.values() for names in by_value(own).values() for label in names}
+    then, now = ({name: one[name] for name in settings if one.get(name) is not None} for one in (trained, settings))
+    for name, fault in _other_meanings(then, now, trained.get("datasets", sets), structures).items():
+        there = trained[name]
+        if isinstance(there, Mapping):
+            known = ", ".join(f"{one}: {value}" for one, value in there.items() if one in (*sets, *structures))
+            there = f'"{{{known}}}"'.replace("'", "")
+        message = f"{weights} was trained with another meaning of these data: {fault}"
+        if name not in stated:
+            raise ValueError(f"{message}. Repeat that with --{name} {there}, or state with --{name} what holds here.")
+        LOGGER.warning("%s", message)
 
 
-def _counts_otherwise(
-    trained: Mapping[str, Any], settings: Mapping[str, Any], sets: Mapping[str, Meaning]
-) -> list[str]:
-    """Return how structures of the data counted in a training, if that differs."""
-    then, now = (checked_renamed(one["renamed"]) for one in (trained, settings))
-    structures = sorted({label for own in sets.values() for names in by_value(own).values() for label in names})
-    other = [name for name in structures if then.get(name, name) != now.get(name, name)]
-    return [f"{name} counted as {then.get(name, name)}, not as {now.get(name, name)}" for name in other]
-
-
-def _was_hidden(trained: Mapping[str, Any], settings: Mapping[str, Any], sets: Mapping[str, Meaning]) -> list[str]:
-    """Return the annotation of the data that was hidden from a training and is not now."""
-    fewer = settings["withheld_share"] < trained.get("withheld_share", 1.0)  # patients
-    both = [name for name in trained.get("datasets", sets) if name in sets]
-    kept = {name: () if fewer else (settings["withheld"] or {}).get(name, ()) for name in both}
-    shown = {name: [one for one in trained["withheld"].get(name, ()) if one not in own] for name, own in kept.items()}
-    return [f"{', '.join(names)} of {dataset} was hidden" for dataset, names in shown.items() if names]
+def _other_meanings(
+    then: Mapping[str, Any], now: Mapping[str, Any], trained_on: Collection[str], structures: Collection[str]
+) -> dict[str, str]:
+    """Return the settings that give data another meaning than in a training, each with the difference."""
+    found = dict[str, str]()
+    if "renamed" in then:
+        one, other = then["renamed"], checked_renamed(now.get("renamed"))
+        differing = [name for name in sorted(structures) if one.get(name, name) != other.get(name, name)]
+        found["renamed"] = "; ".join(
+            f"{name} counted as {one.get(name, name)}, not as {other.get(name, name)}" for name in differing
+        )
+    hidden = {name: own for name, own in then.get("withheld", {}).items() if name in trained_on}
+    for dataset, names in hidden.items():
+        still = now.get("withheld", {}).get(dataset, ())
+        if shown := [name for name in names if name not in still and name in structures]:
+            found["withheld"] = f"{', '.join(shown)} of {dataset} was hidden"
+        elif now["withheld_share"] < then.get("withheld_share", 1.0):
+            share = then.get("withheld_share", 1.0)
+            found["withheld_share"] = f"{', '.join(names)} of {dataset} was hidden from {share:g} of the patients"
+    return {name: fault for name, fault in found.items() if fault}
 
 
 def _check_known(settings: Mapping[str, Any], data: Collection[str], others: Collection[str] = ()) -> None:

@@ -58,6 +58,12 @@ def _check_place(image: Path, mask: Path, shape: tuple[int, ...]) -> None:
     if plane is None or mask_plane is None:
         return
     here, there = plane.affine, mask_plane.affine
+    directions = {one.reversed_slices for one in (plane, mask_plane)} - {None}
+    if len(directions) > 1 and here[:3, 2] @ there[:3, 2] > 0:
+        raise ValueError(
+            f"the slices of {image} and those of {mask} follow each other in opposite directions: the mask would be on "
+            "another slice. Save it in the order of its image."
+        )
     if not (plane.has_slice and mask_plane.has_slice):  # a frame of a clip and a still: compare within the plane
         normal = here[:3, 2] / np.linalg.norm(here[:3, 2])
         there[:3, 3] -= normal * (normal @ (there - here)[:3, 3])

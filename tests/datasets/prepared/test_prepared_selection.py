@@ -229,28 +229,43 @@ def trained(tmp_path: Path) -> Path:
     return weights
 
 
+OTHER = {"renamed": {"la": "lv"}, "withheld_share": 1.0}
+
+
 @pytest.mark.parametrize(
-    ("settings", "stated", "message"),
+    ("settings", "name", "message"),
     [
-        ({"renamed": {}}, [], r"la counted as lv, not as la\. Repeat that with --renamed \"{la: lv, gone: lv}\", or"),
-        ({"renamed": None}, ["withheld"], "la counted as lv, not as la"),
-        ({"renamed": {"la": "background"}}, [], "la counted as lv, not as background"),
-        ({"withheld": {}, "withheld_share": 1.0}, ["renamed"], r'lv of a was hidden.*"{a: \[lv\], b: \[lv\], gone:'),
-        ({"withheld": {"a": ["lv"]}, "withheld_share": 0.2}, [], "lv of a was hidden"),
-        ({"renamed": {}}, ["renamed"], None),
-        ({"renamed": {"la": "lv"}, "withheld": {"a": ["la", "lv"]}, "withheld_share": 1.0}, [], None),
-        ({"renamed": {"la": "lv"}, "withheld": {}, "withheld_share": 1.0}, ["withheld"], None),
+        (
+            {"renamed": {}},
+            "renamed",
+            r'la counted as lv, not as la\. Repeat that with --renamed "{la: lv}", or state with',
+        ),
+        ({"renamed": None}, "renamed", "la counted as lv, not as la"),
+        ({"renamed": {"la": "background"}}, "renamed", "la counted as lv, not as background"),
+        ({**OTHER, "withheld": {}}, "withheld", r'lv of a was hidden\. .*--withheld "{a: \[lv\], b: \[lv\]}"'),
+        (
+            {**OTHER, "withheld": {"a": ["lv"]}, "withheld_share": 0.2},
+            "withheld_share",
+            r"lv of a was hidden from 0\.5 of the patients\. Repeat that with --withheld_share 0\.5,",
+        ),
+        ({**OTHER, "withheld": {"a": ["la", "lv"]}}, "", None),
     ],
 )
 def test_data_mean_what_they_meant_in_the_training_unless_the_run_states_it(
-    trained: Path, settings: dict[str, Any], stated: list[str], message: str | None
+    trained: Path, caplog: pytest.LogCaptureFixture, settings: dict[str, Any], name: str, message: str | None
 ):
-    given = (trained, trained.parent / "data", settings, stated)
+    given = (trained, trained.parent / "data", settings)
     if message is None:
-        check_meaning(*given)
+        check_meaning(*given, stated=[])
     else:
+        others = {"renamed", "withheld", "withheld_share"} - {name}
         with pytest.raises(ValueError, match=message):
-            check_meaning(*given)
-        check_meaning(None, *given[1:])
+            check_meaning(*given, stated=others)
+        assert not caplog.messages
+        check_meaning(*given, stated=[name])
+        (said,) = caplog.messages
+        assert f"{trained} was trained with another meaning of these data: " in said
+        check_meaning(None, *given[1:], stated=[])
         trained.with_suffix(".json").write_text("{}")  # of an earlier version
-        check_meaning(*given)
+        check_meaning(*given, stated=[])
+        assert len(caplog.messages) == 1

@@ -165,3 +165,18 @@ def test_what_does_not_state_its_place_is_taken_as_its_image(tmp_path: Path):
         (zeros, moved),
     ):
         np.testing.assert_array_equal(read_image_and_mask(one, mask, values=(0, 1)).label, FLAT)
+
+
+def test_slices_in_the_opposite_order_are_refused(tmp_path: Path):
+    def stack(name: str, step: float) -> Path:
+        path = tmp_path / f"{name}.nii"
+        pixels = np.stack([FLAT.T, 0 * FLAT.T], axis=-1)[..., :: int(np.sign(step))]
+        affine = np.diag([-SPACING[1], -SPACING[0], step, 1.0])
+        affine[2, 3] = min(0.0, step) * -1
+        nib.Nifti1Image(pixels.copy(), affine).to_filename(path)
+        return path
+
+    image, same, turned = stack("image", 3.0), stack("same", 3.0), stack("turned", -3.0)
+    assert read_image_and_mask(image, same, (0, 1), 0, 0).label.any()
+    with pytest.raises(ValueError, match=r"slices of .*image\.nii and those of .*turned\.nii follow .* opposite"):
+        read_image_and_mask(image, turned, (0, 1), 0, 0)

@@ -30,10 +30,12 @@ class Plane(NamedTuple):
         affine: 4x4, from indices (column, row, 0, 1) to mm (right, anterior, superior, 1). The third axis is at right
             angles to the image, and as long as a row is high.
         has_slice: whether the file states the place along that axis: not if it has two dimensions or several frames.
+        reversed_slices: whether several frames follow each other against that axis; None with a single one.
     """
 
     affine: Affine
     has_slice: bool
+    reversed_slices: bool | None
 
 
 def read_plane(path: Path) -> Plane | None:
@@ -70,6 +72,7 @@ def _dicom(path: Path) -> Plane | None:
         affine = np.eye(4)
         # the direction of a row comes first, the distance between rows, too
         affine[:3, :2] = np.reshape(directions, (2, 3)).T.astype(float) * [float(spacing[1]), float(spacing[0])]
+        affine[:3, 2] = 0.0  # where further frames lie is not stated here
         affine[:3, 3] = position
         return _plane(TO_RAS @ affine, (int(header.Columns), int(header.Rows), frame_count(header)))
 
@@ -83,4 +86,6 @@ def _plane(affine: Affine | None, sizes: Sequence[int]) -> Plane | None:
         return None  # a header filled with zeros
     plane = affine.copy()
     plane[:3, 2] = normal / np.linalg.norm(column)
-    return Plane(plane, len(sizes) > 2 and math.prod(sizes[2:]) == 1)
+    several = math.prod(sizes[2:]) > 1
+    backwards = bool(affine[:3, 2] @ normal < 0) if several and affine[:3, 2].any() else None
+    return Plane(plane, len(sizes) > 2 and not several, backwards)
