@@ -4,7 +4,7 @@ from .prepared.labels import coverage_table, labels_in, labels_of, stated_label_
 from .prepared.layout import checksum, read_datalist
 from .prepared.remarks import check_annotation, check_unseen, seen_images
 from .prepared.resident import ResidentDataset
-from .prepared.selection import check_meaning, select
+from .prepared.selection import check_meaning, select, trained_meaning
 from .volumes.intensity import Intensity, intensity_of, stated_normalisation
 from .volumes.resident import ResidentVolumes
 from .volumes.spacings import stated_spacing
@@ -29,4 +29,5 @@ __all__ = [
     "stated_label_sets",
     "stated_normalisation",
     "stated_spacing",
+    "trained_meaning",
 ]

@@ -25,6 +25,7 @@ from .preparation import prepare
 from .remarks import TEACHER_SEEN
 from .replacing import check_own
 from .resident import ResidentDataset
+from .selection import MEANING
 from .source import Frame, Job, Source
 
 __all__ = ["completed", "fill_in", "write_pseudo_labels"]
@@ -76,6 +77,7 @@ def completed(
     weights_digest: str,
     folders: str | Path | Iterable[str | Path],
     overrides: Mapping[str, object] | None,
+    meaning: Mapping[str, object],
     among: str,
     out: str | Path,
     read: Callable[[Path, Sequence[float] | None, NDArray[np.uint8]], Any],
@@ -94,6 +96,7 @@ def completed(
         weights_digest: of them.
         folders: prepared folders of the images; their licences apply to the new folder.
         overrides: settings that change the result, name -> value.
+        meaning: `renamed`, `withheld` and `withheld_share` of this run, for those who train on it (`trained_meaning`).
         among: classes that compete (`fill_in`).
         out: the prepared folder that will hold them.
         read: returns a prepared image with a new annotation, given its path, its spacing and the annotation.
@@ -120,6 +123,7 @@ def completed(
             "teacher": str(checkpoint),
             "teacher_digest": weights_digest,
             TEACHER_SEEN: read_record(checkpoint).get("seen", {}),
+            MEANING: plain(dict(meaning)),
             "made_from": [checksum(folder) for folder in paths],
             "folders": [str(folder) for folder in paths],
             **({"overrides": dict(overrides)} if overrides else {}),
@@ -163,6 +167,7 @@ def write_pseudo_labels(
     weights_digest: str,
     folders: str | Path | Iterable[str | Path],
     out: str | Path,
+    meaning: Mapping[str, object],
     overrides: Mapping[str, object] | None = None,
     among: str = "admitted",
 ) -> None:
@@ -175,6 +180,7 @@ def write_pseudo_labels(
         weights_digest,
         folders,
         overrides,
+        meaning,
         among,
         out,
         _frame,

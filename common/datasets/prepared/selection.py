@@ -12,11 +12,12 @@ from ...identity import hashed
 from ...label_sets import IGNORE, Meaning, by_value
 from ...spelling import did_you_mean
 from ..catalogue import dataset_names
-from .layout import checked_renamed, folder_paths, read_label_sets
+from .layout import checked_renamed, folder_paths, read_label_sets, read_provenance
 
-__all__ = ["NAMING", "check_meaning", "check_names", "select"]
+__all__ = ["MEANING", "NAMING", "check_meaning", "check_names", "select", "trained_meaning"]
 
 LOGGER = logging.getLogger(__name__)
+MEANING = "meaning"  # of the provenance of pseudo-labels: `renamed`, `withheld` and `withheld_share` of their run
 NAMING = ("train_on", "images", "withheld", "renamed")  # settings that name datasets, or their structures
 FORMS = {
     "train_on": 'a dataset or a list of datasets: --train_on camus, or --train_on "[camus, unity]"',
@@ -144,12 +145,13 @@ def check_meaning(
     """
     trained = {} if weights is None else read_record(weights)
     sets = {name: own for folder in folder_paths(folders) for name, own in read_label_sets(folder).items()}
-    structures = {label for own in sets.values() for names in by_value(own).values() for label in names}
+    structures = {name: {label for names in own.values() for label in names} for name, own in sets.items()}
     then, now = ({name: one[name] for name in settings if one.get(name) is not None} for one in (trained, settings))
     for name, fault in _other_meanings(then, now, trained.get("datasets", sets), structures).items():
         there = trained[name]
         if isinstance(there, Mapping):
-            known = ", ".join(f"{one}: {value}" for one, value in there.items() if one in (*sets, *structures))
+            those = set(sets).union(*structures.values())
+            known = ", ".join(f"{one}: {value}" for one, value in there.items() if one in those)
             there = f'"{{{known}}}"'.replace("'", "")
         message = f"{weights} was trained with another meaning of these data: {fault}"
         if name not in stated:
@@ -157,21 +159,66 @@ def check_meaning(
         LOGGER.warning("%s", message)
 
 
+def trained_meaning(
+    data: Sequence[Mapping[str, Any]],
+    folders: str | Path | Iterable[str | Path],
+    settings: Mapping[str, Any],
+    weights: str | Path | None = None,
+) -> dict[str, Any]:
+    """Return what the data of a training mean, for the record of its weights (`check_meaning`).
+
+    What was hidden from the teacher of pseudo-labels (`MEANING` in the provenance of their folder) is hidden from this
+    training too, and so is what was hidden from its initial weights in datasets that it does not train on.
+
+    Args:
+        data: items of the datalist that it trains on.
+        folders: prepared folders of the training.
+        settings: its `renamed`, `withheld` and `withheld_share`.
+        weights: path of the initial weights; None: from scratch.
+
+    Returns:
+        `datasets`, sorted, `renamed`, `withheld`, and `withheld_share`, the largest of those that hide something.
+    """
+    own = {item["dataset"] for item in data}
+    initial = {} if weights is None else read_record(weights)
+    others = set(initial.get("datasets", ())) - own
+    parts = [(initial, others), *((read_provenance(folder).get(MEANING, {}), own) for folder in folder_paths(folders))]
+    renamed, withheld, shares = dict[str, str](), dict[str, list[str]](), list[float]()
+    for part, datasets in [*parts, (settings, own | set(settings.get("withheld") or {}))]:
+        renamed |= part.get("renamed") or {}
+        hidden = {name: names for name, names in (part.get("withheld") or {}).items() if name in datasets}
+        for name, names in hidden.items():
+            withheld[name] = list(dict.fromkeys([*withheld.get(name, ()), *names]))
+        shares += [part.get("withheld_share", 1.0)] * bool(hidden)
+    return {
+        "datasets": sorted(own | others),
+        "renamed": renamed,
+        "withheld": withheld,
+        "withheld_share": max(shares, default=1.0),
+    }
+
+
 def _other_meanings(
-    then: Mapping[str, Any], now: Mapping[str, Any], trained_on: Collection[str], structures: Collection[str]
+    then: Mapping[str, Any], now: Mapping[str, Any], trained_on: Collection[str], structures: Mapping[str, set[str]]
 ) -> dict[str, str]:
-    """Return the settings that give data another meaning than in a training, each with the difference."""
+    """Return the settings that give data another meaning than in a training, each with the difference.
+
+    `structures` are those of each dataset, as the data state them.
+    """
     found = dict[str, str]()
+    counts = checked_renamed(now.get("renamed"))
     if "renamed" in then:
-        one, other = then["renamed"], checked_renamed(now.get("renamed"))
-        differing = [name for name in sorted(structures) if one.get(name, name) != other.get(name, name)]
+        counted, every = then["renamed"], sorted(set().union(*structures.values()))
+        differing = [name for name in every if counted.get(name, name) != counts.get(name, name)]
         found["renamed"] = "; ".join(
-            f"{name} counted as {one.get(name, name)}, not as {other.get(name, name)}" for name in differing
+            f"{name} counted as {counted.get(name, name)}, not as {counts.get(name, name)}" for name in differing
         )
-    hidden = {name: own for name, own in then.get("withheld", {}).items() if name in trained_on}
+    there = set(trained_on) & set(structures)
+    hidden = {name: own for name, own in then.get("withheld", {}).items() if name in there}
     for dataset, names in hidden.items():
         still = now.get("withheld", {}).get(dataset, ())
-        if shown := [name for name in names if name not in still and name in structures]:
+        outlined = {counts.get(name, name) for name in structures[dataset]}
+        if shown := [name for name in names if name not in still and name in outlined]:
             found["withheld"] = f"{', '.join(shown)} of {dataset} was hidden"
         elif now["withheld_share"] < then.get("withheld_share", 1.0):
             share = then.get("withheld_share", 1.0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from common.datasets import check_meaning, labels_of, select
+from common.datasets import check_meaning, labels_of, select, trained_meaning
 from common.datasets.prepared.selection import check_names
 
 CLASSES = ["background", "lv", "la"]
@@ -269,3 +269,30 @@ def test_data_mean_what_they_meant_in_the_training_unless_the_run_states_it(
         trained.with_suffix(".json").write_text("{}")  # of an earlier version
         check_meaning(*given, stated=[])
         assert len(caplog.messages) == 1
+
+
+def test_hidden_structures_are_known_by_the_class_that_they_count_as_and_where_their_dataset_is(trained: Path):
+    record = {"datasets": ["a"], "renamed": {"lv": "cavity"}, "withheld": {"a": ["cavity"]}}
+    trained.with_suffix(".json").write_text(json.dumps(record))
+    settings = {"renamed": {"lv": "cavity"}, "withheld": {}, "withheld_share": 1.0}
+    with pytest.raises(ValueError, match="cavity of a was hidden"):
+        check_meaning(trained, trained.parent / "data", settings, stated=[])
+    (trained.parent / "data/provenance.json").write_text(json.dumps({"label_sets": {"b": FULL}}))
+    check_meaning(trained, trained.parent / "data", settings, stated=[])
+
+
+def test_what_was_hidden_from_a_teacher_or_initial_weights_is_hidden_from_the_training(trained: Path):
+    folder, data = trained.parent / "data", [{"dataset": "b"}]
+    own = {"renamed": None, "withheld": {"b": ["la"]}, "withheld_share": 0.2}
+    assert trained_meaning(data, folder, own) == {"datasets": ["b"], **own, "renamed": {}}
+    # of the initial weights: what they know of datasets that this training does not see
+    assert trained_meaning(data, folder, own, trained) == {
+        "datasets": ["a", "b"],
+        "renamed": {"la": "lv", "gone": "lv"},
+        "withheld": {"a": ["lv"], "b": ["la"]},
+        "withheld_share": 0.5,
+    }
+    completed = {"renamed": {"lv": "lv1"}, "withheld": {"a": ["lv"], "b": ["lv"]}, "withheld_share": 0.3}
+    (folder / "provenance.json").write_text(json.dumps({"label_sets": {"b": FULL}, "meaning": completed}))
+    found = trained_meaning(data, folder, {"renamed": {}, "withheld": {}, "withheld_share": 1.0})
+    assert found == {"datasets": ["b"], "renamed": {"lv": "lv1"}, "withheld": {"b": ["lv"]}, "withheld_share": 0.3}
