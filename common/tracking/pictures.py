@@ -188,6 +188,8 @@ class Examples:
 class Pictures:
     """Trainer handler that draws the learning curves and the validation examples when training ends.
 
+    It draws before the last epoch is saved: a training that is resumed after its last epoch validates nothing.
+
     Args:
         examples: attached to the validation engine.
         folder: where `curves.png` and `validation_examples.png` go.
@@ -198,13 +200,18 @@ class Pictures:
     def __init__(self, examples: Examples, folder: str | Path) -> None:
         self.examples = examples
         self.folder = Path(folder)
+        self.drawn = 0  # epoch
 
     def attach(self, engine: Engine) -> None:
         """Register with a trainer."""
-        engine.add_event_handler(Events.COMPLETED, self)
+        last = Events.EPOCH_COMPLETED(event_filter=lambda engine, epoch: epoch == engine.state.max_epochs)
+        engine.add_event_handler(last | Events.COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Draw what exists: resuming a finished training validates nothing."""
+        """Draw what exists, once: resuming a finished training validates nothing."""
+        if engine.state.epoch == self.drawn:
+            return
+        self.drawn = engine.state.epoch
         if engine.state.history:
             draw_curves(engine.state.history, self.examples.classes, self.folder / "curves.png")
         if self.examples.kept:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from ignite.engine import Engine, Events
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -147,12 +148,33 @@ def test_what_was_kept_is_saved_for_comparisons(tmp_path: Path):
 def test_a_trainer_draws_what_exists_when_it_ends(tmp_path: Path):
     examples = Examples(CLASSES, ["full", "lv_only"])
     pictures = Pictures(examples, tmp_path)
-    engine = SimpleNamespace(state=SimpleNamespace(history=[]))
+    engine = SimpleNamespace(state=SimpleNamespace(history=[], epoch=1))
     pictures(engine)
     assert list(tmp_path.iterdir()) == [], "a training that was finished before"
-    engine.state.history = [{"epoch": 1, "train_loss": 1.0}]
+    engine.state.history, engine.state.epoch = [{"epoch": 1, "train_loss": 1.0}], 2
     pictures(engine)
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
     evaluated(examples, [[0, 1]])
     pictures(engine)
+    assert len(list(tmp_path.iterdir())) == 1, "drawn already"
+    engine.state.epoch = 3
+    pictures(engine)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "validation_examples.png"]
+
+
+@pytest.mark.parametrize(("end", "saved"), [(9, [False, False, True]), (2, [False])])
+def test_pictures_are_there_when_the_last_epoch_is_saved_or_a_training_ends_early(
+    tmp_path: Path, end: int, saved: list[bool]
+):
+    def step(engine: Engine, _: object) -> None:
+        engine.state.history = [{"epoch": engine.state.epoch, "train_loss": 1.0}]
+        if engine.state.epoch == end:
+            engine.terminate()
+
+    there = list[bool]()
+    trainer = Engine(step)
+    Pictures(Examples(CLASSES, ["full"]), tmp_path).attach(trainer)
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: there.append((tmp_path / "curves.png").is_file()))
+    trainer.run([0], max_epochs=3)
+    assert there == saved
+    assert (tmp_path / "curves.png").is_file()
