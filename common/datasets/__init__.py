@@ -2,9 +2,9 @@
 
 from .prepared.labels import coverage_table, labels_in, labels_of, stated_label_sets
 from .prepared.layout import checksum, read_datalist
-from .prepared.remarks import check_annotation, check_unseen, seen_images
+from .prepared.remarks import check_annotation, check_meaning, check_unseen, seen_images, trained_meaning
 from .prepared.resident import ResidentDataset
-from .prepared.selection import check_meaning, select, trained_meaning
+from .prepared.selection import select
 from .volumes.intensity import Intensity, intensity_of, stated_normalisation
 from .volumes.resident import ResidentVolumes
 from .volumes.spacings import stated_spacing

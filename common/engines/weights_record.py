@@ -35,6 +35,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "activation": (str,),
     "classes": (list,),
     "datasets": (list,),
+    "hidden": (dict,),
     "image_size": (int, list),  # sides of a patch of a volume
     "network": (str,),
     "loss": (str,),
@@ -46,8 +47,6 @@ KINDS: dict[str, tuple[type, ...]] = {
     "spacing": (list, dict, NOTHING),
     "training": (str, NOTHING),
     "weights": (str,),
-    "withheld": (dict,),
-    "withheld_share": (int, float),
 }
 OF_TRAINING = ("model.pt", "last.pt")  # weights that a training writes
 BY_HAND = {

@@ -22,10 +22,9 @@ from ...label_sets import IGNORE, LabelSets
 from .changes import plain, read_earlier
 from .layout import OWN, RESULTS, checksum, folder_paths, read_pixels, read_provenance
 from .preparation import prepare
-from .remarks import TEACHER_SEEN
+from .remarks import MEANING, TEACHER_SEEN, completed_folders, trained_meaning
 from .replacing import check_own
 from .resident import ResidentDataset
-from .selection import MEANING
 from .source import Frame, Job, Source
 
 __all__ = ["completed", "fill_in", "write_pseudo_labels"]
@@ -77,7 +76,7 @@ def completed(
     weights_digest: str,
     folders: str | Path | Iterable[str | Path],
     overrides: Mapping[str, object] | None,
-    meaning: Mapping[str, object],
+    renamed: Mapping[str, str] | None,
     among: str,
     out: str | Path,
     read: Callable[[Path, Sequence[float] | None, NDArray[np.uint8]], Any],
@@ -96,7 +95,7 @@ def completed(
         weights_digest: of them.
         folders: prepared folders of the images; their licences apply to the new folder.
         overrides: settings that change the result, name -> value.
-        meaning: `renamed`, `withheld` and `withheld_share` of this run, for those who train on it (`trained_meaning`).
+        renamed: setting of this run.
         among: classes that compete (`fill_in`).
         out: the prepared folder that will hold them.
         read: returns a prepared image with a new annotation, given its path, its spacing and the annotation.
@@ -105,11 +104,13 @@ def completed(
             resized to it.
 
     Raises:
-        ValueError: if `among` is another word.
+        ValueError: if `among` is another word, or a network has completed the images already.
         FileExistsError: if `out` must not be replaced, before anything is computed.
     """
     if among not in AMONG:
         raise ValueError(f"--pseudo_labels_among: expected one of {', '.join(AMONG)}, got {among!r}.")
+    for folder, source_folder in completed_folders(dataset.data):
+        raise ValueError(f"a network completed the annotation of {folder} already; complete {source_folder} instead.")
     label_sets: LabelSets = dataset.label_sets
     paths = folder_paths(folders)
     origin = [read_provenance(folder) for folder in paths]
@@ -123,7 +124,7 @@ def completed(
             "teacher": str(checkpoint),
             "teacher_digest": weights_digest,
             TEACHER_SEEN: read_record(checkpoint).get("seen", {}),
-            MEANING: plain(dict(meaning)),
+            MEANING: trained_meaning(dataset.data, renamed, checkpoint),
             "made_from": [checksum(folder) for folder in paths],
             "folders": [str(folder) for folder in paths],
             **({"overrides": dict(overrides)} if overrides else {}),
@@ -143,7 +144,7 @@ def completed(
             target = label_sets.encode_batch(values, batch["dataset"][place : place + 1])
             target = drop_classes(target, label_sets.unlabelled([item]))
             label = fill_in(own, target, among)[0].to(torch.uint8).cpu().numpy()
-            known = {key: value for key, value in item.items() if key not in (*RESULTS, "unlabelled")}
+            known = {key: value for key, value in item.items() if key not in (*RESULTS, "unlabelled", "withheld")}
             known["completed"] = True
             reading = partial(read, Path(item["image"]), item["spacing"], label)
             jobs.append(Job(f"{item['dataset']}_{Path(item['image']).stem}", known, reading))
@@ -167,8 +168,8 @@ def write_pseudo_labels(
     weights_digest: str,
     folders: str | Path | Iterable[str | Path],
     out: str | Path,
-    meaning: Mapping[str, object],
     overrides: Mapping[str, object] | None = None,
+    renamed: Mapping[str, str] | None = None,
     among: str = "admitted",
 ) -> None:
     """Write the images of `dataset`, completed by a teacher, as the prepared folder `out`; as for `completed`."""
@@ -180,7 +181,7 @@ def write_pseudo_labels(
         weights_digest,
         folders,
         overrides,
-        meaning,
+        renamed,
         among,
         out,
         _frame,

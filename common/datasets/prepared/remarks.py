@@ -1,4 +1,4 @@
-"""What has to be said aloud before data are used: what nothing validates or tests, copies, images seen before."""
+"""What has to be said aloud before data are used: what nothing validates or tests, copies, what weights know of it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,27 @@ from typing import Any
 from ...command import command
 from ...engines.weights_record import SEEN, read_record
 from ...identity import digest
+from ...label_sets import Meaning, by_value
 from .journal import Record
-from .layout import FOLDS, PROVENANCE, prepared_records, read_datalist, read_provenance
+from .layout import (
+    FOLDS,
+    PROVENANCE,
+    checked_renamed,
+    prepared_records,
+    read_datalist,
+    read_label_sets,
+    read_provenance,
+)
 
 __all__ = [
     "check_annotation",
+    "check_meaning",
     "check_unseen",
+    "completed_folders",
     "copies",
     "resampled_again",
     "seen_images",
+    "trained_meaning",
     "without_annotation",
     "without_folds",
     "without_images",
@@ -28,6 +40,7 @@ __all__ = [
 
 LOGGER = logging.getLogger(__name__)
 TEACHER_SEEN = "teacher_seen"  # of the provenance of pseudo-labels: `seen` of the weights that made them
+MEANING = "meaning"  # likewise: what their training, and they, count structures as, and what was hidden from both
 Items = Sequence[Mapping[str, Any]]
 
 
@@ -179,14 +192,153 @@ def check_annotation(data: Items) -> None:
     Raises:
         ValueError: names the folder, and what it was made from as far as its provenance states that.
     """
+    for folder, origin in completed_folders(data):
+        raise ValueError(
+            f"a network completed the annotation of {folder}, so this is not a test; evaluate {origin} instead."
+        )
+
+
+def completed_folders(data: Items) -> Iterator[tuple[Path, str]]:
+    """Yield the folders of items whose annotation a network completed, each with what it was made from."""
     completed = {folder for item in data if item.get("completed") for folder in _folders([item])}
     for folder in _folders(data):
         provenance = read_provenance(folder) if (folder / PROVENANCE).is_file() else {}
         if folder in completed or "teacher" in provenance:
-            origin = ", ".join(map(str, provenance.get("folders", ()))) or "the data that it was made from"
-            raise ValueError(
-                f"a network completed the annotation of {folder}, so this is not a test; evaluate {origin} instead."
+            yield folder, ", ".join(map(str, provenance.get("folders", ()))) or "the data that it was made from"
+
+
+def trained_meaning(
+    data: Items, renamed: Mapping[str, str] | None, weights: str | Path | None = None
+) -> dict[str, dict[str, str]]:
+    """Return what data mean in a training, for the record of its weights; `check_meaning` compares other data with it.
+
+    What initial weights know counts here too, and so does what the teacher of pseudo-labels knows (`MEANING` in the
+    provenance of their folder).
+
+    Args:
+        data: items of the datalists, of training and validation.
+        renamed: setting of the training.
+        weights: path of the initial weights; None: from scratch.
+
+    Returns:
+        `renamed`, structure -> the class that it counts as; `hidden`, class -> the images whose annotation of it was
+        withheld, as in `seen_images`.
+    """
+    own, initial = checked_renamed(renamed), {} if weights is None else read_record(weights)
+    hidden = defaultdict[str, set[str]](set)
+    marked = _marked(data)
+    for mark, item in marked:
+        for name in item.get("withheld", ()):
+            hidden[name].add(mark)
+    found: dict[str, str] = dict(initial.get("renamed", {}))
+    for folder in _folders(data):
+        taught = _taught(folder)
+        found |= {name: own.get(target, target) for name, target in taught.get("renamed", {}).items()}
+        for name in taught.get("hidden", {}):
+            hidden[own.get(name, name)] |= _marks(taught["hidden"], name)
+    before, seen = initial.get("hidden", {}), initial.get("seen", {})
+    known = _marks(seen, "training") | _marks(seen, "validation")
+    for name in {*hidden, *before}:
+        old, shown = _marks(before, name), {mark for mark, _ in marked} - hidden[name]
+        hidden[name] = (hidden[name] - (known - old)) | (old - shown)
+    return {
+        "renamed": found | own,
+        "hidden": {name: "".join(sorted(marks)) for name, marks in sorted(hidden.items()) if marks},
+    }
+
+
+def check_meaning(
+    weights: str | Path | None,
+    data: Items,
+    renamed: Mapping[str, str] | None,
+    stated: Collection[str],
+    withheld: Mapping[str, Sequence[str]] | None = None,
+    label_sets: Mapping[str, Meaning] | None = None,
+) -> None:
+    """Refuse data that mean something else than in the training of weights; where this run states it, warn.
+
+    Completed folders are compared too: their pseudo-labels mean what they meant to their teacher.
+
+    Args:
+        weights: path of the weights; None, or weights whose record says nothing of it: nothing is compared.
+        data: items of the datalist of this run.
+        renamed: its setting.
+        stated: names of the settings that were given for this run.
+        withheld: its setting.
+        label_sets: of every dataset, if this run must not use annotation that was hidden from the training.
+
+    Raises:
+        ValueError: if a structure of the data counts as another class than in the training, or if annotation would be
+            used that was withheld from it.
+    """
+    trained, own = {} if weights is None else read_record(weights), checked_renamed(renamed)
+    counts = _counts(_folders(data), own)
+    meanings: list[tuple[object, dict[str, str]]] = [
+        (folder, {name: own.get(target, target) for name, target in _taught(folder).get("renamed", {}).items()})
+        for folder in _folders(data)
+    ]
+    if "renamed" in trained:
+        meanings.append((weights, {name: name for name in trained.get("classes", ())} | trained["renamed"]))
+    for source, meant in meanings:
+        if differing := [name for name, found in counts.items() if name in meant and found != {meant[name]}]:
+            fault = "; ".join(
+                f"{name} counted as {meant[name]}, not as {min(counts[name] - {meant[name]})}" for name in differing
             )
+            remedy = ", ".join(f"{name}: {meant[name]}" for name in counts if meant.get(name, name) != name)
+            _refuse("renamed", f"{source} was made with another meaning of these data: {fault}", remedy, stated)
+    if revealed := _revealed(data, trained.get("hidden", {}), label_sets or {}):
+        fault = "; ".join(
+            f"{name} of {len(patients)} patients of '{dataset}', such as {min(patients)}, was hidden"
+            for (dataset, name), patients in revealed.items()
+        )
+        fault = f"{weights} was trained with another meaning of these data: {fault}"
+        hidden = {dataset: list((withheld or {}).get(dataset, ())) for dataset, _ in revealed}
+        if any(name in hidden[dataset] for dataset, name in revealed):
+            raise ValueError(f"{fault}. Repeat its --withheld_share and --images, or hide more: --withheld_share 1.")
+        for dataset, name in revealed:
+            hidden[dataset].append(name)
+        remedy = ", ".join(f"{dataset}: [{', '.join(names)}]" for dataset, names in hidden.items())
+        _refuse("withheld", fault, remedy, stated)
+
+
+def _taught(folder: Path) -> Mapping[str, Any]:
+    """Return what the teacher of a completed folder knows of its data; empty for other folders."""
+    return read_provenance(folder).get(MEANING, {}) if (folder / PROVENANCE).is_file() else {}
+
+
+def _counts(folders: Iterable[Path], renamed: Mapping[str, str]) -> dict[str, set[str]]:
+    """Return what structures count as in a run: those that folders name, and those that a teacher knows there."""
+    found = defaultdict[str, set[str]](set)
+    for folder in folders:
+        own = {label: label for sets in read_label_sets(folder).values() for names in sets.values() for label in names}
+        for name, target in {**_taught(folder).get("renamed", {}), **own}.items():
+            found[name].add(renamed.get(target, target))
+    return dict(sorted(found.items()))
+
+
+def _revealed(
+    data: Items, hidden: Mapping[str, str], label_sets: Mapping[str, Meaning]
+) -> dict[tuple[str, str], set[str]]:
+    """Return dataset and class -> patients whose annotation of it is in the data, and was hidden from a training."""
+    outlined = {
+        dataset: {label for names in by_value(own).values() if "background" not in names for label in names}
+        for dataset, own in label_sets.items()
+    }
+    found = defaultdict[tuple[str, str], set[str]](set)
+    for name in hidden:
+        marks = _marks(hidden, name)
+        for mark, item in _marked(data):
+            dataset = item["dataset"]
+            if mark in marks and name in outlined.get(dataset, ()) and name not in item.get("unlabelled", ()):
+                found[dataset, name].add(item["patient"])
+    return dict(found)
+
+
+def _refuse(setting: str, fault: str, remedy: str, stated: Collection[str]) -> None:
+    """Raise a fault, or say it where this run states the setting."""
+    if setting not in stated:
+        raise ValueError(f'{fault}. Repeat that with --{setting} "{{{remedy}}}", or state with --{setting} what holds.')
+    LOGGER.warning("%s", fault)
 
 
 def _known(data: Items, seen: Mapping[str, str], part: str) -> str:

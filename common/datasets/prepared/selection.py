@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...engines import read_record
 from ...identity import hashed
 from ...label_sets import IGNORE, Meaning, by_value
 from ...spelling import did_you_mean
 from ..catalogue import dataset_names
-from .layout import checked_renamed, folder_paths, read_label_sets, read_provenance
+from .layout import checked_renamed, folder_paths, read_label_sets
 
-__all__ = ["MEANING", "NAMING", "check_meaning", "check_names", "select", "trained_meaning"]
+__all__ = ["NAMING", "check_names", "select"]
 
-LOGGER = logging.getLogger(__name__)
-MEANING = "meaning"  # of the provenance of pseudo-labels: `renamed`, `withheld` and `withheld_share` of their run
 NAMING = ("train_on", "images", "withheld", "renamed")  # settings that name datasets, or their structures
 FORMS = {
     "train_on": 'a dataset or a list of datasets: --train_on camus, or --train_on "[camus, unity]"',
@@ -38,9 +34,10 @@ def select(
     """Choose images of a datalist and hide classes of their annotation.
 
     The order of patients depends on their names alone: a smaller selection is a subset of a larger one, and the same
-    patients lose their labels whatever else changes. Hidden classes are added to the item's `unlabelled`. Nothing is
-    hidden again in images that a network completed (pseudo-labels). Settings may name datasets of this project that
-    are not in the data, without effect, so one setting serves phantoms and real data.
+    patients lose their labels whatever else changes. Hidden classes are added to the item's `unlabelled`, and to its
+    `withheld` if it annotates them. Nothing is hidden again in images that a network completed (pseudo-labels).
+    Settings may name datasets of this project that are not in the data, without effect, so one setting serves phantoms
+    and real data.
 
     Args:
         data: items of a datalist.
@@ -82,11 +79,14 @@ def select(
     for name, hidden in withheld.items():
         patients = sorted({_order(item)[:2] for item in chosen if item["dataset"] == name})
         losing = set(patients[: round(share * len(patients))])
-        outlined = {label for names in values.get(name, {}).values() for label in names}
+        outlined = {label for names in values.get(name, {}).values() if "background" not in names for label in names}
         for item in chosen:
             if _order(item)[:2] in losing and not item.get("completed"):
+                known = item.get("unlabelled", ())
                 lost |= not outlined.isdisjoint(hidden)
-                item["unlabelled"] = list(dict.fromkeys([*item.get("unlabelled", ()), *hidden]))
+                seen = [label for label in hidden if label in outlined and label not in known]
+                item["withheld"] = [*item.get("withheld", ()), *seen]
+                item["unlabelled"] = list(dict.fromkeys([*known, *hidden]))
     annotated = [item for item in chosen if item.get("fold", "training") == "training" and not item.get("completed")]
     if withheld and 0 < share < 1 and not lost and annotated:
         foreground = ", ".join(sorted(every - {"background"}))
@@ -123,107 +123,6 @@ def check_names(folders: str | Path | Iterable[str | Path], settings: Mapping[st
     _check_known(others, list(stated))
     structures = sorted({label for own in stated.values() for names in own.values() for label in names})
     _check_in_data("renamed", checked_renamed(settings.get("renamed")), structures)
-
-
-def check_meaning(
-    weights: str | Path | None,
-    folders: str | Path | Iterable[str | Path],
-    settings: Mapping[str, Any],
-    stated: Collection[str],
-) -> None:
-    """Refuse data that mean something else than in the training of weights; where this run states it, warn.
-
-    Args:
-        weights: path of the weights; None, or weights whose record says nothing of it: nothing is compared.
-        folders: prepared folders of this run.
-        settings: its `renamed`, and `withheld` with `withheld_share` where it takes over what is annotated.
-        stated: names of the settings that were given for this run.
-
-    Raises:
-        ValueError: if a structure of the data counts as another class than in the training, or if annotation would be
-            used that was withheld from it.
-    """
-    trained = {} if weights is None else read_record(weights)
-    sets = {name: own for folder in folder_paths(folders) for name, own in read_label_sets(folder).items()}
-    structures = {name: {label for names in own.values() for label in names} for name, own in sets.items()}
-    then, now = ({name: one[name] for name in settings if one.get(name) is not None} for one in (trained, settings))
-    for name, fault in _other_meanings(then, now, trained.get("datasets", sets), structures).items():
-        there = trained[name]
-        if isinstance(there, Mapping):
-            those = set(sets).union(*structures.values())
-            known = ", ".join(f"{one}: {value}" for one, value in there.items() if one in those)
-            there = f'"{{{known}}}"'.replace("'", "")
-        message = f"{weights} was trained with another meaning of these data: {fault}"
-        if name not in stated:
-            raise ValueError(f"{message}. Repeat that with --{name} {there}, or state with --{name} what holds here.")
-        LOGGER.warning("%s", message)
-
-
-def trained_meaning(
-    data: Sequence[Mapping[str, Any]],
-    folders: str | Path | Iterable[str | Path],
-    settings: Mapping[str, Any],
-    weights: str | Path | None = None,
-) -> dict[str, Any]:
-    """Return what the data of a training mean, for the record of its weights (`check_meaning`).
-
-    What was hidden from the teacher of pseudo-labels (`MEANING` in the provenance of their folder) is hidden from this
-    training too, and so is what was hidden from its initial weights in datasets that it does not train on.
-
-    Args:
-        data: items of the datalist that it trains on.
-        folders: prepared folders of the training.
-        settings: its `renamed`, `withheld` and `withheld_share`.
-        weights: path of the initial weights; None: from scratch.
-
-    Returns:
-        `datasets`, sorted, `renamed`, `withheld`, and `withheld_share`, the largest of those that hide something.
-    """
-    own = {item["dataset"] for item in data}
-    initial = {} if weights is None else read_record(weights)
-    others = set(initial.get("datasets", ())) - own
-    parts = [(initial, others), *((read_provenance(folder).get(MEANING, {}), own) for folder in folder_paths(folders))]
-    renamed, withheld, shares = dict[str, str](), dict[str, list[str]](), list[float]()
-    for part, datasets in [*parts, (settings, own | set(settings.get("withheld") or {}))]:
-        renamed |= part.get("renamed") or {}
-        hidden = {name: names for name, names in (part.get("withheld") or {}).items() if name in datasets}
-        for name, names in hidden.items():
-            withheld[name] = list(dict.fromkeys([*withheld.get(name, ()), *names]))
-        shares += [part.get("withheld_share", 1.0)] * bool(hidden)
-    return {
-        "datasets": sorted(own | others),
-        "renamed": renamed,
-        "withheld": withheld,
-        "withheld_share": max(shares, default=1.0),
-    }
-
-
-def _other_meanings(
-    then: Mapping[str, Any], now: Mapping[str, Any], trained_on: Collection[str], structures: Mapping[str, set[str]]
-) -> dict[str, str]:
-    """Return the settings that give data another meaning than in a training, each with the difference.
-
-    `structures` are those of each dataset, as the data state them.
-    """
-    found = dict[str, str]()
-    counts = checked_renamed(now.get("renamed"))
-    if "renamed" in then:
-        counted, every = then["renamed"], sorted(set().union(*structures.values()))
-        differing = [name for name in every if counted.get(name, name) != counts.get(name, name)]
-        found["renamed"] = "; ".join(
-            f"{name} counted as {counted.get(name, name)}, not as {counts.get(name, name)}" for name in differing
-        )
-    there = set(trained_on) & set(structures)
-    hidden = {name: own for name, own in then.get("withheld", {}).items() if name in there}
-    for dataset, names in hidden.items():
-        still = now.get("withheld", {}).get(dataset, ())
-        outlined = {counts.get(name, name) for name in structures[dataset]}
-        if shown := [name for name in names if name not in still and name in outlined]:
-            found["withheld"] = f"{', '.join(shown)} of {dataset} was hidden"
-        elif now["withheld_share"] < then.get("withheld_share", 1.0):
-            share = then.get("withheld_share", 1.0)
-            found["withheld_share"] = f"{', '.join(names)} of {dataset} was hidden from {share:g} of the patients"
-    return {name: fault for name, fault in found.items() if fault}
 
 
 def _check_known(settings: Mapping[str, Any], data: Collection[str], others: Collection[str] = ()) -> None:

@@ -29,13 +29,13 @@ def write_volume_pseudo_labels(
     weights_digest: str,
     folders: str | Path | Iterable[str | Path],
     out: str | Path,
-    meaning: Mapping[str, object],
     overrides: Mapping[str, object] | None = None,
+    renamed: Mapping[str, str] | None = None,
     among: str = "admitted",
 ) -> None:
     """Write the volumes of `dataset`, completed by a teacher, as the prepared folder `out`; as for `completed`."""
     source = completed(
-        dataset, network, inferer, checkpoint, weights_digest, folders, overrides, meaning, among, out, _volume, 1
+        dataset, network, inferer, checkpoint, weights_digest, folders, overrides, renamed, among, out, _volume, 1
     )
     spacing, window = checked_spacing(shared_fact(folders, "spacing")), checked_window(stated_window(folders))
     own = {STANDARDISED: True} if is_standardised(folders) else {}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from common.datasets import check_meaning, labels_of, select, trained_meaning
+from common.datasets import labels_of, select
 from common.datasets.prepared.selection import check_names
 
 CLASSES = ["background", "lv", "la"]
@@ -215,84 +215,3 @@ def test_names_given_for_one_run_must_be_in_its_data(tmp_path: Path):
         check_names(tmp_path, {"images": 5})
     with pytest.raises(ValueError, match=r"renamed is 'background', expected structures and the class"):
         check_names(tmp_path, {"renamed": "background"})
-
-
-@pytest.fixture
-def trained(tmp_path: Path) -> Path:
-    """A prepared folder `data`, and weights that were trained on it: `la` counted as `lv`, `lv` of `a` was hidden."""
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data/provenance.json").write_text(json.dumps({"label_sets": {"a": FULL, "b": FULL}}))
-    weights = tmp_path / "weights.pt"
-    weights.write_bytes(b"")
-    hidden = {"datasets": ["a"], "withheld": {"a": ["lv"], "b": ["lv"], "gone": ["lv"]}, "withheld_share": 0.5}
-    weights.with_suffix(".json").write_text(json.dumps({"renamed": {"la": "lv", "gone": "lv"}, **hidden}))
-    return weights
-
-
-OTHER = {"renamed": {"la": "lv"}, "withheld_share": 1.0}
-
-
-@pytest.mark.parametrize(
-    ("settings", "name", "message"),
-    [
-        (
-            {"renamed": {}},
-            "renamed",
-            r'la counted as lv, not as la\. Repeat that with --renamed "{la: lv}", or state with',
-        ),
-        ({"renamed": None}, "renamed", "la counted as lv, not as la"),
-        ({"renamed": {"la": "background"}}, "renamed", "la counted as lv, not as background"),
-        ({**OTHER, "withheld": {}}, "withheld", r'lv of a was hidden\. .*--withheld "{a: \[lv\], b: \[lv\]}"'),
-        (
-            {**OTHER, "withheld": {"a": ["lv"]}, "withheld_share": 0.2},
-            "withheld_share",
-            r"lv of a was hidden from 0\.5 of the patients\. Repeat that with --withheld_share 0\.5,",
-        ),
-        ({**OTHER, "withheld": {"a": ["la", "lv"]}}, "", None),
-    ],
-)
-def test_data_mean_what_they_meant_in_the_training_unless_the_run_states_it(
-    trained: Path, caplog: pytest.LogCaptureFixture, settings: dict[str, Any], name: str, message: str | None
-):
-    given = (trained, trained.parent / "data", settings)
-    if message is None:
-        check_meaning(*given, stated=[])
-    else:
-        others = {"renamed", "withheld", "withheld_share"} - {name}
-        with pytest.raises(ValueError, match=message):
-            check_meaning(*given, stated=others)
-        assert not caplog.messages
-        check_meaning(*given, stated=[name])
-        (said,) = caplog.messages
-        assert f"{trained} was trained with another meaning of these data: " in said
-        check_meaning(None, *given[1:], stated=[])
-        trained.with_suffix(".json").write_text("{}")  # of an earlier version
-        check_meaning(*given, stated=[])
-        assert len(caplog.messages) == 1
-
-
-def test_hidden_structures_are_known_by_the_class_that_they_count_as_and_where_their_dataset_is(trained: Path):
-    record = {"datasets": ["a"], "renamed": {"lv": "cavity"}, "withheld": {"a": ["cavity"]}}
-    trained.with_suffix(".json").write_text(json.dumps(record))
-    settings = {"renamed": {"lv": "cavity"}, "withheld": {}, "withheld_share": 1.0}
-    with pytest.raises(ValueError, match="cavity of a was hidden"):
-        check_meaning(trained, trained.parent / "data", settings, stated=[])
-    (trained.parent / "data/provenance.json").write_text(json.dumps({"label_sets": {"b": FULL}}))
-    check_meaning(trained, trained.parent / "data", settings, stated=[])
-
-
-def test_what_was_hidden_from_a_teacher_or_initial_weights_is_hidden_from_the_training(trained: Path):
-    folder, data = trained.parent / "data", [{"dataset": "b"}]
-    own = {"renamed": None, "withheld": {"b": ["la"]}, "withheld_share": 0.2}
-    assert trained_meaning(data, folder, own) == {"datasets": ["b"], **own, "renamed": {}}
-    # of the initial weights: what they know of datasets that this training does not see
-    assert trained_meaning(data, folder, own, trained) == {
-        "datasets": ["a", "b"],
-        "renamed": {"la": "lv", "gone": "lv"},
-        "withheld": {"a": ["lv"], "b": ["la"]},
-        "withheld_share": 0.5,
-    }
-    completed = {"renamed": {"lv": "lv1"}, "withheld": {"a": ["lv"], "b": ["lv"]}, "withheld_share": 0.3}
-    (folder / "provenance.json").write_text(json.dumps({"label_sets": {"b": FULL}, "meaning": completed}))
-    found = trained_meaning(data, folder, {"renamed": {}, "withheld": {}, "withheld_share": 1.0})
-    assert found == {"datasets": ["b"], "renamed": {"lv": "lv1"}, "withheld": {"b": ["lv"]}, "withheld_share": 0.3}

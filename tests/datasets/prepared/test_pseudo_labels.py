@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -80,9 +79,8 @@ def test_among_all_classes_a_super_class_is_divided_among_its_own():
 
 
 def test_another_word_for_the_competing_classes_is_refused(tmp_path: Path):
-    dataset: Any = None
     with pytest.raises(ValueError, match=r"--pseudo_labels_among: expected one of admitted, all, got 'some'"):
-        write_pseudo_labels(dataset, Bright(), SimpleInferer(), "", "", [], tmp_path, {}, among="some")
+        write_pseudo_labels(None, Bright(), SimpleInferer(), "", "", [], tmp_path, among="some")  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -106,7 +104,7 @@ def test_what_trained_the_teacher_has_trained_the_student(
     clinic: Path, weights: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     dataset = ResidentDataset(read_datalist(clinic, "training"), LabelSets(CLASSES, SETS), image_size=32)
-    write_pseudo_labels(dataset, Bright(), SimpleInferer(), weights, "c0ffee", clinic, tmp_path / "out", {})
+    write_pseudo_labels(dataset, Bright(), SimpleInferer(), weights, "c0ffee", clinic, tmp_path / "out")
     validation = read_datalist(clinic, "validation")
     record = {"seen": seen_images(read_datalist(tmp_path / "out", "training"), validation)}
     assert [message[:47] for message in caplog.messages] == ["2 of 2 validation patients, such as patient6 of"]
@@ -120,8 +118,7 @@ def test_a_completely_annotated_dataset_is_written(clinic: Path, weights: Path, 
     items = select(items, SETS, withheld={"clinic": ["lv_myocardium"]}, share=0.5)
     labels = LabelSets(CLASSES, {**SETS, "other": SETS["clinic"]})
     dataset = ResidentDataset(items, labels, image_size=32)
-    meaning = {"withheld": {"clinic": ["lv_cavity"]}}
-    write_pseudo_labels(dataset, Bright(), SimpleInferer(), weights, "c0ffee", clinic, tmp_path / "out", meaning)
+    write_pseudo_labels(dataset, Bright(), SimpleInferer(), weights, "c0ffee", clinic, tmp_path / "out")
     written = {item["patient"]: item for item in read_datalist(tmp_path / "out")}
     before = {item["patient"]: item for item in items}
     assert {name: item["fold"] for name, item in written.items()} == {n: item["fold"] for n, item in before.items()}
@@ -137,8 +134,8 @@ def test_a_completely_annotated_dataset_is_written(clinic: Path, weights: Path, 
             np.testing.assert_array_equal(label, np.where(truth == 2, 2, 1))
         assert item["spacing"] == before[patient]["spacing"]
         assert "unlabelled" not in item
+    assert "withheld" not in item
     provenance = read_provenance(tmp_path / "out")
-    assert provenance["meaning"] == meaning
     assert provenance["licence"] == "none"
     assert provenance["teacher"].endswith("model.pt")
     stated = stated_label_sets(tmp_path / "out", CLASSES)
@@ -153,7 +150,7 @@ def test_nothing_is_evaluated_on_pseudo_labels_and_the_data_that_they_were_made_
     clinic: Path, weights: Path, tmp_path: Path
 ):
     dataset = ResidentDataset(read_datalist(clinic), LabelSets(CLASSES, SETS), image_size=32)
-    write_pseudo_labels(dataset, Bright(), SimpleInferer(), weights, "c0ffee", clinic, out := tmp_path / "out", {})
+    write_pseudo_labels(dataset, Bright(), SimpleInferer(), weights, "c0ffee", clinic, out := tmp_path / "out")
     items, own = read_datalist(out, "validation"), read_datalist(clinic, "validation")
     check_annotation(own)
     message = rf"^a network completed the annotation of {out}, so this is not a test; evaluate {clinic} instead\.$"
@@ -174,7 +171,7 @@ def test_a_folder_that_must_not_be_replaced_is_refused_before_the_teacher_predic
     dataset = ResidentDataset(read_datalist(clinic), LabelSets(CLASSES, SETS), image_size=32)
 
     def write(out: Path, inferer: SimpleInferer | None, digest: str = "c0ffee") -> None:
-        write_pseudo_labels(dataset, Bright(), inferer, weights, digest, clinic, out, {})  # type: ignore[arg-type]
+        write_pseudo_labels(dataset, Bright(), inferer, weights, digest, clinic, out)  # type: ignore[arg-type]
 
     with pytest.raises(FileExistsError, match=r"clinic holds the dataset 'clinic', not 'pseudo-labels'; choose"):
         write(clinic, None)
@@ -190,7 +187,7 @@ def test_a_folder_that_must_not_be_replaced_is_refused_before_the_teacher_predic
 
 def test_annotation_finer_than_the_images_of_the_teacher_stays(clinic: Path, weights: Path, tmp_path: Path):
     dataset = ResidentDataset(read_datalist(clinic), LabelSets(CLASSES, SETS), image_size=12)
-    write_pseudo_labels(dataset, Bright(), SimpleInferer(), weights, "c0ffee", clinic, tmp_path / "out", {})
+    write_pseudo_labels(dataset, Bright(), SimpleInferer(), weights, "c0ffee", clinic, tmp_path / "out")
     for before, after in zip(read_datalist(clinic), read_datalist(tmp_path / "out"), strict=True):
         np.testing.assert_array_equal(np.asarray(Image.open(after["label"])), np.asarray(Image.open(before["label"])))
 
@@ -198,7 +195,7 @@ def test_annotation_finer_than_the_images_of_the_teacher_stays(clinic: Path, wei
 def test_ignored_pixels_stay_ignored(clinic: Path, weights: Path, tmp_path: Path):
     sets = {"clinic": {0: ["background", "lv_cavity"], 2: "ignore", 9: "lv_myocardium"}}
     dataset = ResidentDataset(read_datalist(clinic), LabelSets(CLASSES, sets), image_size=32)
-    write_pseudo_labels(dataset, Bright(), SimpleInferer(), weights, "c0ffee", clinic, tmp_path / "out", {})
+    write_pseudo_labels(dataset, Bright(), SimpleInferer(), weights, "c0ffee", clinic, tmp_path / "out")
     before = {item["patient"]: np.asarray(Image.open(item["label"])) for item in read_datalist(clinic)}
     written = read_datalist(tmp_path / "out")
     assert len(written) == len(before) == 8

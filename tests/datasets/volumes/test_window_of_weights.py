@@ -78,5 +78,5 @@ def test_pseudo_labels_of_standardised_volumes_say_so(tmp_path: Path):
     volumes = WholeVolumes(items, labels, intensity_of(normalisation, folder))
     network = torch.nn.Conv3d(1, 2, 1)
     (weights := tmp_path / "model.pt").touch()
-    write_volume_pseudo_labels(volumes, network, SimpleInferer(), weights, "1d", folder, out, {})
+    write_volume_pseudo_labels(volumes, network, SimpleInferer(), weights, "1d", folder, out)
     assert intensity_of(normalisation, out).standardised
