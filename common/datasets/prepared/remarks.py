@@ -327,7 +327,7 @@ def _revealed(
     found = defaultdict[tuple[str, str], set[str]](set)
     for name in hidden:
         marks = _marks(hidden, name)
-        for mark, item in _marked(data):
+        for mark, item in _marked([item for item in data if not item.get("completed")]):
             dataset = item["dataset"]
             if mark in marks and name in outlined.get(dataset, ()) and name not in item.get("unlabelled", ()):
                 found[dataset, name].add(item["patient"])

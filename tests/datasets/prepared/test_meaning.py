@@ -132,6 +132,7 @@ def test_completed_images_are_not_completed_again(clinic: Path, tmp_path: Path):
     hidden = items(clinic, HIDDEN)
     teacher = weights(tmp_path / "teacher.pt", hidden)
     done = complete(clinic, teacher, hidden, tmp_path / "done")
+    reveals(teacher, done, items(done))
     with pytest.raises(ValueError, match=rf"completed the annotation of {done} already; complete {clinic} instead\.$"):
         complete(done, teacher, items(done), tmp_path / "again")
 
