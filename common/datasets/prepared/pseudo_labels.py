@@ -124,7 +124,7 @@ def completed(
             "teacher": str(checkpoint),
             "teacher_digest": weights_digest,
             TEACHER_SEEN: read_record(checkpoint).get("seen", {}),
-            MEANING: trained_meaning(dataset.data, renamed, checkpoint),
+            MEANING: trained_meaning(dataset.data, label_sets.label_sets, renamed, checkpoint),
             "made_from": [checksum(folder) for folder in paths],
             "folders": [str(folder) for folder in paths],
             **({"overrides": dict(overrides)} if overrides else {}),

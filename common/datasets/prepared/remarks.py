@@ -208,15 +208,19 @@ def completed_folders(data: Items) -> Iterator[tuple[Path, str]]:
 
 
 def trained_meaning(
-    data: Items, renamed: Mapping[str, str] | None, weights: str | Path | None = None
+    data: Items,
+    label_sets: Mapping[str, Meaning],
+    renamed: Mapping[str, str] | None,
+    weights: str | Path | None = None,
 ) -> dict[str, dict[str, str]]:
     """Return what data mean in a training, for the record of its weights; `check_meaning` compares other data with it.
 
-    What initial weights know counts here too, and so does what the teacher of pseudo-labels knows (`MEANING` in the
-    provenance of their folder).
+    What was hidden from initial weights stays hidden where this training does not show it, and so does what was hidden
+    from the teacher of pseudo-labels (`MEANING` in the provenance of their folder).
 
     Args:
         data: items of the datalists, of training and validation.
+        label_sets: of every dataset in the prepared folders.
         renamed: setting of the training.
         weights: path of the initial weights; None: from scratch.
 
@@ -225,22 +229,21 @@ def trained_meaning(
         withheld, as in `seen_images`.
     """
     own, initial = checked_renamed(renamed), {} if weights is None else read_record(weights)
+    structures = set().union(*map(_structures, _folders(data)))
+    found = {name: target for name, target in initial.get("renamed", {}).items() if name not in structures}
     hidden = defaultdict[str, set[str]](set)
-    marked = _marked(data)
-    for mark, item in marked:
+    for mark, item in _marked(data):
         for name in item.get("withheld", ()):
             hidden[name].add(mark)
-    found: dict[str, str] = dict(initial.get("renamed", {}))
     for folder in _folders(data):
         taught = _taught(folder)
-        found |= {name: own.get(target, target) for name, target in taught.get("renamed", {}).items()}
+        counted = {name: own.get(target, target) for name, target in taught.get("renamed", {}).items()}
+        found |= {name: target for name, target in counted.items() if name not in structures}
         for name in taught.get("hidden", {}):
             hidden[own.get(name, name)] |= _marks(taught["hidden"], name)
-    before, seen = initial.get("hidden", {}), initial.get("seen", {})
-    known = _marks(seen, "training") | _marks(seen, "validation")
-    for name in {*hidden, *before}:
-        old, shown = _marks(before, name), {mark for mark, _ in marked} - hidden[name]
-        hidden[name] = (hidden[name] - (known - old)) | (old - shown)
+    before = initial.get("hidden", {})
+    for name in before:
+        hidden[name] |= _marks(before, name) - {mark for mark, _ in _annotated(data, label_sets, name)}
     return {
         "renamed": found | own,
         "hidden": {name: "".join(sorted(marks)) for name, marks in sorted(hidden.items()) if marks},
@@ -272,33 +275,49 @@ def check_meaning(
             used that was withheld from it.
     """
     trained, own = {} if weights is None else read_record(weights), checked_renamed(renamed)
-    counts = _counts(_folders(data), own)
-    meanings: list[tuple[object, dict[str, str]]] = [
-        (folder, {name: own.get(target, target) for name, target in _taught(folder).get("renamed", {}).items()})
-        for folder in _folders(data)
-    ]
+    meanings, counts = list[tuple[object, dict[str, str]]](), defaultdict[str, set[str]](set)
+    for folder in _folders(data):
+        taught = {name: own.get(target, target) for name, target in _taught(folder).get("renamed", {}).items()}
+        meanings.append((folder, taught))
+        for name, target in {**taught, **{name: own.get(name, name) for name in _structures(folder)}}.items():
+            counts[name].add(target)
     if "renamed" in trained:
         meanings.append((weights, {name: name for name in trained.get("classes", ())} | trained["renamed"]))
+    faults, right = [], {name: target for name, target in own.items() if name in counts}
     for source, meant in meanings:
-        if differing := [name for name, found in counts.items() if name in meant and found != {meant[name]}]:
-            fault = "; ".join(
-                f"{name} counted as {meant[name]}, not as {min(counts[name] - {meant[name]})}" for name in differing
-            )
-            remedy = ", ".join(f"{name}: {meant[name]}" for name in counts if meant.get(name, name) != name)
-            _refuse("renamed", f"{source} was made with another meaning of these data: {fault}", remedy, stated)
-    if revealed := _revealed(data, trained.get("hidden", {}), label_sets or {}):
+        differing = {
+            name: meant[name] for name, found in sorted(counts.items()) if name in meant and found != {meant[name]}
+        }
+        faults += [
+            f"{name} counted as {target} in {source}, not as {min(counts[name] - {target})}"
+            for name, target in differing.items()
+        ]
+        right |= differing
+    if faults:
+        remedy = ", ".join(f"{name}: {target}" for name, target in right.items() if name != target)
+        _refuse("renamed", "; ".join(faults), remedy, stated)
+    revealed = defaultdict[tuple[str, str], set[str]](set)
+    for name in trained.get("hidden", {}) if label_sets else ():
+        marks = _marks(trained["hidden"], name)
+        for mark, item in _annotated(data, label_sets or {}, name):
+            if mark in marks:
+                revealed[item["dataset"], name].add(item["patient"])
+    if revealed:
         fault = "; ".join(
-            f"{name} of {len(patients)} patients of '{dataset}', such as {min(patients)}, was hidden"
+            f"{name} of {len(patients)} patients of '{dataset}', such as {min(patients)}, was hidden from {weights}"
             for (dataset, name), patients in revealed.items()
         )
-        fault = f"{weights} was trained with another meaning of these data: {fault}"
-        hidden = {dataset: list((withheld or {}).get(dataset, ())) for dataset, _ in revealed}
-        if any(name in hidden[dataset] for dataset, name in revealed):
+        hidden = {dataset: list(names) for dataset, names in (withheld or {}).items() if dataset in (label_sets or {})}
+        if any(name in hidden.get(dataset, ()) for dataset, name in revealed):
             raise ValueError(f"{fault}. Repeat its --withheld_share and --images, or hide more: --withheld_share 1.")
         for dataset, name in revealed:
-            hidden[dataset].append(name)
+            hidden.setdefault(dataset, []).append(name)
         remedy = ", ".join(f"{dataset}: [{', '.join(names)}]" for dataset, names in hidden.items())
         _refuse("withheld", fault, remedy, stated)
+
+
+def _structures(folder: Path) -> set[str]:
+    return {label for sets in read_label_sets(folder).values() for names in sets.values() for label in names}
 
 
 def _taught(folder: Path) -> Mapping[str, Any]:
@@ -306,32 +325,17 @@ def _taught(folder: Path) -> Mapping[str, Any]:
     return read_provenance(folder).get(MEANING, {}) if (folder / PROVENANCE).is_file() else {}
 
 
-def _counts(folders: Iterable[Path], renamed: Mapping[str, str]) -> dict[str, set[str]]:
-    """Return what structures count as in a run: those that folders name, and those that a teacher knows there."""
-    found = defaultdict[str, set[str]](set)
-    for folder in folders:
-        own = {label: label for sets in read_label_sets(folder).values() for names in sets.values() for label in names}
-        for name, target in {**_taught(folder).get("renamed", {}), **own}.items():
-            found[name].add(renamed.get(target, target))
-    return dict(sorted(found.items()))
-
-
-def _revealed(
-    data: Items, hidden: Mapping[str, str], label_sets: Mapping[str, Meaning]
-) -> dict[tuple[str, str], set[str]]:
-    """Return dataset and class -> patients whose annotation of it is in the data, and was hidden from a training."""
-    outlined = {
-        dataset: {label for names in by_value(own).values() if "background" not in names for label in names}
+def _annotated(data: Items, label_sets: Mapping[str, Meaning], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the marks of the items, and the items, that people annotated with a class, and that show it."""
+    drawn = {
+        dataset
         for dataset, own in label_sets.items()
+        for names in by_value(own).values()
+        if name in names and "background" not in names
     }
-    found = defaultdict[tuple[str, str], set[str]](set)
-    for name in hidden:
-        marks = _marks(hidden, name)
-        for mark, item in _marked([item for item in data if not item.get("completed")]):
-            dataset = item["dataset"]
-            if mark in marks and name in outlined.get(dataset, ()) and name not in item.get("unlabelled", ()):
-                found[dataset, name].add(item["patient"])
-    return dict(found)
+    for mark, item in _marked(data):
+        if item["dataset"] in drawn and name not in item.get("unlabelled", ()) and not item.get("completed"):
+            yield mark, item
 
 
 def _refuse(setting: str, fault: str, remedy: str, stated: Collection[str]) -> None:

@@ -25,6 +25,7 @@ from common.datasets.prepared.preparation import prepare
 from common.datasets.prepared.pseudo_labels import write_pseudo_labels
 
 CLASSES = ["background", "lv_cavity", "lv_myocardium"]
+SETS = {"clinic": [[name] for name in CLASSES]}
 HIDDEN = {"clinic": ["lv_myocardium"]}
 
 
@@ -53,9 +54,13 @@ def items(folder: Path, withheld: dict[str, list[str]] | None = None, share: flo
     return select(data, stated_label_sets(folder, classes, renamed), withheld=withheld, share=share, **others)
 
 
+def meaning(data: list[Any], renamed: dict[str, str] | None = None, initial: Path | None = None) -> dict[str, Any]:
+    return trained_meaning(data, SETS, renamed, initial)
+
+
 def weights(path: Path, data: list[Any], renamed: dict[str, str] | None = None, initial: Path | None = None) -> Path:
     """Write weights and the record of a training."""
-    record = {"classes": CLASSES, "seen": seen_images(data, [], initial), **trained_meaning(data, renamed, initial)}
+    record = {"classes": CLASSES, "seen": seen_images(data, [], initial), **meaning(data, renamed, initial)}
     path.touch()
     path.with_suffix(".json").write_text(json.dumps(record))
     return path
@@ -96,7 +101,7 @@ def test_hidden_annotation_is_not_used_by_the_teacher_or_its_student(
         check_meaning(one, items(clinic), None, [])  # an evaluation, or a training from these weights
         assert not caplog.messages
         reveals(one, clinic, items(clinic), "withheld")
-        assert caplog.messages[0].endswith("was hidden")
+        assert caplog.messages[0].endswith(f"was hidden from {one}")
         caplog.clear()
 
 
@@ -108,16 +113,26 @@ def test_fewer_images_do_not_reveal_patients_beyond_a_share(clinic: Path, tmp_pa
     reveals(teacher, clinic, items(clinic, HIDDEN, 1.0, images={"clinic": 4}), withheld=HIDDEN)
 
 
-def test_what_a_later_training_or_initial_weights_saw_is_not_hidden(clinic: Path, tmp_path: Path):
+def test_what_a_later_training_shows_is_no_longer_hidden(clinic: Path, tmp_path: Path):
     blind = weights(tmp_path / "blind.pt", items(clinic, HIDDEN))
-    assert list(trained_meaning(items(clinic), None, blind)["hidden"]) == []
-    full = weights(tmp_path / "full.pt", items(clinic))
-    assert list(trained_meaning(items(clinic, HIDDEN), None, full)["hidden"]) == []
+    kept = json.loads(blind.with_suffix(".json").read_text())["hidden"]
+    assert meaning(items(clinic), None, blind)["hidden"] == {}
+    assert 0 < len(meaning(items(clinic, HIDDEN, 0.5), None, blind)["hidden"]["lv_myocardium"]) < len(*kept.values())
     prepare(source(*map(job, range(8, 10))), tmp_path / "other", size=32, workers=1)
-    other = items(tmp_path / "other")
-    kept = trained_meaning(other, None, blind)["hidden"]
-    assert kept == json.loads(blind.with_suffix(".json").read_text())["hidden"]
-    assert trained_meaning(items(clinic, HIDDEN, 0.0), None)["hidden"] == {}
+    assert meaning(items(tmp_path / "other"), None, blind)["hidden"] == kept
+    # the same images, of which another preparation does not annotate the class: nothing was shown
+    for unlike in ({"clinic": [["background", "lv_myocardium"], ["lv_cavity"]]}, {"clinic": ["background", "ignore"]}):
+        assert trained_meaning(items(clinic), unlike, None, blind)["hidden"] == kept
+    without = [{**item, "unlabelled": ["lv_myocardium"]} for item in items(clinic)]
+    assert meaning(without, None, blind)["hidden"] == kept
+    assert meaning(items(clinic, HIDDEN, 0.0))["hidden"] == {}
+
+
+def test_the_remedy_repeats_what_the_run_hides_already(clinic: Path, tmp_path: Path):
+    teacher = weights(tmp_path / "teacher.pt", items(clinic, HIDDEN))
+    hides = {"clinic": ["lv_cavity"], "elsewhere": ["lv_cavity"]}
+    with pytest.raises(ValueError, match=r'--withheld "{clinic: \[lv_cavity, lv_myocardium\]}", or'):
+        reveals(teacher, clinic, items(clinic, {"clinic": ["lv_cavity"]}), withheld=hides)
 
 
 def test_a_hidden_class_is_known_by_its_new_name(clinic: Path, tmp_path: Path):
@@ -125,7 +140,7 @@ def test_a_hidden_class_is_known_by_its_new_name(clinic: Path, tmp_path: Path):
     done = complete(clinic, weights(tmp_path / "teacher.pt", hidden), hidden, tmp_path / "done")
     renamed = {"lv_myocardium": "wall"}
     data = items(done, {}, classes=["background", "lv_cavity", "wall"], renamed=renamed)
-    assert list(trained_meaning(data, renamed)["hidden"]) == ["wall"]
+    assert list(meaning(data, renamed)["hidden"]) == ["wall"]
 
 
 def test_completed_images_are_not_completed_again(clinic: Path, tmp_path: Path):
@@ -144,8 +159,8 @@ def test_completed_images_are_not_completed_again(clinic: Path, tmp_path: Path):
             {},
             r'not as lv_myocardium\. Repeat that with --renamed "{lv_myocardium: lv_cavity}", or state with --renamed',
         ),
-        (None, "lv_myocardium counted as lv_cavity, not as lv_myocardium"),
-        ({"lv_myocardium": "background"}, "lv_myocardium counted as lv_cavity, not as background"),
+        (None, "lv_myocardium counted as lv_cavity in .*one.pt, not as lv_myocardium"),
+        ({"lv_myocardium": "background"}, "lv_myocardium counted as lv_cavity in .*one.pt, not as background"),
         ({"lv_myocardium": "lv_cavity", "elsewhere": "ignore"}, None),
     ],
 )
@@ -162,7 +177,7 @@ def test_structures_count_as_in_the_training_unless_the_run_states_it(
             check_meaning(one, data, renamed, ["withheld"])
         assert not caplog.messages
         check_meaning(one, data, renamed, ["renamed"])
-        assert [f"{one} was made with another meaning of these data: " in said for said in caplog.messages] == [True]
+        assert [f"counted as lv_cavity in {one}, not as " in said for said in caplog.messages] == [True]
     check_meaning(None, data, renamed, [])
     one.with_suffix(".json").write_text("{}")  # of an earlier version
     check_meaning(one, data, renamed, [])
@@ -176,13 +191,18 @@ def test_a_teacher_and_other_data_agree_on_what_structures_count_as(clinic: Path
     prepare(source(*map(job, range(8, 10))), tmp_path / "other", size=32, workers=1)
     both = [*read_datalist(done), *read_datalist(tmp_path / "other")]
     check_meaning(None, both, merged, [])
-    message = rf"{done} was made with another meaning .*lv_myocardium counted as lv_cavity, not as lv_myocardium\."
+    message = rf'lv_myocardium counted as lv_cavity in {done}, not as lv_myocardium\. .*"{{lv_myocardium: lv_cavity}}"'
     with pytest.raises(ValueError, match=message):
         check_meaning(None, both, {}, [])
+    assert meaning(both, {}, teacher)["renamed"] == {}, "stated otherwise"
+    # one remedy for all faults, which keeps what this run renames already
+    other = weights(tmp_path / "other.pt", items(clinic), {"lv_myocardium": "lv_cavity", "lv_cavity": "ventricle"})
+    with pytest.raises(ValueError, match=r'--renamed "{lv_cavity: ventricle, lv_myocardium: lv_cavity}", or state'):
+        check_meaning(other, both, {"lv_cavity": "x"}, [])
     # carried on, through another name
-    assert trained_meaning(read_datalist(done), {})["renamed"] == merged
+    assert meaning(read_datalist(done), {})["renamed"] == merged
     again = {"lv_cavity": "ventricle"}
-    assert trained_meaning(read_datalist(done), again)["renamed"] == {"lv_myocardium": "ventricle", **again}
+    assert meaning(read_datalist(done), again)["renamed"] == {"lv_myocardium": "ventricle", **again}
     check_meaning(None, read_datalist(done), again, [])
     # and by a teacher whose data do not name the structure
     two = items(tmp_path / "other", {}, classes=classes, renamed=merged)
