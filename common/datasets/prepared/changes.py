@@ -267,7 +267,7 @@ def _state(record: Record, present: Mapping[str, Path], written: int | None, rea
     Args:
         record: of the image.
         present: images and annotations of the folder.
-        written: time at which the folder was complete, ns; None if it is not.
+        written: time at which the folder was complete, ns; None if it is not, since a process was killed there.
         read: reads an image and its annotation.
 
     Raises:
@@ -278,13 +278,15 @@ def _state(record: Record, present: Mapping[str, Path], written: int | None, rea
     names = [record.item[key] for key in ("image", "label")]
     if missing := [name for name in names if name not in present]:
         return f"missing {missing[0].partition('/')[0]}"
-    if written is None or all(_changed(present[name]) <= written for name in names):
+    if written is not None and all(_changed(present[name]) <= written for name in names):
         return ""
     try:
         image, label = read(*(present[name] for name in names))
     except (OSError, ValueError):
         return "damaged in the prepared folder"
     if image_digest(image, label, {}) != record.pixels:
+        if written is None:
+            return "half written"
         raise FileExistsError(
             f"{present[names[0]]} or its annotation {names[1]} was changed after it was prepared; correct the source "
             "instead, or move the changed file elsewhere, and run the command again."

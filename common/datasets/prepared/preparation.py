@@ -26,7 +26,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from ...atomic import write_text
+from ...atomic import remove_partial_files, write_text
 from ...identity import digest
 from ...label_sets import IGNORE, by_value
 from .changes import Earlier, Kept, plain, read_earlier
@@ -276,6 +276,7 @@ class _Work:
             for path in (self.partial / name).iterdir():
                 if f"{name}/{path.name}" not in kept:
                     path.unlink()
+        remove_partial_files(self.partial)
         write_text(self.partial / DATALIST, json.dumps(items, indent=1) + "\n")
         write_text(self.partial / PROVENANCE, json.dumps(provenance, indent=2) + "\n")
         lines = [json.dumps(self.settings) + "\n", *(done[job.id].line() for job in self.source.jobs)]

@@ -308,6 +308,22 @@ def test_an_interruption_between_the_steps_leaves_the_old_or_the_new_folder(
     assert seen == {False, True}
 
 
+@pytest.mark.parametrize("name", ["images", "labels"])
+@pytest.mark.parametrize("content", [b"", None])
+def test_what_a_killed_process_wrote_by_half_is_written_again(clinic: Path, name: str, content: bytes | None):
+    """The journal is whole, as that of an old folder that was half deleted; one file is cut off, or another image."""
+    source, out = folder(clinic, describe(clinic)), clinic.parent / "out"
+    prepare(source, new := clinic.parent / "new", 24, workers=1)
+    partial = Path(shutil.copytree(new, clinic.parent / "out.partial"))
+    (partial / "datalist.json").unlink()
+    (partial / ".partial-1-journal.jsonl").touch()
+    other = (partial / name / f"{NAMES[2]}.png").read_bytes()
+    (partial / name / f"{NAMES[0]}.png").write_bytes(other if content is None else content)
+    prepare(source, out, 24, workers=1)
+    assert pixels(out) == pixels(new)
+    assert {path.name for path in out.iterdir()} == {path.name for path in new.iterdir()}
+
+
 @pytest.mark.robust
 def test_a_kill_at_any_moment_leaves_the_old_or_the_new_folder(clinic: Path):
     for number in range(3, 60):
