@@ -185,17 +185,17 @@ class _Work:
 
     def _resume(self, kept: Kept) -> dict[str, tuple[Record, Path]]:
         """Return the records that can be kept, those of an interrupted preparation first; start its journal anew."""
-        journal = read_journal(self.partial)
-        if journal.settings != plain(self.settings):
+        journal, begun = read_journal(self.partial), Kept()
+        if fresh := journal.settings != plain(self.settings):
             if journal.records:
                 print(f"{self.partial}: an interrupted preparation with other settings; begun again")
             remove_partial(self.partial)
-            for name in ("images", "labels"):
-                (self.partial / name).mkdir(parents=True)
+        for name in ("images", "labels"):  # the deletion of a folder may have been interrupted
+            (self.partial / name).mkdir(parents=True, exist_ok=True)
+        if fresh:
             (self.partial / JOURNAL).write_text(json.dumps(self.settings) + "\n", encoding="utf-8")
-            return kept.records
-        begun = Kept()
-        Earlier(self.partial, journal).keep(begun, self.settings, self.source.jobs, self.asked, self.form.read)
+        else:
+            Earlier(self.partial, journal).keep(begun, self.settings, self.source.jobs, self.asked, self.form.read)
         return {**kept.records, **begun.records}
 
     def _read(self, known: Mapping[str, tuple[Record, Path]]) -> dict[str, Record]:

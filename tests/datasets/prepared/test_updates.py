@@ -324,6 +324,17 @@ def test_what_a_killed_process_wrote_by_half_is_written_again(clinic: Path, name
     assert {path.name for path in out.iterdir()} == {path.name for path in new.iterdir()}
 
 
+@pytest.mark.parametrize("names", [["images"], ["labels"], ["images", "labels"]])
+def test_a_deletion_that_was_interrupted_is_no_obstacle(clinic: Path, names: list[str]):
+    source, out = folder(clinic, describe(clinic)), clinic.parent / "out"
+    prepare(source, new := clinic.parent / "new", 24, workers=1)
+    partial = Path(shutil.copytree(new, clinic.parent / "out.partial"))
+    for name in names:
+        shutil.rmtree(partial / name)
+    prepare(source, out, 24, workers=1)
+    assert pixels(out) == pixels(new)
+
+
 @pytest.mark.robust
 def test_a_kill_at_any_moment_leaves_the_old_or_the_new_folder(clinic: Path):
     for number in range(3, 60):
