@@ -56,7 +56,7 @@ class ResidentVolumes(DrawsPerImage, Dataset[dict[str, Any]]):
         patches: in an epoch.
         intensity: how values are standardised.
         shares: class, or "anywhere" (any voxel of any patient) -> how often patches are drawn by it, relative to the
-            others; None: each class with voxels, and "anywhere", equally.
+            others, in any order; None: each class with voxels, and "anywhere", equally.
         memory: GiB that the voxels may take; None: any.
         device: of the tensors.
         surroundings: size of what is cut around each patch, which is its centre; None: the patch alone.
@@ -107,8 +107,9 @@ class ResidentVolumes(DrawsPerImage, Dataset[dict[str, Any]]):
         if shares is None:
             held = {name for known, _ in read for name in known}
             shares = dict.fromkeys([*(name for name in label_sets.classes if name in held), ANYWHERE], 1.0)
+        ordered = {name: shares[name] for name in (*label_sets.classes, ANYWHERE) if name in shares}
         patients = [(item["dataset"], item["patient"]) for item in self.data]
-        self._centres = PatchCentres([known for known, _ in read], self._sizes, patients, shares)
+        self._centres = PatchCentres([known for known, _ in read], self._sizes, patients, {**ordered, **shares})
 
     @property
     def normalisation(self) -> dict[str, Any]:

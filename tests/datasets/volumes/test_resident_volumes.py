@@ -156,6 +156,15 @@ def test_classes_share_equally_unless_shares_say_otherwise(data: list[dict[str, 
     assert drawn.tolist() == pytest.approx([1 / 2, 1 / 2, 0], abs=0.05)
 
 
+def test_shares_draw_the_same_patches_in_whatever_order_they_are_written(data: list[dict[str, Any]]):
+    shares = {"one": 1.0, "two": 2.0, "anywhere": 3.0}
+    sorted_, reversed_ = (
+        keyed(ResidentVolumes(data, LABELS, (3, 3, 3), 50, PLAIN, dict(own))).__getitems__(range(50))["image"]
+        for own in (shares.items(), reversed(shares.items()))
+    )
+    assert torch.equal(sorted_, reversed_)
+
+
 def test_patients_count_equally_however_many_volumes_they_have():
     voxels = [{"one": np.array([0], np.int32)} for _ in range(4)]
     centres = PatchCentres(voxels, [(2, 2, 2)] * 4, ["p", "q", "q", "q"], {"one": 1.0, "anywhere": 1.0})
