@@ -43,7 +43,7 @@ WITHOUT_EFFECT = (
     *("bundle_root", "dataset_dir", "runs_dir", "output_dir", "data", "initial_weights", "device"),
     *("experiment", "run_name", "tags", "tracking_uri", "resume", "resuming", "coverage", "record", "checkpointed"),
     *("configuration", "data_checksum", "settings", "digest", "given", "_chosen"),
-    "train::dataloader::num_workers",
+    *("memory", "train::dataset::memory", "train::dataloader::num_workers"),
     *("train::dataloader::prefetch_factor", "train::dataloader::pin_memory", "train::trainer::non_blocking"),
     *(f"validate::{name}" for name in SPEED),  # workers that persist would draw otherwise in a training
 )

@@ -136,6 +136,15 @@ def test_what_changes_only_speed_may_differ_and_a_training_stays_the_same(name: 
     assert training_settings(faster, "c0ffee") == training_settings(file, "c0ffee")
 
 
+def test_the_memory_that_volumes_may_take_is_no_part_of_a_training():
+    file = ConfigParser.load_config_file(ROOT / "bundles/ct_partial_overlap/configs/train.yaml")
+    for name in ("memory", "train::dataset::memory"):
+        check_steady({name: "$float(os.environ['MEMORY'])"})
+        assert is_known(file, name)
+        assert training_settings(with_overrides(file, {name: 3}), "c0ffee") == training_settings(file, "c0ffee")
+    assert "patches" in training_settings(file, "c0ffee")
+
+
 def test_what_changes_the_order_or_the_draws_of_a_training_is_part_of_it():
     file = ConfigParser.load_config_file(ROOT / "bundles/echo_segmentation/configs/train.yaml")
     names = [f"train::dataloader::{name}" for name in ("shuffle", "persistent_workers")]

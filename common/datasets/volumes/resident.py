@@ -57,7 +57,7 @@ class ResidentVolumes(DrawsPerImage, Dataset[dict[str, Any]]):
         intensity: how values are standardised.
         shares: class, or "anywhere" (any voxel of any patient) -> how often patches are drawn by it, relative to the
             others, in any order; None: each class with voxels, and "anywhere", equally.
-        memory: GiB that the voxels may take; None: any.
+        memory: GiB that the voxels may take; None: any. It changes speed alone.
         device: of the tensors.
         surroundings: size of what is cut around each patch, which is its centre; None: the patch alone.
 
