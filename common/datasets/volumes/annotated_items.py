@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,7 @@ class AnnotatedItems:
         dataset: index into `label_sets.label_sets`, int64, (items,).
         unlabelled: classes that an item does not annotate although its dataset does, bool, (items, classes).
         spacing: mm per voxel, (x, y, z), float32, (items, 3); NaN if unknown.
+        stated: digests of the voxels of the items (`stated_pixels`).
 
     Raises:
         ValueError: if a dataset has no label sets.
@@ -42,7 +45,8 @@ class AnnotatedItems:
         self.dataset = torch.tensor([names.index(item["dataset"]) for item in self.data])
         self.unlabelled = label_sets.unlabelled(self.data)
         self.spacing = torch.tensor([item.get("spacing") or [np.nan] * 3 for item in self.data])
-        self._stated = stated_pixels(self.data)
+        self._states = [_states(item) for item in self.data]  # before anything in the files is compared
+        self.stated = stated_pixels(self.data)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -58,7 +62,7 @@ class AnnotatedItems:
             ValueError: if they differ.
         """
         item = self.data[position]
-        image, label = read_volume_pair(item, self._stated[position])
+        image, label = read_volume_pair(item, self.stated[position])
         if "size" in item and list(image.shape) != list(item["size"]):
             raise ValueError(
                 f"{item['image']} has {list(image.shape)} voxels, its item {item['size']}; prepare the dataset again."
@@ -66,6 +70,26 @@ class AnnotatedItems:
         values = np.flatnonzero(np.bincount(label.ravel("K"), minlength=256))
         self.label_sets.encode(torch.from_numpy(values).unsqueeze(0), item["dataset"])
         return image, label
+
+    @contextmanager
+    def unchanged(self, position: int) -> Iterator[None]:
+        """Read the files of an item again within this block, which copies what it keeps.
+
+        Another preparation may replace them at any time. Files that it takes over keep size and time; nothing else is
+        compared, because inodes are not steady on every network file system.
+
+        Raises:
+            ValueError: after the block, if a file is no longer the one that was there at the start.
+        """
+        try:
+            yield
+        finally:
+            for path, state in _states(item := self.data[position]).items():
+                if state is None or state != self._states[position][path]:
+                    raise ValueError(
+                        f"{path} was changed after this run had started; keep {Path(item['image']).parent.parent} as "
+                        "it is while it is used, and start again (--resume true continues a training of equal data)."
+                    )
 
     def classes_of_values(self, position: int) -> NDArray[np.uint8]:
         """Return the class that each annotation value stands for alone in an item; 0 where it stands for none; (256,).
@@ -79,3 +103,15 @@ class AnnotatedItems:
         table = np.zeros(256, np.uint8)
         table[values.numpy()] = known_classes(codes, len(self.label_sets.classes))[0].numpy()
         return table
+
+
+def _states(item: Mapping[str, Any]) -> dict[str, tuple[int, int] | None]:
+    """Return size, bytes, and time of the last change, ns, of the files of an item; None of one that is missing."""
+    states: dict[str, tuple[int, int] | None] = {}
+    for path in (item["image"], item["label"]):
+        try:
+            found = Path(path).stat()
+            states[path] = found.st_size, found.st_mtime_ns
+        except OSError:
+            states[path] = None
+    return states

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +48,8 @@ class ResidentVolumes(DrawsPerImage, Dataset[dict[str, Any]]):
     than the patch is padded with ignored voxels and the lowest value of the window. What patch n of an epoch shows
     depends on seed, epoch and n alone (`SeedEachEpoch` gives the key).
 
-    A voxel takes 3 bytes. Where all of them exceed `memory`, patches are read from the files, mapped into memory.
+    A voxel takes 3 bytes. Where all of them exceed `memory`, patches are read from the files, mapped into memory;
+    one that changes after the start is then refused.
 
     Args:
         data: items of a datalist (`read_datalist`).
@@ -169,8 +171,9 @@ class ResidentVolumes(DrawsPerImage, Dataset[dict[str, Any]]):
             spans = list(zip(start, self.cut_size, self._sizes[position], strict=True))
             there = tuple(slice(max(low, 0), min(low + length, most)) for low, length, most in spans)
             here = tuple(slice(part.start - low, part.stop - low) for part, low in zip(there, start, strict=True))
-            for patch, volume in zip((image, label), self._volumes[position], strict=True):
-                patch[number][here] = volume[there]
+            with nullcontext() if self.resident else self._items.unchanged(position):
+                for patch, volume in zip((image, label), self._volumes[position], strict=True):
+                    patch[number][here] = volume[there]
         return image, label
 
 

@@ -25,8 +25,8 @@ LOGGER = logging.getLogger(__name__)
 class WholeVolumes(Dataset[dict[str, Any]]):
     """Prepared volumes of their own sizes, read from the files whenever they are asked for.
 
-    All are read once at the start, to check their voxels. Volumes of different sizes do not stack: use a batch size
-    of 1.
+    All are read once at the start, to check their voxels; a file that changes later is refused. Volumes of
+    different sizes do not stack: use a batch size of 1.
 
     Args:
         data: items of a datalist (`read_datalist`).
@@ -37,10 +37,11 @@ class WholeVolumes(Dataset[dict[str, Any]]):
 
     Attributes:
         spacing: mm per voxel, (x, y, z), (volumes, 3), on the CPU; NaN if unknown.
+        stated: digests of the voxels (`stated_pixels`).
 
     Raises:
         ValueError: if a dataset has no label sets, an annotation holds a value that they do not name, or a file is not
-            what was prepared.
+            what was prepared, or no longer what it was at the start.
 
     Batch:
         image: standardised values, float32, (B, 1, X, Y, Z); label: annotation values, uint8, same shape;
@@ -60,7 +61,7 @@ class WholeVolumes(Dataset[dict[str, Any]]):
         self.data, self.label_sets, self.intensity = list(data), label_sets, intensity
         self.device = torch.device(device)
         self._items = AnnotatedItems(data, label_sets)
-        self.spacing = self._items.spacing
+        self.spacing, self.stated = self._items.spacing, self._items.stated
         self._check_spacing(spacing)
         with ThreadPoolExecutor() as pool:
             self._shapes = [image.shape for image, _ in pool.map(self._items.checked, range(len(self._items)))]
@@ -99,8 +100,8 @@ class WholeVolumes(Dataset[dict[str, Any]]):
         index = torch.as_tensor(indices)
         if len(shapes := sorted({self._shapes[position] for position in index.tolist()})) > 1:
             raise ValueError(f"volumes of the sizes {shapes} do not form a batch; use a batch size of 1.")
-        read = [self._items.read(position) for position in index.tolist()]
-        images, labels = (torch.stack([self._tensor(pair[part]) for pair in read]).unsqueeze(1) for part in (0, 1))
+        read = [self._tensors(position) for position in index.tolist()]
+        images, labels = (torch.stack([pair[part] for pair in read]).unsqueeze(1) for part in (0, 1))
         missing = {"unlabelled": self._items.unlabelled[index]} if self._items.unlabelled.any() else {}
         return {
             **missing,
@@ -110,5 +111,8 @@ class WholeVolumes(Dataset[dict[str, Any]]):
             "index": index,
         }
 
-    def _tensor(self, values: np.ndarray[Any, Any]) -> Tensor:
-        return torch.from_numpy(np.array(values, order="C")).to(self.device)
+    def _tensors(self, position: int) -> list[Tensor]:
+        """Return the image and the annotation of a volume, (X, Y, Z)."""
+        with self._items.unchanged(position):
+            pair = self._items.read(position)
+            return [torch.from_numpy(np.array(values, order="C")).to(self.device) for values in pair]

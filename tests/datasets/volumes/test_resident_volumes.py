@@ -95,6 +95,22 @@ def test_patches_from_files_equal_those_held_in_memory(data: list[dict[str, Any]
     assert all(torch.equal(both[0][name], both[1][name]) for name in both[0])
 
 
+@pytest.mark.parametrize("key", ["image", "label"])
+def test_patches_of_a_file_that_was_replaced_are_refused_unless_they_are_held(data: list[dict[str, Any]], key: str):
+    held, mapped = (keyed(ResidentVolumes(data[:1], LABELS, (3, 4, 5), 4, PLAIN, memory=one)) for one in (None, 0.0))
+    before = held.__getitems__(range(4))
+    Path(data[0][key]).replace(aside := Path(f"{data[0][key]}.old"))
+    shutil.copy2(aside, data[0][key])  # as preparation takes over what did not change
+    assert torch.equal(mapped.__getitems__(range(4))[key], before[key])
+    shutil.copy(aside, data[0][key])
+    with pytest.raises(ValueError, match=rf"{key}s/p0\.nii was changed after this run had started; keep "):
+        mapped.__getitems__(range(4))
+    Path(data[0][key]).unlink()
+    with pytest.raises(ValueError, match=rf"{key}s/p0\.nii was changed after this run had started; keep "):
+        mapped.__getitems__(range(4))
+    assert torch.equal(held.__getitems__(range(4))[key], before[key])
+
+
 def test_volumes_smaller_than_the_patch_are_padded_with_ignored_voxels_and_the_lowest_value(
     data: list[dict[str, Any]],
 ):

@@ -139,3 +139,15 @@ def test_what_is_wrong_with_a_file_is_said_at_the_start(data: list[dict[str, Any
     fewer = LabelSets(CLASSES, {"full": [["background"], ["one"]], "one_only": [["background"], ["one"]]})
     with pytest.raises(ValueError, match=r"annotation of 'full' holds the values \[2\]"):
         WholeVolumes(data, fewer, INTENSITY)
+
+
+def test_a_volume_that_is_replaced_after_the_start_is_refused_by_any_worker(data: list[dict[str, Any]], tmp_path: Path):
+    dataset = WholeVolumes(data, LABELS, INTENSITY)
+    assert dataset.__getitems__([1])["label"].any()
+    write_volume(tmp_path, "one_only", np.zeros(SIZES[0]), np.zeros(SIZES[0]), "one_only")  # of another size
+    message = rf"one_only\.nii was changed after this run had started; keep {tmp_path} as it is while it is used, and "
+    with pytest.raises(ValueError, match=message):
+        dataset.__getitems__([1])
+    with pytest.raises(ValueError, match=message):
+        list(DataLoader(dataset, num_workers=1, collate_fn=lambda batch: batch, sampler=[1]))
+    assert dataset.__getitems__([0])["label"].any()
