@@ -1,7 +1,7 @@
 """Datasets: readers, the phantom, the prepared layout, and the resident set that training reads."""
 
 from .prepared.labels import coverage_table, labels_in, labels_of, stated_label_sets
-from .prepared.layout import checksum, read_datalist
+from .prepared.layout import check_unchanged, checksum, read_datalist
 from .prepared.remarks import check_annotation, check_meaning, check_unseen, seen_images, trained_meaning
 from .prepared.resident import ResidentDataset
 from .prepared.selection import select
@@ -17,6 +17,7 @@ __all__ = [
     "WholeVolumes",
     "check_annotation",
     "check_meaning",
+    "check_unchanged",
     "check_unseen",
     "checksum",
     "coverage_table",

@@ -39,6 +39,7 @@ __all__ = [
     "RESULTS",
     "Read",
     "check_items",
+    "check_unchanged",
     "checked_renamed",
     "checksum",
     "folder_paths",
@@ -100,6 +101,21 @@ def checksum(folders: str | Path | Iterable[str | Path]) -> str:
         stated = [sorted(json.dumps(one, sort_keys=True) for one in items), prepared, meaning]
         parts.append(digest(json.dumps(stated, sort_keys=True)))
     return parts[0] if len(parts) == 1 else digest(*sorted(parts))
+
+
+def check_unchanged(folders: str | Path | Iterable[str | Path], then: str) -> None:
+    """Refuse prepared folders that changed since a checksum of them was computed; call it when they have been read.
+
+    Args:
+        folders: one prepared folder or several.
+        then: their checksum, computed before anything else was read.
+
+    Raises:
+        ValueError: if they changed.
+    """
+    if checksum(folders) != then:
+        names = ", ".join(map(str, folder_paths(folders)))
+        raise ValueError(f"{names} changed while it was read; let the preparation finish, and start again.")
 
 
 def read_provenance(folder: Path) -> dict[str, Any]:

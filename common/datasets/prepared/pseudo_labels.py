@@ -20,7 +20,7 @@ from ...engines.weights_record import read_record
 from ...label_set_map import admitted, drop_classes
 from ...label_sets import IGNORE, LabelSets
 from .changes import plain, read_earlier
-from .layout import OWN, RESULTS, checksum, folder_paths, read_pixels, read_provenance
+from .layout import OWN, RESULTS, checksum, folder_paths, read_pair, read_pixels, read_provenance
 from .preparation import prepare
 from .remarks import MEANING, TEACHER_SEEN, completed_folders, trained_meaning
 from .replacing import check_own
@@ -79,7 +79,7 @@ def completed(
     renamed: Mapping[str, str] | None,
     among: str,
     out: str | Path,
-    read: Callable[[Path, Sequence[float] | None, NDArray[np.uint8]], Any],
+    read: Callable[[Path, Path, str | None, Sequence[float] | None, NDArray[np.uint8]], Any],
     batch_size: int,
     annotation: Callable[[Mapping[str, Any]], NDArray[np.uint8]] | None = None,
 ) -> Source:
@@ -98,7 +98,8 @@ def completed(
         renamed: setting of this run.
         among: classes that compete (`fill_in`).
         out: the prepared folder that will hold them.
-        read: returns a prepared image with a new annotation, given its path, its spacing and the annotation.
+        read: returns a prepared image with a new annotation, given the paths of the image and of its own annotation,
+            the digest of both (`stated_pixels`), the spacing and the new annotation.
         batch_size: images.
         annotation: returns that of an item, if `dataset` has it at the size of the network's images; the logits are
             resized to it.
@@ -146,7 +147,8 @@ def completed(
             label = fill_in(own, target, among)[0].to(torch.uint8).cpu().numpy()
             known = {key: value for key, value in item.items() if key not in (*RESULTS, "unlabelled", "withheld")}
             known["completed"] = True
-            reading = partial(read, Path(item["image"]), item["spacing"], label)
+            paths_read = Path(item["image"]), Path(item["label"])
+            reading = partial(read, *paths_read, dataset.stated[start + place], item["spacing"], label)
             jobs.append(Job(f"{item['dataset']}_{Path(item['image']).stem}", known, reading))
     return replace(source, jobs=jobs)
 
@@ -189,11 +191,14 @@ def write_pseudo_labels(
         _own_pixels,
     )
     sizes = {read_provenance(folder)["size"] for folder in folder_paths(folders)}
-    prepare(source, Path(out), sizes.pop() if len(sizes) == 1 and OWN not in sizes else None, workers=1)
+    prepare(source, Path(out), sizes.pop() if len(sizes) == 1 and OWN not in sizes else None, workers=1, strict=True)
 
 
-def _frame(path: Path, spacing: Sequence[float] | None, label: NDArray[np.uint8]) -> Frame:
-    return Frame(read_pixels(path), label, None if spacing is None else (spacing[0], spacing[1]))
+def _frame(
+    image: Path, own: Path, stated: str | None, spacing: Sequence[float] | None, label: NDArray[np.uint8]
+) -> Frame:
+    pixels, _ = read_pair({"image": image, "label": own}, stated)
+    return Frame(pixels, label, None if spacing is None else (spacing[0], spacing[1]))
 
 
 def _own_pixels(item: Mapping[str, Any]) -> NDArray[np.uint8]:

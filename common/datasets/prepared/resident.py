@@ -54,6 +54,7 @@ class ResidentDataset(Dataset[dict[str, Any]]):
     Attributes:
         normalisation: of the images, as the record of weights states it.
         spacing: mm per pixel of the resampled images, (row, column), float64, (images, 2), on the CPU; NaN if unknown.
+        stated: digests of the pixels (`stated_pixels`).
 
     Raises:
         ValueError: if a dataset has no label sets, or an annotation holds a value that they do not name,
@@ -81,8 +82,9 @@ class ResidentDataset(Dataset[dict[str, Any]]):
         names = list(label_sets.label_sets)
         if unknown := sorted({item["dataset"] for item in self.data} - set(names)):
             raise ValueError(f"the data have the datasets {unknown}, which have no label sets; known are {names}.")
+        self.stated = stated_pixels(self.data)
         with ThreadPoolExecutor() as pool:  # decoding releases the interpreter lock
-            read = list(pool.map(partial(_read, image_size=image_size), self.data, stated_pixels(self.data)))
+            read = list(pool.map(partial(_read, image_size=image_size), self.data, self.stated))
         images, labels, sizes = zip(*read, strict=True)
         spacings = [item.get("spacing") or (np.nan, np.nan) for item in self.data]
         self.spacing = torch.tensor(spacings, dtype=torch.float64) * torch.tensor(sizes) / image_size

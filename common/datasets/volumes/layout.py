@@ -33,7 +33,6 @@ __all__ = [
     "VOLUMES",
     "pooled_intensity",
     "read_affine",
-    "read_image",
     "read_volume_pair",
     "read_voxels_pair",
     "save_voxels",
@@ -70,11 +69,6 @@ def read_voxels_pair(image: Path, label: Path) -> tuple[NDArray[np.int16], NDArr
     if voxels.shape != values.shape:
         raise ValueError(f"{label} has {values.shape} voxels, its image {voxels.shape}; prepare the dataset again.")
     return voxels, values
-
-
-def read_image(path: str | Path) -> NDArray[np.int16]:
-    """Map a prepared image into memory, int16, (x, y, z)."""
-    return _mapped(Path(path), np.int16)
 
 
 def read_affine(path: str | Path) -> Affine:

@@ -14,7 +14,7 @@ from torch import nn
 from ..prepared.pseudo_labels import completed
 from .form import prepare_volumes
 from .intensity import STANDARDISED, is_standardised, shared_fact, stated_window
-from .layout import read_affine, read_image
+from .layout import read_affine, read_volume_pair
 from .volume import Volume, checked_spacing, checked_window
 from .whole import WholeVolumes
 
@@ -39,8 +39,15 @@ def write_volume_pseudo_labels(
     )
     spacing, window = checked_spacing(shared_fact(folders, "spacing")), checked_window(stated_window(folders))
     own = {STANDARDISED: True} if is_standardised(folders) else {}
-    prepare_volumes(replace(source, facts={**source.facts, **own}), Path(out), spacing, window, workers=1)
+    prepare_volumes(replace(source, facts={**source.facts, **own}), Path(out), spacing, window, workers=1, strict=True)
 
 
-def _volume(path: Path, spacing: Sequence[float] | None, label: NDArray[np.uint8]) -> Volume:  # noqa: ARG001 - of `read`
-    return Volume(read_image(path), label, read_affine(path))
+def _volume(
+    image: Path,
+    own: Path,
+    stated: str | None,
+    spacing: Sequence[float] | None,  # noqa: ARG001 - of `read`
+    label: NDArray[np.uint8],
+) -> Volume:
+    voxels, _ = read_volume_pair({"image": image, "label": own}, stated)
+    return Volume(voxels, label, read_affine(image))

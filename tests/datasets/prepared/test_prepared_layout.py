@@ -15,7 +15,7 @@ from clinic import job, source
 from PIL import Image
 
 from common.datasets.prepared.labels import stated_label_sets
-from common.datasets.prepared.layout import checksum, read_datalist, read_pixels, read_provenance
+from common.datasets.prepared.layout import check_unchanged, checksum, read_datalist, read_pixels, read_provenance
 from common.datasets.prepared.preparation import prepare
 
 
@@ -47,6 +47,15 @@ def test_the_order_of_images_and_datasets_does_not_depend_on_the_order_of_the_fo
     classes = ["background", "lv", "la", "lv_cavity", "lv_myocardium"]
     assert len({json.dumps(stated_label_sets(order, classes)) for order in permutations(folders)}) == 1
     assert [item["patient"] for item in read_datalist([tmp_path / "b"])] == ["patient4", "patient5"]
+
+
+def test_a_folder_that_is_prepared_anew_between_its_checksum_and_its_use_is_refused(tmp_path: Path):
+    prepare(source(job(1), job(2)), tmp_path / "a", size=32, workers=1)
+    then = checksum(tmp_path / "a")
+    check_unchanged(tmp_path / "a", then)
+    prepare(source(job(1), job(3)), tmp_path / "a", size=32, workers=1)
+    with pytest.raises(ValueError, match=r"/a changed while it was read; let the preparation finish, and start again"):
+        check_unchanged(str(tmp_path / "a"), then)
 
 
 def test_the_order_of_the_lines_of_a_datalist_changes_nothing(tmp_path: Path):

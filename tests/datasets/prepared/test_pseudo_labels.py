@@ -192,6 +192,17 @@ def test_annotation_finer_than_the_images_of_the_teacher_stays(clinic: Path, wei
         np.testing.assert_array_equal(np.asarray(Image.open(after["label"])), np.asarray(Image.open(before["label"])))
 
 
+@pytest.mark.parametrize("key", ["image", "label"])
+def test_an_image_that_changed_after_the_teacher_saw_it_is_not_written(
+    clinic: Path, weights: Path, tmp_path: Path, key: str
+):
+    dataset = ResidentDataset(items := read_datalist(clinic), LabelSets(CLASSES, SETS), image_size=32)
+    Image.new("L", (32, 32)).save(items[3][key])
+    with pytest.raises(ValueError, match=r"patient3_4CH_ED\.png or its annotation .*\.png is not what was prepared"):
+        write_pseudo_labels(dataset, Bright(), SimpleInferer(), weights, "c0ffee", clinic, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_ignored_pixels_stay_ignored(clinic: Path, weights: Path, tmp_path: Path):
     sets = {"clinic": {0: ["background", "lv_cavity"], 2: "ignore", 9: "lv_myocardium"}}
     dataset = ResidentDataset(read_datalist(clinic), LabelSets(CLASSES, sets), image_size=32)

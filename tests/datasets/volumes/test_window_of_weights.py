@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from shutil import copy2
 
 import pytest
 import torch
@@ -80,3 +81,14 @@ def test_pseudo_labels_of_standardised_volumes_say_so(tmp_path: Path):
     (weights := tmp_path / "model.pt").touch()
     write_volume_pseudo_labels(volumes, network, SimpleInferer(), weights, "1d", folder, out)
     assert intensity_of(normalisation, out).standardised
+
+    class Changing(SimpleInferer):
+        """Another preparation replaces a volume when the teacher has seen it."""
+
+        def __call__(self, inputs: torch.Tensor, network: torch.nn.Module, *_: object, **__: object) -> torch.Tensor:
+            copy2(items[1]["image"], items[0]["image"])
+            return torch.as_tensor(network(inputs))
+
+    with pytest.raises(ValueError, match=r"is not what was prepared"):
+        write_volume_pseudo_labels(volumes, network, Changing(), weights, "2d", folder, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
