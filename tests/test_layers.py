@@ -18,6 +18,7 @@ ROOMS = [
     *(
         "atomic",
         "command",
+        "own_code",
         "identity",
         "palette",
         "sides",

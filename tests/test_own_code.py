@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from common import identity
+from common import own_code
 from common.identity import changes, training_settings
 
 
@@ -122,13 +122,13 @@ def test_code_that_is_edited_after_this_process_imported_it_is_refused(own: Path
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the package whose code is identified."""
-    home = Path(identity.__file__).parent
-    for part in identity.PARTS:
+    home = Path(own_code.__file__).parent
+    for part in own_code.PARTS:
         shutil.copytree(home / part, tmp_path / "copy" / part)
-    monkeypatch.setattr(identity, "__file__", str(tmp_path / "copy" / "identity.py"))
-    identity._code_of_part.cache_clear()
+    monkeypatch.setattr(own_code, "__file__", str(tmp_path / "copy" / "own_code.py"))
+    own_code._code_of_part.cache_clear()
     yield tmp_path / "copy"
-    identity._code_of_part.cache_clear()
+    own_code._code_of_part.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["losses/marginal.py", "losses/new.py", "transforms/pseudo_labels/cut.py"])
@@ -140,7 +140,7 @@ def test_another_code_of_this_package_is_another_training(package: Path, name: s
     file = package / name
     file.write_text(f"{file.read_text() if file.exists() else ''}changed = 1\n")
     assert changes(before, settings(component)) == "", "this process goes on with the code that it has loaded"
-    identity._code_of_part.cache_clear()
+    own_code._code_of_part.cache_clear()
     assert changes(before, settings(component)).startswith(f"code of common.{part}: '")
 
 
@@ -149,7 +149,7 @@ def test_what_is_not_code_of_this_package_changes_nothing(package: Path):
     for name in ("networks/deepmedic.py", "losses/.ipynb_checkpoints/marginal.py", "losses/notes.txt"):
         (package / name).parent.mkdir(exist_ok=True)
         (package / name).write_text("changed = 1\n")
-    identity._code_of_part.cache_clear()
+    own_code._code_of_part.cache_clear()
     assert changes(before, settings({"_target_": "common.losses.MarginalLoss"})) == ""
 
 
@@ -199,6 +199,6 @@ def test_the_script_of_a_component_counts(own: Path, monkeypatch: pytest.MonkeyP
     exec(compile(script.read_text(), script, "exec"), vars(main))
     before = settings({"_target_": main.Mine})
     assert {"code of __main__.py", "code of own_helper.py"} <= before.keys()
-    monkeypatch.setattr(identity, "_first", {})  # as in the next process
+    monkeypatch.setattr(own_code, "_first", {})  # as in the next process
     script.write_text(script.read_text().replace("pass", "x = 1"))
     assert changes(before, settings({"_target_": main.Mine})).startswith("code of __main__.py: '")

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from ..command import PACKAGE
-from ..identity import own_code
 from ..networks import MeanOfNetworks
+from ..own_code import own_code
 from .weights import check_fit, load_weights
 from .weights_record import weights_record
 

@@ -35,7 +35,7 @@ class RunFolder:
         folder: of the training.
         settings: that identify the training, as given to `Resume`.
         configuration: of the training, with its overrides.
-        resume: continue the training in the folder, if there is one.
+        resume: continue the training in the folder, if there is one with a checkpoint.
 
     Raises:
         OSError: as for `claim` and `run_folder`.
@@ -68,9 +68,10 @@ class RunFolder:
             raise _taken(folder)
         claim(folder)
         _training[folder] = own
-        if self.resume:
-            read_checkpoint(self.folder, self.settings, engine.state.device)
-        run_folder(self.folder, self.resume)
+        resume = self.resume
+        if resume and read_checkpoint(self.folder, self.settings, engine.state.device) is None:
+            resume = not (self.folder / "model.json").is_file()  # of a training whose checkpoint somebody removed
+        run_folder(self.folder, resume)
         save_configuration(self.folder, self.configuration)
         self._claimed = True
 

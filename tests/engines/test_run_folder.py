@@ -122,6 +122,18 @@ def test_what_is_refused_changes_nothing(tmp_path: Path):
     assert {path: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
 
 
+def test_a_training_whose_checkpoints_were_deleted_is_set_aside(tmp_path: Path):
+    Tiny(tmp_path / "run", epochs=1).run()
+    mark(tmp_path / "run")
+    for name in ("last.pt", "model.pt"):
+        (tmp_path / "run" / name).unlink()
+    kept = {path.name for path in (tmp_path / "run").iterdir()}
+    handler(tmp_path / "run", learning_rate=0.2)(SimpleNamespace(state=SimpleNamespace(device="cpu")))
+    assert {path.name for path in (tmp_path / "run.previous-1").iterdir()} == kept
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {".training", "config.yaml"}
+    release(tmp_path / "run")
+
+
 def test_a_training_that_starts_again_in_its_process_keeps_its_folder(tmp_path: Path):
     engine: Any = SimpleNamespace(state=SimpleNamespace(device="cpu"))
     claim = handler(tmp_path / "run")

@@ -100,7 +100,7 @@ def write(task: Task, folder: Path, form: Form) -> Record:
             form.save(folder / name, pixels, facts)
     own = {key: value for key, value in facts.items() if key in (*RESULTS, *form.found)}
     item = {**names, **job.item, **own, "values": values_in(label)}
-    return _recorded(Record(job.id, asked, files, item), image, label)
+    return _recorded(job, Record(job.id, asked, files, item), image, label)
 
 
 def _take_over(job: Job, record: Record, place: Path, folder: Path, form: Form) -> Record | None:
@@ -116,7 +116,7 @@ def _take_over(job: Job, record: Record, place: Path, folder: Path, form: Form) 
     for name in _names(job, form).values() if place != folder else ():
         with _writing(folder / name):
             shutil.copy2(place / name, folder / name)
-    return _recorded(with_facts(job, record, form), image, label)
+    return _recorded(job, with_facts(job, record, form), image, label)
 
 
 @contextmanager
@@ -141,9 +141,10 @@ def with_facts(job: Job, record: Record, form: Form) -> Record:
     return replace(record, item=plain({**names, **job.item, **found, **results}))
 
 
-def _recorded(record: Record, image: NDArray[Any], label: NDArray[np.uint8]) -> Record:
-    """Return the record with its digests."""
+def _recorded(job: Job, record: Record, image: NDArray[Any], label: NDArray[np.uint8]) -> Record:
+    """Return the record with its digests, and with the number of files that hold the image."""
     item = record.item or {}
     *own, pixels = image_digests(image, label, [*({**item, "fold": fold} for fold in FOLDS), {}])
     distinct = digest(np.ascontiguousarray(image).data) if image.min() != image.max() else ""
-    return replace(record, content=dict(zip(FOLDS, own, strict=True)), image=distinct, pixels=pixels)
+    content, of_image = dict(zip(FOLDS, own, strict=True)), len(read_files(job.read, image_only=True))
+    return replace(record, content=content, image=distinct, pixels=pixels, image_files=of_image)

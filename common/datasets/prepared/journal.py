@@ -44,6 +44,7 @@ class Record:
         image: digest of the image; empty if it has one grey value.
         pixels: digest of image and annotation.
         reason: why the image was left out.
+        image_files: how many of the files, the first ones, hold the image; 0 if that is not known.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Record:
     image: str = ""
     pixels: str = ""
     reason: str = ""
+    image_files: int = 0
 
     def line(self) -> str:
         """Return the record as a line of the journal."""
@@ -78,7 +80,8 @@ def read_journal(folder: Path) -> Journal:
     path = folder / JOURNAL
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     settings, *records = map(_parse, lines or [""])
-    whole = [one for one in records if one.keys() == Record.__annotations__.keys()]
+    names = Record.__annotations__.keys()
+    whole = [one for one in records if names - {"image_files"} <= one.keys() <= names]  # which came later
     return Journal(settings, {one["id"]: Record(**{**one, "asked": Asked(*one["asked"])}) for one in whole})
 
 

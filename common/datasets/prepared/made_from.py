@@ -32,15 +32,20 @@ SETTLED = 2_000_000_000  # ns: a file that changed less than this before it was 
 FileState = tuple[int, int, int, str]
 
 
-def read_files(read: Callable[[], Any]) -> list[Path]:
+def read_files(read: Callable[[], Any], image_only: bool = False) -> list[Path]:
     """Return the files that a job reads: the paths among the arguments of its partial function, and their pixel files.
 
+    Args:
+        read: of the job; the first path is that of the image.
+        image_only: leave out the files of its annotation.
+
     Example:
-        >>> read_files(partial(print, Path("scan.png"), 3))
-        [PosixPath('scan.png')]
+        >>> read_files(partial(print, Path("scan.png"), 3, Path("mask.png")))
+        [PosixPath('scan.png'), PosixPath('mask.png')]
     """
     arguments = [*read.args, *read.keywords.values()] if isinstance(read, partial) else []
-    return [file for path in arguments if isinstance(path, Path) for file in with_pixel_files(path)]
+    paths = [path for path in arguments if isinstance(path, Path)]
+    return [file for path in (paths[:1] if image_only else paths) for file in with_pixel_files(path)]
 
 
 def arguments_digest(read: Callable[[], Any]) -> str:

@@ -362,27 +362,29 @@ def _marks(seen: Mapping[str, str], part: str) -> set[str]:
 
 def _marked(data: Items) -> list[tuple[str, Mapping[str, Any]]]:
     """Return items with the marks of their image and of its files, as far as a journal states them."""
-    records = {folder: prepared_records(folder) for folder in _folders(data) if (folder / PROVENANCE).is_file()}
-    marks = {folder: [_image_marks(own), _file_marks(own)] for folder, own in records.items()}
+    marks = dict[Path, list[dict[str, str]]]()
+    for folder in _folders(data):
+        records = prepared_records(folder) if (folder / PROVENANCE).is_file() else {}
+        images = {name: record.image for name, record in records.items() if record.image}  # which copies share
+        marks[folder] = [images, _file_marks(records), _file_marks(records, image_only=True)]
     own = [(item, Path(item["image"])) for item in data if "image" in item]
-    kinds = [(marks.get(path.parent.parent, []), path.stem, item) for item, path in own]
-    return [(kind[name][:SEEN], item) for both, name, item in kinds for kind in both if name in kind]
+    kinds = [(marks[path.parent.parent], path.stem, item) for item, path in own]
+    return [(kind[name][:SEEN], item) for three, name, item in kinds for kind in three if name in kind]
 
 
-def _image_marks(records: Mapping[str, Record]) -> dict[str, str]:
-    """Return id -> digest of the image, which copies under another name share."""
-    return {name: record.image for name, record in records.items() if record.image}
-
-
-def _file_marks(records: Mapping[str, Record]) -> dict[str, str]:
+def _file_marks(records: Mapping[str, Record], image_only: bool = False) -> dict[str, str]:
     """Return id -> digest of the files of an image, which it keeps when it is prepared with another size.
 
-    Files that several patients share identify none of them.
+    Without those of its annotation (`image_only`) it keeps that when somebody annotates it again, too. Files that
+    several patients share identify none of them.
     """
     found = {
-        name: (digest(*(state[3] for state in record.files)), (record.item["dataset"], record.item["patient"]))
+        name: (
+            digest(*(state[3] for state in record.files[: record.image_files if image_only else None])),
+            (record.item["dataset"], record.item["patient"]),
+        )
         for name, record in records.items()
-        if record.image and record.item and record.files
+        if record.image and record.item and record.files and (record.image_files or not image_only)
     }
     patients = defaultdict[str, set[tuple[str, str]]](set)
     for mark, patient in found.values():

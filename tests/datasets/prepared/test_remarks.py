@@ -172,6 +172,26 @@ def test_a_patient_who_trained_weights_is_recognised_by_the_files_at_another_siz
         check_unseen(record, items, "test")
 
 
+def of_files(path: Path, annotation: Path, number: int) -> Frame:
+    assert path.is_file()
+    assert annotation.is_file()
+    return ramp(number)
+
+
+def test_a_patient_who_trained_weights_is_recognised_with_other_annotation_at_another_size(tmp_path: Path):
+    for observer in ("first", "second"):
+        (tmp_path / f"{observer}.png").write_text(observer)
+    (tmp_path / "scan.png").write_bytes(b"scan")
+    items = {}
+    for observer, size, fold in (("first", 24, "training"), ("second", 32, "test")):
+        read = partial(of_files, tmp_path / "scan.png", tmp_path / f"{observer}.png", 0)
+        jobs = [of(observer, job(0, fold, read)), of(observer, job(1, "validation"))]
+        prepare(replace(source(*jobs), label_sets={observer: source().label_sets["clinic"]}), tmp_path / observer, size)
+        items[observer] = read_datalist(tmp_path / observer, fold)
+    with pytest.raises(ValueError, match=r"^1 of 1 test patients, such as patient0 of 'second', trained these weights"):
+        check_unseen({"seen": seen_images(items["first"], [])}, items["second"], "test")
+
+
 def test_a_copy_of_what_is_training_now_is_said_aloud(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     jobs = [replace(job(0, fold), id=name) for fold, name in (("training", "a"), ("test", "b"))]
     jobs = [of("twice", replace(one, item={**one.item, "patient": one.id})) for one in jobs]
