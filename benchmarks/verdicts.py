@@ -111,7 +111,9 @@ def whole_grid(seeds: int, noise: float, random: np.random.Generator, patients: 
     names = [f"p{n}" for n in range(patients)] * len(runs)
     images = table.loc[table.index.repeat(patients)].assign(patient=names, image=names, dice=dice.reshape(-1))
     images = images.assign(**{"dataset": "d", "class": "c"}).reset_index(drop=True)
-    return Results("", "e", "s", "", "", "test", "", None, (), tuple(runs[0]), table, images)
+    return Results(
+        "", "e", "s", "", "", "test", "", None, (), tuple(runs[0]), table.assign(weights_digest=table["run_id"]), images
+    )
 
 
 def whole_grid_holds(results: Results) -> bool:

@@ -51,8 +51,8 @@ class Results:
         planned: number of runs of the complete grid; None if unknown.
         unfinished: runs that failed, are running or were not evaluated, each with its state.
         cell: columns that identify a run (method, network, seed, ...).
-        runs: a row per run: run_id, artifact_uri (of its evaluation), the cell, `seconds` per epoch (median over
-            epochs), and the metrics of the fold without its name.
+        runs: a row per run: run_id, artifact_uri and weights_digest (of its evaluation), the cell, `seconds` per epoch
+            (median over epochs), and the metrics of the fold without its name.
         images: a row per run, image and class: run_id, the cell, image, dataset, patient, view, phase, class, dice
             (NaN: undefined).
         given: data, fold and settings on the command line that made them.
@@ -162,7 +162,7 @@ def read_results(uri: str, experiment: str, scale: str, bundle: Path | None = No
         )
     cell = tuple(dict.fromkeys(name for run in runs for name in _cell(run)))
     rows = pd.DataFrame([_row(client, run, tested[run.info.run_id], f"{fold}/") for run in runs])
-    rows = rows[list(dict.fromkeys(["run_id", "artifact_uri", *cell, *rows]))]
+    rows = rows[list(dict.fromkeys(["run_id", "artifact_uri", "weights_digest", *cell, *rows]))]
     rows = rows.sort_values(list(cell), key=lambda column: column.map(str), ignore_index=True)
     images = pd.concat([_images(uri, *run) for run in zip(rows["run_id"], rows["artifact_uri"], strict=True)])
     tags = parent.data.tags
@@ -219,6 +219,7 @@ def _row(client: MlflowClient, run: Run, evaluation: Run, prefix: str) -> dict[s
     return {
         "run_id": run.info.run_id,
         "artifact_uri": evaluation.info.artifact_uri,
+        "weights_digest": evaluation.data.params.get("weights_digest", run.info.run_id),
         **_cell(run),
         "seconds": float(np.median(epochs)) if epochs else float("nan"),
         **{name.removeprefix(prefix): value for name, value in tested.items()},

@@ -28,7 +28,8 @@ class Pair:
         against: rows of the other.
         network: of the first; empty if the grid has none.
         contrast: description of what is compared.
-        identical: whether both are the same trainings, without one chosen per patient (`best`).
+        identical: whether both are the same trainings, or gave the same weights since what differs has no effect on the
+            data, without one chosen per patient (`best`).
     """
 
     of: pd.DataFrame
@@ -52,11 +53,12 @@ def pair_cells(rows: pd.DataFrame, of: Where, against: Where, results: Results) 
     shared = [column for column in results.cell if column not in (*compared, "seed")]
     chosen = "best" in (*of.values(), *against.values())
     sides = [split_cells(choose(rows, where, results.runs), where, results) for where in wheres]
+    weights = results.runs.set_index("run_id")["weights_digest"]
     pairs = []
     for (one, own), (other, others) in product(*sides):
         if all(pd.isna(one.get(c)) or pd.isna(other.get(c)) or one[c] == other[c] for c in shared):
             named = [_named(where, cell, side) for where, cell, side in zip(wheres, (one, other), sides, strict=True)]
-            same = not chosen and not set(own["run_id"]).isdisjoint(others["run_id"])
+            same = not chosen and not set(own["run_id"].map(weights)).isdisjoint(others["run_id"].map(weights))
             pairs.append(Pair(own, others, str(one.get("network", "")), describe(*named), same))
     return pairs
 

@@ -1,6 +1,7 @@
 """Claims on results with known verdicts."""
 
 import csv
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,19 @@ def test_trainings_are_not_compared_with_themselves(three_seeds: Results, tmp_pa
         "CCE against benchmark": ("does not hold", ""),
         "CCE against CCE": ("no results", "both sides are the same trainings"),
     }
+
+
+def test_a_setting_that_changed_no_weights_has_no_verdict(three_seeds: Results, tmp_path: Path):
+    """A largest number of images that the data do not reach, for example."""
+    runs = three_seeds.runs
+    twins = runs["seed"].map(str)[runs["method"].isin(["CCE", "benchmark"])]
+    equal = replace(three_seeds, runs=runs.assign(weights_digest=twins.reindex(runs.index).fillna(runs["run_id"])))
+    contrasts = [{"of": {"method": "CCE"}, "against": {"method": "benchmark"}}]
+    for expect in ("lower", "not_lower", "equal"):
+        own = judge_claims(equal, settings_of(tmp_path, {"expect": expect, "contrasts": contrasts}))
+        assert list(zip(own["verdict"], own["reason"], strict=True)) == [
+            ("no results", "both sides are the same trainings")
+        ]
 
 
 def test_trainings_that_differ_as_much_as_methods_decide_nothing(tmp_path: Path):
