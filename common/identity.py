@@ -6,16 +6,17 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from enum import Enum
 from functools import partial
-from inspect import isroutine
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
+import torch
 
 from .command import PACKAGE
-from .own_code import code_of_configuration
+from .own_code import code_of_configuration, dotted_name
 
 __all__ = [
     "SPEED",
@@ -49,7 +50,10 @@ CHOSEN = {
 }  # block -> settings that choose the entries that count
 REFERENCE = re.compile(r"[@%](#+|\w+)(?:(?:#|::)(\w+))?")  # an entry, or an entry of a block; # leads up
 NAME = re.compile(rf"(?<![\w.]){PACKAGE}(?=\.\w)")
-PLAIN = (bool, int, float, str, PurePath, Enum, type, np.generic)  # whose text states them
+PLAIN = (  # whose text states them
+    *(bool, int, float, str, bytes, range, slice, type, type(None), type(...), date, PurePath, Enum),
+    *(np.generic, np.dtype, np.ndarray, torch.Tensor, torch.dtype, torch.device, torch.memory_format, torch.layout),
+)
 SHOWN = 5  # differences in a message
 WIDTH = 60  # characters of a value in a message
 
@@ -159,6 +163,10 @@ def _plain(value: Any) -> Any:
     """Return a value in the one form that JSON, YAML and a command line share."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, set | frozenset):
+        value = sorted(value, key=str)
+    if isinstance(value, np.ndarray | torch.Tensor):
+        value = value.tolist()
     if isinstance(value, partial):
         value = [value.func, *value.args, value.keywords]
     if isinstance(value, list | tuple):
@@ -167,8 +175,8 @@ def _plain(value: Any) -> Any:
         return int(value)
     if value is None or isinstance(value, bool | int | float):
         return value
-    if isroutine(value):  # without its address
-        value = f"{value.__module__}.{value.__qualname__}"
+    if not isinstance(value, type):
+        value = dotted_name(value) or value
     text = NAME.sub("", str(value).replace("#", "::"))  # MONAI replaces #; a published copy has another name
     return text.lower() == "true" if text.lower() in ("true", "false") else text
 
@@ -198,12 +206,10 @@ def _check_plain(node: Any, name: str = "") -> None:
     elif isinstance(node, list | tuple | set | frozenset):
         for key, value in enumerate(node):
             _check_plain(value, f"{name}::{key}")
-    elif isroutine(node) and "<" not in node.__qualname__:
-        return  # its name states it
-    elif not isinstance(node, PLAIN) and type(node).__name__ not in ("dtype", "device", "NoneType"):
+    elif not isinstance(node, PLAIN) and not dotted_name(node):
         raise ValueError(
             f"{name} is a built {type(node).__name__}, whose arguments nothing states, so another training would count "
-            "as this one; give its class and arguments instead: {_target_: ..., ...}."
+            "as this one; give its dotted name, or its class and arguments, instead: {_target_: ..., ...}."
         )
 
 

@@ -12,7 +12,7 @@ import sysconfig
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any
 
 from .command import PACKAGE
 
-__all__ = ["code_of_configuration", "own_code"]
+__all__ = ["code_of_configuration", "dotted_name", "own_code"]
 
 WORD = re.compile(r"(?<![\w.@])[A-Za-z_]\w*")
 PARTS = ("losses", "networks", "transforms")  # of this package, whose code changes the result of a training
@@ -132,18 +132,33 @@ def _aliases(imports: Any) -> dict[str, str]:
 
 def _named(node: Any, aliases: Mapping[str, str]) -> Iterator[str]:
     """Yield the dotted names of components, and of what expressions use of the imports."""
+    if isinstance(node, partial):
+        node = [node.func, *node.args, node.keywords]
     if isinstance(node, Mapping):
-        target = node.get("_target_")
-        if isinstance(target, str):
+        if isinstance(target := node.get("_target_"), str):
             yield target
-        elif callable(target):  # from Python
-            yield f"{target.__module__}.{getattr(target, '__name__', '')}"
         node = list(node.values())
     if isinstance(node, list | tuple):
         for value in node:
             yield from _named(value, aliases)
     elif isinstance(node, str) and node.startswith("$"):
         yield from (aliases[word] for word in WORD.findall(node) if word in aliases)
+    elif name := dotted_name(node):  # from Python
+        yield name
+
+
+def dotted_name(value: Any) -> str:
+    """Return the name that a class or function is imported by; empty for what has none, such as a bound method.
+
+    Example:
+        >>> dotted_name(Path.exists), dotted_name(Path().exists), dotted_name(lambda: 0)
+        ('pathlib.Path.exists', '', '')
+    """
+    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    found: Any = sys.modules.get(str(module))
+    for part in str(name).split("."):
+        found = getattr(found, part, None)
+    return f"{module}.{name}" if found is not None and found == value else ""
 
 
 def _modules(name: str, places: list[str]) -> Iterator[tuple[str, Path]]:

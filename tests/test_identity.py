@@ -1,15 +1,27 @@
 """What defines a training: every entry that a chosen one leads to, and nothing that cannot be stated."""
 
-from functools import partial
+from collections.abc import Callable
+from datetime import date
+from functools import partial, wraps
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch.nn.functional import relu
 
 from common.identity import changes, training_settings
 from common.losses import MarginalDiceCELoss
 
 ENTRIES = {"ce": {"reduction": "mean"}, "dice": {"reduction": "mean"}, "other": {"reduction": "mean"}}
+
+
+def closure(value: int) -> Callable[[], int]:
+    @wraps(closure)
+    def inner() -> int:
+        return value
+
+    return inner
 
 
 def settings(entry: Any, **others: Any) -> dict[str, Any]:
@@ -44,11 +56,17 @@ def test_what_a_chosen_entry_refers_to_is_part_of_the_training(entry: Any, count
 
 
 def test_a_built_object_is_refused_and_what_its_name_states_is_not():
-    for built in (MarginalDiceCELoss(), lambda value: value, partial(torch.add, torch.ones(1))):
-        with pytest.raises(
-            ValueError, match=r"^losses::both(::1)? is a built \w+, .*: \{_target_: \.\.\., \.\.\.\}\.$"
-        ):
+    for built in (MarginalDiceCELoss(), lambda value: value, partial(relu, {1: 2}.get), {1: 2}.get, closure(1)):
+        with pytest.raises(ValueError, match=r"^losses::both(::1)? is a built \w+, .*: \{_target_: \.\.\., \.\.\.\}"):
             settings(built)
-    for stated in (torch.float32, torch.add, MarginalDiceCELoss, partial(torch.add, alpha=2)):
-        assert "0x" not in str(settings(stated))
-    assert settings(settings)["losses::both"] == "test_identity.settings"
+    plain = (torch.float32, torch.channels_last, np.dtype("float32"), np.float32(2), date(2026, 1, 2), None, range(3))
+    for stated in (*plain, torch.ones(2), {"b", "a"}, relu, MarginalDiceCELoss, partial(relu, inplace=True)):
+        assert " at 0x" not in str(settings(stated))
+    assert settings({"b", "a"})["losses::both"] == ["a", "b"]
+    assert settings(torch.ones(2))["losses::both"] == [1, 1]
+
+
+def test_the_code_of_a_function_from_python_counts_wherever_it_stands():
+    for value in (closure, partial(closure, value=2), {"_target_": "Sum", "of": [closure]}, {"_target_": closure}):
+        assert "code of test_identity.py" in settings(value)
+    assert settings(closure)["losses::both"] == "test_identity.closure"

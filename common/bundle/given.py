@@ -46,7 +46,7 @@ COMPUTED = {  # what the record of a training, or its identity, is taken from el
     "loss_function": "--loss, and --losses::NAME for one of your own",
     "network_def": "--network, and --networks::NAME for one of your own",
     "model": "--network, and --networks::NAME for one of your own",
-    **dict.fromkeys(("configuration", "settings", "digest", "data_checksum"), "the settings themselves"),
+    **dict.fromkeys(("configuration", "settings", "digest", "data_checksum", "prepared"), "the settings themselves"),
 }
 OF_PROCESSES = ("settings::processes", "@processes")  # as multi_gpu_train.yaml adds it
 

@@ -113,6 +113,9 @@ def test_a_student_trains_on_the_pseudo_labels_of_its_teacher():
     assert training["data"] == filling["out"] != "/data/a"
     assert training["loss"] == "categorical_ce"
     assert training["label_sets"]["folders"] == "@data", "which state that every class is annotated"
+    then = [step["then"] for step in training["run"] if "check_unchanged" in str(step)]
+    assert then == ["@prepared"], "data_checksum states what the pseudo-labels are made from"
+    assert training["prepared"]["folders"] == "@data"
     assert student.evaluate()["data"] == ["/data/a"]
 
 

@@ -83,13 +83,18 @@ class AnnotatedItems:
         """
         try:
             yield
-        finally:
-            for path, state in _states(item := self.data[position]).items():
-                if state is None or state != self._states[position][path]:
-                    raise ValueError(
-                        f"{path} was changed after this run had started; keep {Path(item['image']).parent.parent} as "
-                        "it is while it is used, and start again (--resume true continues a training of equal data)."
-                    )
+        except Exception:
+            self._check_states(position)
+            raise
+        self._check_states(position)
+
+    def _check_states(self, position: int) -> None:
+        for path, state in _states(item := self.data[position]).items():
+            if state is None or state != self._states[position][path]:
+                raise ValueError(
+                    f"{path} was changed after this run had started; keep {Path(item['image']).parent.parent} as "
+                    "it is while it is used, and start again (--resume true continues a training of equal data)."
+                )
 
     def classes_of_values(self, position: int) -> NDArray[np.uint8]:
         """Return the class that each annotation value stands for alone in an item; 0 where it stands for none; (256,).

@@ -28,15 +28,15 @@ class Pair:
         against: rows of the other.
         network: of the first; empty if the grid has none.
         contrast: description of what is compared.
-        identical: whether both are the same trainings, or gave the same weights since what differs has no effect on the
-            data, without one chosen per patient (`best`).
+        identical: that both are the same trainings, or gave the same weights since what differs has no effect on the
+            data; empty otherwise, and where one is chosen per patient (`best`).
     """
 
     of: pd.DataFrame
     against: pd.DataFrame
     network: str
     contrast: str
-    identical: bool
+    identical: str
 
 
 def pair_cells(rows: pd.DataFrame, of: Where, against: Where, results: Results) -> list[Pair]:
@@ -53,14 +53,21 @@ def pair_cells(rows: pd.DataFrame, of: Where, against: Where, results: Results) 
     shared = [column for column in results.cell if column not in (*compared, "seed")]
     chosen = "best" in (*of.values(), *against.values())
     sides = [split_cells(choose(rows, where, results.runs), where, results) for where in wheres]
-    weights = results.runs.set_index("run_id")["weights_digest"]
+    weights = dict(zip(results.runs["run_id"], results.runs["weights_digest"], strict=True))
     pairs = []
     for (one, own), (other, others) in product(*sides):
         if all(pd.isna(one.get(c)) or pd.isna(other.get(c)) or one[c] == other[c] for c in shared):
             named = [_named(where, cell, side) for where, cell, side in zip(wheres, (one, other), sides, strict=True)]
-            same = not chosen and not set(own["run_id"].map(weights)).isdisjoint(others["run_id"].map(weights))
+            same = "" if chosen else _identical(set(own["run_id"]), set(others["run_id"]), weights)
             pairs.append(Pair(own, others, str(one.get("network", "")), describe(*named), same))
     return pairs
+
+
+def _identical(own: set[str], others: set[str], weights: Mapping[str, str]) -> str:
+    if own & others:
+        return "both sides are the same trainings"
+    same = {weights[run] for run in own} == {weights[run] for run in others}
+    return "both sides gave the same weights: what differs has no effect on these data" * same
 
 
 def split_cells(rows: pd.DataFrame, where: Where, results: Results) -> list[tuple[Cell, pd.DataFrame]]:

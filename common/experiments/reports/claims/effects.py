@@ -78,7 +78,7 @@ class GridEffects:
 
     def _compare(self, pair: Pair, variance: Variance) -> Compared:
         if pair.identical:
-            return Compared(pair.contrast, network=pair.network, reason="both sides are the same trainings")
+            return Compared(pair.contrast, network=pair.network, reason=pair.identical)
         of, against = paired_scores(pair.of, pair.against)
         if of.size and against.size and (best := max(of.mean(), against.mean())) < LEARNED:
             reason = f"neither side has learned the structure (mean Dice {best:.2f})"
