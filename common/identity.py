@@ -51,7 +51,7 @@ CHOSEN = {
 REFERENCE = re.compile(r"[@%](#+|\w+)(?:(?:#|::)(\w+))?")  # an entry, or an entry of a block; # leads up
 NAME = re.compile(rf"(?<![\w.]){PACKAGE}(?=\.\w)")
 PLAIN = (  # whose text states them
-    *(bool, int, float, str, bytes, range, slice, type, type(None), type(...), date, PurePath, Enum),
+    *(bool, int, float, str, bytes, range, slice, type(None), type(...), date, PurePath, Enum),
     *(np.generic, np.dtype, np.ndarray, torch.Tensor, torch.dtype, torch.device, torch.memory_format, torch.layout),
 )
 SHOWN = 5  # differences in a message

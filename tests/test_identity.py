@@ -24,6 +24,13 @@ def closure(value: int) -> Callable[[], int]:
     return inner
 
 
+def local() -> type:
+    class Local:
+        """Of this call alone."""
+
+    return Local
+
+
 def settings(entry: Any, **others: Any) -> dict[str, Any]:
     configuration = {
         "loss": "both",
@@ -56,7 +63,14 @@ def test_what_a_chosen_entry_refers_to_is_part_of_the_training(entry: Any, count
 
 
 def test_a_built_object_is_refused_and_what_its_name_states_is_not():
-    for built in (MarginalDiceCELoss(), lambda value: value, partial(relu, {1: 2}.get), {1: 2}.get, closure(1)):
+    for built in (
+        MarginalDiceCELoss(),
+        lambda value: value,
+        partial(relu, {1: 2}.get),
+        {1: 2}.get,
+        closure(1),
+        local(),
+    ):
         with pytest.raises(ValueError, match=r"^losses::both(::1)? is a built \w+, .*: \{_target_: \.\.\., \.\.\.\}"):
             settings(built)
     plain = (torch.float32, torch.channels_last, np.dtype("float32"), np.float32(2), date(2026, 1, 2), None, range(3))

@@ -16,7 +16,7 @@ from monai.engines import Evaluator
 from torch import nn
 
 from ..atomic import whole_file
-from ..identity import WITHOUT_EFFECT, changes, fingerprint
+from ..identity import changes, fingerprint
 from .weights_record import check_own, recorded_digest, write_record
 
 __all__ = ["BestAndLast", "Resume", "read_checkpoint", "save_checkpoint"]
@@ -59,9 +59,7 @@ def read_checkpoint(folder: Path, settings: Mapping[str, Any], device: Any) -> d
     except Exception as error:  # torch raises half a dozen types for a file that it did not write
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise ValueError(f"{path} is not a readable checkpoint ({reason[:200]}); {again}.") from error
-    gone = stored.keys() - settings.keys() & {*WITHOUT_EFFECT}  # in an earlier version they counted
-    counted = {name: value for name, value in stored.items() if name not in gone}
-    if differ := changes(counted, settings):
+    if differ := changes(stored, settings):
         longer = f" For more epochs, start from its weights: --initial_weights {folder / 'model.pt'} --run_name NAME."
         more = longer if stored.get("epochs") != settings.get("epochs") else ""
         raise ValueError(f"{path} belongs to another training ({differ}); use its settings or drop --resume.{more}")
