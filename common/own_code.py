@@ -138,7 +138,7 @@ def _named(node: Any, aliases: Mapping[str, str]) -> Iterator[str]:
         if isinstance(target := node.get("_target_"), str):
             yield target
         node = list(node.values())
-    if isinstance(node, list | tuple):
+    if isinstance(node, list | tuple | set | frozenset):
         for value in node:
             yield from _named(value, aliases)
     elif isinstance(node, str) and node.startswith("$"):
@@ -154,11 +154,14 @@ def dotted_name(value: Any) -> str:
         >>> dotted_name(Path.exists), dotted_name(Path().exists), dotted_name(lambda: 0)
         ('pathlib.Path.exists', '', '')
     """
-    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-    found: Any = sys.modules.get(str(module))
-    for part in str(name).split("."):
-        found = getattr(found, part, None)
-    return f"{module}.{name}" if found is not None and found == value else ""
+    module = getattr(value, "__module__", None)
+    for name in (getattr(value, "__qualname__", None), getattr(value, "__name__", None)):  # the second for torch.add
+        found: Any = sys.modules.get(str(module))
+        for part in str(name).split("."):
+            found = getattr(found, part, None)
+        if found is not None and found == value:
+            return f"{module}.{name}"
+    return ""
 
 
 def _modules(name: str, places: list[str]) -> Iterator[tuple[str, Path]]:

@@ -79,7 +79,7 @@ class AnnotatedItems:
         compared, because inodes are not steady on every network file system.
 
         Raises:
-            ValueError: after the block, if a file is no longer the one that was there at the start.
+            ValueError: after the block, if a file differs from the start.
         """
         try:
             yield

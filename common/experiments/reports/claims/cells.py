@@ -58,16 +58,21 @@ def pair_cells(rows: pd.DataFrame, of: Where, against: Where, results: Results) 
     for (one, own), (other, others) in product(*sides):
         if all(pd.isna(one.get(c)) or pd.isna(other.get(c)) or one[c] == other[c] for c in shared):
             named = [_named(where, cell, side) for where, cell, side in zip(wheres, (one, other), sides, strict=True)]
-            same = "" if chosen else _identical(set(own["run_id"]), set(others["run_id"]), weights)
+            same = "" if chosen else _identical(own, others, weights)
             pairs.append(Pair(own, others, str(one.get("network", "")), describe(*named), same))
     return pairs
 
 
-def _identical(own: set[str], others: set[str], weights: Mapping[str, str]) -> str:
-    if own & others:
+def _identical(own: pd.DataFrame, others: pd.DataFrame, weights: Mapping[str, str]) -> str:
+    """Return `identical` of a pair: the weights are compared for the seeds that both sides have."""
+    if not set(own["run_id"]).isdisjoint(others["run_id"]):
         return "both sides are the same trainings"
-    same = {weights[run] for run in own} == {weights[run] for run in others}
-    return "both sides gave the same weights: what differs has no effect on these data" * same
+    one, other = (
+        rows.assign(seed=rows.get("seed", 0)).set_index("seed")["run_id"].map(weights).to_dict()
+        for rows in (own, others)
+    )
+    same = not one.keys().isdisjoint(other) and all(one[seed] == other[seed] for seed in one.keys() & other.keys())
+    return "both sides gave the same weights, so what differs had no effect on the training" * same
 
 
 def split_cells(rows: pd.DataFrame, where: Where, results: Results) -> list[tuple[Cell, pd.DataFrame]]:

@@ -132,12 +132,16 @@ def test_a_setting_that_changed_no_weights_has_no_verdict(three_seeds: Results, 
     twins = runs["seed"].map(str)[runs["method"].isin(["CCE", "benchmark"])]
     equal = replace(three_seeds, runs=runs.assign(weights_digest=twins.reindex(runs.index).fillna(runs["run_id"])))
     contrasts = [{"of": {"method": "CCE"}, "against": {"method": "benchmark"}}]
+    settings = settings_of(tmp_path, {"expect": "lower", "contrasts": contrasts})
     for expect in ("lower", "not_lower", "equal"):
         own = judge_claims(equal, settings_of(tmp_path, {"expect": expect, "contrasts": contrasts}))
         assert list(own["verdict"]) == ["no results"]
         assert own["reason"][0].startswith("both sides gave the same weights")
+    unfinished = (runs["method"] == "CCE") & (runs["seed"] == 2)
+    images = equal.images[~equal.images["run_id"].isin(runs["run_id"][unfinished])]
+    fewer = replace(equal, runs=equal.runs[~unfinished], images=images)
+    assert list(judge_claims(fewer, settings)["verdict"]) == ["no results"], "by the seeds that both have"
     one = equal.runs["weights_digest"].where(runs["seed"] == 0, runs["run_id"])
-    settings = settings_of(tmp_path, {"expect": "lower", "contrasts": contrasts})
     assert list(judge_claims(replace(equal, runs=runs.assign(weights_digest=one)), settings)["verdict"]) == ["holds"]
 
 
